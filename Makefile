@@ -1,0 +1,46 @@
+# Two commands: `make demo` plays the whole job, `make test` proves it. Both build what they need.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.built
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: help venv demo test check bench clean
+
+help:
+	@echo "make demo   build the environment and play the whole job, ending in SQL"
+	@echo "make test   build the environment, check the code, run the tests"
+	@echo "make venv   build the environment in .venv and nothing else"
+	@echo "make bench  measure what the README claims"
+
+venv: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "vidpipe needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 venv"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
+	  || { echo "No venv module. On Debian: apt-get install python3-venv"; rm -rf $(VENV); exit 1; }
+	@echo "Building $(VENV): about two minutes, once."
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/vidpipe demo
+
+check: $(STAMP)
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/sqlfluff lint --disable-progress-bar sql
+
+test: check
+	@$(BIN)/python -m pytest
+
+bench: $(STAMP)
+	@$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) .vidpipe build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,22 @@
+"""Classify stored features. One task: it opens no video, commits in chunks, and starts where it stopped."""
+
+from typing import Any
+
+from prefect import flow, task
+
+from flows.shared import RETRIES, ports_of, publish_result
+from vidpipe.steps.classify import ClassifyReport, classify
+
+
+@task(**RETRIES)
+def classify_pending(home: str | None, collection: str | None, model: str) -> ClassifyReport:
+    """Score what the version has not scored."""
+    return classify(ports_of(home), collection, model=model)
+
+
+@flow(name="classify")
+def classify_flow(
+    collection: str | None = None, model: str = "champion", home: str | None = None
+) -> dict[str, Any]:
+    """Turn features into prediction rows."""
+    return publish_result(classify_pending(home, collection, model))

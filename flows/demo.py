@@ -1,0 +1,35 @@
+"""The whole job on one labelled collection and, if given, a folder of new videos.
+
+`vidpipe demo` runs this as `python -m flows.demo`, because the library never imports Prefect.
+"""
+
+import argparse
+from typing import Any
+
+from prefect import flow
+
+from flows.classify import classify_flow
+from flows.extract import extract_flow
+from flows.ingest import ingest_flow
+from flows.promote import promote_flow
+from flows.train import train_flow
+
+
+@flow(name="demo")
+def demo_flow(source: str, manifest: str, incoming: str | None = None) -> dict[str, Any]:
+    """Ingest, extract, train, promote, classify."""
+    ingest_flow("demo", source, manifest)
+    if incoming:
+        ingest_flow("incoming", incoming)
+    extract_flow()
+    train_flow("demo")
+    promote_flow()
+    return classify_flow()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m flows.demo", description=__doc__)
+    parser.add_argument("--source", required=True)
+    parser.add_argument("--manifest", required=True)
+    parser.add_argument("--incoming")
+    demo_flow(**vars(parser.parse_args()))

@@ -1,0 +1,23 @@
+"""Ingest one collection. One task: listing, hashing and probing share one pass over the files."""
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, task
+
+from flows.shared import RETRIES, ports_of, publish_result
+from vidpipe.steps.ingest import IngestReport, ingest
+
+
+@task(**RETRIES)
+def ingest_collection(home: str | None, collection: str, source: str, manifest: str | None) -> IngestReport:
+    """List, hash, probe, record."""
+    return ingest(ports_of(home), collection, Path(source), manifest=Path(manifest) if manifest else None)
+
+
+@flow(name="ingest", flow_run_name="ingest-{collection}")
+def ingest_flow(
+    collection: str, source: str, manifest: str | None = None, home: str | None = None
+) -> dict[str, Any]:
+    """Bring a collection up to date with its folder or manifest."""
+    return publish_result(ingest_collection(home, collection, source, manifest))

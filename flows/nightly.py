@@ -1,0 +1,61 @@
+"""The night: `vidpipe nightly` with every part a task. It holds the lease from the first task to the last,
+so that two nights never overlap, whatever the scheduler believes.
+"""
+
+from typing import Any
+
+from prefect import flow, task
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from flows.extract import extract_all
+from flows.shared import RETRIES, ports_of, publish_result
+from vidpipe.ports import Ports
+from vidpipe.steps import nightly as night_steps
+from vidpipe.steps.classify import ClassifyReport
+from vidpipe.steps.nightly import Night, NightlyReport, conclude, parse_budget
+from vidpipe.steps.runs import recorded
+
+
+@task(task_run_name="ingest-{name}", **RETRIES)
+def ingest_collection(ports: Ports, night: Night, name: str) -> None:
+    """One collection's news."""
+    night_steps.ingest_collection(ports, night, name)
+
+
+@task(**RETRIES)
+def classify_news(ports: Ports) -> ClassifyReport | None:
+    """The champion's predictions for what it has not scored."""
+    return night_steps.classify_news(ports)
+
+
+def play_night(ports: Ports, failure_budget: str | None) -> NightlyReport:
+    """`vidpipe.steps.nightly.nightly`, in tasks."""
+    budget = parse_budget(failure_budget, ports.limits.failure_budget)
+    with recorded(ports, "nightly") as run:
+        night = Night()
+        for collection in ports.ledger.collections():
+            ingest_collection(ports, night, collection.name)
+        night.extracted = extract_all(ports, None, retry_failed=True, alone=False)
+        night.classified = classify_news(ports)
+        return conclude(run, night, budget)
+
+
+@flow(name="nightly")
+def nightly_flow(failure_budget: str | None = None, home: str | None = None) -> State[Any]:
+    """Every collection: what is new, ingested, extracted, classified, published.
+
+    Ends Failed when the night went over its failure budget or a source could not be listed; what
+    succeeded is published all the same.
+    """
+    report = play_night(ports_of(home), failure_budget)
+    facts = publish_result(report)
+    if report.status in ("over_budget", "failed"):
+        return Failed(
+            message=f"{report.status}: {report.failed} failed. {' '.join(report.problems)}", data=facts
+        )
+    return Completed(message=report.status, data=facts)
+
+
+if __name__ == "__main__":
+    nightly_flow()

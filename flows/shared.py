@@ -1,0 +1,80 @@
+"""What all flows share: an opened home, the retry rule, the result as an artifact."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+# Read by Prefect on import. No telemetry; the library's log lines become the flow's; a slow disk may
+# take long to make the embedded server's database.
+os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "vidpipe")
+os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
+os.environ.setdefault("DO_NOT_TRACK", "true")
+
+from prefect import Task, get_run_logger
+from prefect.artifacts import create_table_artifact
+from prefect.client.schemas.objects import State, TaskRun
+
+from vidpipe.errors import TransientError
+from vidpipe.ports import Ports
+from vidpipe.settings import load_settings
+from vidpipe.steps.runs import Report
+from vidpipe.wiring import open_home, open_ports
+
+
+class LogProgress:
+    """Progress as log lines, a tenth of the way at a time."""
+
+    @contextmanager
+    def stage(self, name: str, total: float) -> Iterator[Callable[[float], None]]:
+        """Log when another tenth of `total` is done."""
+        logger = get_run_logger()
+        done = logged = 0.0
+
+        def advance(amount: float) -> None:
+            nonlocal done, logged
+            done += amount
+            if done - logged >= total / 10 or done >= total:
+                logger.info("%s: %.0f of %.0f", name, done, total)
+                logged = done
+
+        yield advance
+
+
+def ports_of(home: str | None) -> Ports:
+    """All ports of a home; the same arguments and settings as the command line's."""
+    return open_ports(open_home(load_settings(Path(home) if home else None)), LogProgress())
+
+
+def is_transient(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
+    """Retry what the error tree calls transient, and nothing else: a refused model stays refused."""
+    try:
+        state.result()
+    except TransientError:
+        return True
+    except Exception:
+        return False
+    return False
+
+
+RETRIES: dict[str, Any] = {
+    "retries": 3,
+    "retry_delay_seconds": [5, 30, 120],
+    "retry_condition_fn": is_transient,
+    "cache_policy": None,  # the ledger decides what is done, not Prefect's cache
+    "persist_result": False,
+}
+"""Keyword arguments of every task."""
+
+
+def publish_result(report: Report) -> dict[str, Any]:
+    """Show a step's report as a table artifact; its JSON is the flow's result."""
+    facts = report.to_dict()
+    kind = type(report).__name__.removesuffix("Report").lower()
+    rows = [{"name": name, "value": str(value)} for name, value in facts.items()]
+    create_table_artifact(rows, key=f"vidpipe-{kind}", description=f"Result of the last {kind} run.")
+    return facts

@@ -1,0 +1,31 @@
+"""Train a challenger. One task: training is one process's work from the features to the registry."""
+
+from typing import Any
+
+from prefect import flow, task
+
+from flows.shared import RETRIES, ports_of, publish_result
+from vidpipe.steps.train import TrainReport, train
+from vidpipe.training import TrainingConfig
+
+
+@task(**RETRIES)
+def train_challenger(
+    home: str | None, collection: str, split_column: str | None, epochs: int | None, seed: int
+) -> TrainReport:
+    """Train, log, register."""
+    chosen = {} if epochs is None else {"epochs": epochs}
+    config = TrainingConfig(seed=seed, **chosen)
+    return train(ports_of(home), collection, split_column=split_column, config=config)
+
+
+@flow(name="train", flow_run_name="train-{collection}")
+def train_flow(
+    collection: str,
+    split_column: str | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    home: str | None = None,
+) -> dict[str, Any]:
+    """Train on a labelled collection and register the version as challenger."""
+    return publish_result(train_challenger(home, collection, split_column, epochs, seed))

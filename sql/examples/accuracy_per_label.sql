@@ -1,0 +1,32 @@
+-- How often is the serving version right, where the label is known? Videos that a split gives to training are left out.
+with judged as (
+    select
+        prediction.collection,
+        prediction.model_version,
+        item.label as known_label,
+        prediction.label = item.label as is_right,
+        prediction.score
+    from latest_predictions as prediction
+    inner join collection_videos as item
+        on
+            prediction.collection = item.collection
+            and prediction.path = item.path
+    where
+        item.label is not null
+        and not coalesce(list_contains(map_values(item.splits), 'train'), false)
+),
+
+final as (
+    select
+        collection,
+        model_version,
+        known_label,
+        count(*) as videos,
+        round(avg(is_right::integer), 3) as recall,
+        round(avg(score), 3) as mean_score
+    from judged
+    group by collection, model_version, known_label
+)
+
+select * from final
+order by collection, recall, known_label;

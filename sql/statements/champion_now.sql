@@ -1,0 +1,1 @@
+select champion_as_of('infinity') as version

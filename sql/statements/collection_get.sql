@@ -1,0 +1,7 @@
+select
+    name,
+    source,
+    manifest,
+    label_from
+from core.collection
+where name = $name

@@ -1,0 +1,25 @@
+-- Someone asks for another try: forget the attempts and the verdict that they gave.
+update core.video
+set verdict = null
+where
+    verdict not in ('ok', 'partial')
+    and video_key in (
+        select f.video_key
+        from core.failure as f
+        inner join core.collection as c on f.collection_key = c.collection_key
+        where
+            f.status <> 'resolved'
+            and ($collection is null or c.name = $collection)
+    );
+
+update core.failure
+set
+    status = 'retry',
+    attempts = 0
+where
+    status <> 'resolved'
+    and (
+        $collection is null
+        or collection_key in (select c.collection_key from core.collection as c where c.name = $collection)
+    )
+returning path

@@ -1,0 +1,52 @@
+-- Present videos without features of this set; a known-bad, unchanged one only when it is due again.
+with present as (
+    select
+        v.video_key,
+        v.video_id,
+        v.duration_s,
+        v.frames_expected,
+        c.source,
+        cv.path
+    from core.collection_video as cv
+    inner join core.collection as c on cv.collection_key = c.collection_key
+    inner join core.video as v on cv.video_key = v.video_key
+    where
+        cv.present
+        and ($collection is null or c.name = $collection)
+        and (
+            v.verdict is null
+            or v.verdict in ('ok', 'partial')
+            or ($retry_failed and v.video_key in (
+                select f.video_key
+                from core.failure as f
+                where
+                    f.stage = 'extract'
+                    and f.status = 'retry'
+            ))
+        )
+),
+
+done as (
+    select vf.video_key
+    from core.video_feature as vf
+    inner join core.feature_set as fs on vf.feature_set_key = fs.feature_set_key
+    where fs.feature_set_id = $feature_set_id
+),
+
+final as (
+    select
+        present.video_id,
+        present.source,
+        present.path,
+        present.duration_s,
+        present.frames_expected
+    from present
+    anti join done on present.video_key = done.video_key
+    qualify row_number() over (partition by present.video_key order by present.path) = 1
+)
+
+select *
+from final
+order by
+    source asc,
+    path asc

@@ -1,0 +1,22 @@
+-- The part's rows; a video that has features of this set by now keeps those it has.
+insert into core.video_feature (video_key, feature_set_key, n_frames, part, row_offset, numerics, run_id)
+select
+    v.video_key,
+    fs.feature_set_key,
+    given.n_frames,
+    $part as part,
+    given.row_offset,
+    $numerics as numerics,
+    $run_id as run_id
+from given
+inner join core.video as v on given.video_id = v.video_id
+inner join core.feature_set as fs on fs.feature_set_id = $feature_set_id
+where
+    given.n_frames is not null
+    and not exists (
+        select 1
+        from core.video_feature as vf
+        where
+            vf.video_key = v.video_key
+            and vf.feature_set_key = fs.feature_set_key
+    )

@@ -1,0 +1,7 @@
+-- Present paths of a collection, to see whether a listing lost too many of them.
+select cv.path
+from core.collection_video as cv
+inner join core.collection as c on cv.collection_key = c.collection_key
+where
+    c.name = $collection
+    and cv.present

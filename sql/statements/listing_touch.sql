@@ -1,0 +1,13 @@
+-- What the listing says of known paths: still there, and labelled like this.
+update core.collection_video
+set
+    label = listing.label,
+    group_name = listing.group_name,
+    splits = listing.splits,
+    present = true,
+    last_seen_at = $now
+from listing
+where
+    core.collection_video.path = listing.path
+    and core.collection_video.collection_key
+    = (select c.collection_key from core.collection as c where c.name = $collection)

@@ -1,0 +1,3 @@
+select *
+from collection_summary
+order by collection

@@ -1,0 +1,3 @@
+update core.promotion
+set is_final = true
+where promotion_id = $promotion_id

@@ -1,0 +1,10 @@
+-- Present videos of the request that this version has scored.
+select count(distinct p.video_key) as scored
+from core.prediction as p
+inner join core.collection_video as cv on p.video_key = cv.video_key
+inner join core.collection as c on cv.collection_key = c.collection_key
+where
+    p.rank = 1
+    and p.model_version = $model_version
+    and cv.present
+    and ($collection is null or c.name = $collection)

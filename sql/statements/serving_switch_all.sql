@@ -1,0 +1,5 @@
+update core.collection_serving
+set
+    model_version = $model_version,
+    since = $now
+where model_version <> $model_version

@@ -1,0 +1,7 @@
+update core.video
+set
+    verdict = coalesce(given.verdict, core.video.verdict),
+    frames_decoded = coalesce(given.frames_decoded, core.video.frames_decoded),
+    decode_errors = coalesce(given.decode_errors, core.video.decode_errors)
+from given
+where core.video.video_id = given.video_id

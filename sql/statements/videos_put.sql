@@ -1,0 +1,23 @@
+merge into core.video as target
+using given
+on target.video_id = given.video_id
+when matched then update set
+    container = given.container,
+    video_codec = given.video_codec,
+    width_px = given.width_px,
+    height_px = given.height_px,
+    rotation = given.rotation,
+    source_fps = given.source_fps,
+    is_vfr = given.is_vfr,
+    duration_s = given.duration_s,
+    frames_expected = given.frames_expected,
+    verdict = given.verdict
+when not matched then insert (
+    video_key, video_id, bytes, container, video_codec, width_px, height_px, rotation, source_fps, is_vfr,
+    duration_s, frames_expected, verdict
+)
+values (
+    nextval('core.video_keys'), given.video_id, given.bytes, given.container, given.video_codec,
+    given.width_px, given.height_px, given.rotation, given.source_fps, given.is_vfr, given.duration_s,
+    given.frames_expected, given.verdict
+)

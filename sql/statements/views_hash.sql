@@ -1,0 +1,2 @@
+select views_hash
+from core.views_applied

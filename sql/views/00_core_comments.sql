@@ -1,0 +1,156 @@
+-- One comment per table and column of `core`, the working tables behind the public views.
+comment on table core.video is
+'One row per content. Its bytes are its identity; a path is only an attribute.';
+comment on column core.video.video_key is 'Integer key used inside instead of video_id.';
+comment on column core.video.video_id is 'SHA-256 of the file''s bytes: the identity of the content.';
+comment on column core.video.bytes is 'Size of the file in bytes.';
+comment on column core.video.container is 'Container format as ffprobe names it.';
+comment on column core.video.video_codec is 'Codec of the video stream.';
+comment on column core.video.width_px is 'Width as shown, in pixels.';
+comment on column core.video.height_px is 'Height as shown, in pixels.';
+comment on column core.video.rotation is 'Clockwise rotation that the container asks for, in degrees.';
+comment on column core.video.source_fps is 'Mean frame rate, frames a second.';
+comment on column core.video.is_vfr is 'True when the frame rate varies.';
+comment on column core.video.duration_s is 'Duration in seconds.';
+comment on column core.video.frames_expected is
+'Frames that the container announces; null when it does not say.';
+comment on column core.video.frames_decoded is 'Frames that were decoded.';
+comment on column core.video.decode_errors is 'Errors that the decoder reported on the way.';
+comment on column core.video.verdict is 'What the decoder made of it; null until frames have been decoded.';
+
+comment on table core.collection is
+'One row per collection: a named set of videos with one source.';
+comment on column core.collection.collection_key is 'Integer key used inside instead of the name.';
+comment on column core.collection.name is 'Name of the collection.';
+comment on column core.collection.source is 'Folder or URI that the videos come from.';
+comment on column core.collection.manifest is 'CSV file with labels, groups and splits, if any.';
+comment on column core.collection.label_from is
+'Where labels come from when not from the manifest, such as folder.';
+comment on column core.collection.created_at is 'When it was first ingested, UTC.';
+
+comment on table core.collection_video is
+'One row per collection and path. Rows are never deleted, only marked absent.';
+comment on column core.collection_video.collection_key is 'The collection.';
+comment on column core.collection_video.path is 'Path of the file, relative to the collection''s source.';
+comment on column core.collection_video.video_key is 'The content; null while the file could not be read.';
+comment on column core.collection_video.label is 'Known label, if any.';
+comment on column core.collection_video.group_name is 'Videos of one group never straddle a split.';
+comment on column core.collection_video.splits is 'Split column of the manifest to train, val or test.';
+comment on column core.collection_video.present is 'False when the path is no longer there.';
+comment on column core.collection_video.size_bytes is 'Size of the file when last hashed.';
+comment on column core.collection_video.mtime_ns is
+'Modification time of the file when last hashed, in ns.';
+comment on column core.collection_video.inode is 'Inode of the file when last hashed.';
+comment on column core.collection_video.first_seen_at is 'When the path was first listed, UTC.';
+comment on column core.collection_video.last_seen_at is 'When the path was last listed, UTC.';
+
+comment on table core.feature_set is
+'One row per feature spec: how frames become features.';
+comment on column core.feature_set.feature_set_key is 'Integer key used inside instead of feature_set_id.';
+comment on column core.feature_set.feature_set_id is 'Hash of the feature spec.';
+comment on column core.feature_set.spec is 'Sampling, resize, weights and pooling, as JSON.';
+comment on column core.feature_set.created_at is 'When it was first used, UTC.';
+
+comment on table core.video_feature is
+'One row per video and feature set whose features are complete.';
+comment on column core.video_feature.video_key is 'The content.';
+comment on column core.video_feature.feature_set_key is 'The feature set.';
+comment on column core.video_feature.n_frames is 'Rows of the part that belong to this video.';
+comment on column core.video_feature.part is 'Parquet file in the folder of the feature set.';
+comment on column core.video_feature.row_offset is 'First row of this video in the part.';
+comment on column core.video_feature.numerics is
+'Numerics class that computed it: dtype, engine, decoder build, device family.';
+comment on column core.video_feature.run_id is 'The run that committed it.';
+
+comment on table core.failure is
+'One row per collection, path and stage that went wrong.';
+comment on column core.failure.collection_key is 'The collection.';
+comment on column core.failure.path is 'Path of the file, relative to the collection''s source.';
+comment on column core.failure.video_key is 'The content, if the file could be hashed.';
+comment on column core.failure.stage is 'ingest, probe, extract or classify.';
+comment on column core.failure.error_class is 'Class of the error.';
+comment on column core.failure.message is 'What happened, in one line.';
+comment on column core.failure.attempts is 'How often it was tried.';
+comment on column core.failure.status is 'retry, quarantined or resolved.';
+comment on column core.failure.first_at is 'First failure, UTC.';
+comment on column core.failure.last_at is 'Last failure, UTC.';
+
+comment on table core.run is
+'One row per pass of a verb.';
+comment on column core.run.run_id is 'Number of the run.';
+comment on column core.run.kind is 'The verb that ran, such as ingest, extract, classify, nightly.';
+comment on column core.run.status is 'running, ok, failed, over_budget, no_champion or crashed.';
+comment on column core.run.started_at is 'When it started, UTC.';
+comment on column core.run.finished_at is 'When it ended, UTC; null while running.';
+comment on column core.run.videos is 'Videos that it worked on.';
+comment on column core.run.frames is 'Frames that it decoded.';
+comment on column core.run.failed is 'Videos that failed.';
+comment on column core.run.seconds is 'Wall-clock seconds.';
+comment on column core.run.detail is 'More numbers of this kind of run, as JSON.';
+
+comment on table core.model is
+'One row per registered model.';
+comment on column core.model.model_key is 'Integer key used inside instead of the name.';
+comment on column core.model.model_name is 'Name of the registered model in MLflow.';
+
+comment on table core.label is
+'One row per label that any model knows.';
+comment on column core.label.label_key is 'Integer key used inside instead of the label.';
+comment on column core.label.label is 'Class name.';
+
+comment on table core.prediction is
+'One row per video, model version and rank.';
+comment on column core.prediction.video_key is 'The content.';
+comment on column core.prediction.model_key is 'The registered model.';
+comment on column core.prediction.model_version is 'Version of the registered model.';
+comment on column core.prediction.feature_set_key is 'The features that the model read.';
+comment on column core.prediction.rank is '1 is the best.';
+comment on column core.prediction.label_key is 'The label.';
+comment on column core.prediction.score is 'Softmax probability, 0 to 1.';
+comment on column core.prediction.run_id is 'The run that wrote it.';
+comment on column core.prediction.predicted_at is 'When it was written, UTC.';
+
+comment on table core.window_prediction is
+'One row per video, model version, window and rank.';
+comment on column core.window_prediction.video_key is 'The content.';
+comment on column core.window_prediction.model_key is 'The registered model.';
+comment on column core.window_prediction.model_version is 'Version of the registered model.';
+comment on column core.window_prediction.feature_set_key is 'The features that the model read.';
+comment on column core.window_prediction.start_s is 'Start of the window in seconds, inclusive.';
+comment on column core.window_prediction.end_s is 'End of the window in seconds, exclusive.';
+comment on column core.window_prediction.rank is '1 is the best.';
+comment on column core.window_prediction.label_key is 'The label.';
+comment on column core.window_prediction.score is 'Softmax probability, 0 to 1.';
+comment on column core.window_prediction.run_id is 'The run that wrote it.';
+comment on column core.window_prediction.predicted_at is 'When it was written, UTC.';
+
+comment on table core.promotion is
+'One row per decision about the champion, open intents included.';
+comment on column core.promotion.promotion_id is 'Number of the decision.';
+comment on column core.promotion.model_name is 'Name of the registered model.';
+comment on column core.promotion.from_version is 'Champion before the decision; null when there was none.';
+comment on column core.promotion.to_version is 'Version that was judged, or that the alias moved to.';
+comment on column core.promotion.decision is
+'promoted, refused, forced, rolled_back, unchanged or external.';
+comment on column core.promotion.evidence is 'What the gate measured, as JSON.';
+comment on column core.promotion.eval_set_hash is 'Hash of the test set that both models were scored on.';
+comment on column core.promotion.reason is 'Why, in words.';
+comment on column core.promotion.actor is 'Who asked for it.';
+comment on column core.promotion.decided_at is 'When it was decided, UTC.';
+comment on column core.promotion.is_final is 'False while the alias has not yet followed the row.';
+
+comment on table core.collection_serving is
+'One row per collection that a model version serves.';
+comment on column core.collection_serving.collection_key is 'The collection.';
+comment on column core.collection_serving.model_version is 'Version that serves it.';
+comment on column core.collection_serving.since is 'When it began to serve, UTC.';
+
+comment on table core.migration is
+'One row per migration that this file has seen.';
+comment on column core.migration.version is 'Number of the migration.';
+comment on column core.migration.name is 'Its file name.';
+comment on column core.migration.applied_at is 'When it ran, UTC.';
+
+comment on table core.views_applied is
+'One row: which text of the views this file carries.';
+comment on column core.views_applied.views_hash is 'Hash of that text.';

@@ -1,0 +1,15 @@
+-- One row per collection and content that is there now. Of several copies the first path stands for all.
+create or replace view core.present_video as
+select
+    collection_key,
+    video_key,
+    min(path) as path
+from core.collection_video
+where present and video_key is not null
+group by collection_key, video_key;
+
+comment on view core.present_video is
+'Internal: one row per collection and content present, copies folded into one.';
+comment on column core.present_video.collection_key is 'The collection.';
+comment on column core.present_video.video_key is 'The content.';
+comment on column core.present_video.path is 'First path of the content in the collection.';

@@ -1,0 +1,27 @@
+-- One row per collection and present content: the top-1 of the version that serves the collection.
+create or replace view core.serving_prediction as
+select
+    present.collection_key,
+    present.video_key,
+    present.path,
+    prediction.label_key,
+    prediction.score,
+    prediction.model_version,
+    prediction.predicted_at
+from core.present_video as present
+inner join core.collection_serving as serving on present.collection_key = serving.collection_key
+inner join core.prediction as prediction
+    on
+        present.video_key = prediction.video_key
+        and serving.model_version = prediction.model_version
+where prediction.rank = 1;
+
+comment on view core.serving_prediction is
+'Internal: latest_predictions with integer keys.';
+comment on column core.serving_prediction.collection_key is 'The collection.';
+comment on column core.serving_prediction.video_key is 'The content.';
+comment on column core.serving_prediction.path is 'First path of the content in the collection.';
+comment on column core.serving_prediction.label_key is 'The label.';
+comment on column core.serving_prediction.score is 'Softmax probability, 0 to 1.';
+comment on column core.serving_prediction.model_version is 'Version that serves the collection.';
+comment on column core.serving_prediction.predicted_at is 'When it was written, UTC.';

@@ -1,0 +1,18 @@
+-- One row per collection.
+create or replace view collections as
+select
+    name as collection,
+    source,
+    manifest,
+    label_from,
+    created_at
+from core.collection;
+
+comment on view collections is
+'One row per collection: a named set of videos with one source.';
+comment on column collections.collection is 'Name of the collection.';
+comment on column collections.source is 'Folder or URI that the videos come from.';
+comment on column collections.manifest is 'CSV file with labels, groups and splits, if any.';
+comment on column collections.label_from is
+'Where labels come from when not from the manifest, such as folder.';
+comment on column collections.created_at is 'When it was first ingested, UTC.';

@@ -1,0 +1,28 @@
+-- One row per collection and path.
+create or replace view collection_videos as
+select
+    collection.name as collection,
+    item.path,
+    video.video_id,
+    item.label,
+    item.group_name,
+    item.splits,
+    item.present,
+    item.first_seen_at,
+    item.last_seen_at
+from core.collection_video as item
+inner join core.collection as collection on item.collection_key = collection.collection_key
+left join core.video as video on item.video_key = video.video_key;
+
+comment on view collection_videos is
+'One row per collection and path, with what the manifest says of it. Absent paths stay, with present = false.';
+comment on column collection_videos.collection is 'Name of the collection.';
+comment on column collection_videos.path is 'Path of the file, relative to the collection''s source.';
+comment on column collection_videos.video_id is
+'SHA-256 of the content; null while the file could not be read.';
+comment on column collection_videos.label is 'Known label, if any.';
+comment on column collection_videos.group_name is 'Videos of one group never straddle a split.';
+comment on column collection_videos.splits is 'Split column of the manifest to train, val or test.';
+comment on column collection_videos.present is 'False when the path is no longer there.';
+comment on column collection_videos.first_seen_at is 'When the path was first listed, UTC.';
+comment on column collection_videos.last_seen_at is 'When the path was last listed, UTC.';

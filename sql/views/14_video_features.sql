@@ -1,0 +1,24 @@
+-- One row per video and feature set.
+create or replace view video_features as
+select
+    video.video_id,
+    feature_set.feature_set_id,
+    feature.n_frames,
+    feature.part,
+    feature.row_offset,
+    feature.numerics,
+    feature.run_id
+from core.video_feature as feature
+inner join core.video as video on feature.video_key = video.video_key
+inner join core.feature_set as feature_set on feature.feature_set_key = feature_set.feature_set_key;
+
+comment on view video_features is
+'One row per video and feature set whose features are complete.';
+comment on column video_features.video_id is 'SHA-256 of the file''s bytes: the identity of the content.';
+comment on column video_features.feature_set_id is 'Hash of the feature spec.';
+comment on column video_features.n_frames is 'Rows of the part that belong to this video.';
+comment on column video_features.part is 'Parquet file in the folder of the feature set.';
+comment on column video_features.row_offset is 'First row of this video in the part.';
+comment on column video_features.numerics is
+'Numerics class that computed it: dtype, engine, decoder build, device family.';
+comment on column video_features.run_id is 'The run that committed it.';

@@ -1,0 +1,29 @@
+-- One row per video, model version and rank.
+create or replace view predictions as
+select
+    video.video_id,
+    model.model_name,
+    prediction.model_version,
+    feature_set.feature_set_id,
+    prediction.rank,
+    label.label,
+    prediction.score,
+    prediction.run_id,
+    prediction.predicted_at
+from core.prediction as prediction
+inner join core.video as video on prediction.video_key = video.video_key
+inner join core.model as model on prediction.model_key = model.model_key
+inner join core.feature_set as feature_set on prediction.feature_set_key = feature_set.feature_set_key
+inner join core.label as label on prediction.label_key = label.label_key;
+
+comment on view predictions is
+'One row per video, model version and rank: everything that any version ever said of a video.';
+comment on column predictions.video_id is 'SHA-256 of the file''s bytes: the identity of the content.';
+comment on column predictions.model_name is 'Name of the registered model.';
+comment on column predictions.model_version is 'Version of the registered model.';
+comment on column predictions.feature_set_id is 'Hash of the feature spec that the model read.';
+comment on column predictions.rank is '1 is the best.';
+comment on column predictions.label is 'Class name.';
+comment on column predictions.score is 'Softmax probability, 0 to 1.';
+comment on column predictions.run_id is 'The run that wrote it.';
+comment on column predictions.predicted_at is 'When it was written, UTC.';

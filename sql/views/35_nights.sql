@@ -1,0 +1,32 @@
+-- One row per nightly run.
+create or replace view nights as
+select
+    run_id,
+    started_at::date as night,
+    status,
+    case when status <> 'running' then status in ('ok', 'no_champion') end as ok,
+    started_at,
+    finished_at,
+    seconds,
+    try_cast(detail ->> '$.ingested' as bigint) as ingested,
+    try_cast(detail ->> '$.extracted' as bigint) as extracted,
+    try_cast(detail ->> '$.classified' as bigint) as classified,
+    failed,
+    detail
+from core.run
+where kind = 'nightly';
+
+comment on view nights is
+'One row per nightly run: did it go well, and what did it do.';
+comment on column nights.run_id is 'Number of the run.';
+comment on column nights.night is 'Day (UTC) on which the night started.';
+comment on column nights.status is 'running, ok, failed, over_budget, no_champion or crashed.';
+comment on column nights.ok is 'True when the night exited 0 (ok or no_champion); null while running.';
+comment on column nights.started_at is 'When it started, UTC.';
+comment on column nights.finished_at is 'When it ended, UTC; null while running.';
+comment on column nights.seconds is 'Wall-clock seconds.';
+comment on column nights.ingested is 'Videos ingested.';
+comment on column nights.extracted is 'Videos whose features were extracted.';
+comment on column nights.classified is 'Videos classified.';
+comment on column nights.failed is 'Videos that failed.';
+comment on column nights.detail is 'More numbers of this kind of run, as JSON.';

@@ -1,0 +1,107 @@
+"""What tests share: the real binaries, the shared clips where they exist, homes in temporary folders."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+os.environ.update(
+    DO_NOT_TRACK="true", MLFLOW_DISABLE_TELEMETRY="true", PREFECT_SERVER_ANALYTICS_ENABLED="false"
+)
+
+from vidpipe.adapters.video import Tools, VideoFiles, find_tools
+from vidpipe.demo_clips import DemoCollection, make_collection
+from vidpipe.display import TerminalProgress
+from vidpipe.ports import Ports
+from vidpipe.settings import load_settings
+from vidpipe.wiring import Home, open_home, open_ports
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [n for n in os.environ if n.startswith("VIDPIPE_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The shared real clips; tests that need them skip where they do not exist."""
+    if not SHARED.is_dir():
+        pytest.skip("the shared clips (../shared/data) are not here")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def tools() -> Tools:
+    return find_tools()
+
+
+@pytest.fixture(scope="session")
+def videos(tools: Tools) -> VideoFiles:
+    return VideoFiles(tools)
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory, tools: Tools) -> DemoCollection:
+    """The demo's generator at its smallest: real H.264 files, 4 labels, train/val/test."""
+    return make_collection(tmp_path_factory.mktemp("clips"), tools.ffmpeg, takes=6)
+
+
+@pytest.fixture(scope="session")
+def labelled_clips(shared_or_none: Path | None, clips: DemoCollection, tmp_path_factory) -> tuple[Path, Path]:
+    """(source, manifest) of 24 labelled real clips: the shared ones, or the generated ones."""
+    if shared_or_none is None:
+        return clips.labelled, clips.manifest
+    source = shared_or_none / "ucf101"
+    with (source / "splits.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    chosen = [row for row in _six_of_each(rows, ("Archery", "HorseRace", "PlayingPiano", "Surfing"))]
+    manifest = tmp_path_factory.mktemp("manifest") / "clips24.csv"
+    with manifest.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, ["path", "label", "group", "split"])
+        writer.writeheader()
+        writer.writerows(chosen)
+    return source, manifest
+
+
+@pytest.fixture(scope="session")
+def shared_or_none() -> Path | None:
+    return SHARED if SHARED.is_dir() else None
+
+
+def _six_of_each(rows: list[dict[str, str]], labels: tuple[str, ...]) -> list[dict[str, str]]:
+    """Per label three train, one val and two test clips, each from another group."""
+    chosen = []
+    for label in labels:
+        first_of_group = {r["group"]: r for r in reversed(rows) if r["label"] == label}
+        ordered = sorted(first_of_group.values(), key=lambda r: int(r["group"]))
+        tests = [r for r in ordered if r["split1"] == "test"][:2]
+        others = [r for r in ordered if r["split1"] == "train"][:4]
+        splits = ["test"] * 2 + ["train"] * 3 + ["val"]
+        for row, split in zip([*tests, *others], splits, strict=True):
+            chosen.append({"path": row["path"], "label": label, "group": row["group"], "split": split})
+    return chosen
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A fresh, empty home."""
+    return open_home(load_settings(tmp_path / "home"))
+
+
+@pytest.fixture
+def ports(home: Home) -> Ports:
+    return open_ports(home, TerminalProgress())
+
+
+@pytest.fixture(scope="session")
+def make_ports() -> Callable[[Path], Ports]:
+    """All ports of a home at the given path."""
+    return lambda path: open_ports(open_home(load_settings(path)), TerminalProgress())

@@ -1,0 +1,493 @@
+"""The public SQL: what each view says of given rows, and what readers may rely on.
+
+Most tests read one small story:
+
+    yard    served by version 2: a.mp4 and its copy z.mp4, b.mp4, new.mp4 (not yet scored),
+            old.mp4 (features collected as garbage), gone.mp4 (absent), broken.mp4 (not readable)
+    street  served by version 1: x.mp4, the same bytes as the yard's b.mp4, and y.mp4
+    void    just made: nothing in it
+"""
+
+import subprocess
+import sys
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from vidpipe.adapters import sqlfiles
+
+T0 = datetime(2026, 3, 1, 12)
+DAY = timedelta(days=1)
+
+CONTRACT = {
+    "collections": "collection source manifest created_at",
+    "collection_videos": "collection path video_id label group_name splits present first_seen_at "
+    "last_seen_at",
+    "videos": "video_id bytes container video_codec width_px height_px rotation source_fps is_vfr "
+    "duration_s frames_expected frames_decoded verdict",
+    "feature_sets": "feature_set_id spec created_at",
+    "video_features": "video_id feature_set_id n_frames part row_offset numerics run_id",
+    "failures": "collection path video_id stage error_class message attempts status first_at last_at",
+    "runs": "run_id kind status started_at finished_at videos frames failed seconds detail",
+    "predictions": "video_id model_name model_version feature_set_id rank label score run_id predicted_at",
+    "window_predictions": "video_id model_name model_version feature_set_id start_s end_s rank "
+    "label score run_id predicted_at",
+    "promotions": "promotion_id model_name from_version to_version decision evidence "
+    "eval_set_hash reason actor decided_at",
+    "collection_serving": "collection model_version since",
+    "latest_predictions": "collection path video_id label score model_version predicted_at",
+    "collection_summary": "collection present absent with_features classified failing labels "
+    "serving_version last_ingest_at last_classified_at",
+    "label_daily": "day collection label videos mean_score",
+    "low_confidence": "collection path video_id label score runner_up_label runner_up_score margin",
+    "media_quality": "collection path video_id verdict decoded_share decode_errors",
+    "nights": "run_id night status ok",
+    "needs_rescore": "collection path video_id scored_by champion_version",
+    "model_disagreements": "collection path video_id serving_version serving_label serving_score "
+    "other_version other_label other_score",
+}
+
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "video": {"bytes": 1000, "container": "mp4", "video_codec": "h264", "verdict": "ok"},
+    "collection": {"source": "/videos", "created_at": T0},
+    "collection_video": {"present": True, "first_seen_at": T0, "last_seen_at": T0},
+    "feature_set": {"feature_set_key": 1, "feature_set_id": "f1", "spec": "{}", "created_at": T0},
+    "video_feature": {
+        "feature_set_key": 1, "n_frames": 8, "part": "part-1.parquet", "row_offset": 0,
+        "numerics": "cpu", "run_id": 1,
+    },
+    "failure": {
+        "collection_key": 1, "error_class": "Unreadable", "message": "?", "attempts": 1,
+        "first_at": T0, "last_at": T0,
+    },
+    "run": {"status": "ok", "started_at": T0, "finished_at": T0 + timedelta(hours=1)},
+    "model": {"model_key": 1, "model_name": "clips"},
+    "prediction": {"model_key": 1, "feature_set_key": 1, "rank": 1, "run_id": 1},
+    "window_prediction": {"model_key": 1, "feature_set_key": 1, "rank": 1, "run_id": 1},
+    "promotion": {"model_name": "clips", "evidence": "{}", "actor": "ann", "is_final": True},
+}  # fmt: skip
+CAT, DOG = 1, 2
+
+
+def given(con: duckdb.DuckDBPyConnection, table: str, *rows: dict[str, Any]) -> None:
+    for row in rows:
+        full = DEFAULTS.get(table, {}) | row
+        marks = ", ".join("?" * len(full))
+        con.execute(f"insert into core.{table} ({', '.join(full)}) values ({marks})", list(full.values()))
+
+
+def predicted(con, video: int, version: int, day: int, *ranked: tuple[int, float]) -> None:
+    """Rows of one video and version, best first."""
+    for rank, (label, score) in enumerate(ranked, start=1):
+        given(con, "prediction", {
+            "video_key": video, "model_version": version, "rank": rank, "label_key": label,
+            "score": score, "predicted_at": T0 + day * DAY,
+        })  # fmt: skip
+
+
+def promoted(con, number: int, version: int | None, decision="promoted", final=True) -> None:
+    """A decision number days after T0."""
+    given(con, "promotion", {
+        "promotion_id": number, "to_version": version, "decision": decision, "is_final": final,
+        "decided_at": T0 + number * DAY,
+    })  # fmt: skip
+
+
+def rows(con: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any, ...]]:
+    """What the query says, floats rounded to three digits."""
+    return [
+        tuple(round(v, 3) if isinstance(v, float) else v for v in row)
+        for row in con.execute(query).fetchall()
+    ]
+
+
+def create(con: duckdb.DuckDBPyConnection) -> None:
+    for _, _, text in sqlfiles.migrations():
+        con.execute(text)
+    con.execute(sqlfiles.views())
+
+
+def tell_story(con: duckdb.DuckDBPyConnection) -> None:
+    given(con, "model", {})
+    given(con, "feature_set", {})
+    given(con, "label", {"label_key": CAT, "label": "cat"}, {"label_key": DOG, "label": "dog"})
+    for key, name in enumerate(["yard", "street", "void"], start=1):
+        given(con, "collection", {"collection_key": key, "name": name})
+    facts = {"duration_s": 10.0, "frames_expected": 100, "frames_decoded": 100, "decode_errors": 0}
+    for key in range(1, 7):
+        given(con, "video", {"video_key": key, "video_id": f"v{key}", **facts})
+    con.execute("update core.video set frames_decoded = 60, decode_errors = 3 where video_key = 2")
+    con.execute("update core.video set frames_expected = null where video_key = 5")
+    con.execute("update core.video set frames_expected = 0 where video_key = 6")
+
+    def listed(collection: int, path: str, video: int | None, **more: Any) -> None:
+        given(con, "collection_video", {
+            "collection_key": collection, "path": path, "video_key": video, **more,
+        })  # fmt: skip
+
+    listed(1, "z.mp4", 1)
+    listed(1, "a.mp4", 1, label="cat")
+    listed(1, "b.mp4", 2, label="dog", splits={"split": "test"})
+    listed(1, "new.mp4", 4, first_seen_at=T0 + 3 * DAY, last_seen_at=T0 + 3 * DAY)
+    listed(1, "old.mp4", 6)
+    listed(1, "gone.mp4", 3, label="bird", present=False)
+    listed(1, "broken.mp4", None)
+    listed(2, "x.mp4", 2)
+    listed(2, "y.mp4", 5)
+    given(con, "video_feature", *({"video_key": key} for key in range(1, 6)))
+
+    predicted(con, 1, 1, 0, (CAT, 0.9), (DOG, 0.1))
+    predicted(con, 2, 1, 0, (DOG, 0.55), (CAT, 0.45))
+    predicted(con, 3, 1, 0, (CAT, 0.5), (DOG, 0.5))
+    predicted(con, 5, 1, 1, (DOG, 0.8), (CAT, 0.2))
+    predicted(con, 6, 1, 0, (DOG, 0.8), (CAT, 0.2))
+    predicted(con, 1, 2, 2, (CAT, 0.95), (DOG, 0.05))
+    predicted(con, 2, 2, 2, (CAT, 0.5), (DOG, 0.4))
+    predicted(con, 3, 2, 2, (DOG, 0.5), (CAT, 0.5))
+    given(con, "window_prediction", {
+        "video_key": 1, "model_version": 2, "start_s": 0.0, "end_s": 5.0, "label_key": CAT,
+        "score": 0.9, "predicted_at": T0,
+    })  # fmt: skip
+    given(
+        con,
+        "collection_serving",
+        {"collection_key": 1, "model_version": 2, "since": T0 + 2 * DAY},
+        {"collection_key": 2, "model_version": 1, "since": T0},
+    )
+    promoted(con, 0, 1)
+    promoted(con, 1, 2)
+    given(
+        con,
+        "failure",
+        {"path": "broken.mp4", "stage": "probe", "status": "quarantined"},
+        {"path": "broken.mp4", "stage": "extract", "status": "retry"},
+        {"path": "a.mp4", "video_key": 1, "stage": "extract", "status": "resolved"},
+        {"path": "gone.mp4", "video_key": 3, "stage": "extract", "status": "retry"},
+    )
+    given(
+        con,
+        "run",
+        {"run_id": 1, "kind": "extract", "videos": 5, "frames": 40, "failed": 1, "seconds": 2.0},
+        {
+            "run_id": 2, "kind": "nightly", "status": "over_budget", "failed": 4, "seconds": 60.0,
+            "detail": '{"ingested": 7, "extracted": 5, "classified": 6}',
+        },
+        {"run_id": 3, "kind": "nightly", "status": "no_champion", "started_at": T0 + DAY},
+        {"run_id": 4, "kind": "nightly", "started_at": T0 + 2 * DAY, "detail": '{"ingested": {}}'},
+        {
+            "run_id": 5, "kind": "nightly", "status": "running", "started_at": T0 + 3 * DAY,
+            "finished_at": None,
+        },
+    )  # fmt: skip
+
+
+@pytest.fixture
+def empty():
+    with duckdb.connect() as con:
+        create(con)
+        yield con
+
+
+@pytest.fixture
+def story(empty):
+    tell_story(empty)
+    return empty
+
+
+@pytest.fixture(scope="module")
+def warehouse_file(tmp_path_factory) -> Path:
+    """The story in a file, written as the ledger writes it."""
+    file = tmp_path_factory.mktemp("sql") / "warehouse.duckdb"
+    with duckdb.connect(file, config={"storage_compatibility_version": "v1.5.0"}) as con:
+        create(con)
+        tell_story(con)
+    return file
+
+
+@pytest.fixture
+def warehouse(warehouse_file):
+    with duckdb.connect(warehouse_file, read_only=True) as con:
+        yield con
+
+
+# -- latest_predictions ---------------------------------------------------------------------------
+
+LATEST = "select collection, path, video_id, label, score, model_version from latest_predictions order by all"
+
+
+def test_latest_predictions_shows_each_present_video_once_by_its_first_path(story):
+    assert rows(story, LATEST) == [
+        ("street", "x.mp4", "v2", "dog", 0.55, 1),
+        ("street", "y.mp4", "v5", "dog", 0.8, 1),
+        ("yard", "a.mp4", "v1", "cat", 0.95, 2),
+        ("yard", "b.mp4", "v2", "cat", 0.5, 2),
+    ]
+
+
+def test_latest_predictions_follows_a_collection_to_its_new_version(story):
+    story.execute("update core.collection_serving set model_version = 2 where collection_key = 2")
+
+    assert [r for r in rows(story, LATEST) if r[0] == "street"] == [("street", "x.mp4", "v2", "cat", 0.5, 2)]
+
+
+def test_latest_predictions_falls_back_to_a_copy_when_the_first_path_goes(story):
+    story.execute("update core.collection_video set present = false where path = 'a.mp4'")
+
+    assert ("yard", "z.mp4", "v1", "cat", 0.95, 2) in rows(story, LATEST)
+
+
+def test_latest_predictions_is_empty_without_a_serving_version(story):
+    story.execute("delete from core.collection_serving")
+
+    assert rows(story, LATEST) == []
+
+
+# -- views built on it ----------------------------------------------------------------------------
+
+
+def test_low_confidence_names_the_runner_up_and_the_margin(story):
+    query = "select collection, path, label, score, runner_up_label, runner_up_score, margin "
+    assert rows(story, query + "from low_confidence order by all") == [
+        ("street", "x.mp4", "dog", 0.55, "cat", 0.45, 0.1),
+        ("yard", "b.mp4", "cat", 0.5, "dog", 0.4, 0.1),
+    ]
+
+
+def test_low_confidence_starts_below_six_tenths_and_needs_no_runner_up(story):
+    story.execute("delete from core.prediction where rank = 2")
+    story.execute("update core.prediction set score = 0.6 where video_key = 2 and model_version = 1")
+
+    query = "select path, runner_up_label, margin from low_confidence"
+    assert rows(story, query) == [("b.mp4", None, None)]
+
+
+def test_label_daily_counts_and_averages_the_serving_version_only(story):
+    predicted(story, 4, 2, 2, (CAT, 0.65), (DOG, 0.35))
+
+    assert rows(story, "from label_daily order by all") == [
+        (date(2026, 3, 1), "street", "dog", 1, 0.55),
+        (date(2026, 3, 2), "street", "dog", 1, 0.8),
+        (date(2026, 3, 3), "yard", "cat", 3, 0.7),
+    ]
+
+
+def test_collection_summary_counts_contents_once_and_keeps_an_empty_collection(story):
+    query = (
+        "select collection, present, absent, with_features, classified, failing, labels, labelled, "
+        "serving_version, last_ingest_at, last_classified_at from collection_summary order by 1"
+    )
+    assert rows(story, query) == [
+        ("street", 2, 0, 2, 2, 0, 0, 0, 1, T0, T0 + DAY),
+        ("void", 0, 0, 0, 0, 0, 0, 0, None, None, None),
+        ("yard", 4, 1, 3, 2, 1, 2, 2, 2, T0 + 3 * DAY, T0 + 2 * DAY),
+    ]
+
+
+def test_collection_summary_counts_a_failure_whose_path_was_never_listed(story):
+    given(story, "failure", {
+        "collection_key": 3, "path": "link.m3u8", "stage": "ingest", "status": "retry",
+    })  # fmt: skip
+
+    query = "select failing from collection_summary where collection = 'void'"
+    assert rows(story, query) == [(1,)]
+
+
+def test_collection_summary_does_not_double_a_video_with_two_feature_sets(story):
+    given(story, "video_feature", {"video_key": 5, "feature_set_key": 2})
+
+    query = "select present, with_features from collection_summary where collection = 'street'"
+    assert rows(story, query) == [(2, 2)]
+
+
+# -- versions against versions --------------------------------------------------------------------
+
+
+def test_needs_rescore_lists_what_only_other_versions_have_scored(story):
+    assert rows(story, "from needs_rescore") == [("street", "y.mp4", "v5", 1, 2)]
+
+
+def test_needs_rescore_names_the_version_of_the_newest_prediction(story):
+    promoted(story, 2, 3)
+
+    query = "select collection, path, scored_by, champion_version from needs_rescore order by all"
+    assert rows(story, query) == [
+        ("street", "x.mp4", 2, 3),
+        ("street", "y.mp4", 1, 3),
+        ("yard", "a.mp4", 2, 3),
+        ("yard", "b.mp4", 2, 3),
+    ]
+
+
+def test_needs_rescore_is_empty_without_a_champion(story):
+    story.execute("delete from core.promotion")
+
+    assert rows(story, "from needs_rescore") == []
+
+
+def test_model_disagreements_compare_every_other_version_with_the_serving_one(story):
+    assert rows(story, "from model_disagreements order by all") == [
+        ("street", "x.mp4", "v2", 1, "dog", 0.55, 2, "cat", 0.5),
+        ("yard", "b.mp4", "v2", 2, "cat", 0.5, 1, "dog", 0.55),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("days", "champion"),
+    [(-1, None), (0, None), (1, 1), (2, 1), (3, 2), (4, 2), (5, 1), (6, 1), (7, 4), (99, 4)],
+)
+def test_champion_as_of_follows_only_final_decisions_that_moved_the_champion(empty, days, champion):
+    promoted(empty, 1, 1)
+    promoted(empty, 2, 2, "refused")
+    promoted(empty, 3, 2, "forced")
+    promoted(empty, 4, 3, "promoted", final=False)
+    promoted(empty, 5, 1, "rolled_back")
+    promoted(empty, 6, 2, "unchanged")
+    promoted(empty, 7, 4, "external")
+
+    instant = T0 + days * DAY
+    assert empty.execute("select champion_as_of(?::timestamp)", [instant]).fetchone() == (champion,)
+
+
+def test_champion_as_of_works_row_by_row(story):
+    query = "select run_id, champion_as_of(started_at) from runs where kind = 'nightly' order by 1"
+    assert rows(story, query) == [(2, 1), (3, 2), (4, 2), (5, 2)]
+
+
+def test_promotions_hide_open_intents(story):
+    promoted(story, 2, 3, final=False)
+
+    assert rows(story, "select to_version from promotions order by 1") == [(1,), (2,)]
+
+
+# -- media and nights -----------------------------------------------------------------------------
+
+
+def test_media_quality_gives_the_decoded_share_or_null_when_nothing_was_announced(story):
+    query = "select collection, path, decoded_share, decode_errors from media_quality order by all"
+    assert rows(story, query) == [
+        ("street", "x.mp4", 0.6, 3),
+        ("street", "y.mp4", None, 0),
+        ("yard", "a.mp4", 1.0, 0),
+        ("yard", "b.mp4", 0.6, 3),
+        ("yard", "new.mp4", 1.0, 0),
+        ("yard", "old.mp4", None, 0),
+    ]
+
+
+def test_nights_tell_good_from_bad_and_unpack_the_numbers(story):
+    query = "select night, status, ok, ingested, extracted, classified, failed from nights order by 1"
+    assert rows(story, query) == [
+        (date(2026, 3, 1), "over_budget", False, 7, 5, 6, 4),
+        (date(2026, 3, 2), "no_champion", True, None, None, None, None),
+        (date(2026, 3, 3), "ok", True, None, None, None, None),
+        (date(2026, 3, 4), "running", None, None, None, None, None),
+    ]
+
+
+def test_unreadable_files_stay_visible_without_a_video_id(story):
+    query = "select path, video_id from collection_videos where path = 'broken.mp4'"
+    assert rows(story, query) == [("broken.mp4", None)]
+    query = "select stage, video_id, status from failures where path = 'broken.mp4' order by 1"
+    assert rows(story, query) == [("extract", None, "retry"), ("probe", None, "quarantined")]
+
+
+# -- what readers rely on -------------------------------------------------------------------------
+
+
+def test_the_public_relations_are_exactly_the_contract(empty):
+    query = "select table_name from information_schema.tables where table_schema = 'main'"
+    assert {name for (name,) in rows(empty, query)} == set(CONTRACT)
+
+
+@pytest.mark.parametrize("relation", CONTRACT)
+def test_every_relation_has_the_columns_of_the_contract(empty, relation):
+    columns = empty.table(relation).columns
+    assert set(CONTRACT[relation].split()) <= set(columns)
+    assert not [c for c in columns if c.endswith("_key")], "integer keys stay inside"
+
+
+def test_types_are_those_of_the_contract(empty):
+    query = """
+        select table_name || '.' || column_name, data_type from duckdb_columns()
+        where schema_name = 'main' and not internal
+    """
+    types = dict(rows(empty, query))
+    assert types["collection_videos.splits"] == "MAP(VARCHAR, VARCHAR)"
+    assert types["collection_videos.present"] == "BOOLEAN"
+    json_columns = ["feature_sets.spec", "runs.detail", "promotions.evidence"]
+    assert {types[c] for c in json_columns} == {"JSON"}
+    assert {t for c, t in types.items() if c.endswith("_at")} == {"TIMESTAMP"}
+    assert {t for c, t in types.items() if c.endswith("_version")} == {"INTEGER"}
+
+
+def test_everything_has_a_comment(warehouse):
+    query = """
+        select 'view ' || view_name, comment from duckdb_views() where not internal
+        union all
+        select 'table ' || table_name, comment from duckdb_tables() where schema_name = 'core'
+        union all
+        select table_name || '.' || column_name, comment from duckdb_columns() where not internal
+        union all
+        select 'macro ' || function_name, comment from duckdb_functions()
+        where schema_name = 'main' and not internal
+    """
+    commented = dict(rows(warehouse, query))
+    assert {"macro champion_as_of", "view latest_predictions", "runs.detail"} < set(commented)
+    assert [name for name, comment in commented.items() if not comment] == []
+
+
+def test_applying_the_views_twice_changes_nothing(story):
+    catalog = "select view_name, sql, comment from duckdb_views() where not internal order by all"
+    before, latest = rows(story, catalog), rows(story, LATEST)
+
+    story.execute(sqlfiles.views())
+
+    assert rows(story, catalog) == before
+    assert rows(story, LATEST) == latest
+
+
+@pytest.mark.parametrize("relation", CONTRACT)
+def test_every_relation_opens_in_a_read_only_file_also_under_another_name(warehouse_file, relation):
+    with duckdb.connect(warehouse_file, read_only=True) as con:
+        alone = con.execute(f"from {relation} order by all").fetchall()
+    with duckdb.connect() as con:
+        con.execute(f"attach '{warehouse_file}' as lent (read_only)")
+        attached = con.execute(f"from lent.{relation} order by all").fetchall()
+    assert alone
+    assert attached == alone
+
+
+def test_there_are_enough_examples():
+    assert len(sqlfiles.examples()) >= 10
+
+
+@pytest.mark.parametrize("example", sqlfiles.examples(), ids=lambda f: f.stem)
+def test_every_example_asks_a_question_and_answers_it_from_public_views(warehouse, example):
+    text = example.read_text(encoding="utf-8")
+    first_line = text.splitlines()[0]
+    assert first_line.startswith("-- ")
+    assert "?" in first_line
+    assert "core." not in text
+    assert warehouse.execute(text).fetchall()
+
+
+@pytest.mark.parametrize("file", sorted((sqlfiles.ROOT / "views").glob("*.sql")), ids=lambda f: f.stem)
+def test_every_view_file_says_first_what_one_row_is(file):
+    first_line = file.read_text(encoding="utf-8").splitlines()[0]
+    assert first_line.startswith(("-- One row per ", "-- One value per ", "-- One comment per "))
+
+
+def test_sqlfluff_finds_nothing():
+    # Not the statements: sqlfluff's DuckDB does not know parameters such as $model_version.
+    folders = [str(sqlfiles.ROOT / name) for name in ("migrations", "views", "examples")]
+    lint = subprocess.run(
+        [sys.executable, "-m", "sqlfluff", "lint", "--disable-progress-bar", *folders],
+        cwd=sqlfiles.ROOT.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert lint.returncode == 0, lint.stdout + lint.stderr

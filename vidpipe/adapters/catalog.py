@@ -1,0 +1,265 @@
+"""File trees and manifests: what a collection's source holds.
+
+A folder is walked; a manifest names its files. Nothing here follows a folder link or leaves the source.
+"""
+
+import csv
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from vidpipe.errors import ConfigurationError, Vanished
+from vidpipe.records import SourceFile
+
+VIDEO_EXTENSIONS = frozenset(
+    f".{name}"
+    for name in [
+        "3g2",
+        "3gp",
+        "asf",
+        "avi",
+        "dv",
+        "flv",
+        "gif",
+        "h264",
+        "hevc",
+        "ivf",
+        "m2ts",
+        "m4v",
+        "mkv",
+        "mov",
+        "mp4",
+        "mpeg",
+        "mpg",
+        "mts",
+        "mxf",
+        "ogv",
+        "rm",
+        "rmvb",
+        "ts",
+        "vob",
+        "webm",
+        "wmv",
+    ]
+)
+OTHER_EXTENSIONS = frozenset(
+    f".{name}"
+    for name in [
+        "aac",
+        "aif",
+        "csv",
+        "flac",
+        "heic",
+        "heif",
+        "jpeg",
+        "jpg",
+        "json",
+        "m3u",
+        "m3u8",
+        "m4a",
+        "md",
+        "mp3",
+        "oga",
+        "ogg",
+        "opus",
+        "parquet",
+        "pdf",
+        "png",
+        "srt",
+        "svg",
+        "swf",
+        "txt",
+        "wav",
+        "wma",
+        "xml",
+        "yaml",
+        "yml",
+        "zip",
+    ]
+)
+SPLIT_NAMES = frozenset({"train", "val", "test"})
+_CHUNK_BYTES = 1 << 20
+
+
+class Catalog:
+    """Reads sources and manifests from the local file system."""
+
+    def list_folder(self, source: Path, *, label_from: str | None = None) -> list[SourceFile]:
+        """All video files below `source`, sorted by path.
+
+        A file counts as video by its extension or, where the extension says nothing, by its first
+        bytes. With `label_from="folder"` the top folder's name is the label.
+
+        Raises:
+            ConfigurationError: `source` is not a folder that can be listed.
+        """
+        if not source.is_dir():
+            raise ConfigurationError(
+                f"{source} is not a folder.", next_step="check that it exists and is mounted."
+            )
+        try:
+            found = [_source_file(source, path) for path in sorted(_walk(source))]
+        except PermissionError as error:
+            raise ConfigurationError(
+                f"may not list {error.filename}.", next_step="grant read access, then ingest again."
+            ) from None
+        files = [file for file in found if file]
+        if label_from != "folder":
+            return files
+        return [_labelled_by_folder(file) for file in files]
+
+    def list_manifest(self, source: Path, manifest: Path) -> tuple[list[SourceFile], list[str]]:
+        """The files that a manifest names, sorted by path, and the named paths that do not exist.
+
+        Raises:
+            ConfigurationError: No `path` column, a path twice, or one that leaves the source.
+        """
+        rows = _read_rows(manifest)
+        split_columns = _split_columns(rows)
+        files: list[SourceFile] = []
+        missing: list[str] = []
+        for line, row in enumerate(rows, start=2):
+            path = _checked_path(row.get("path") or "", source, manifest, line)
+            try:
+                found = (source / path).stat()
+            except OSError:
+                missing.append(path)
+                continue
+            splits = {c: row[c] for c in split_columns if row[c]}
+            files.append(
+                SourceFile(
+                    path, found.st_size, found.st_mtime_ns, found.st_ino,
+                    row.get("label") or None, row.get("group") or None, splits,
+                )
+            )  # fmt: skip
+        _refuse_duplicates([*missing, *(f.path for f in files)], manifest)
+        return sorted(files, key=lambda f: f.path), missing
+
+    def hash_file(self, file: Path) -> str:
+        """SHA-256 of a file's bytes, in hex: its `video_id`.
+
+        Raises:
+            Vanished: The file is gone, is no regular file, or may not be read.
+        """
+        digest = hashlib.sha256()
+        try:
+            with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as stream:
+                if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                    raise Vanished(f"{file} is not a regular file.")
+                while chunk := stream.read(_CHUNK_BYTES):
+                    digest.update(chunk)
+        except OSError as error:
+            if isinstance(error, Vanished):
+                raise
+            escaped = "\\udc" in file.name
+            raise Vanished(
+                f"cannot read {file}: {error.strerror}.",
+                next_step="rename it to valid UTF-8." if escaped else "",
+            ) from None
+        return digest.hexdigest()
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(Path(entry.path))
+            elif entry.is_file() and _looks_like_video(Path(entry.path)):
+                yield Path(entry.path)
+
+
+def _looks_like_video(file: Path) -> bool:
+    extension = file.suffix.lower()
+    if extension in VIDEO_EXTENSIONS:
+        return True
+    return extension not in OTHER_EXTENSIONS and _has_video_signature(file)
+
+
+def _has_video_signature(file: Path) -> bool:
+    """Whether the first bytes are those of a container that usually holds pictures.
+
+    Source: https://en.wikipedia.org/wiki/List_of_file_signatures
+    """
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(189)
+    except OSError:
+        return False
+    return (
+        head[4:8] in (b"ftyp", b"moov", b"mdat")  # MP4, QuickTime
+        or head.startswith(b"\x1aE\xdf\xa3")  # Matroska, WebM
+        or (head[:4] == b"RIFF" and head[8:12] == b"AVI ")
+        or head.startswith((b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b"FLV\x01", b"DKIF"))
+        or (head[:1] == b"\x47" and head[188:189] == b"\x47")  # MPEG transport stream
+        or head.startswith(b"0&\xb2u\x8ef\xcf\x11")  # ASF, WMV
+    )
+
+
+def _source_file(source: Path, file: Path) -> SourceFile | None:
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return None  # gone since it was listed
+    return SourceFile(
+        _utf8(file.relative_to(source).as_posix()), found.st_size, found.st_mtime_ns, found.st_ino
+    )
+
+
+def _utf8(path: str) -> str:
+    """A path that DuckDB can store; bytes that are not UTF-8 are shown escaped, and cannot be read."""
+    return path.encode(errors="backslashreplace").decode()
+
+
+def _labelled_by_folder(file: SourceFile) -> SourceFile:
+    parts = PurePosixPath(file.path).parts
+    label = parts[0] if len(parts) > 1 else None
+    return SourceFile(file.path, file.size_bytes, file.mtime_ns, file.inode, label)
+
+
+def _read_rows(manifest: Path) -> list[dict[str, str]]:
+    try:
+        with manifest.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            columns = reader.fieldnames or []
+            rows = [{k: (v or "").strip() for k, v in row.items() if k} for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigurationError(
+            f"cannot read the manifest {manifest}: {error}.", next_step="pass a UTF-8 CSV file."
+        ) from None
+    if "path" not in columns:
+        raise ConfigurationError(
+            f"{manifest} has no column path, but {', '.join(columns) or 'no header at all'}.",
+            next_step="name the column of relative file paths `path`.",
+        )
+    return rows
+
+
+def _split_columns(rows: list[dict[str, str]]) -> list[str]:
+    """Columns all of whose values are train, val or test (a blank is no value)."""
+    columns = [c for c in (rows[0] if rows else {}) if c not in ("path", "label", "group")]
+    values = {c: {row.get(c, "") for row in rows} - {""} for c in columns}
+    return [c for c in columns if values[c] and values[c] <= SPLIT_NAMES]
+
+
+def _checked_path(raw: str, source: Path, manifest: Path, line: int) -> str:
+    path = PurePosixPath(raw)
+    if not raw or path.is_absolute() or ".." in path.parts:
+        raise ConfigurationError(
+            f"{manifest} line {line}: path {raw!r} is not a path inside {source}.",
+            next_step="give paths relative to the source.",
+        )
+    return str(path)
+
+
+def _refuse_duplicates(paths: list[str], manifest: Path) -> None:
+    seen: set[str] = set()
+    for path in paths:
+        if path in seen:
+            raise ConfigurationError(
+                f"{manifest} names {path} twice.", next_step="keep one line for each path."
+            )
+        seen.add(path)

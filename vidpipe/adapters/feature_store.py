@@ -1,0 +1,197 @@
+"""Parquet parts: many videos each, one row per frame, immutable once renamed into place.
+
+    features/feature_set=<id>/part-<random>.parquet
+        video_id  frame_index  time_s  features
+        a3f…      0            0.00    [D floats]  ┐ row group: one video (a long one has several)
+        a3f…      1            0.25    …           ┘
+        77c…      0            0.04    …
+
+A video's rows lie together, so that reading one video touches no neighbour.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vidpipe.errors import IncompatibleFeatures, StorageFailed
+from vidpipe.records import FeatureSpec, Floats, StoredFeatures, VideoFeatures
+
+TEMP_SUFFIX = ".tmp"
+
+
+def _schema(feature_size: int, metadata: dict[str, str]) -> pa.Schema:
+    return pa.schema(
+        [
+            pa.field("video_id", pa.dictionary(pa.int32(), pa.string()), nullable=False),
+            pa.field("frame_index", pa.int32(), nullable=False),
+            pa.field("time_s", pa.float64(), nullable=False),
+            pa.field("features", pa.list_(pa.float32(), feature_size), nullable=False),
+        ],
+        metadata=metadata,
+    )
+
+
+class PartWriter:
+    """One part in the making: `append` in order, then `commit`; anything else leaves no part."""
+
+    def __init__(self, folder: Path, spec: FeatureSpec, numerics: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.name = f"part-{uuid.uuid4().hex}.parquet"
+        self.rows = 0
+        self._final = folder / self.name
+        self._temp = folder / (self.name + TEMP_SUFFIX)
+        self._videos: list[str] = []
+        metadata = {"vidpipe.spec": spec.to_json(), "vidpipe.numerics": numerics}
+        self._schema = _schema(spec.feature_size, metadata)
+        self._writer = pq.ParquetWriter(
+            self._temp, self._schema, compression="none", use_dictionary=["video_id"],
+            write_statistics=["video_id"],
+        )  # fmt: skip
+
+    def __enter__(self) -> PartWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._temp.exists():
+            self._writer.close()
+            self._temp.unlink(missing_ok=True)
+
+    def append(self, features: VideoFeatures, first_frame: int = 0) -> None:
+        """Write the next rows; a long video comes in several calls, `first_frame` counting on."""
+        T, D = features.values.shape
+        flat = pa.array(np.ascontiguousarray(features.values).reshape(-1))
+        columns = [
+            pa.DictionaryArray.from_arrays(pa.array(np.zeros(T, np.int32)), [features.video_id]),
+            pa.array(np.arange(first_frame, first_frame + T, dtype=np.int32)),
+            pa.array(features.times_s),
+            pa.FixedSizeListArray.from_arrays(flat, D),
+        ]
+        try:
+            self._writer.write_table(pa.table(columns, schema=self._schema), row_group_size=T)
+        except OSError as error:
+            raise _storage_failed(error, self._temp) from error
+        self.rows += T
+
+    def commit(self) -> str | None:
+        """Make the part visible under its name; None, and no file, when it has no rows."""
+        try:
+            self._writer.close()
+            if self.rows == 0:
+                self._temp.unlink()
+                return None
+            _sync(self._temp)
+            self._temp.rename(self._final)
+            _sync(self._final.parent)
+        except OSError as error:
+            raise _storage_failed(error, self._temp) from error
+        return self.name
+
+
+class FeatureStore:
+    """The folder of feature sets."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def folder(self, feature_set_id: str) -> Path:
+        """Where a feature set's parts lie."""
+        return self._root / f"feature_set={feature_set_id}"
+
+    def new_part(self, spec: FeatureSpec, numerics: str) -> PartWriter:
+        """A context manager; leaving it without `commit` leaves nothing behind."""
+        try:
+            return PartWriter(self.folder(spec.feature_set_id), spec, numerics)
+        except OSError as error:
+            raise _storage_failed(error, self._root) from error
+
+    def read(self, feature_set_id: str, wanted: Iterable[StoredFeatures]) -> Iterator[VideoFeatures]:
+        """The features of the wanted videos, part by part, in the order of their rows.
+
+        Raises:
+            IncompatibleFeatures: A part is gone, or its rows are not those that the ledger names.
+        """
+        by_part: dict[str, list[StoredFeatures]] = defaultdict(list)
+        for stored in wanted:
+            by_part[stored.part].append(stored)
+        for part, videos in sorted(by_part.items()):
+            yield from _read_part(self.folder(feature_set_id) / part, videos)
+
+    def parts(self, feature_set_id: str | None = None) -> list[Path]:
+        """All files below the store, finished or not, of one feature set or of all."""
+        root = self.folder(feature_set_id) if feature_set_id else self._root
+        return sorted(p for p in root.glob("**/part-*") if p.is_file()) if root.exists() else []
+
+
+def _read_part(file: Path, videos: list[StoredFeatures]) -> Iterator[VideoFeatures]:
+    try:
+        part = pq.ParquetFile(file, memory_map=True)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise IncompatibleFeatures(
+            f"the feature part {file} cannot be read: {error}.", next_step="vidpipe doctor"
+        ) from None
+    with part:
+        sizes = [part.metadata.row_group(i).num_rows for i in range(part.num_row_groups)]
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        for stored in sorted(videos, key=lambda v: v.row_offset):
+            first = int(np.searchsorted(starts, stored.row_offset))
+            last = int(np.searchsorted(starts, stored.row_offset + stored.n_frames))
+            table = part.read_row_groups(list(range(first, last)))
+            yield _video(table, stored, file)
+
+
+def _video(table: pa.Table, stored: StoredFeatures, file: Path) -> VideoFeatures:
+    ids = table["video_id"].unique().to_pylist()
+    if table.num_rows != stored.n_frames or ids != [stored.video_id]:
+        raise IncompatibleFeatures(
+            f"{file} at row {stored.row_offset}: {table.num_rows} rows of {len(ids)} videos, "
+            f"expected {stored.n_frames} of {stored.video_id[:12]}.",
+            next_step="vidpipe doctor",
+        )
+    features = table["features"].combine_chunks()
+    D = features.type.list_size
+    values: Floats = features.flatten().to_numpy().reshape(-1, D)
+    return VideoFeatures(stored.video_id, table["time_s"].to_numpy(), values)
+
+
+def part_metadata(file: Path) -> dict[str, str]:
+    """The spec and numerics class that a part carries."""
+    raw = pq.read_schema(file).metadata or {}
+    found = {k.decode(): v.decode() for k, v in raw.items()}
+    return {k: v for k, v in found.items() if k.startswith("vidpipe.")}
+
+
+def part_spec(file: Path) -> FeatureSpec:
+    """The spec by which a part was made."""
+    return FeatureSpec.from_json(json.dumps(json.loads(part_metadata(file)["vidpipe.spec"])))
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _storage_failed(error: OSError, path: Path) -> StorageFailed:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
+    return StorageFailed(
+        f"cannot write {path}: {'the disk is full' if full else error}.",
+        next_step="free space, then run the same command again: finished parts are kept.",
+    )

@@ -1,0 +1,128 @@
+"""One writing run at a time, by a lock that the kernel frees whatever happens to its holder.
+
+`flock` needs no heartbeat and no clock: a killed process holds nothing. The file's one JSON line
+only tells people who it is; the lock itself decides.
+"""
+
+import fcntl
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from vidpipe.errors import LeaseHeld, StorageFailed
+
+_POLL_S = 0.2
+
+
+class Lease:
+    """The home's lease; re-entrant, from any thread, within the one object that holds it."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._depth = 0
+        self._descriptor = -1
+        self._guard = threading.Lock()
+
+    @contextmanager
+    def hold(self, verb: str, *, wait: bool = False) -> Iterator[None]:
+        """Hold the lease for `verb`, at once or, with `wait`, when it is free.
+
+        Raises:
+            LeaseHeld: Another process holds it; the message names it.
+            StorageFailed: The home cannot be written.
+        """
+        self._enter(verb, wait)
+        try:
+            yield
+        finally:
+            self._leave()
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether this object holds the lease."""
+        return self._depth > 0
+
+    def _enter(self, verb: str, wait: bool) -> None:
+        with self._guard:
+            if self._depth == 0:
+                self._descriptor = _open(self._file)
+                try:
+                    _acquire(self._descriptor, self._file, wait)
+                    _write_line(self._descriptor, verb)
+                except BaseException:
+                    os.close(self._descriptor)
+                    raise
+            self._depth += 1
+
+    def _leave(self) -> None:
+        with self._guard:
+            self._depth -= 1
+            if self._depth == 0:
+                os.ftruncate(self._descriptor, 0)
+                os.close(self._descriptor)  # closing frees the lock
+
+    def holder(self) -> dict[str, object] | None:
+        """Who holds the lease now; None when nobody does."""
+        try:
+            descriptor = os.open(self._file, os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _read_line(self._file)
+        finally:
+            os.close(descriptor)
+        return None
+
+
+def _open(file: Path) -> int:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise StorageFailed(
+            f"cannot write {file}: {error.strerror}.", next_step="choose another --home."
+        ) from None
+
+
+def _acquire(descriptor: int, file: Path, wait: bool) -> None:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if not wait:
+                raise LeaseHeld(_held_message(file), next_step="wait for it, or pass --wait.") from None
+            time.sleep(_POLL_S)
+
+
+def _held_message(file: Path) -> str:
+    who = _read_line(file)
+    if not who:
+        return f"another run holds the lease {file}."
+    return (
+        f"{who.get('verb')} (pid {who.get('pid')} on {who.get('host')}) holds the lease "
+        f"since {who.get('since')} UTC."
+    )
+
+
+def _write_line(descriptor: int, verb: str) -> None:
+    since = datetime.now(UTC).replace(tzinfo=None).isoformat(sep=" ", timespec="seconds")
+    line = {"verb": verb, "pid": os.getpid(), "host": socket.gethostname(), "since": since}
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, (json.dumps(line) + "\n").encode(), 0)
+
+
+def _read_line(file: Path) -> dict[str, object]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8") or "{}")
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

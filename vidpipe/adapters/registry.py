@@ -1,0 +1,354 @@
+"""MLflow: training runs, model versions and the two aliases.
+
+MLflow is imported on first use (it takes seconds), and its global tracking URI is set there and nowhere else.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vidpipe import __version__
+from vidpipe.adapters import bundle as bundles
+from vidpipe.adapters.bundle import Bundle
+from vidpipe.errors import NotFound, RegistryUnreachable, UnsafeModel
+from vidpipe.records import FeatureSpec, ModelVersion
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion as MlflowVersion
+    from mlflow.tracking import MlflowClient
+
+log = logging.getLogger(__name__)
+
+EXPERIMENT = "vidpipe"
+_PREFIX = "vidpipe."
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+
+
+class TrainingRun:
+    """An open MLflow run."""
+
+    def __init__(self, registry: Registry, run_id: str) -> None:
+        self._registry = registry
+        self.mlflow_run_id = run_id
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """One point of each curve."""
+        import mlflow
+
+        mlflow.log_metrics(dict(metrics), step=step)
+
+    def log_scores(
+        self,
+        name: str,
+        labels: Sequence[str],
+        matrix: npt.NDArray[np.int64],
+        table: Mapping[str, Any],
+    ) -> None:
+        """A confusion matrix (K, K) as a picture, and scores as JSON."""
+        import mlflow
+
+        mlflow.log_dict(dict(table), f"{name}_scores.json")
+        mlflow.log_figure(_confusion_picture(labels, matrix), f"{name}_confusion.png")
+
+    def register(self, bundle: Bundle, metrics: Mapping[str, float], tags: Mapping[str, str]) -> ModelVersion:
+        """Log the bundle as a models-from-code pyfunc, register it, and call it challenger."""
+        return self._registry.register(self.mlflow_run_id, bundle, metrics, tags)
+
+
+class Registry:
+    """One registered model on one MLflow store."""
+
+    def __init__(self, home: Path, model: str, tracking_uri: str | None) -> None:
+        self.model = model
+        self._home = home
+        self._server_uri = tracking_uri
+        self.tracking_uri = tracking_uri or f"sqlite:///{home / 'mlflow.db'}"
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        for name, value in _QUIET.items():
+            os.environ.setdefault(name, value)
+        for noisy in ("mlflow", "alembic"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
+        import mlflow
+
+        with self._first_use(), _mlflow_errors(self.tracking_uri):
+            mlflow.set_tracking_uri(self.tracking_uri)
+            client = mlflow.MlflowClient(self.tracking_uri)
+            if client.get_experiment_by_name(EXPERIMENT) is None:
+                location = None if self._server_uri else (self._home / "artifacts").as_uri()
+                client.create_experiment(EXPERIMENT, artifact_location=location)
+        return client
+
+    @contextmanager
+    def _first_use(self) -> Iterator[None]:
+        """Two processes that create one SQLite store at once crash each other."""
+        if self._server_uri:
+            yield
+            return
+        self._home.mkdir(parents=True, exist_ok=True)
+        with (self._home / "init.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    # -- training -------------------------------------------------------------------------------
+
+    @contextmanager
+    def training_run(self, name: str, parameters: Mapping[str, Any]) -> Iterator[TrainingRun]:
+        """An MLflow run that ends FINISHED, or FAILED when an error passes through."""
+        _ = self._client  # sets the tracking URI
+        import mlflow
+
+        with _mlflow_errors(self.tracking_uri):
+            mlflow.set_experiment(EXPERIMENT)
+            with mlflow.start_run(run_name=name) as run:
+                mlflow.log_params(dict(parameters))
+                yield TrainingRun(self, run.info.run_id)
+
+    def register(
+        self,
+        mlflow_run_id: str,
+        bundle: Bundle,
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+    ) -> ModelVersion:
+        """Register a bundle from an open MLflow run; the version becomes challenger."""
+        client = self._client
+        with tempfile.TemporaryDirectory() as folder, _mlflow_errors(self.tracking_uri):
+            digest = bundles.save(bundle, Path(folder) / "bundle")
+            source = _log_model(Path(folder) / "bundle", digest, bundle)
+            all_tags = _version_tags(bundle, digest, metrics, tags)
+            _ensure_model(client, self.model)
+            created = client.create_model_version(
+                self.model,
+                source,
+                run_id=mlflow_run_id,
+                tags={_PREFIX + k: v for k, v in all_tags.items()},
+            )
+            client.set_registered_model_alias(self.model, "challenger", created.version)
+            client.set_model_version_tag(self.model, created.version, f"{_PREFIX}complete", "true")
+        return self.version(str(created.version))
+
+    def find(self, fingerprint: str) -> ModelVersion | None:
+        """The newest complete version trained from exactly these inputs."""
+        with _mlflow_errors(self.tracking_uri):
+            found = self._client.search_model_versions(
+                f"name = '{self.model}' and tag.`{_PREFIX}fingerprint` = '{fingerprint}'"
+            )
+        complete = [v for v in found if v.tags.get(f"{_PREFIX}complete") == "true"]
+        return self._version(max(complete, key=lambda v: int(v.version))) if complete else None
+
+    # -- versions and aliases -------------------------------------------------------------------
+
+    def aliases(self) -> dict[str, int]:
+        """Alias to version; empty when there is no model yet."""
+        from mlflow.exceptions import MlflowException
+
+        with _mlflow_errors(self.tracking_uri):
+            try:
+                found = self._client.get_registered_model(self.model).aliases
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return {}
+                raise
+        return {alias: int(version) for alias, version in found.items()}
+
+    def set_alias(self, alias: str, version: int) -> None:
+        """Point an alias at a version."""
+        with _mlflow_errors(self.tracking_uri):
+            self._client.set_registered_model_alias(self.model, alias, str(version))
+
+    def drop_alias(self, alias: str) -> None:
+        """Take an alias away."""
+        with _mlflow_errors(self.tracking_uri):
+            self._client.delete_registered_model_alias(self.model, alias)
+
+    def version(self, selector: str) -> ModelVersion:
+        """A version by number or alias.
+
+        Raises:
+            NotFound: No such version or alias.
+        """
+        aliases = self.aliases()
+        number = aliases.get(selector) if not selector.isdigit() else int(selector)
+        known = ", ".join(f"{a} = {v}" for a, v in sorted(aliases.items())) or "none"
+        missing = NotFound(
+            f"the model {self.model} has no version or alias {selector!r} (aliases: {known}).",
+            next_step="vidpipe models lists the versions; vidpipe train makes one.",
+        )
+        if number is None:
+            raise missing
+        from mlflow.exceptions import MlflowException
+
+        with _mlflow_errors(self.tracking_uri):
+            try:
+                return self._version(self._client.get_model_version(self.model, str(number)), aliases)
+            except MlflowException as error:
+                if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    raise missing from None
+                raise
+
+    def versions(self) -> list[ModelVersion]:
+        """All complete versions, oldest first."""
+        aliases = self.aliases()
+        with _mlflow_errors(self.tracking_uri):
+            found = self._client.search_model_versions(f"name = '{self.model}'")
+        ours = [v for v in found if v.tags.get(f"{_PREFIX}complete") == "true"]
+        return [self._version(v, aliases) for v in sorted(ours, key=lambda v: int(v.version))]
+
+    def load(self, version: ModelVersion) -> Bundle:
+        """The bundle of a version, verified against the hash it was registered with; runs none of its code.
+
+        Raises:
+            UnsafeModel: The files are not those that were registered.
+        """
+        import mlflow
+
+        with _mlflow_errors(self.tracking_uri):
+            found = self._client.get_model_version(self.model, str(version.version))
+            digest = found.tags.get(f"{_PREFIX}digest", "")
+            uri = self._client.get_model_version_download_uri(self.model, str(version.version))
+            with tempfile.TemporaryDirectory() as folder:
+                local = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder))
+                return bundles.load(local / "artifacts" / "bundle", digest)
+
+    def _version(self, found: MlflowVersion, aliases: Mapping[str, int] | None = None) -> ModelVersion:
+        tags = {k.removeprefix(_PREFIX): v for k, v in found.tags.items() if k.startswith(_PREFIX)}
+        number = int(found.version)
+        if "spec" not in tags:
+            raise UnsafeModel(
+                f"version {number} of {self.model} was not registered by vidpipe.",
+                next_step="vidpipe train makes a version that can be served.",
+            )
+        known = self.aliases() if aliases is None else aliases
+        return ModelVersion(
+            model=self.model,
+            version=number,
+            mlflow_run_id=str(found.run_id),
+            labels=tuple(json.loads(tags["labels"])),
+            spec=FeatureSpec.from_json(tags["spec"]),
+            collection=tags["collection"],
+            split_column=tags["split_column"] or None,
+            dataset_hash=tags["dataset_hash"],
+            created_at_ms=int(found.creation_timestamp),
+            metrics=json.loads(tags["metrics"]),
+            aliases=tuple(sorted(a for a, v in known.items() if v == number)),
+        )
+
+
+def _ensure_model(client: MlflowClient, model: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(model)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _version_tags(
+    bundle: Bundle, digest: str, metrics: Mapping[str, float], tags: Mapping[str, str]
+) -> dict[str, str]:
+    return {
+        **tags,
+        "digest": digest,
+        "labels": json.dumps(bundle.labels),
+        "spec": bundle.spec.to_json(),
+        "metrics": json.dumps({k: round(v, 6) for k, v in metrics.items()}),
+    }
+
+
+def _log_model(folder: Path, digest: str, bundle: Bundle) -> str:
+    """Log the pyfunc with signature and input example; the URI of the logged model."""
+    import mlflow
+    import pandas as pd
+    import torch
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import Array, ColSpec, DataType, Schema
+
+    inputs = Schema([ColSpec(Array(Array(DataType.double)), "features")])
+    outputs = Schema(
+        [
+            ColSpec(DataType.string, "label"),
+            ColSpec(DataType.double, "score"),
+            ColSpec(DataType.string, "top"),
+        ]
+    )
+    example = pd.DataFrame({"features": [np.zeros((2, bundle.spec.feature_size)).tolist()]})
+    package = Path(__file__).resolve().parent.parent
+    info = mlflow.pyfunc.log_model(
+        name="model",
+        python_model=str(package / "adapters" / "served_model.py"),
+        artifacts={"bundle": str(folder)},
+        model_config={"digest": digest},
+        signature=ModelSignature(inputs, outputs),
+        input_example=example,
+        pip_requirements=[
+            f"vidpipe=={__version__}", f"mlflow=={mlflow.__version__}", f"numpy=={np.__version__}",
+            f"torch=={torch.__version__.split('+')[0]}", "safetensors", "pandas",
+        ],
+    )  # fmt: skip
+    return str(info.model_uri)
+
+
+def _confusion_picture(labels: Sequence[str], matrix: npt.NDArray[np.int64]) -> Any:
+    from matplotlib.figure import Figure
+
+    K = len(labels)
+    side = max(4.0, 0.5 * K + 2)
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(matrix / np.maximum(1, matrix.sum(1, keepdims=True)), cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(K), labels, rotation=60, ha="right")
+    axes.set_yticks(range(K), labels)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    for row in range(K):
+        for column in range(K):
+            if matrix[row, column]:
+                axes.text(column, row, str(matrix[row, column]), ha="center", va="center", fontsize=8)
+    return figure
+
+
+@contextmanager
+def _mlflow_errors(uri: str) -> Iterator[None]:
+    """A server that does not answer is a reason to try again, and says so."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (ConnectionError, MlflowException) as error:
+        text = str(error)
+        away = (
+            "Max retries",
+            "Connection refused",
+            "timed out",
+            "database is locked",
+            "Connection aborted",
+        )
+        if isinstance(error, ConnectionError) or any(sign in text for sign in away):
+            if isinstance(error, RegistryUnreachable):
+                raise
+            raise RegistryUnreachable(
+                f"MLflow at {uri} does not answer: {text.splitlines()[0][:200]}",
+                next_step="start the server, or correct VIDPIPE_MLFLOW_URI.",
+            ) from error
+        raise

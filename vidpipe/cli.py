@@ -1,0 +1,418 @@
+"""The verbs. Each opens a home, runs one step and prints its report; no step is written here.
+
+Exit codes: 0 done · 1 failed or refused · 2 wrong usage · 3 done, but over the failure budget · 4 another
+run holds the lease.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vidpipe import __version__
+from vidpipe.errors import ConfigurationError, LeaseHeld, VidpipeError
+
+if TYPE_CHECKING:
+    from vidpipe.ports import Ports
+    from vidpipe.steps.runs import Report
+    from vidpipe.wiring import Home
+
+FAILED, OVER_BUDGET, HELD = 1, 3, 4
+
+app = typer.Typer(
+    help="Nightly video classification: files to features to predictions, answered by SQL.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--home",
+        envvar="VIDPIPE_HOME",
+        help="Where everything lives. Default: .vidpipe",
+        show_envvar=True,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
+WaitOption = Annotated[bool, typer.Option("--wait", help="Wait while another run holds the lease.")]
+CollectionOption = Annotated[str | None, typer.Option("--collection", help="One collection. Default: all")]
+
+
+# -- running a verb -----------------------------------------------------------------------------
+
+
+def _open(home: Path | None) -> Home:
+    from vidpipe.display import log_to_stderr
+    from vidpipe.settings import load_settings
+    from vidpipe.wiring import open_home
+
+    log_to_stderr(verbose=bool(os.environ.get("VIDPIPE_DEBUG")))
+    return open_home(load_settings(home))
+
+
+def _guarded(action: Callable[[], int], as_json: bool) -> None:
+    """Run; an error of ours becomes its exit code and one line, never a traceback."""
+    try:
+        code = action()
+    except VidpipeError as error:
+        from vidpipe.display import print_error
+
+        print_error(error, as_json=as_json)
+        code = HELD if isinstance(error, LeaseHeld) else FAILED
+    except KeyboardInterrupt:
+        sys.stderr.write("vidpipe: stopped. Finished work is kept; the same command goes on from here.\n")
+        code = 130
+    raise typer.Exit(code)
+
+
+def _step(
+    home: Path | None,
+    as_json: bool,
+    step: Callable[[Ports], Report],
+    *,
+    wait: bool = False,
+    code: Callable[[Any], int] = lambda report: 0,
+) -> None:
+    """Run one step with all ports and print its report."""
+
+    def action() -> int:
+        from vidpipe.display import TerminalProgress, print_facts, print_json
+        from vidpipe.wiring import open_ports
+
+        report = step(open_ports(_open(home), TerminalProgress(), wait_for_lease=wait))
+        facts = report.to_dict()
+        if as_json:
+            print_json(facts)
+        else:
+            print_facts(type(report).__name__.removesuffix("Report").lower(), facts)
+        return code(report)
+
+    _guarded(action, as_json)
+
+
+def _records(
+    home: Path | None, as_json: bool, key: str, read: Callable[[Home], list[dict[str, Any]]]
+) -> None:
+    """Print rows as a table, or as one JSON object with one key."""
+
+    def action() -> int:
+        from vidpipe.display import print_json, print_records
+
+        records = read(_open(home))
+        if as_json:
+            print_json({key: records})
+        else:
+            print_records(records)
+        return 0
+
+    _guarded(action, as_json)
+
+
+# -- the job ------------------------------------------------------------------------------------
+
+
+@app.command()
+def demo(
+    source: Annotated[Path | None, typer.Option(help="Your own folder of labelled videos.")] = None,
+    manifest: Annotated[Path | None, typer.Option(help="Its manifest: path,label[,group][,split].")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Play the whole job through the Prefect flow on an embedded server, ending in SQL."""
+
+    def action() -> int:
+        from vidpipe.demo import run_demo
+
+        if (source is None) != (manifest is None):
+            raise ConfigurationError(
+                "--source and --manifest go together.", next_step="pass both, or neither."
+            )
+        run_demo(_open(home), source, manifest, as_json=as_json)
+        return 0
+
+    _guarded(action, as_json)
+
+
+@app.command()
+def ingest(
+    source: Annotated[Path, typer.Argument(help="Folder of videos, or a CSV manifest in it.")],
+    collection: Annotated[str, typer.Option("--collection", help="Name of the collection.")],
+    manifest: Annotated[Path | None, typer.Option(help="CSV: path, and any of label, group, splits.")] = None,
+    label_from: Annotated[str | None, typer.Option(help="`folder`: the top folder is the label.")] = None,
+    replace_source: Annotated[bool, typer.Option("--replace-source", help="Change the source.")] = False,
+    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Believe a shrunk listing.")] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    wait: WaitOption = False,
+) -> None:
+    """Hash and probe the videos of a folder or manifest into a collection."""
+    from vidpipe.steps.ingest import ingest as step
+
+    _step(
+        home, as_json,
+        lambda ports: step(
+            ports, collection, source, manifest=manifest, label_from=label_from,
+            replace_source=replace_source, allow_missing=allow_missing,
+        ), wait=wait,
+    )  # fmt: skip
+
+
+@app.command()
+def extract(
+    collection: CollectionOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    wait: WaitOption = False,
+) -> None:
+    """Decode videos that lack features and run the CNN over their frames, into Parquet."""
+    from vidpipe.steps.extract import extract as step
+
+    _step(home, as_json, lambda ports: step(ports, collection), wait=wait)
+
+
+@app.command()
+def train(
+    collection: Annotated[str, typer.Option("--collection", help="A collection with labels.")],
+    split_column: Annotated[str | None, typer.Option(help="Manifest column of train/val/test.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs at most. Default: 40")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    hidden_size: Annotated[int | None, typer.Option(min=1, help="LSTM units. Default: 256")] = None,
+    layers: Annotated[int | None, typer.Option(min=1, help="LSTM layers. Default: 1")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the LSTM and its baseline, register the version in MLflow as challenger."""
+
+    def step(ports: Ports) -> Report:
+        from vidpipe.steps.train import train as run
+        from vidpipe.training import TrainingConfig
+
+        given = {"epochs": epochs, "hidden_size": hidden_size, "num_layers": layers}
+        chosen = {k: v for k, v in given.items() if v is not None}
+        return run(ports, collection, split_column=split_column, config=TrainingConfig(seed=seed, **chosen))
+
+    _step(home, as_json, step)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str | None, typer.Option(help="champion, challenger or a version.")] = None,
+    collection: Annotated[str | None, typer.Option(help="Default: the one it was trained on.")] = None,
+    split: Annotated[str, typer.Option(help="train, val, test or all.")] = "test",
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score a version on labelled videos, its mean + linear baseline beside it."""
+
+    def step(ports: Ports) -> Report:
+        from vidpipe.steps.evaluate import evaluate as run
+
+        return run(ports, model=model, collection=collection, split=split)
+
+    _step(home, as_json, step)
+
+
+@app.command()
+def promote(
+    version: Annotated[str | None, typer.Argument(help="Default: the challenger.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Promote against the gate; needs --reason.")] = False,
+    reason: Annotated[str | None, typer.Option(help="Recorded with the decision.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a version champion, if the gate lets it. A refusal exits 1 and says why."""
+
+    def step(ports: Ports) -> Report:
+        from vidpipe.steps.promote import promote as run
+
+        return run(ports, version, force=force, reason=reason)
+
+    _step(home, as_json, step, code=lambda report: FAILED if report.decision == "refused" else 0)
+
+
+@app.command()
+def rollback(
+    to: Annotated[int | None, typer.Option(help="An earlier champion. Default: the last one.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Recorded with the decision.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give the title back to the champion before; its predictions reappear at once."""
+
+    def step(ports: Ports) -> Report:
+        from vidpipe.steps.promote import rollback as run
+
+        return run(ports, to, reason=reason)
+
+    _step(home, as_json, step)
+
+
+@app.command()
+def classify(
+    collection: CollectionOption = None,
+    model: Annotated[str, typer.Option(help="champion, challenger or a version.")] = "champion",
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    wait: WaitOption = False,
+) -> None:
+    """Score stored features into prediction rows; no video is opened."""
+
+    def step(ports: Ports) -> Report:
+        from vidpipe.steps.classify import classify as run
+
+        return run(ports, collection, model=model)
+
+    _step(home, as_json, step, wait=wait)
+
+
+@app.command()
+def nightly(
+    failure_budget: Annotated[
+        str | None,
+        typer.Option(help="Share (0.1) or count (25) of failing videos that is too much."),
+    ] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    wait: WaitOption = False,
+) -> None:
+    """Every collection: what is new, ingested, extracted, classified, published."""
+
+    def step(ports: Ports) -> Report:
+        from vidpipe.steps.nightly import nightly as run
+
+        return run(ports, failure_budget=failure_budget)
+
+    codes = {"over_budget": OVER_BUDGET, "failed": FAILED}
+    _step(home, as_json, step, wait=wait, code=lambda report: codes.get(report.status, 0))
+
+
+@app.command()
+def retry(
+    collection: CollectionOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask for another try of failing and quarantined videos; the next ingest and extract make it."""
+
+    def step(ports: Ports) -> Report:
+        from vidpipe.steps.retry import retry as run
+
+        return run(ports, collection)
+
+    _step(home, as_json, step)
+
+
+# -- looking ------------------------------------------------------------------------------------
+
+
+@app.command()
+def sql(
+    query: Annotated[str | None, typer.Argument(help="A query on the published warehouse.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A file that holds the query.")] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated rows.")] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the published warehouse, read-only."""
+
+    def action() -> int:
+        from vidpipe.display import print_csv, print_json, print_table
+
+        answer = _open(home).warehouse.query(_query_text(query, file))
+        if as_json:
+            print_json({"columns": answer.columns, "rows": answer.rows})
+        elif as_csv:
+            print_csv(answer.columns, answer.rows)
+        else:
+            print_table(answer.columns, answer.rows)
+        return 0
+
+    _guarded(action, as_json)
+
+
+def _query_text(query: str | None, file: Path | None) -> str:
+    if (query is None) == (file is None):
+        raise typer.BadParameter("pass a query, or --file, not both.")
+    if file is None:
+        return query or ""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"cannot read {file}: {error}.", next_step="pass a text file.") from None
+
+
+@app.command()
+def collections(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """One row per collection: present, classified, failing, serving version."""
+    from vidpipe.steps import inspect
+
+    _records(home, as_json, "collections", lambda opened: inspect.collections(opened.ledger))
+
+
+@app.command()
+def models(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """One row per registered version, with its aliases and test scores."""
+
+    def read(opened: Home) -> list[dict[str, Any]]:
+        from vidpipe.display import TerminalProgress
+        from vidpipe.steps import inspect
+        from vidpipe.wiring import open_ports
+
+        return inspect.models(open_ports(opened, TerminalProgress()))
+
+    _records(home, as_json, "models", read)
+
+
+@app.command()
+def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Champion, lease, collections, last runs, what fails."""
+
+    def action() -> int:
+        from vidpipe.display import print_json, print_records
+        from vidpipe.steps import inspect
+
+        opened = _open(home)
+        found = inspect.status(opened.ledger, opened.lease.holder())
+        if as_json:
+            print_json(found)
+            return 0
+        sys.stdout.write(f"home      {opened.settings.home}\n")
+        sys.stdout.write(f"champion  {found['champion'] or 'none yet: vidpipe promote'}\n")
+        holder = found["lease"]
+        sys.stdout.write(f"lease     {f'held by {holder}' if holder else 'free'}\n")
+        for name in ("collections", "runs", "failures", "promotions"):
+            sys.stdout.write(f"\n{name}\n")
+            print_records(found[name])
+        return 0
+
+    _guarded(action, as_json)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"vidpipe {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Nightly video classification: files to features to predictions, answered by SQL."""
+
+
+def main() -> None:
+    """Entry point of the `vidpipe` command."""
+    app()

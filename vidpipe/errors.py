@@ -1,0 +1,134 @@
+"""What can go wrong, one class per reaction of the caller.
+
+VidpipeError
+├── VideoError              this video is bad: record it, go on
+│   ├── Vanished            the file is gone, or may not be read
+│   ├── Unreadable          no demuxer or decoder makes sense of the bytes
+│   ├── NoVideoStream       readable media without a picture
+│   ├── NoFrames            a video stream of which no frame decodes
+│   ├── TooSlow             the decoder ran past its wall clock
+│   └── Forbidden           a playlist, a script or a link: not a media container
+├── TransientError          try again: somebody else is busy, or away
+│   ├── LedgerLocked
+│   └── RegistryUnreachable
+├── LeaseHeld               another run is at work: leave it alone
+└── StopError               stop, and tell the person what to do
+    ├── ConfigurationError  a setting, a manifest or a request that cannot be right
+    ├── NotFound            a collection, version or alias that does not exist
+    ├── IncompatibleFeatures  old features meet a new model
+    ├── SchemaMismatch      a ledger that a newer vidpipe wrote
+    ├── UnsafeModel         model files that do not match their recorded hashes
+    └── StorageFailed       the disk is full or read-only
+"""
+
+from typing import ClassVar
+
+
+class VidpipeError(Exception):
+    """Base of all errors that this project raises on purpose.
+
+    Args:
+        message: What happened, where, got against expected. One line.
+        next_step: The next command or action for the person who reads it.
+    """
+
+    def __init__(self, message: str, *, next_step: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        return f"{self.message} Next: {self.next_step}" if self.next_step else self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions cross process borders as (class, args); ours carry a keyword as well.
+        return (_rebuild, (type(self), self.message, self.next_step))
+
+
+def _rebuild(cls: type[VidpipeError], message: str, next_step: str) -> VidpipeError:
+    return cls(message, next_step=next_step)
+
+
+class VideoError(VidpipeError):
+    """This video is bad: record it, go on."""
+
+    verdict: ClassVar[str | None] = "unreadable"
+    """What `videos.verdict` says of such a video; None where the bytes are not to blame."""
+
+
+class Vanished(VideoError, FileNotFoundError):
+    """The file is gone, or may not be read."""
+
+    verdict = None
+
+
+class Unreadable(VideoError, ValueError):
+    """No demuxer or decoder makes sense of the bytes."""
+
+
+class NoVideoStream(VideoError, ValueError):
+    """Readable media without a picture."""
+
+    verdict = "no_video"
+
+
+class NoFrames(VideoError, ValueError):
+    """A video stream of which no frame decodes."""
+
+    verdict = "no_frames"
+
+
+class TooSlow(VideoError, TimeoutError):
+    """The decoder ran past its wall clock."""
+
+    verdict = "too_slow"
+
+
+class Forbidden(VideoError, PermissionError):
+    """A playlist, a script or a link: not a media container."""
+
+    verdict = "forbidden"
+
+
+class TransientError(VidpipeError):
+    """Try again: somebody else is busy, or away."""
+
+
+class LedgerLocked(TransientError):
+    """Another process has the ledger open for longer than we wait."""
+
+
+class RegistryUnreachable(TransientError, ConnectionError):
+    """The MLflow server does not answer."""
+
+
+class LeaseHeld(VidpipeError):
+    """Another run is at work in this home."""
+
+
+class StopError(VidpipeError):
+    """Stop, and tell the person what to do."""
+
+
+class ConfigurationError(StopError, ValueError):
+    """A setting, a manifest or a request that cannot be right."""
+
+
+class NotFound(StopError, LookupError):
+    """A collection, version or alias that does not exist."""
+
+
+class IncompatibleFeatures(StopError, ValueError):
+    """Old features meet a new model."""
+
+
+class SchemaMismatch(StopError):
+    """A ledger that a newer vidpipe wrote."""
+
+
+class UnsafeModel(StopError):
+    """Model files that do not match their recorded hashes."""
+
+
+class StorageFailed(StopError, OSError):
+    """The disk is full or read-only."""

@@ -1,0 +1,275 @@
+"""The streaming engine: many videos' frames through CNN batches of one fixed shape.
+
+    decoders, ahead, bounded        one batch (B, H, W, 3)          rows, in order
+    video 1 ▶ ▶ ▶ ┐
+    video 2 ▶ ▶   ├──▶  1 1 1 1 2 2 2 …  ──▶ backbone ──▶ 1 1 1 1 │ 2 2 2 …  ──▶ part
+    video 3 ▶     ┘     (the last one zero-padded)
+
+Decoders run side by side and ahead of the CNN; their frames are consumed video by video, so that a
+video's rows lie together in the part, and memory stays bounded whatever the number and length of videos.
+Padding and neighbours do not change a single bit of a video's features.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from queue import Empty, Full, Queue
+from typing import Protocol
+
+import numpy as np
+
+from vidpipe.errors import VideoError
+from vidpipe.records import (
+    DecodeReport,
+    ExtractedVideo,
+    Floats,
+    PendingVideo,
+    Pixels,
+    StoredFeatures,
+    VideoFeatures,
+)
+
+AHEAD_FRAMES = 96
+"""Frames that each decoder may run ahead of the CNN: about 14 MB at 224 px."""
+FLUSH_FRAMES = 2048
+"""A long video's rows are written in slices of this many frames."""
+DECODED_SHARE_OK = 0.98
+"""A video that gives less of its expected frames than this, less one frame, is `partial`."""
+_POLL_S = 0.2
+
+
+class Decoding(Protocol):
+    """The sampled frames of one video; `report` is there once they have been iterated."""
+
+    report: DecodeReport | None
+
+    def __iter__(self) -> Generator[tuple[float, Pixels], None, None]: ...
+
+
+class FrameEmbedder(Protocol):
+    """A backbone: uint8 (B, H, W, 3) to float32 (B, D), always with the same B."""
+
+    batch_frames: int
+
+    def __call__(self, frames: Pixels) -> Floats: ...
+
+
+class RowSink(Protocol):
+    """Where rows go, in order: a part in the making."""
+
+    name: str
+    rows: int
+
+    def append(self, features: VideoFeatures, first_frame: int = 0) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    video: PendingVideo
+    time_s: float
+    pixels: Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """No more frames of this video: what the decoder reported, or why it gave up."""
+
+    video: PendingVideo
+    report: DecodeReport | None
+    error: VideoError | None
+
+
+_Event = _Frame | _End
+
+
+def extract(
+    videos: Sequence[PendingVideo],
+    *,
+    decode: Callable[[PendingVideo], Decoding],
+    embed: FrameEmbedder,
+    sink: RowSink,
+    workers: int,
+    on_video: Callable[[PendingVideo], None] = lambda video: None,
+) -> list[ExtractedVideo]:
+    """Decode, embed and write the videos in the given order; one outcome for each.
+
+    A bad video becomes an outcome with its error; any other error stops the batch and every decoder.
+
+    Args:
+        videos: What to do, in the order in which rows are written.
+        decode: Opens one video; called in worker threads.
+        embed: The CNN.
+        sink: Takes the rows.
+        workers: Decoders side by side.
+        on_video: Called after each finished video, for progress.
+    """
+    outcomes: list[ExtractedVideo] = []
+    rows = _RowWriter(sink)
+    for event, features in _embedded(_events(videos, decode, workers), embed):
+        if isinstance(event, _Frame):
+            assert features is not None
+            rows.add(event, features)
+        else:
+            outcomes.append(rows.end(event))
+            on_video(event.video)
+    return outcomes
+
+
+# -- decoding ahead -----------------------------------------------------------------------------
+
+
+def _events(
+    videos: Sequence[PendingVideo], decode: Callable[[PendingVideo], Decoding], workers: int
+) -> Iterator[_Event]:
+    """All videos' frames and ends, video by video, decoded ahead by a pool of threads."""
+    stop = threading.Event()
+    ahead: deque[Queue[_Event | BaseException]] = deque()
+    rest = iter(videos)
+    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
+
+        def start(count: int) -> None:
+            for video in islice(rest, count):
+                ahead.append(Queue(AHEAD_FRAMES))
+                pool.submit(_pump, video, decode, ahead[-1], stop)
+
+        try:
+            start(2 * workers + 1)
+            while ahead:
+                yield from _drain(ahead.popleft())
+                start(1)
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+
+
+def _pump(
+    video: PendingVideo,
+    decode: Callable[[PendingVideo], Decoding],
+    queue: Queue[_Event | BaseException],
+    stop: threading.Event,
+) -> None:
+    """Decode one video into its queue; waits while the queue is full, gives up when told to stop."""
+
+    def put(event: _Event | BaseException) -> bool:
+        while not stop.is_set():
+            try:
+                queue.put(event, timeout=_POLL_S)
+                return True
+            except Full:
+                continue
+        return False
+
+    try:
+        decoding = decode(video)
+        frames = iter(decoding)
+        try:
+            for time_s, pixels in frames:
+                if not put(_Frame(video, time_s, pixels)):
+                    return
+        finally:
+            frames.close()  # ends the decoder's process
+        put(_End(video, decoding.report, None))
+    except VideoError as error:
+        put(_End(video, None, error))
+    except BaseException as error:
+        put(error)
+
+
+def _drain(queue: Queue[_Event | BaseException]) -> Iterator[_Event]:
+    while True:
+        try:
+            event = queue.get(timeout=_POLL_S)
+        except Empty:
+            continue
+        if isinstance(event, BaseException):
+            raise event
+        yield event
+        if isinstance(event, _End):
+            return
+
+
+# -- batches ------------------------------------------------------------------------------------
+
+
+def _embedded(events: Iterable[_Event], embed: FrameEmbedder) -> Iterator[tuple[_Event, Floats | None]]:
+    """Each event with its features (D,), in order; ends have none."""
+    B = embed.batch_frames
+    batch: Pixels | None = None
+    waiting: list[_Event] = []
+    filled = 0
+    for event in events:
+        waiting.append(event)
+        if isinstance(event, _Frame):
+            if batch is None:
+                batch = np.zeros((B, *event.pixels.shape), np.uint8)
+            batch[filled] = event.pixels
+            filled += 1
+        if batch is not None and filled == B:
+            yield from _with_features(waiting, embed(batch))
+            waiting, filled = [], 0
+    features = embed(batch) if batch is not None and filled else np.zeros((0, 0), np.float32)
+    yield from _with_features(waiting, features)
+
+
+def _with_features(events: Sequence[_Event], features: Floats) -> Iterator[tuple[_Event, Floats | None]]:
+    rows = iter(features)
+    for event in events:
+        yield event, next(rows) if isinstance(event, _Frame) else None
+
+
+# -- rows ---------------------------------------------------------------------------------------
+
+
+class _RowWriter:
+    """Collects one video's rows and writes them in slices."""
+
+    def __init__(self, sink: RowSink) -> None:
+        self._sink = sink
+        self._times: list[float] = []
+        self._rows: list[Floats] = []
+        self._first_row: int | None = None
+        self._written = 0
+
+    def add(self, frame: _Frame, features: Floats) -> None:
+        self._times.append(frame.time_s)
+        self._rows.append(features)
+        if len(self._rows) == FLUSH_FRAMES:
+            self._flush(frame.video.video_id)
+
+    def end(self, end: _End) -> ExtractedVideo:
+        if self._rows and not end.error:
+            self._flush(end.video.video_id)
+        outcome = _outcome(end, self._sink.name, self._first_row, self._written)
+        self._times, self._rows, self._first_row, self._written = [], [], None, 0
+        return outcome
+
+    def _flush(self, video_id: str) -> None:
+        if self._first_row is None:
+            self._first_row = self._sink.rows
+        features = VideoFeatures(video_id, np.array(self._times), np.stack(self._rows))
+        self._sink.append(features, self._written)
+        self._written += len(self._rows)
+        self._times, self._rows = [], []
+
+
+def _outcome(end: _End, part: str, first_row: int | None, n_frames: int) -> ExtractedVideo:
+    """Rows of a video that failed half-way stay in the part unnamed, and are never read."""
+    video = end.video
+    if end.error or first_row is None:
+        error = end.error or VideoError(f"{video.file.name} gave no frame.")
+        return ExtractedVideo(video.video_id, None, None, error.verdict, type(error).__name__, error.message)
+    stored = StoredFeatures(video.video_id, part, first_row, n_frames)
+    return ExtractedVideo(video.video_id, stored, end.report, _verdict(end.report, video.frames_expected))
+
+
+def _verdict(report: DecodeReport | None, frames_expected: int | None) -> str:
+    """`ok`, or `partial` when clearly fewer frames decode than the container promises."""
+    if report is None or not frames_expected:
+        return "ok"
+    enough = frames_expected * DECODED_SHARE_OK - 1
+    return "ok" if report.frames_decoded >= enough else "partial"

@@ -1,0 +1,53 @@
+"""Scores of predicted labels against true ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from vidpipe.records import Scores
+
+Indices = npt.NDArray[np.int64]
+
+
+def confusion_matrix(truth: Indices, predicted: Indices, K: int) -> Indices:
+    """Counts, shape (K, K): rows are true labels, columns predicted ones."""
+    matrix = np.zeros((K, K), np.int64)
+    np.add.at(matrix, (truth, predicted), 1)
+    return matrix
+
+
+def scores(truth: Indices, predicted: Indices, labels: Sequence[str]) -> Scores:
+    """Accuracy, macro F1 over the labels that occur in `truth`, and per-label scores.
+
+    Args:
+        truth: Shape (N,), indices into `labels`.
+        predicted: Shape (N,), indices into `labels`.
+        labels: K label names.
+    """
+    matrix = confusion_matrix(truth, predicted, len(labels))
+    hits = np.diag(matrix).astype(float)
+    support, claimed = matrix.sum(1), matrix.sum(0)
+    precision = np.divide(hits, claimed, out=np.zeros_like(hits), where=claimed > 0)
+    recall = np.divide(hits, support, out=np.zeros_like(hits), where=support > 0)
+    both = precision + recall
+    f1 = np.divide(2 * precision * recall, both, out=np.zeros_like(hits), where=both > 0)
+    per_label = {
+        label: {
+            "precision": float(precision[k]),
+            "recall": float(recall[k]),
+            "f1": float(f1[k]),
+            "support": int(support[k]),
+        }
+        for k, label in enumerate(labels)
+    }
+    seen = support > 0
+    n = len(truth)
+    return Scores(
+        n=n,
+        accuracy=float(hits.sum() / n) if n else 0.0,
+        macro_f1=float(f1[seen].mean()) if seen.any() else 0.0,
+        per_label=per_label,
+    )

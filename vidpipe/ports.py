@@ -1,0 +1,242 @@
+"""What the steps need from outside, as Protocols, and the bundle in which they get it.
+
+Adapters fulfil them without knowing; `wiring.py` is where they meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from vidpipe.extraction import Decoding
+from vidpipe.records import (
+    Collection,
+    Failure,
+    FeatureSpec,
+    FrameTransform,
+    LabelledVideo,
+    MediaFacts,
+    ModelVersion,
+    PartResult,
+    PendingVideo,
+    Prediction,
+    ProbedVideo,
+    Promotion,
+    SourceFile,
+    Stage,
+    StoredFeatures,
+    VideoFeatures,
+)
+
+if TYPE_CHECKING:  # torch takes a second to import, which `vidpipe status` does not have
+    from torch import nn
+
+    from vidpipe.backbones import Backbone
+
+
+class Catalog(Protocol):
+    """File trees and manifests."""
+
+    def list_folder(self, source: Path, *, label_from: str | None = None) -> list[SourceFile]: ...
+    def list_manifest(self, source: Path, manifest: Path) -> tuple[list[SourceFile], list[str]]: ...
+    def hash_file(self, file: Path) -> str: ...
+
+
+class Videos(Protocol):
+    """Probing and decoding."""
+
+    @property
+    def decoder(self) -> str: ...
+    def probe(self, file: Path) -> MediaFacts: ...
+    def decode(
+        self, file: Path, sample_fps: float, transform: FrameTransform, duration_s: float | None
+    ) -> Decoding: ...
+
+
+class Part(Protocol):
+    """A part in the making."""
+
+    name: str
+    rows: int
+
+    def __enter__(self) -> Part: ...
+    def __exit__(self, *details: Any) -> None: ...
+    def append(self, features: VideoFeatures, first_frame: int = 0) -> None: ...
+    def commit(self) -> str | None: ...
+
+
+class FeatureStore(Protocol):
+    """Parquet parts."""
+
+    def new_part(self, spec: FeatureSpec, numerics: str) -> Part: ...
+    def read(self, feature_set_id: str, wanted: Iterable[StoredFeatures]) -> Iterator[VideoFeatures]: ...
+
+
+class ModelBundle(Protocol):
+    """A trained LSTM, its baseline, and what both were made from; read-only."""
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+    @property
+    def spec(self) -> FeatureSpec: ...
+    @property
+    def split_ids(self) -> Mapping[str, Sequence[str]]: ...
+    @property
+    def lstm(self) -> nn.Module: ...
+    @property
+    def baseline(self) -> nn.Module: ...
+
+
+class TrainingRun(Protocol):
+    """An open MLflow run."""
+
+    mlflow_run_id: str
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None: ...
+    def log_scores(
+        self,
+        name: str,
+        labels: Sequence[str],
+        matrix: npt.NDArray[np.int64],
+        table: Mapping[str, Any],
+    ) -> None: ...
+    def register(
+        self, bundle: Any, metrics: Mapping[str, float], tags: Mapping[str, str]
+    ) -> ModelVersion: ...
+
+
+class Registry(Protocol):
+    """Training runs, model versions, aliases."""
+
+    model: str
+
+    def training_run(
+        self, name: str, parameters: Mapping[str, Any]
+    ) -> AbstractContextManager[TrainingRun]: ...
+    def find(self, fingerprint: str) -> ModelVersion | None: ...
+    def aliases(self) -> dict[str, int]: ...
+    def set_alias(self, alias: str, version: int) -> None: ...
+    def drop_alias(self, alias: str) -> None: ...
+    def version(self, selector: str) -> ModelVersion: ...
+    def versions(self) -> list[ModelVersion]: ...
+    def load(self, version: ModelVersion) -> ModelBundle: ...
+
+
+class Ledger(Protocol):
+    """What is done."""
+
+    def start_run(self, kind: str, *, alone: bool) -> int: ...
+    def finish_run(
+        self, run_id: int, *, status: str, videos: int, frames: int, failed: int, seconds: float,
+        detail: Mapping[str, Any],
+    ) -> None: ...  # fmt: skip
+
+    def collection(self, name: str) -> Collection | None: ...
+    def collections(self) -> list[Collection]: ...
+    def put_collection(self, collection: Collection) -> None: ...
+    def present_paths(self, collection: str) -> set[str]: ...
+    def changed_paths(
+        self, collection: str, listing: Sequence[SourceFile], *, retry_failed: bool
+    ) -> set[str]: ...
+    def known_videos(
+        self, video_ids: Iterable[str], *, retry_failed: bool
+    ) -> dict[str, tuple[Stage, str, str] | None]: ...
+    def put_videos(
+        self, collection: str, files: Sequence[tuple[SourceFile, str | None]],
+        videos: Sequence[ProbedVideo], failures: Sequence[Failure],
+    ) -> None: ...  # fmt: skip
+    def put_listing(self, collection: str, listing: Sequence[SourceFile]) -> int: ...
+    def put_failures(self, failures: Sequence[Failure]) -> None: ...
+    def reset_failures(self, collection: str | None) -> int: ...
+
+    def pending_videos(
+        self, feature_set_id: str, collection: str | None, *, retry_failed: bool
+    ) -> list[PendingVideo]: ...
+    def count_features(self, feature_set_id: str, collection: str | None) -> int: ...
+    def put_part(self, run_id: int, spec: FeatureSpec, result: PartResult) -> None: ...
+    def labelled_videos(self, collection: str, feature_set_id: str) -> list[LabelledVideo]: ...
+    def count_labelled(self, collection: str) -> int: ...
+    def stored_features(self, feature_set_id: str, video_ids: Iterable[str]) -> list[StoredFeatures]: ...
+
+    def unscored(
+        self, model_version: int, feature_set_id: str, collection: str | None
+    ) -> list[StoredFeatures]: ...
+    def count_scored(self, model_version: int, collection: str | None) -> int: ...
+    def count_other_features(self, feature_set_id: str, collection: str | None) -> int: ...
+    def put_predictions(
+        self,
+        run_id: int,
+        model: str,
+        version: int,
+        feature_set_id: str,
+        predictions: Sequence[Prediction],
+    ) -> None: ...
+    def switch_serving(self, version: int) -> None: ...
+    def serving_versions(self) -> dict[str, int]: ...
+    def feature_specs(self, collection: str | None) -> list[FeatureSpec]: ...
+    def table(self, statement: str) -> list[dict[str, Any]]: ...
+
+    def put_promotion(
+        self, model: str, promotion: Promotion, *, evidence: Mapping[str, Any], eval_set_hash: str | None,
+        reason: str | None, actor: str, final: bool,
+    ) -> int: ...  # fmt: skip
+    def finish_promotion(self, promotion_id: int, *, serve: int | None = None) -> None: ...
+    def open_promotions(self, model: str) -> list[Promotion]: ...
+    def promotion_history(self, model: str) -> list[Promotion]: ...
+
+
+class Warehouse(Protocol):
+    """The published snapshot."""
+
+    def publish(self) -> None: ...
+
+
+class Lease(Protocol):
+    """One writing run at a time."""
+
+    @property
+    def is_mine(self) -> bool: ...
+    def hold(self, verb: str, *, wait: bool = False) -> AbstractContextManager[None]: ...
+
+
+class Progress(Protocol):
+    """Shows how far a stage is; the context's value takes the amount done since the last call."""
+
+    def stage(self, name: str, total: float) -> AbstractContextManager[Callable[[float], None]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The settings that steps follow."""
+
+    spec: FeatureSpec
+    """For features made before any model asks for another spec."""
+    workers: int
+    part_frames: int
+    top_k: int
+    failure_budget: float
+    wait_for_lease: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything a step may touch."""
+
+    catalog: Catalog
+    videos: Videos
+    store: FeatureStore
+    registry: Registry
+    ledger: Ledger
+    warehouse: Warehouse
+    lease: Lease
+    progress: Progress
+    limits: Limits
+    make_bundle: Callable[..., ModelBundle]
+    load_backbone: Callable[[FeatureSpec], Backbone]
+    actor: str = field(default="unknown")

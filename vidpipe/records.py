@@ -1,0 +1,339 @@
+"""The values that travel between the rooms of this house: frozen, checked when made.
+
+Shape letters, everywhere: N videos, T frames, H W height and width in pixels, D feature size,
+K labels, B frames in a batch. Units stand in names: `_s` seconds, `_px`, `_fps`, `_bytes`, `_at` (naive UTC).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from vidpipe.errors import ConfigurationError
+
+Floats = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.uint8]
+Stage = Literal["ingest", "probe", "extract", "classify"]
+SplitName = Literal["train", "val", "test"]
+
+
+def canonical_json(value: Any) -> str:
+    """One spelling for one value: sorted keys, no spaces. Hashes are taken of this."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def short_hash(value: Any) -> str:
+    """First 16 hex digits of the SHA-256 of a value's canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
+
+
+# -- videos and collections ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file of a collection's source, as the listing sees it: nothing of it has been read."""
+
+    path: str
+    """Relative to the source, POSIX separators, valid UTF-8."""
+    size_bytes: int
+    mtime_ns: int
+    inode: int
+    """With size and mtime, the quick answer to "has it changed?"."""
+    label: str | None = None
+    group: str | None = None
+    splits: Mapping[str, str] = field(default_factory=dict)
+    """Split column name to train, val or test."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A named set of videos with one source and an optional manifest."""
+
+    name: str
+    source: str
+    """Absolute folder."""
+    manifest: str | None = None
+    """Absolute path of a CSV file."""
+    label_from: str | None = None
+    """`folder`, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFacts:
+    """What the container says of its first video stream."""
+
+    container: str
+    video_codec: str
+    width_px: int
+    height_px: int
+    """Both after rotation: what a viewer sees."""
+    rotation: int
+    """Degrees clockwise that a player turns the picture: 0, 90, 180 or 270."""
+    source_fps: float | None
+    is_vfr: bool | None
+    duration_s: float | None
+    frames_expected: int | None
+    """Counted by the container, or duration times rate; None when it says neither."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbedVideo:
+    """One content: its hash and its facts, or the verdict that stands instead of them."""
+
+    video_id: str
+    size_bytes: int
+    facts: MediaFacts | None
+    verdict: str | None
+    """None until frames have been decoded; a VideoError's verdict when the probe failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One thing that went wrong with one path at one stage."""
+
+    collection: str
+    path: str
+    video_id: str | None
+    stage: Stage
+    error_class: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class PendingVideo:
+    """A video that still lacks features: where to read it, what it is likely to cost."""
+
+    video_id: str
+    file: Path
+    duration_s: float | None
+    frames_expected: int | None
+
+
+# -- features -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FrameTransform:
+    """How a decoded frame becomes the CNN's square: centre crop, then resize.
+
+    Cropping `crop_share` of the short side and resizing that to `size_px` equals "resize the short
+    side to size/share, centre-crop size", at a cost that no aspect ratio can blow up.
+    """
+
+    size_px: int
+    crop_share: float
+    interpolation: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSpec:
+    """How frames become features. Two specs that differ in any field never mix."""
+
+    sample_fps: float
+    """One frame per 1/sample_fps seconds: see sampling.py."""
+    backbone: str
+    weights_sha256: str
+    transform: FrameTransform
+    pooling: str
+    """`average`: the mean over the last feature map."""
+    feature_size: int
+    """D."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sample_fps <= 1000:
+            raise ConfigurationError(
+                f"sample_fps must be above 0 and at most 1000, got {self.sample_fps}.",
+                next_step="set VIDPIPE_SAMPLE_FPS, for example to 4.",
+            )
+
+    @property
+    def feature_set_id(self) -> str:
+        """Name of the feature set: a hash of every field."""
+        return short_hash(asdict(self))
+
+    def to_json(self) -> str:
+        """Canonical JSON, as the ledger, the parts and the model versions store it."""
+        return canonical_json(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> FeatureSpec:
+        """Rebuild a spec from `to_json`."""
+        raw = json.loads(text)
+        return cls(**{**raw, "transform": FrameTransform(**raw["transform"])})
+
+    def difference(self, other: FeatureSpec) -> str:
+        """The differing fields, as `name: mine against theirs`, for an error message."""
+        mine, theirs = asdict(self), asdict(other)
+        return "; ".join(f"{k}: {mine[k]!r} against {theirs[k]!r}" for k in mine if mine[k] != theirs[k])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VideoFeatures:
+    """The features of one video."""
+
+    video_id: str
+    times_s: npt.NDArray[np.float64]
+    """Shape (T,): true presentation times, increasing, in seconds from the container's zero."""
+    values: Floats
+    """Shape (T, D), float32."""
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or self.times_s.shape != self.values.shape[:1]:
+            raise ValueError(
+                f"features of {self.video_id[:12]}: times have shape {self.times_s.shape}, "
+                f"values {self.values.shape}; expected (T,) and (T, D)"
+            )
+
+    def __repr__(self) -> str:
+        T, D = self.values.shape
+        return f"VideoFeatures({self.video_id[:12]}…, T={T}, D={D})"
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeReport:
+    """What the decoder says at the end of one video."""
+
+    frames_decoded: int
+    """Counted before sampling."""
+    decode_errors: int
+    last_line: str
+    """Its last complaint, empty when it had none."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFeatures:
+    """Where a video's rows lie: `n_frames` rows of `part`, from `row_offset` on."""
+
+    video_id: str
+    part: str
+    row_offset: int
+    n_frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractedVideo:
+    """The outcome of one video: rows in a part, or the error that stands instead of them."""
+
+    video_id: str
+    stored: StoredFeatures | None
+    report: DecodeReport | None
+    verdict: str | None
+    """None when nothing was learnt about the bytes."""
+    error_class: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PartResult:
+    """What one batch of videos became: one part file, ready to be committed to the ledger."""
+
+    feature_set_id: str
+    part: str | None
+    """File name in the feature set's folder; None when no video of the batch gave a frame."""
+    numerics: str
+    videos: Sequence[ExtractedVideo]
+
+    @property
+    def frames(self) -> int:
+        """Sampled frames in the part."""
+        return sum(v.stored.n_frames for v in self.videos if v.stored)
+
+
+# -- learning -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledVideo:
+    """One labelled content of a collection and where its features lie."""
+
+    video_id: str
+    path: str
+    label: str
+    group: str
+    """The video's own id where the manifest names no group."""
+    splits: Mapping[str, str]
+    stored: StoredFeatures
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sequences:
+    """Variable-length feature sequences with their labels, ready to train on or to score.
+
+    `features` holds N arrays (T_i, D); `targets` is (N,) int64 indices into `labels`.
+    """
+
+    video_ids: tuple[str, ...]
+    features: tuple[Floats, ...]
+    targets: npt.NDArray[np.int64]
+    labels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.video_ids) == len(self.features) == len(self.targets):
+            raise ValueError(
+                f"{len(self.video_ids)} ids, {len(self.features)} sequences, {len(self.targets)} targets"
+            )
+
+    def __len__(self) -> int:
+        return len(self.video_ids)
+
+    def __repr__(self) -> str:
+        return f"Sequences(N={len(self)}, K={len(self.labels)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """How well one model did on one split."""
+
+    n: int
+    accuracy: float
+    macro_f1: float
+    per_label: Mapping[str, Mapping[str, float]]
+    """Label to precision, recall, f1 and support."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """One version of the registered model and what it was made from."""
+
+    model: str
+    version: int
+    mlflow_run_id: str
+    labels: tuple[str, ...]
+    spec: FeatureSpec
+    collection: str
+    split_column: str | None
+    dataset_hash: str
+    created_at_ms: int
+    metrics: Mapping[str, float]
+    aliases: tuple[str, ...] = ()
+
+
+# -- serving ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One row of `predictions`: the label on one rank for one video."""
+
+    video_id: str
+    rank: int
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """One final row of `promotions`, the newest of its kind."""
+
+    promotion_id: int
+    from_version: int | None
+    to_version: int | None
+    decision: str

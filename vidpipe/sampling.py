@@ -1,0 +1,48 @@
+"""Which instants of a video we look at.
+
+Time since the first frame is cut into cells of 1/fps seconds, and the first frame that falls into a
+cell speaks for it. A cell without a frame has no speaker: nothing is invented, nothing is shown twice.
+
+    cell        0         |1         |2         |3
+    frames      a   b   c |    d   e |          |f   g        (uneven spacing: variable frame rate)
+    sampled     a              d                 f
+
+The times that travel with the frames are their own presentation times, never index / fps.
+The same rule stands twice on purpose: `sampled_indices` is the definition, `select_expression` is what
+ffmpeg runs; a test holds one to the other on real videos.
+"""
+
+from collections.abc import Sequence
+
+EDGE_S = 1e-6
+"""A frame this close below a cell's edge counts as on it: times arrive rounded to a time base."""
+
+
+def sampled_indices(times_s: Sequence[float], sample_fps: float) -> list[int]:
+    """Indices of the sampled frames of a video whose frames show at `times_s` (increasing)."""
+    chosen: list[int] = []
+    last_cell = -1
+    for index, time_s in enumerate(times_s):
+        cell = int((time_s - times_s[0] + EDGE_S) * sample_fps)
+        if cell > last_cell:
+            chosen.append(index)
+            last_cell = cell
+    return chosen
+
+
+def select_expression(sample_fps: float) -> str:
+    """The same rule for ffmpeg's `select` filter.
+
+    Source: https://ffmpeg.org/ffmpeg-filters.html#select_002c-aselect (`t`, `start_t`,
+    `prev_selected_t`). `start_t` is unset on the first frame, which `isnan` accepts.
+    """
+    cell = f"floor(({{}}-start_t+{EDGE_S})*{sample_fps:.9g})"
+    return f"isnan(prev_selected_t)+gt({cell.format('t')},{cell.format('prev_selected_t')})"
+
+
+def expected_samples(duration_s: float | None, frames: int | None, sample_fps: float) -> int:
+    """About how many frames a video will give: what it costs, not what it must yield."""
+    by_time = int(duration_s * sample_fps) + 1 if duration_s and duration_s > 0 else None
+    if by_time is None:
+        return max(1, frames or 1)
+    return max(1, min(by_time, frames or by_time))

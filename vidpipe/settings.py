@@ -1,0 +1,80 @@
+"""Where things live and the few knobs there are.
+
+Each setting is an environment variable `VIDPIPE_<NAME>` or a line of `<home>/vidpipe.toml`; the
+environment wins. Scheduled runs read the same file as the command line, so that the night does what was tried
+by day.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from vidpipe.errors import ConfigurationError
+
+
+class Settings(BaseSettings):
+    """All settings, with their defaults."""
+
+    model_config = SettingsConfigDict(env_prefix="VIDPIPE_", extra="forbid", frozen=True)
+
+    home: Path = Field(Path(".vidpipe"), description="Everything of one installation lives here.")
+    ffmpeg: Path | None = Field(None, description="ffmpeg to use instead of the packaged one.")
+    ffprobe: Path | None = Field(None, description="ffprobe to use instead of the packaged one.")
+    mlflow_uri: str | None = Field(
+        None, description="MLflow tracking server; default: SQLite inside the home."
+    )
+    model_name: str = Field("video-classifier", description="Name of the registered model.")
+    sample_fps: float = Field(4.0, gt=0, le=1000, description="Frames looked at per second.")
+    cnn_dtype: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="Arithmetic of the CNN; bfloat16 is faster, its features differ slightly.",
+    )
+    workers: int = Field(
+        default_factory=lambda: max(2, os.cpu_count() or 2),
+        ge=1,
+        description="Videos probed or decoded side by side.",
+    )
+    part_frames: int = Field(
+        4096, ge=1, description="Frames per Parquet part: what a crash may cost to redo."
+    )
+    decode_min_s: float = Field(
+        30.0, gt=0, description="Least time a decoder may keep us waiting, in seconds."
+    )
+    decode_s_per_s: float = Field(
+        2.0, gt=0, description="Waiting time allowed per second of video, on top of the least."
+    )
+    top_k: int = Field(5, ge=1, le=255, description="Ranks stored per prediction.")
+    nightly_attempts: int = Field(
+        3, ge=1, description="Attempts at a bad, unchanged video before it is quarantined."
+    )
+    failure_budget: float = Field(
+        0.10, ge=0, le=1, description="Share of a night's videos that may fail before it says so."
+    )
+
+
+def load_settings(home: Path | None = None) -> Settings:
+    """Settings from the environment and `<home>/vidpipe.toml`.
+
+    Raises:
+        ConfigurationError: An unknown name, or a value that cannot be right.
+    """
+    root = (home or Path(os.environ.get("VIDPIPE_HOME") or ".vidpipe")).expanduser().absolute()
+    file = root / "vidpipe.toml"
+    try:
+        stored = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        unset = {k: v for k, v in stored.items() if f"VIDPIPE_{k.upper()}" not in os.environ}
+        values: dict[str, Any] = {**unset, "home": root}
+        return Settings(**values)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{file} is not TOML: {error}.", next_step=f"mend {file}.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(p) for p in first["loc"])
+        raise ConfigurationError(
+            f"setting {name}: {first['msg']}, got {first['input']!r}.",
+            next_step=f"correct VIDPIPE_{name.upper()} or {file}.",
+        ) from None

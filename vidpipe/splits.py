@@ -1,0 +1,157 @@
+"""Which labelled videos teach, which ones stop the teaching, which ones judge.
+
+The videos of one group (one camera, one patient, one original recording) never straddle a split: near
+copies on both sides would make every score a lie.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vidpipe.errors import ConfigurationError
+from vidpipe.records import LabelledVideo, SplitName, short_hash
+
+SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+VAL_SHARE = 0.15
+TEST_SHARE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedSplit:
+    """Every labelled content in exactly one of train, val and test."""
+
+    column: str | None
+    """The manifest's column it follows; None when it was cut here."""
+    train: tuple[LabelledVideo, ...]
+    val: tuple[LabelledVideo, ...]
+    test: tuple[LabelledVideo, ...]
+
+    def part(self, name: str) -> tuple[LabelledVideo, ...]:
+        """One of the three, or `all`."""
+        if name == "all":
+            return self.train + self.val + self.test
+        chosen: tuple[LabelledVideo, ...] = getattr(self, name)
+        return chosen
+
+    def ids(self) -> dict[str, list[str]]:
+        """Split name to sorted video ids, as a model version records it."""
+        return {name: sorted(v.video_id for v in self.part(name)) for name in SPLITS}
+
+
+def one_per_content(videos: Sequence[LabelledVideo]) -> list[LabelledVideo]:
+    """One entry per content; copies must agree on their label.
+
+    Raises:
+        ConfigurationError: Copies of one video carry different labels.
+    """
+    first: dict[str, LabelledVideo] = {}
+    for video in videos:
+        known = first.setdefault(video.video_id, video)
+        if known.label != video.label:
+            raise ConfigurationError(
+                f"{known.path} and {video.path} are copies of one video, but labelled "
+                f"{known.label!r} and {video.label!r}.",
+                next_step="correct the labels in the manifest and ingest it again.",
+            )
+    return list(first.values())
+
+
+def split_columns(videos: Sequence[LabelledVideo]) -> list[str]:
+    """Split columns that these videos carry."""
+    return sorted({column for video in videos for column in video.splits})
+
+
+def resolve(videos: Sequence[LabelledVideo], column: str | None, seed: int) -> ResolvedSplit:
+    """Put every video into train, val or test.
+
+    With a split column its values are followed; what it lacks is cut from train by group. Without
+    one, everything is cut by group.
+
+    Raises:
+        ConfigurationError: No such column, an empty split, a group that straddles, or one label only.
+    """
+    chosen = _choose_column(videos, column)
+    parts: dict[str, list[LabelledVideo]] = {name: [] for name in SPLITS}
+    for video in videos:
+        where = video.splits.get(chosen) if chosen else "train"
+        if where:
+            parts[where].append(video)
+    if chosen:
+        _refuse_straddling(parts, chosen)
+    else:
+        parts["train"], parts["test"] = cut_by_group(parts["train"], TEST_SHARE, seed)
+    if not parts["val"]:
+        parts["train"], parts["val"] = cut_by_group(parts["train"], VAL_SHARE, seed)
+    _refuse_unteachable(parts, chosen)
+    return ResolvedSplit(chosen, *(tuple(parts[name]) for name in SPLITS))
+
+
+def _choose_column(videos: Sequence[LabelledVideo], column: str | None) -> str | None:
+    known = split_columns(videos)
+    if column is None and len(known) <= 1:
+        return known[0] if known else None
+    if column not in known:
+        said = "several split columns" if column is None else f"no split column {column!r}"
+        raise ConfigurationError(
+            f"{said}; the collection has {', '.join(known) or 'none'}.",
+            next_step=f"pass --split-column {known[0]}." if known else "leave out --split-column.",
+        )
+    return column
+
+
+def cut_by_group(
+    videos: Sequence[LabelledVideo], share: float, seed: int
+) -> tuple[list[LabelledVideo], list[LabelledVideo]]:
+    """Cut about `share` of the videos off, whole groups at a time, labels balanced: (kept, cut off)."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    ordered = sorted(videos, key=lambda v: short_hash(v.video_id))
+    groups = [v.group for v in ordered]
+    folds = min(round(1 / share), len(set(groups)))
+    if folds < 2:
+        return list(videos), []
+    cutter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():  # a label with few videos is no reason for a warning here
+        warnings.simplefilter("ignore", UserWarning)
+        labels = [v.label for v in ordered]
+        kept, off = next(iter(cutter.split(np.zeros(len(ordered)), labels, groups)))
+    return [ordered[i] for i in kept], [ordered[i] for i in off]
+
+
+def _refuse_straddling(parts: Mapping[str, Sequence[LabelledVideo]], column: str) -> None:
+    where: dict[str, set[str]] = defaultdict(set)
+    for name, videos in parts.items():
+        for video in videos:
+            where[video.group].add(name)
+    bad = sorted(group for group, names in where.items() if len(names) > 1)
+    if bad:
+        raise ConfigurationError(
+            f"in {column}, group {bad[0]!r} stands in {' and '.join(sorted(where[bad[0]]))}"
+            f"{f' (and {len(bad) - 1} more groups)' if len(bad) > 1 else ''}: its scores would lie.",
+            next_step="give each group one split in the manifest, then ingest it again.",
+        )
+
+
+def _refuse_unteachable(parts: Mapping[str, Sequence[LabelledVideo]], column: str | None) -> None:
+    labels = {v.label for v in parts["train"]}
+    if len(labels) < 2:
+        raise ConfigurationError(
+            f"the train split has {len(labels)} label(s): {', '.join(sorted(labels)) or 'none'}; "
+            "a classifier needs two or more.",
+            next_step="ingest videos of another label, with --manifest or --label-from folder.",
+        )
+    if empty := [name for name in SPLITS if not parts[name]]:
+        raise ConfigurationError(
+            f"the {' and '.join(empty)} split is empty{f' in {column}' if column else ''}.",
+            next_step="label more videos, in more groups, or choose another --split-column.",
+        )
+    if unknown := sorted({v.label for name in ("val", "test") for v in parts[name]} - labels):
+        raise ConfigurationError(
+            f"label {unknown[0]!r} has no training video.",
+            next_step="add training videos of it, or leave it out of the manifest.",
+        )

@@ -1,0 +1,269 @@
+"""Ingest: list a source, hash and probe what changed, record what is there.
+
+The bytes decide: a moved or copied file is the same video, and an unchanged one (size, mtime, inode) is not
+read again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from vidpipe.errors import ConfigurationError, NotFound, VideoError
+from vidpipe.ports import Ports
+from vidpipe.records import Collection, Failure, ProbedVideo, SourceFile, Stage
+from vidpipe.steps.runs import Report, RunLog, recorded
+
+log = logging.getLogger(__name__)
+
+CHUNK_FILES = 256
+CHUNK_BYTES = 4 << 30
+"""Files are committed in chunks of at most this much: what a crash may cost to read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport(Report):
+    """What came in."""
+
+    run_id: int
+    collection: str
+    videos: int
+    """new + unchanged"""
+    new: int
+    """Paths whose bytes were read: new or changed files."""
+    unchanged: int
+    removed: int
+    """Paths that became absent."""
+    failed: int
+    """Failures recorded by this run."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Hashed:
+    """One file that has been read, or why it could not be."""
+
+    file: SourceFile
+    video_id: str | None
+    error: VideoError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Probed:
+    """One content that has been probed: what to record, and what went wrong."""
+
+    video: ProbedVideo | None
+    error: VideoError | None = None
+
+
+def ingest(
+    ports: Ports,
+    collection: str,
+    source: Path,
+    *,
+    manifest: Path | None = None,
+    label_from: str | None = None,
+    replace_source: bool = False,
+    allow_missing: bool = False,
+    retry_failed: bool = False,
+) -> IngestReport:
+    """Bring a collection up to date with its source.
+
+    Args:
+        ports: The outside world.
+        collection: Its name; a new name makes a new collection.
+        source: Folder of videos, or a CSV manifest in such a folder.
+        manifest: CSV with `path` (relative to the source) and any of `label`, `group`, split columns.
+        label_from: `folder` takes the top folder's name as label.
+        replace_source: Allow another source than the collection's own.
+        allow_missing: Accept a listing that is empty, or lost more than half.
+        retry_failed: Probe known-bad, unchanged videos again.
+
+    Raises:
+        ConfigurationError: The source, the manifest or the request cannot be right.
+        LeaseHeld: Another run is at work.
+    """
+    with recorded(ports, "ingest") as run:
+        wanted = _request(ports, collection, source, manifest, label_from, replace_source)
+        files = _listing(ports, wanted, allow_missing=allow_missing)
+        ports.ledger.put_collection(wanted)
+        changed = ports.ledger.changed_paths(collection, files, retry_failed=retry_failed)
+        _read_changed(ports, run, wanted, [f for f in files if f.path in changed], retry_failed)
+        removed = ports.ledger.put_listing(collection, files)
+        new = run.videos
+        run.videos = new + len(files) - len(changed)
+        run.detail = {"collection": collection, "new": new, "removed": removed}
+        return IngestReport(
+            run.run_id, collection, run.videos, new, len(files) - len(changed), removed, run.failed
+        )
+
+
+def ingest_again(ports: Ports, name: str, *, allow_missing: bool = False) -> IngestReport:
+    """Ingest a collection from the source that it remembers, trying bad videos again: the night's way."""
+    known = ports.ledger.collection(name)
+    if known is None:
+        raise NotFound(f"no collection {name!r}.", next_step="vidpipe collections lists them.")
+    return ingest(
+        ports, name, Path(known.source), manifest=Path(known.manifest) if known.manifest else None,
+        label_from=known.label_from, allow_missing=allow_missing, retry_failed=True,
+    )  # fmt: skip
+
+
+# -- what is there ------------------------------------------------------------------------------
+
+
+def _request(
+    ports: Ports,
+    name: str,
+    source: Path,
+    manifest: Path | None,
+    label_from: str | None,
+    replace: bool,
+) -> Collection:
+    """The collection as asked for; what is not said is remembered."""
+    if not name or name != name.strip():
+        raise ConfigurationError(f"{name!r} is no collection name.", next_step="pass --collection NAME.")
+    if label_from not in (None, "folder"):
+        raise ConfigurationError(
+            f"--label-from {label_from!r} is unknown.", next_step="pass --label-from folder."
+        )
+    source = source.expanduser().absolute()
+    if source.suffix.lower() == ".csv" and source.is_file():
+        source, manifest = source.parent, manifest or source
+    known = ports.ledger.collection(name)
+    if known and known.source != str(source) and not replace:
+        raise ConfigurationError(
+            f"the collection {name!r} has the source {known.source}, not {source}.",
+            next_step="pass --replace-source, or another --collection.",
+        )
+    if known and not replace:
+        manifest = manifest or (Path(known.manifest) if known.manifest else None)
+        label_from = label_from or known.label_from
+    return Collection(
+        name, str(source), str(manifest.expanduser().absolute()) if manifest else None, label_from
+    )
+
+
+def _listing(ports: Ports, wanted: Collection, *, allow_missing: bool) -> list[SourceFile]:
+    """The files of the source; a listing that lost too much is not believed."""
+    source = Path(wanted.source)
+    known = ports.ledger.present_paths(wanted.name)
+    if wanted.manifest:
+        files, missing = ports.catalog.list_manifest(source, Path(wanted.manifest))
+        unknown = [path for path in missing if path not in known]
+        if unknown and not allow_missing:
+            raise ConfigurationError(
+                f"{wanted.manifest} names {unknown[0]}"
+                f"{f' and {len(unknown) - 1} more' if len(unknown) > 1 else ''}, not found in {source}.",
+                next_step="correct the manifest or the source, or pass --allow-missing.",
+            )
+        _record_missing(ports, wanted, unknown)
+    else:
+        files = ports.catalog.list_folder(source, label_from=wanted.label_from)
+    lost = len(known - {f.path for f in files})
+    if not allow_missing and (not files or 2 * lost > len(known) > 0):
+        raise ConfigurationError(
+            f"{source} lists {len(files)} videos; {lost} of {len(known)} known ones are gone.",
+            next_step="check that it is mounted; pass --allow-missing if they are meant to be gone.",
+        )
+    return files
+
+
+def _record_missing(ports: Ports, wanted: Collection, paths: Sequence[str]) -> None:
+    """Named, allowed to be missing: still one failure row each."""
+    if paths:
+        ports.ledger.put_collection(wanted)
+        message = f"named in the manifest, not found in {wanted.source}."
+        ports.ledger.put_failures(
+            [Failure(wanted.name, path, None, "ingest", "Vanished", message) for path in paths]
+        )
+
+
+# -- reading what changed -----------------------------------------------------------------------
+
+
+def _read_changed(
+    ports: Ports, run: RunLog, wanted: Collection, files: Sequence[SourceFile], retry_failed: bool
+) -> None:
+    source = Path(wanted.source)
+    with (
+        ThreadPoolExecutor(ports.limits.workers, thread_name_prefix="ingest") as pool,
+        ports.progress.stage(f"ingest {wanted.name}", len(files)) as advance,
+    ):
+        for chunk in _chunks(files):
+            hashed = list(pool.map(lambda file: _hash(ports, source, file), chunk))
+            first = {h.video_id: h.file for h in hashed if h.video_id}
+            known = ports.ledger.known_videos(first, retry_failed=retry_failed)
+            to_probe = {v: file for v, file in first.items() if v not in known}
+            results = pool.map(partial(_probe, ports, source), to_probe.values(), to_probe)
+            probed = dict(zip(to_probe, results, strict=True))
+            failures = [f for h in hashed if (f := _failure(wanted.name, h, known, probed))]
+            ports.ledger.put_videos(
+                wanted.name,
+                [(h.file, h.video_id) for h in hashed],
+                [p.video for p in probed.values() if p.video],
+                failures,
+            )
+            run.videos += sum(h.video_id is not None for h in hashed)
+            run.failed += len(failures)
+            advance(len(chunk))
+
+
+def _chunks(files: Sequence[SourceFile]) -> Iterator[list[SourceFile]]:
+    chunk: list[SourceFile] = []
+    size_bytes = 0
+    for file in files:
+        chunk.append(file)
+        size_bytes += file.size_bytes
+        if len(chunk) == CHUNK_FILES or size_bytes > CHUNK_BYTES:
+            yield chunk
+            chunk, size_bytes = [], 0
+    if chunk:
+        yield chunk
+
+
+def _hash(ports: Ports, source: Path, file: SourceFile) -> _Hashed:
+    try:
+        return _Hashed(file, ports.catalog.hash_file(source / file.path))
+    except VideoError as error:
+        return _Hashed(file, None, error)
+
+
+def _probe(ports: Ports, source: Path, file: SourceFile, video_id: str) -> _Probed:
+    try:
+        facts = ports.videos.probe(source / file.path)
+    except VideoError as error:
+        learnt = error.verdict is not None  # a file that vanished says nothing about its bytes
+        video = ProbedVideo(video_id, file.size_bytes, None, error.verdict)
+        return _Probed(video if learnt else None, error)
+    return _Probed(ProbedVideo(video_id, file.size_bytes, facts, None))
+
+
+def _failure(
+    collection: str,
+    hashed: _Hashed,
+    known: Mapping[str, tuple[Stage, str, str] | None],
+    probed: Mapping[str, _Probed],
+) -> Failure | None:
+    """What to record against this path: its own error, or that of the bytes it shares."""
+    path, video_id = hashed.file.path, hashed.video_id
+    if video_id is None:
+        return _recorded(collection, path, None, "ingest", hashed.error)
+    if video_id in probed:
+        return _recorded(collection, path, video_id, "probe", probed[video_id].error)
+    if (bad := known.get(video_id)) is None:
+        return None
+    stage, error_class, message = bad
+    return Failure(collection, path, video_id, stage, error_class, message)
+
+
+def _recorded(
+    collection: str, path: str, video_id: str | None, stage: Stage, error: VideoError | None
+) -> Failure | None:
+    if error is None:
+        return None
+    log.warning("%s: %s", path, error.message)
+    return Failure(collection, path, video_id, stage, type(error).__name__, error.message)

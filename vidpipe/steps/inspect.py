@@ -1,0 +1,46 @@
+"""Looking around: collections, models, and the state of the home. Nothing here changes anything."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from vidpipe.ports import Ledger, Ports
+
+
+def collections(ledger: Ledger) -> list[dict[str, Any]]:
+    """One row per collection: what it holds, what is classified, what it serves."""
+    return ledger.table("overview_collections")
+
+
+def models(ports: Ports) -> list[dict[str, Any]]:
+    """One row per version, oldest first."""
+    return [
+        {
+            "version": v.version,
+            "aliases": ", ".join(v.aliases),
+            "collection": v.collection,
+            "split_column": v.split_column,
+            "labels": len(v.labels),
+            "test_accuracy": v.metrics.get("test_accuracy"),
+            "baseline_test_accuracy": v.metrics.get("baseline_test_accuracy"),
+            "feature_set_id": v.spec.feature_set_id,
+            "created_at": datetime.fromtimestamp(v.created_at_ms / 1000, UTC).replace(
+                tzinfo=None, microsecond=0
+            ),
+            "mlflow_run_id": v.mlflow_run_id,
+        }
+        for v in ports.registry.versions()
+    ]
+
+
+def status(ledger: Ledger, lease_holder: dict[str, object] | None) -> dict[str, Any]:
+    """Champion, lease, collections, last runs, what fails."""
+    return {
+        "champion": ledger.table("champion_now")[0]["version"],
+        "lease": lease_holder,
+        "collections": collections(ledger),
+        "runs": ledger.table("overview_runs"),
+        "failures": ledger.table("overview_failures"),
+        "promotions": ledger.table("overview_promotions"),
+    }

@@ -1,0 +1,152 @@
+"""The night: every collection's news ingested, extracted, classified and published, and an honest status.
+
+A collection whose source cannot be listed, or a video that cannot be read, does not stop the others. What
+succeeded is published even when the night ends over its failure budget.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from vidpipe.errors import ConfigurationError, StopError
+from vidpipe.ports import Ports
+from vidpipe.steps.classify import ClassifyReport, classify
+from vidpipe.steps.extract import ExtractReport, extract
+from vidpipe.steps.ingest import IngestReport, ingest_again
+from vidpipe.steps.promote import settle
+from vidpipe.steps.runs import Report, RunLog, recorded
+
+log = logging.getLogger(__name__)
+
+BUDGET_FROM = 20
+"""A share of fewer attempted videos than this says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class NightlyReport(Report):
+    """How the night went."""
+
+    run_id: int
+    status: str
+    """ok, no_champion, over_budget, or failed when a collection could not be ingested."""
+    ingested: int
+    extracted: int
+    classified: int
+    failed: int
+    seconds: float
+    problems: Sequence[str]
+
+
+@dataclass(slots=True)
+class Night:
+    """What the night's parts gave, while it goes on."""
+
+    ingested: list[IngestReport] = field(default_factory=list)
+    extracted: ExtractReport | None = None
+    classified: ClassifyReport | None = None
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def failed(self) -> int:
+        """Videos that failed tonight, at whatever stage."""
+        return sum(r.failed for r in self.ingested) + (self.extracted.failed if self.extracted else 0)
+
+    @property
+    def attempted(self) -> int:
+        """Videos that were read tonight."""
+        return self.failed + (self.extracted.videos if self.extracted else 0)
+
+
+def nightly(ports: Ports, *, failure_budget: str | None = None) -> NightlyReport:
+    """Do what is new in every collection.
+
+    Args:
+        ports: The outside world.
+        failure_budget: Share (`0.1`) or count (`25`) of failing videos above which the night is
+            `over_budget`; default from the settings.
+
+    Raises:
+        LeaseHeld: Another run is at work.
+    """
+    budget = parse_budget(failure_budget, ports.limits.failure_budget)
+    with recorded(ports, "nightly") as run:
+        night = Night()
+        for collection in ports.ledger.collections():
+            ingest_collection(ports, night, collection.name)
+        night.extracted = extract(ports, retry_failed=True, alone=False)
+        night.classified = classify_news(ports)
+        return conclude(run, night, budget)
+
+
+def ingest_collection(ports: Ports, night: Night, name: str) -> None:
+    """Ingest one collection from where it was; a source that cannot be listed is a problem on record."""
+    try:
+        night.ingested.append(ingest_again(ports, name))
+    except StopError as error:
+        log.error("%s: %s", name, error)
+        night.problems.append(f"{name}: {error.message}")
+
+
+def classify_news(ports: Ports) -> ClassifyReport | None:
+    """Predictions of the champion for what it has not scored; None without a champion."""
+    return classify(ports) if settle(ports) is not None else None
+
+
+def conclude(run: RunLog, night: Night, budget: float | int) -> NightlyReport:
+    """Status and numbers of the night, into its row of `runs` and its report."""
+    run.status = _status(night, budget)
+    ingested = sum(r.new for r in night.ingested)
+    extracted = night.extracted.videos if night.extracted else 0
+    classified = night.classified.classified if night.classified else 0
+    run.videos, run.failed = ingested, night.failed
+    run.frames = night.extracted.frames if night.extracted else 0
+    run.detail = {
+        "ingested": ingested, "extracted": extracted, "classified": classified, "problems": night.problems,
+        "version": night.classified.version if night.classified else None,
+    }  # fmt: skip
+    return NightlyReport(
+        run.run_id,
+        run.status,
+        ingested,
+        extracted,
+        classified,
+        night.failed,
+        run.seconds,
+        night.problems,
+    )
+
+
+def parse_budget(text: str | None, default: float) -> float | int:
+    """A share between 0 and 1 (`0.1`), or a count (`25`).
+
+    Raises:
+        ConfigurationError: Neither.
+    """
+    if text is None:
+        return default
+    try:
+        budget = int(text) if text.isdigit() else float(text)
+    except ValueError:
+        budget = -1
+    if budget < 0 or (isinstance(budget, float) and budget > 1):
+        raise ConfigurationError(
+            f"a failure budget of {text!r} is neither a share nor a count.",
+            next_step="pass a share such as 0.1, or a count such as 25.",
+        )
+    return budget
+
+
+def _status(night: Night, budget: float | int) -> str:
+    if night.problems:
+        return "failed"
+    if _over(night, budget):
+        return "over_budget"
+    return "ok" if night.classified else "no_champion"
+
+
+def _over(night: Night, budget: float | int) -> bool:
+    if isinstance(budget, int):
+        return night.failed > budget
+    return night.attempted >= BUDGET_FROM and night.failed > budget * night.attempted

@@ -1,0 +1,32 @@
+"""Retry: someone asks for another try of what has failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vidpipe.errors import NotFound
+from vidpipe.ports import Ports
+from vidpipe.steps.runs import Report, recorded
+
+
+@dataclass(frozen=True, slots=True)
+class RetryReport(Report):
+    """What will be tried again."""
+
+    run_id: int
+    collection: str | None
+    failures: int
+
+
+def retry(ports: Ports, collection: str | None = None) -> RetryReport:
+    """Forget attempts, quarantine and verdicts of failing videos, so that the next run reads them again.
+
+    Raises:
+        NotFound: No such collection.
+        LeaseHeld: Another run is at work.
+    """
+    if collection is not None and ports.ledger.collection(collection) is None:
+        raise NotFound(f"no collection {collection!r}.", next_step="vidpipe collections lists them.")
+    with recorded(ports, "retry") as run:
+        run.videos = ports.ledger.reset_failures(collection)
+        return RetryReport(run.run_id, collection, run.videos)

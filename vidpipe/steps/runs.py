@@ -1,0 +1,81 @@
+"""A verb's pass, recorded: the lease, the row in `runs`, and the published snapshot at its end."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from vidpipe.errors import VidpipeError
+from vidpipe.ports import Ports
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class RunLog:
+    """What a run counts while it goes; becomes its row in `runs`."""
+
+    run_id: int
+    started: float = field(default_factory=time.monotonic)
+    status: str = "ok"
+    videos: int = 0
+    frames: int = 0
+    failed: int = 0
+    detail: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        """Since the start, to the millisecond."""
+        return round(time.monotonic() - self.started, 3)
+
+
+class Report:
+    """Base of the steps' reports: dataclasses that print as JSON."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The keys that `--json` promises."""
+        return asdict(self)  # type: ignore[call-overload, no-any-return]
+
+
+@contextmanager
+def recorded(ports: Ports, kind: str, *, alone: bool = True) -> Iterator[RunLog]:
+    """Run a verb: with `alone` under the lease, always with a row in `runs`.
+
+    The outermost run publishes at its end, whatever its end was: what succeeded is there to be read.
+
+    Raises:
+        LeaseHeld: `alone`, and another process is at work.
+    """
+    nested = ports.lease.is_mine
+    lease = ports.lease.hold(kind, wait=ports.limits.wait_for_lease) if alone else nullcontext()
+    with lease:
+        run = RunLog(ports.ledger.start_run(kind, alone=alone and not nested))
+        try:
+            yield run
+        except BaseException as error:
+            run.status = "failed"
+            run.detail["error"] = f"{type(error).__name__}: {error}"
+            _close_quietly(ports, run, publish=not nested)
+            raise
+        _close(ports, run, publish=not nested)
+
+
+def _close(ports: Ports, run: RunLog, *, publish: bool) -> None:
+    ports.ledger.finish_run(
+        run.run_id, status=run.status, videos=run.videos, frames=run.frames, failed=run.failed,
+        seconds=run.seconds, detail=run.detail,
+    )  # fmt: skip
+    if publish:
+        ports.warehouse.publish()
+
+
+def _close_quietly(ports: Ports, run: RunLog, *, publish: bool) -> None:
+    """The error on its way out matters more than one met while tidying up."""
+    try:
+        _close(ports, run, publish=publish)
+    except VidpipeError as error:
+        log.warning("run %s could not be closed: %s", run.run_id, error)

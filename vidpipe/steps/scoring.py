@@ -1,0 +1,57 @@
+"""Labelled features in, scores out: what train, evaluate and promote have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import nn
+
+from vidpipe.classifier import predict
+from vidpipe.errors import ConfigurationError, NotFound
+from vidpipe.metrics import Indices, confusion_matrix, scores
+from vidpipe.ports import Ports
+from vidpipe.records import FeatureSpec, LabelledVideo, Scores, Sequences
+from vidpipe.splits import one_per_content
+
+
+def labelled(ports: Ports, collection: str, spec: FeatureSpec) -> list[LabelledVideo]:
+    """The labelled contents of a collection, one entry each, all with features of this spec.
+
+    Raises:
+        NotFound: No such collection, or no labels in it.
+        ConfigurationError: Copies with different labels, or no features yet.
+    """
+    if ports.ledger.collection(collection) is None:
+        raise NotFound(f"no collection {collection!r}.", next_step="vidpipe collections lists them.")
+    videos = one_per_content(ports.ledger.labelled_videos(collection, spec.feature_set_id))
+    if videos:
+        return videos
+    if not ports.ledger.count_labelled(collection):
+        raise NotFound(
+            f"no video of {collection!r} has a label.",
+            next_step=f"vidpipe ingest SOURCE --collection {collection} --manifest FILE.csv",
+        )
+    raise ConfigurationError(
+        f"no labelled video of {collection!r} has features of set {spec.feature_set_id}.",
+        next_step=f"vidpipe extract --collection {collection}",
+    )
+
+
+def load(
+    ports: Ports, spec: FeatureSpec, videos: Sequence[LabelledVideo], labels: Sequence[str]
+) -> Sequences:
+    """Read the features of labelled videos; `targets` index `labels`."""
+    label_of = {v.video_id: v.label for v in videos}
+    index = {label: k for k, label in enumerate(labels)}
+    found = {f.video_id: f.values for f in ports.store.read(spec.feature_set_id, [v.stored for v in videos])}
+    ids = tuple(sorted(found))
+    targets = np.array([index[label_of[i]] for i in ids], np.int64)
+    return Sequences(ids, tuple(found[i] for i in ids), targets, tuple(labels))
+
+
+def score(model: nn.Module, data: Sequences) -> tuple[Scores, Indices]:
+    """Scores of one model on labelled data, and the confusion matrix (K, K) behind them."""
+    predicted = predict(model, data.features).argmax(1)
+    matrix = confusion_matrix(data.targets, predicted, len(data.labels))
+    return scores(data.targets, predicted, data.labels), matrix

@@ -1,0 +1,71 @@
+"""The composition root: the only place where ports meet adapters. No logic.
+
+`open_home` is quick and enough to look around; `open_ports` adds what computing needs (torch, ffmpeg).
+"""
+
+from __future__ import annotations
+
+import getpass
+from dataclasses import dataclass
+from functools import cache, partial
+
+from vidpipe.adapters.lease import Lease
+from vidpipe.adapters.ledger import Ledger
+from vidpipe.adapters.warehouse import Warehouse
+from vidpipe.ports import Limits, Ports, Progress
+from vidpipe.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """What one installation keeps in its home."""
+
+    settings: Settings
+    ledger: Ledger
+    lease: Lease
+    warehouse: Warehouse
+
+
+def open_home(settings: Settings) -> Home:
+    """The databases and the lease of a home; nothing is created before it is used."""
+    state = settings.home / "state"
+    ledger = Ledger(state / "ledger.duckdb", max_attempts=settings.nightly_attempts)
+    warehouse = Warehouse(settings.home / "warehouse.duckdb", ledger.file, ledger.exclusive)
+    return Home(settings, ledger, Lease(state / "lease"), warehouse)
+
+
+def open_ports(home: Home, progress: Progress, *, wait_for_lease: bool = False) -> Ports:
+    """Everything that the steps may touch."""
+    from vidpipe.adapters.bundle import Bundle
+    from vidpipe.adapters.catalog import Catalog
+    from vidpipe.adapters.feature_store import FeatureStore
+    from vidpipe.adapters.registry import Registry
+    from vidpipe.adapters.video import VideoFiles, find_tools
+    from vidpipe.backbones import default_spec, load_backbone
+
+    settings = home.settings
+    return Ports(
+        catalog=Catalog(),
+        videos=VideoFiles(
+            find_tools(settings.ffmpeg, settings.ffprobe),
+            min_wait_s=settings.decode_min_s,
+            wait_s_per_s=settings.decode_s_per_s,
+        ),
+        store=FeatureStore(settings.home / "features"),
+        registry=Registry(settings.home / "mlflow", settings.model_name, settings.mlflow_uri),
+        ledger=home.ledger,
+        warehouse=home.warehouse,
+        lease=home.lease,
+        progress=progress,
+        limits=Limits(
+            spec=default_spec(settings.sample_fps),
+            workers=settings.workers,
+            part_frames=settings.part_frames,
+            top_k=settings.top_k,
+            failure_budget=settings.failure_budget,
+            wait_for_lease=wait_for_lease,
+        ),
+        make_bundle=Bundle,
+        load_backbone=cache(partial(load_backbone, dtype=settings.cnn_dtype)),
+        actor=getpass.getuser(),
+    )
