@@ -6,7 +6,7 @@
 import argparse
 from typing import Any
 
-from prefect import flow
+from prefect import flow, get_run_logger
 
 from flows.classify import classify_flow
 from flows.extract import extract_flow
@@ -23,7 +23,9 @@ def demo_flow(source: str, manifest: str, incoming: str | None = None) -> dict[s
         ingest_flow("incoming", incoming)
     extract_flow()
     train_flow("demo")
-    promote_flow()
+    decision = promote_flow()
+    if decision["decision"] == "refused":
+        get_run_logger().warning("not promoted: %s", "; ".join(decision["reasons"]))
     return classify_flow()
 
 

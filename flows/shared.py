@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -47,6 +48,7 @@ class LogProgress:
 
 def ports_of(home: str | None) -> Ports:
     """All ports of a home; the same arguments and settings as the command line's."""
+    logging.getLogger("vidpipe").setLevel(logging.INFO)  # Prefect adds its handler, not a level
     return open_ports(open_home(load_settings(Path(home) if home else None)), LogProgress())
 
 

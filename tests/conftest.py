@@ -62,7 +62,7 @@ def labelled_clips(shared_or_none: Path | None, clips: DemoCollection, tmp_path_
     source = shared_or_none / "ucf101"
     with (source / "splits.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    chosen = [row for row in _six_of_each(rows, ("Archery", "HorseRace", "PlayingPiano", "Surfing"))]
+    chosen = _six_of_each(rows, ("Archery", "HorseRace", "PlayingPiano", "Surfing"))
     manifest = tmp_path_factory.mktemp("manifest") / "clips24.csv"
     with manifest.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, ["path", "label", "group", "split"])

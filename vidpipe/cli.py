@@ -6,7 +6,6 @@ run holds the lease.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -55,7 +54,7 @@ def _open(home: Path | None) -> Home:
     from vidpipe.settings import load_settings
     from vidpipe.wiring import open_home
 
-    log_to_stderr(verbose=bool(os.environ.get("VIDPIPE_DEBUG")))
+    log_to_stderr()
     return open_home(load_settings(home))
 
 

@@ -13,8 +13,7 @@ from vidpipe.display import print_json, print_table
 from vidpipe.errors import StopError
 from vidpipe.wiring import Home
 
-QUERY = """select path, label, round(score, 3) as score, model_version
-from latest_predictions where collection = '{collection}' order by path limit 12"""
+QUERY = "select path, label, round(score, 3) as score from latest_predictions where collection = '{}'"
 QUIET = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -51,6 +50,7 @@ def run_flow(home: Path, flow: str, *arguments: str) -> None:
     Raises:
         StopError: It ended with an error.
     """
+    (home / "prefect").mkdir(parents=True, exist_ok=True)
     environment = {**QUIET, "PREFECT_HOME": str(home / "prefect"), **os.environ, "VIDPIPE_HOME": str(home)}
     command = [sys.executable, "-m", f"flows.{flow}", *arguments]
     ended = subprocess.run(command, env=environment, stdout=sys.stderr, check=False)
@@ -74,7 +74,7 @@ def _say(text: str) -> None:
 
 
 def _show(home: Home, collection: str, seconds: float, *, as_json: bool) -> None:
-    query = QUERY.format(collection=collection)
+    query = QUERY.format(collection)
     answer = home.warehouse.query(query)
     root = home.settings.home
     where = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -45,19 +46,19 @@ class TerminalProgress:
             yield lambda amount: bars.advance(task, amount)
 
 
-def log_to_stderr(*, verbose: bool = False) -> None:
+def log_to_stderr() -> None:
     """The library's log lines, on stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
     logger = logging.getLogger("vidpipe")
     logger.handlers[:] = [handler]
-    logger.setLevel(logging.DEBUG if verbose else logging.INFO)
+    logger.setLevel(logging.INFO)
     logger.propagate = False
 
 
 def print_json(value: Any) -> None:
-    """One JSON object on stdout."""
-    sys.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False) + "\n")
+    """One JSON object on stdout; NaN and infinity, for which JSON has no word, become null."""
+    sys.stdout.write(json.dumps(_plain(value), allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def print_error(error: VidpipeError, *, as_json: bool) -> None:
@@ -70,11 +71,25 @@ def print_error(error: VidpipeError, *, as_json: bool) -> None:
 
 
 def print_facts(title: str, facts: Mapping[str, Any]) -> None:
-    """A report as aligned `name  value` lines; nested values as indented blocks."""
+    """A report as aligned `name  value` lines; scores by label as a table below."""
+    flat = dict(_flattened(facts))
+    width = max((len(k) for k in flat), default=0)
     sys.stdout.write(f"{title}\n")
-    width = max((len(k) for k in facts), default=0)
-    for name, value in facts.items():
+    for name, value in flat.items():
         sys.stdout.write(f"  {name:<{width}}  {_short(value)}\n")
+    if table := facts.get("per_label"):
+        columns = list(next(iter(table.values())))
+        print_table(["label", *columns], [[label, *scores.values()] for label, scores in table.items()])
+
+
+def _flattened(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in facts.items():
+        if name == "per_label":
+            continue
+        if isinstance(value, Mapping):
+            yield from _flattened(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -90,7 +105,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         table.add_column(escape(name), justify="right" if rows and numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(escape(_short(v)) for v in row))
-    console = Console()
+    console = Console(emoji=False)  # `:x:` in a path is no picture
     if not console.is_terminal:  # a pipe or a file has no edge to wrap at
         console.width = 400
     console.print(table if columns else "(no columns)")
@@ -126,9 +141,15 @@ def _short(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has no word for: times in ISO 8601, numpy numbers, everything else as text."""
+    """The same in JSON's few types: times in ISO 8601, numpy numbers as numbers, the rest as text."""
+    if isinstance(value, Mapping):
+        return {k if isinstance(k, str) else str(_plain(k)): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
     if isinstance(value, datetime | date):
         return value.isoformat()
     if hasattr(value, "item"):
-        return value.item()
-    return str(value)
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, str | int) else str(value)

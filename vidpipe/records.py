@@ -153,6 +153,7 @@ class FeatureSpec:
                 f"sample_fps must be above 0 and at most 1000, got {self.sample_fps}.",
                 next_step="set VIDPIPE_SAMPLE_FPS, for example to 4.",
             )
+        object.__setattr__(self, "sample_fps", float(self.sample_fps))  # 4 and 4.0 are one spec, one hash
 
     @property
     def feature_set_id(self) -> str:
@@ -181,7 +182,8 @@ class VideoFeatures:
 
     video_id: str
     times_s: npt.NDArray[np.float64]
-    """Shape (T,): true presentation times, increasing, in seconds from the container's zero."""
+    """Shape (T,): true presentation times, increasing, in seconds since the container's start,
+    as a player shows them."""
     values: Floats
     """Shape (T, D), float32."""
 

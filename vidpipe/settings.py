@@ -7,6 +7,7 @@ by day.
 
 import os
 import tomllib
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -64,12 +65,13 @@ def load_settings(home: Path | None = None) -> Settings:
     """
     root = (home or Path(os.environ.get("VIDPIPE_HOME") or ".vidpipe")).expanduser().absolute()
     file = root / "vidpipe.toml"
+    _refuse_unknown_variables()
     try:
         stored = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         unset = {k: v for k, v in stored.items() if f"VIDPIPE_{k.upper()}" not in os.environ}
         values: dict[str, Any] = {**unset, "home": root}
         return Settings(**values)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{file} is not TOML: {error}.", next_step=f"mend {file}.") from None
     except ValidationError as error:
         first = error.errors()[0]
@@ -78,3 +80,15 @@ def load_settings(home: Path | None = None) -> Settings:
             f"setting {name}: {first['msg']}, got {first['input']!r}.",
             next_step=f"correct VIDPIPE_{name.upper()} or {file}.",
         ) from None
+
+
+def _refuse_unknown_variables() -> None:
+    """A misspelt variable must not leave the default in force without a word."""
+    known = {f"VIDPIPE_{name.upper()}" for name in Settings.model_fields}
+    for name in sorted(os.environ):
+        if name.startswith("VIDPIPE_") and name not in known:
+            close = get_close_matches(name, known, 1)
+            raise ConfigurationError(
+                f"the environment sets {name}, which is no setting.",
+                next_step=f"did you mean {close[0]}?" if close else "unset it; see README, Settings.",
+            )

@@ -7,7 +7,7 @@ copies on both sides would make every score a lie.
 from __future__ import annotations
 
 import warnings
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -112,7 +112,8 @@ def cut_by_group(
 
     ordered = sorted(videos, key=lambda v: short_hash(v.video_id))
     groups = [v.group for v in ordered]
-    folds = min(round(1 / share), len(set(groups)))
+    commonest = max(Counter(v.label for v in ordered).values(), default=0)
+    folds = min(round(1 / share), len(set(groups)), commonest)  # scikit-learn takes no more
     if folds < 2:
         return list(videos), []
     cutter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)

@@ -1,9 +1,12 @@
 merge into core.collection as target
 using (select $name as name) as given
-on target.name = given.name
-when matched then update set
-    source = $source,
-    manifest = $manifest,
-    label_from = $label_from
-when not matched then insert (collection_key, name, source, manifest, label_from, created_at)
-values (nextval('core.collection_keys'), $name, $source, $manifest, $label_from, $now)
+    on target.name = given.name
+when matched then
+    update
+        set
+            source = $source,
+            manifest = $manifest,
+            label_from = $label_from
+when not matched then
+    insert (collection_key, name, source, manifest, label_from, created_at)
+    values (nextval('core.collection_keys'), $name, $source, $manifest, $label_from, $now)

@@ -9,17 +9,19 @@ using (
     inner join core.collection as c on c.name = $collection
     left join core.video as v on given.video_id = v.video_id
 ) as fresh
-on target.collection_key = fresh.collection_key and target.path = fresh.path
-when matched then update set
-    video_key = fresh.video_key,
-    label = fresh.label,
-    group_name = fresh.group_name,
-    splits = fresh.splits,
-    present = true,
-    size_bytes = fresh.size_bytes,
-    mtime_ns = fresh.mtime_ns,
-    inode = fresh.inode,
-    last_seen_at = $now
+    on target.collection_key = fresh.collection_key and target.path = fresh.path
+when matched then
+    update
+        set
+            video_key = fresh.video_key,
+            label = fresh.label,
+            group_name = fresh.group_name,
+            splits = fresh.splits,
+            present = true,
+            size_bytes = fresh.size_bytes,
+            mtime_ns = fresh.mtime_ns,
+            inode = fresh.inode,
+            last_seen_at = $now
 when not matched then insert (
     collection_key, path, video_key, label, group_name, splits, present, size_bytes, mtime_ns, inode,
     first_seen_at, last_seen_at

@@ -1,37 +1,38 @@
 -- A collection switches as a whole, once every present video with usable features has been scored.
-with usable as (
-    select distinct
-        cv.collection_key,
-        cv.video_key
-    from core.collection_video as cv
-    inner join core.video as v on cv.video_key = v.video_key
-    where
-        cv.present
-        and v.verdict in ('ok', 'partial')
-        and cv.video_key in (select vf.video_key from core.video_feature as vf)
-),
+merge into core.collection_serving as target
+using (
+    with usable as (
+        select distinct
+            cv.collection_key,
+            cv.video_key
+        from core.collection_video as cv
+        inner join core.video as v on cv.video_key = v.video_key
+        where
+            cv.present
+            and v.verdict in ('ok', 'partial')
+            and cv.video_key in (select vf.video_key from core.video_feature as vf)
+    ),
 
-scored as (
-    select p.video_key
-    from core.prediction as p
-    where
-        p.rank = 1
-        and p.model_version = $model_version
-),
+    scored as (
+        select distinct p.video_key
+        from core.prediction as p
+        where
+            p.rank = 1
+            and p.model_version = $model_version
+    )
 
-ready as (
     select usable.collection_key
     from usable
     left join scored on usable.video_key = scored.video_key
     group by usable.collection_key
     having count(*) = count(scored.video_key)
-)
-
-merge into core.collection_serving as target
-using ready
-on target.collection_key = ready.collection_key
-when matched and target.model_version <> $model_version then update set
-    model_version = $model_version,
-    since = $now
-when not matched then insert (collection_key, model_version, since)
-values (ready.collection_key, $model_version, $now)
+) as ready
+    on target.collection_key = ready.collection_key
+when matched and target.model_version <> $model_version then
+    update
+        set
+            model_version = $model_version,
+            since = $now
+when not matched then
+    insert (collection_key, model_version, since)
+    values (ready.collection_key, $model_version, $now)

@@ -1,17 +1,19 @@
 merge into core.video as target
 using given
-on target.video_id = given.video_id
-when matched then update set
-    container = given.container,
-    video_codec = given.video_codec,
-    width_px = given.width_px,
-    height_px = given.height_px,
-    rotation = given.rotation,
-    source_fps = given.source_fps,
-    is_vfr = given.is_vfr,
-    duration_s = given.duration_s,
-    frames_expected = given.frames_expected,
-    verdict = given.verdict
+    on target.video_id = given.video_id
+when matched then
+    update
+        set
+            container = given.container,
+            video_codec = given.video_codec,
+            width_px = given.width_px,
+            height_px = given.height_px,
+            rotation = given.rotation,
+            source_fps = given.source_fps,
+            is_vfr = given.is_vfr,
+            duration_s = given.duration_s,
+            frames_expected = given.frames_expected,
+            verdict = given.verdict
 when not matched then insert (
     video_key, video_id, bytes, container, video_codec, width_px, height_px, rotation, source_fps, is_vfr,
     duration_s, frames_expected, verdict

@@ -1,6 +1,6 @@
 """File trees and manifests: what a collection's source holds.
 
-A folder is walked; a manifest names its files. Nothing here follows a folder link or leaves the source.
+A folder is walked, without following links to folders; a manifest names files below the source.
 """
 
 import csv
@@ -8,6 +8,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path, PurePosixPath
 
 from vidpipe.errors import ConfigurationError, Vanished
@@ -95,11 +96,11 @@ class Catalog:
         Raises:
             ConfigurationError: `source` is not a folder that can be listed.
         """
-        if not source.is_dir():
-            raise ConfigurationError(
-                f"{source} is not a folder.", next_step="check that it exists and is mounted."
-            )
         try:
+            if not source.is_dir():
+                raise ConfigurationError(
+                    f"{source} is not a folder.", next_step="check that it exists and is mounted."
+                )
             found = [_source_file(source, path) for path in sorted(_walk(source))]
         except PermissionError as error:
             raise ConfigurationError(
@@ -145,7 +146,7 @@ class Catalog:
         """
         digest = hashlib.sha256()
         try:
-            with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as stream:
+            with FileIO(file, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as stream:
                 if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
                     raise Vanished(f"{file} is not a regular file.")
                 while chunk := stream.read(_CHUNK_BYTES):
@@ -153,7 +154,7 @@ class Catalog:
         except OSError as error:
             if isinstance(error, Vanished):
                 raise
-            escaped = "\\udc" in file.name
+            escaped = "\\udc" in str(file)
             raise Vanished(
                 f"cannot read {file}: {error.strerror}.",
                 next_step="rename it to valid UTF-8." if escaped else "",

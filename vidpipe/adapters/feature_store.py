@@ -17,6 +17,7 @@ import os
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -139,20 +140,27 @@ class FeatureStore:
 
 
 def _read_part(file: Path, videos: list[StoredFeatures]) -> Iterator[VideoFeatures]:
-    try:
+    with _unreadable_part(file):
         part = pq.ParquetFile(file, memory_map=True)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise IncompatibleFeatures(
-            f"the feature part {file} cannot be read: {error}.", next_step="vidpipe doctor"
-        ) from None
     with part:
         sizes = [part.metadata.row_group(i).num_rows for i in range(part.num_row_groups)]
         starts = np.concatenate([[0], np.cumsum(sizes)])
         for stored in sorted(videos, key=lambda v: v.row_offset):
             first = int(np.searchsorted(starts, stored.row_offset))
             last = int(np.searchsorted(starts, stored.row_offset + stored.n_frames))
-            table = part.read_row_groups(list(range(first, last)))
+            with _unreadable_part(file):
+                table = part.read_row_groups(list(range(first, min(last, len(sizes)))))
             yield _video(table, stored, file)
+
+
+@contextmanager
+def _unreadable_part(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowInvalid) as error:
+        raise IncompatibleFeatures(
+            f"the feature part {file} cannot be read: {error}.", next_step="vidpipe doctor"
+        ) from None
 
 
 def _video(table: pa.Table, stored: StoredFeatures, file: Path) -> VideoFeatures:

@@ -18,6 +18,7 @@ from pathlib import Path
 from vidpipe.errors import LeaseHeld, StorageFailed
 
 _POLL_S = 0.2
+_GLANCE_S = 1.0
 
 
 class Lease:
@@ -93,14 +94,17 @@ def _open(file: Path) -> int:
 
 
 def _acquire(descriptor: int, file: Path, wait: bool) -> None:
+    started = time.monotonic()
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
-            if not wait:
+            # Somebody who only looks (`holder`) holds it for a moment, and has written no line.
+            glance = time.monotonic() - started < _GLANCE_S and not _read_line(file)
+            if not wait and not glance:
                 raise LeaseHeld(_held_message(file), next_step="wait for it, or pass --wait.") from None
-            time.sleep(_POLL_S)
+            time.sleep(_POLL_S if wait else _GLANCE_S / 100)
 
 
 def _held_message(file: Path) -> str:

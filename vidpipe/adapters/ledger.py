@@ -474,7 +474,8 @@ def _connect(file: Path, wait_s: float) -> duckdb.DuckDBPyConnection:
 def _storage_errors(file: Path) -> Iterator[None]:
     try:
         yield
-    except (duckdb.IOException, OSError) as error:
+    except (duckdb.IOException, duckdb.TransactionException, OSError) as error:
+        # A commit that the disk has no room for is a TransactionException; we cause no other.
         if isinstance(error, StorageFailed):
             raise
         raise StorageFailed(

@@ -188,7 +188,7 @@ class Registry:
             NotFound: No such version or alias.
         """
         aliases = self.aliases()
-        number = aliases.get(selector) if not selector.isdigit() else int(selector)
+        number = aliases.get(selector) if not selector.isdecimal() else int(selector)
         known = ", ".join(f"{a} = {v}" for a, v in sorted(aliases.items())) or "none"
         missing = NotFound(
             f"the model {self.model} has no version or alias {selector!r} (aliases: {known}).",

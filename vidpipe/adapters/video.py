@@ -215,8 +215,13 @@ def _die_with_parent() -> tuple[str, ...]:
 
 
 _COMPLAINT = re.compile(r"^(?:\[[^\]]*\] )*\[(?:error|fatal|panic)\] (.*)")
+_ECHOES = ("Task finished", "Terminating thread", "Nothing was written", "Conversion failed")
+"""What ffmpeg says after it has said what was wrong."""
 _SHOWN = re.compile(r"^\[Parsed_showinfo_\d+ @ [0-9a-fx]+\] \[info\] n: *\d+ pts: *\S+ pts_time:(\S+)")
-_DECODED = re.compile(r"Input stream #\d+:\d+ \(video\):.*?; (\d+) frames decoded(?:; (\d+) decode errors)?")
+_DECODED = re.compile(
+    r"^(?:\[[^\]]*\] )*\[verbose\] +Input stream #\d+:\d+ \(video\): [^;]*; "
+    r"(\d+) frames decoded(?:; (\d+) decode errors)?"
+)
 
 
 @dataclass
@@ -231,9 +236,9 @@ class _Log:
     def line(self, text: str) -> None:
         if shown := _SHOWN.match(text):
             self.times_s.put(float(shown[1]) if shown[1] != "NOPTS" else float("nan"))
-        elif complaint := _COMPLAINT.match(text):
+        elif (complaint := _COMPLAINT.match(text)) and not complaint[1].startswith(_ECHOES):
             self.complaints = [*self.complaints[1 - _LAST_LINES :], complaint[1]]
-        elif decoded := _DECODED.search(text):
+        elif decoded := _DECODED.match(text):
             self.frames_decoded = max(self.frames_decoded, int(decoded[1]))
             self.decode_errors = max(self.decode_errors, int(decoded[2] or 0))
 

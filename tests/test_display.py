@@ -1,0 +1,165 @@
+"""What people see: one JSON object, tables that print text as it is, errors in one line."""
+
+import csv
+import io
+import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vidpipe.display import (
+    TerminalProgress,
+    print_csv,
+    print_error,
+    print_facts,
+    print_json,
+    print_records,
+    print_table,
+)
+from vidpipe.errors import NotFound
+
+Captured = pytest.CaptureFixture[str]
+
+
+def said(capsys: Captured) -> str:
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return captured.out
+
+
+def test_json_takes_what_the_databases_and_numpy_give(capsys: Captured) -> None:
+    print_json(
+        {
+            "at": datetime(2026, 11, 3, 4, 5, 6),
+            "zoned": datetime(2026, 11, 3, tzinfo=UTC),
+            "day": date(2026, 11, 3),
+            "nothing": None,
+            "score": np.float32(0.5),
+            "count": np.int64(7),
+            "flag": np.bool_(True),
+            "file": Path("/a/b.mp4"),
+            "rows": [(1, "x", None, datetime(2026, 1, 1))],
+            "money": Decimal("1.50"),
+        }
+    )
+    assert json.loads(said(capsys)) == {
+        "at": "2026-11-03T04:05:06",
+        "zoned": "2026-11-03T00:00:00+00:00",
+        "day": "2026-11-03",
+        "nothing": None,
+        "score": 0.5,
+        "count": 7,
+        "flag": True,
+        "file": "/a/b.mp4",
+        "rows": [[1, "x", None, "2026-01-01T00:00:00"]],
+        "money": "1.50",
+    }
+
+
+def test_json_is_one_line_and_keeps_letters(capsys: Captured) -> None:
+    print_json({"path": "vidéo 視頻\n.mp4"})
+    text = said(capsys)
+    assert text.count("\n") == 1
+    assert "vidéo 視頻" in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[red]x[/red]", "[/]", "[bold", "a[0].mp4", ":smile:", "x:b:y.mp4", r"C:\[dim]\a", "[link=x]y[/link]"],
+)
+def test_a_table_prints_text_that_looks_like_markup_as_it_is(text: str, capsys: Captured) -> None:
+    print_table([text, "n"], [[text, 1]])
+    lines = said(capsys).splitlines()
+    assert sum(text in line for line in lines) == 2, "once as a column's name, once as a value"
+
+
+def test_a_table_has_a_line_for_each_row_with_columns_aligned(capsys: Captured) -> None:
+    print_table(["label", "n"], [["dog", 7], ["zebra", 1234]])
+    lines = [line.rstrip() for line in said(capsys).splitlines() if line.strip()]
+    header, dog, zebra = (next(li for li in lines if word in li) for word in ("label", "dog", "zebra"))
+    assert header.index("label") == dog.index("dog") == zebra.index("zebra")
+    assert dog.endswith("7")
+    assert len(dog) == len(zebra) == len(header), "numbers stand to the right"
+
+
+def test_a_table_in_a_pipe_does_not_wrap_long_values(capsys: Captured) -> None:
+    long = "x" * 300
+    print_table(["path", "n"], [[long, 1]])
+    assert any(long in line for line in said(capsys).splitlines())
+
+
+def test_a_table_shows_nothing_for_null_and_short_numbers(capsys: Captured) -> None:
+    print_table(["a", "b", "c"], [[None, 0.123456, datetime(2026, 11, 3, 4, 5, 6, 789)]])
+    text = said(capsys)
+    assert "None" not in text
+    assert "0.1235" in text
+    assert "2026-11-03 04:05:06" in text
+    assert "000789" not in text
+
+
+def test_a_table_without_rows_still_names_its_columns(capsys: Captured) -> None:
+    print_table(["label", "score"], [])
+    assert {"label", "score"} <= set(said(capsys).split())
+
+
+def test_a_statement_without_columns_says_so(capsys: Captured) -> None:
+    print_table([], [])
+    assert said(capsys).strip() == "(no columns)"
+
+
+def test_records_are_a_table_of_their_keys(capsys: Captured) -> None:
+    print_records([{"label": "dog", "n": 1}, {"label": "cat", "n": 2}])
+    assert {"label", "n", "dog", "cat", "1", "2"} <= set(said(capsys).split())
+    print_records([])
+    assert said(capsys) == "(none)\n"
+
+
+def test_facts_are_aligned_lines_under_a_title(capsys: Captured) -> None:
+    print_facts("extract", {"videos": 3, "seconds": 1.23456, "reasons": ["a", "b"], "of": None})
+    assert said(capsys).splitlines() == [
+        "extract",
+        "  videos   3",
+        "  seconds  1.235",
+        "  reasons  a; b",
+        "  of       ",
+    ]
+
+
+def test_nested_facts_and_scores_by_label_are_shown_with_their_names(capsys: Captured) -> None:
+    by_label = {"dog": {"f1": 0.5, "support": 2}, "cat": {"f1": 0.75, "support": 9}}
+    print_facts("evaluate", {"n": 11, "baseline": {"accuracy": 0.625}, "per_label": by_label})
+    words = [line.split() for line in said(capsys).splitlines()]
+    assert ["baseline.accuracy", "0.625"] in words
+    for expected in (["label", "f1", "support"], ["dog", "0.5", "2"], ["cat", "0.75", "9"]):
+        assert expected in words
+
+
+def test_csv_quotes_what_needs_quotes(capsys: Captured) -> None:
+    rows = [["a,b", 'say "x"', 1], ["two\nlines", "", None]]
+    print_csv(["p", "q", "n"], rows)
+    read = list(csv.reader(io.StringIO(said(capsys))))
+    assert read == [["p", "q", "n"], ["a,b", 'say "x"', "1"], ["two\nlines", "", ""]]
+
+
+def test_an_error_as_json_is_one_object_on_stdout(capsys: Captured) -> None:
+    print_error(NotFound("no collection 'x'.", next_step="vidpipe collections"), as_json=True)
+    assert json.loads(said(capsys)) == {
+        "error": {"class": "NotFound", "message": "no collection 'x'.", "next": "vidpipe collections"}
+    }
+
+
+def test_an_error_for_people_is_one_line_on_stderr(capsys: Captured) -> None:
+    print_error(NotFound("no collection 'x'.", next_step="vidpipe collections"), as_json=False)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "vidpipe: no collection 'x'. Next: vidpipe collections\n"
+
+
+@pytest.mark.parametrize("total", [0, 10])
+def test_progress_is_silent_where_there_is_no_terminal(total: int, capsys: Captured) -> None:
+    with TerminalProgress().stage("extract", total) as advance:
+        advance(3)
+    assert said(capsys) == ""

@@ -1,0 +1,141 @@
+"""The flows, on a real Prefect server: they do what the command line does, and show it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One embedded server for all tests here, with storage of its own."""
+    folder = tmp_path_factory.mktemp("prefect")
+    os.environ["PREFECT_HOME"] = str(folder)
+    os.environ["PREFECT_LOCAL_STORAGE_PATH"] = str(folder / "storage")
+    os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    from prefect.testing.utilities import prefect_test_harness
+
+    from flows import shared  # noqa: F401  (sets what Prefect reads on import)
+
+    with (
+        prefect_test_harness(server_startup_timeout=180),
+        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+    ):
+        yield
+
+
+@pytest.fixture(scope="module")
+def played(prefect_server: None, tmp_path_factory: pytest.TempPathFactory, clips: Any) -> dict[str, Any]:
+    """The whole job through the flows, in one home."""
+    from flows.classify import classify_flow
+    from flows.extract import extract_flow
+    from flows.ingest import ingest_flow
+    from flows.nightly import nightly_flow
+    from flows.promote import promote_flow
+    from flows.train import train_flow
+
+    home = str(tmp_path_factory.mktemp("flows") / "home")
+    told: dict[str, Any] = {"home": home}
+    told["ingest"] = ingest_flow("demo", str(clips.labelled), str(clips.manifest), home=home)
+    told["empty night"] = nightly_flow(home=home, return_state=True)
+    told["extract"] = extract_flow(home=home)
+    told["train"] = train_flow("demo", "split", epochs=15, home=home)
+    told["promote"] = promote_flow(home=home)
+    told["incoming"] = ingest_flow("incoming", str(clips.incoming), home=home)
+    told["night"] = nightly_flow(home=home, return_state=True)
+    told["classify"] = classify_flow(home=home)
+    return told
+
+
+def test_the_flows_do_the_whole_job(played: dict[str, Any]) -> None:
+    assert played["ingest"]["new"] == 24
+    assert played["train"]["version"] == 1
+    assert played["promote"]["decision"] == "promoted"
+    assert played["classify"]["classified"] == 0  # the night had done it
+
+
+def test_a_night_without_a_champion_completes_and_says_so(played: dict[str, Any]) -> None:
+    state = played["empty night"]
+    assert state.is_completed() and state.message == "no_champion"
+
+
+def test_a_night_classifies_what_is_new(played: dict[str, Any]) -> None:
+    state = played["night"]
+    assert state.is_completed() and state.message == "ok"
+    assert state.result()["extracted"] == 12
+    assert state.result()["classified"] == 36
+
+
+def test_flow_and_command_line_leave_the_same_rows(
+    played: dict[str, Any], tmp_path: Path, clips: Any, make_ports: Any
+) -> None:
+    from vidpipe.steps.extract import extract
+    from vidpipe.steps.ingest import ingest
+
+    ports = make_ports(tmp_path / "cli")
+    ingest(ports, "demo", clips.labelled, manifest=clips.manifest)
+    ingest(ports, "incoming", clips.incoming)
+    extract(ports)
+    mine = ports.ledger.table("overview_collections")
+    theirs = make_ports(Path(played["home"])).ledger.table("overview_collections")
+    facts = ("collection", "present", "with_features", "failing", "labelled")
+    assert [[row[f] for f in facts] for row in mine] == [[row[f] for f in facts] for row in theirs]
+
+
+def test_each_result_is_a_table_artifact(played: dict[str, Any]) -> None:
+    from prefect.artifacts import Artifact
+
+    for kind in ("ingest", "extract", "train", "promote", "classify", "nightly"):
+        artifact = Artifact.get(f"vidpipe-{kind}")
+        assert artifact is not None and artifact.type == "table", kind
+
+
+def test_a_night_over_its_budget_is_a_failed_run(
+    prefect_server: None, tmp_path: Path, make_ports: Any, clips: Any
+) -> None:
+    from flows.nightly import nightly_flow
+    from vidpipe.steps.ingest import ingest
+
+    source = tmp_path / "source"
+    source.mkdir()
+    good = sorted(clips.incoming.glob("*.mp4"))[0]
+    (source / "good.mp4").write_bytes(good.read_bytes())
+    ports = make_ports(tmp_path / "home")
+    ingest(ports, "mixed", source)
+    (source / "bad.mp4").write_text("not a video")
+    state = nightly_flow("0", str(tmp_path / "home"), return_state=True)
+    assert state.is_failed() and state.message.startswith("over_budget: 1 failed")
+    assert (tmp_path / "home" / "warehouse.duckdb").exists()
+
+
+def test_only_transient_errors_are_retried() -> None:
+    from prefect.states import Failed
+
+    from flows.shared import is_transient
+    from vidpipe.errors import LedgerLocked, NotFound
+
+    assert is_transient(None, None, Failed(data=LedgerLocked("busy")))  # type: ignore[arg-type]
+    assert not is_transient(None, None, Failed(data=NotFound("gone")))  # type: ignore[arg-type]
+    assert not is_transient(None, None, Failed(data=ValueError("a bug")))  # type: ignore[arg-type]
+
+
+def test_every_deployment_names_a_real_flow_and_every_schedule_is_utc() -> None:
+    import importlib
+
+    deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
+    assert {"nightly", "ingest", "extract", "train", "promote", "classify"} == {
+        d["name"] for d in deployments
+    }
+    for deployment in deployments:
+        file, name = deployment["entrypoint"].split(":")
+        module = importlib.import_module(file.removesuffix(".py").replace("/", "."))
+        assert callable(getattr(module, name)), deployment["entrypoint"]
+        assert all(s["timezone"] == "UTC" for s in deployment.get("schedules", []))

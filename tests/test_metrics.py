@@ -1,0 +1,93 @@
+"""Scores, held to scikit-learn's."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as sklearn_metrics
+
+from vidpipe.metrics import confusion_matrix, scores
+
+deterministic = settings(derandomize=True, deadline=None, max_examples=60)
+
+answers = st.integers(2, 6).flatmap(
+    lambda K: st.tuples(
+        st.just(K),
+        st.lists(st.tuples(st.integers(0, K - 1), st.integers(0, K - 1)), min_size=1, max_size=60),
+    )
+)
+"""(K, pairs of true and predicted index); some labels may occur on one side only, or on none."""
+
+
+def columns(pairs: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
+    truth, predicted = np.array(pairs, np.int64).reshape(-1, 2).T
+    return truth, predicted
+
+
+@deterministic
+@given(answers)
+def test_the_confusion_matrix_is_that_of_scikit_learn(answer: tuple[int, list[tuple[int, int]]]) -> None:
+    K, (truth, predicted) = answer[0], columns(answer[1])
+    expected = sklearn_metrics.confusion_matrix(truth, predicted, labels=range(K))
+    assert np.array_equal(confusion_matrix(truth, predicted, K), expected)
+
+
+@deterministic
+@given(answers)
+def test_accuracy_and_scores_of_each_label_are_those_of_scikit_learn(
+    answer: tuple[int, list[tuple[int, int]]],
+) -> None:
+    K, (truth, predicted) = answer[0], columns(answer[1])
+    labels = [f"label {k}" for k in range(K)]
+    found = scores(truth, predicted, labels)
+    expected = sklearn_metrics.precision_recall_fscore_support(
+        truth, predicted, labels=range(K), zero_division=0
+    )
+    assert list(found.per_label) == labels
+    for name, values in zip(("precision", "recall", "f1", "support"), expected, strict=True):
+        assert [found.per_label[label][name] for label in labels] == pytest.approx(list(values))
+    assert found.accuracy == pytest.approx(sklearn_metrics.accuracy_score(truth, predicted))
+    assert found.n == len(truth)
+
+
+@deterministic
+@given(answers)
+def test_macro_f1_is_the_mean_over_the_labels_that_occur_in_truth(
+    answer: tuple[int, list[tuple[int, int]]],
+) -> None:
+    K, (truth, predicted) = answer[0], columns(answer[1])
+    expected = sklearn_metrics.f1_score(
+        truth, predicted, labels=np.unique(truth), average="macro", zero_division=0
+    )
+    assert scores(truth, predicted, [str(k) for k in range(K)]).macro_f1 == pytest.approx(expected)
+
+
+def test_a_label_that_is_absent_from_truth_is_listed_but_does_not_lower_macro_f1() -> None:
+    truth, predicted = np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1])
+    found = scores(truth, predicted, ["a", "b", "never seen"])
+    assert found.macro_f1 == 1.0
+    assert found.per_label["never seen"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}
+
+
+def test_guessing_an_absent_label_costs_the_label_that_was_missed() -> None:
+    found = scores(np.array([0, 0, 1, 1]), np.array([2, 0, 1, 1]), ["a", "b", "c"])
+    assert found.per_label["a"]["recall"] == 0.5
+    assert found.accuracy == 0.75
+    assert found.macro_f1 == pytest.approx((2 / 3 + 1) / 2)
+
+
+def test_rows_of_the_matrix_are_true_labels_and_columns_predicted_ones() -> None:
+    matrix = confusion_matrix(np.array([0, 0, 0]), np.array([1, 1, 0]), 2)
+    assert matrix.tolist() == [[1, 2], [0, 0]]
+
+
+def test_no_video_scores_zero_and_is_not_a_crash() -> None:
+    nothing = np.zeros(0, np.int64)
+    found = scores(nothing, nothing, ["a", "b"])
+    assert (found.n, found.accuracy, found.macro_f1) == (0, 0.0, 0.0)
+
+
+def test_scores_are_plain_numbers_that_json_takes() -> None:
+    found = scores(np.array([0, 1]), np.array([0, 0]), ["a", "b"])
+    values = [found.accuracy, found.macro_f1, *(v for s in found.per_label.values() for v in s.values())]
+    assert {type(v) for v in values} == {float, int}

@@ -1,0 +1,394 @@
+"""MLflow on SQLite: versions and aliases, bundles that are what was registered, and no pickle anywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import pickletools
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vidpipe.adapters.bundle import FILES, Bundle
+from vidpipe.adapters.registry import Registry
+from vidpipe.backbones import default_spec
+from vidpipe.classifier import ClassifierConfig, build, predict
+from vidpipe.errors import NotFound, RegistryUnreachable, UnsafeModel
+from vidpipe.records import Floats
+
+D, LABELS = 4, ("cat", "dog", "été")
+SPEC = replace(default_spec(4.0), feature_size=D)
+TAGS = {"collection": "yard", "split_column": "split", "dataset_hash": "d1", "fingerprint": "f1"}
+METRICS = {"test_accuracy": 0.87654321, "test_macro_f1": 0.5}
+
+
+def make_bundle(seed: int) -> Bundle:
+    torch.manual_seed(seed)
+    lstm = ClassifierConfig("lstm", D, len(LABELS), hidden_size=3)
+    baseline = ClassifierConfig("mean_linear", D, len(LABELS))
+    splits = {"train": ["a" * 64], "val": ["b" * 64], "test": [f"{seed:064d}"]}
+    return Bundle(LABELS, SPEC, splits, build(lstm), lstm, build(baseline), baseline)
+
+
+@pytest.fixture(scope="module")
+def bundles() -> dict[int, Bundle]:
+    """What versions 1 and 2 were made from."""
+    return {1: make_bundle(1), 2: make_bundle(2)}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("registry") / "mlflow"
+
+
+@pytest.fixture(scope="module")
+def registry(home: Path, bundles: dict[int, Bundle]) -> Registry:
+    """Two versions of the model `clips`; nobody is champion."""
+    registry = Registry(home, "clips", None)
+    for number, bundle in bundles.items():
+        tags = TAGS | {"fingerprint": f"f{number}", "split_column": "split" if number == 1 else ""}
+        with registry.training_run(f"run {number}", {"seed": number}) as run:
+            for epoch in range(3):
+                run.log_metrics({"val_loss": 1.0 / (epoch + 1)}, step=epoch)
+            run.log_scores("test", LABELS, np.eye(3, dtype=np.int64), {"accuracy": 1.0})
+            assert run.register(bundle, METRICS, tags).version == number
+    return registry
+
+
+@pytest.fixture
+def other(registry: Registry, home: Path, request: pytest.FixtureRequest) -> Registry:
+    """A model of its own on the same store, for tests that leave something behind."""
+    return Registry(home, f"model of {request.node.name}", None)
+
+
+@pytest.fixture(scope="module")
+def sequences() -> list[Floats]:
+    rng = np.random.default_rng(3)
+    return [rng.normal(size=(T, D)).astype(np.float32) for T in (5, 1, 9)]
+
+
+def stored(home: Path, name: str) -> list[Path]:
+    """A file of the stored bundles of version 1 and version 2, which their test videos tell apart."""
+    folders = {f.parent: json.loads(f.read_bytes()) for f in home.rglob("bundle/model.json")}
+    ordered = sorted(folders, key=lambda folder: folders[folder]["split_ids"]["test"])
+    assert len(ordered) == 2
+    return [folder / name for folder in ordered]
+
+
+@contextmanager
+def changed(file: Path, content: bytes | None) -> Iterator[None]:
+    """The file with other content, or gone; afterwards as it was."""
+    before = file.read_bytes()
+    try:
+        file.unlink() if content is None else file.write_bytes(content)
+        yield
+    finally:
+        file.write_bytes(before)
+
+
+def run_python(code: str, *arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+# -- versions and aliases -----------------------------------------------------------------------
+
+
+def test_a_version_says_what_it_was_made_from(registry):
+    version = registry.version("1")
+
+    assert (version.model, version.version, version.labels) == ("clips", 1, LABELS)
+    assert version.spec == SPEC
+    assert (version.collection, version.split_column, version.dataset_hash) == ("yard", "split", "d1")
+    assert version.metrics == pytest.approx(METRICS, abs=1e-6)
+    assert abs(version.created_at_ms / 1000 - time.time()) < 3600
+    assert registry.version("2").split_column is None
+
+
+def test_the_newest_version_is_challenger_and_found_by_number_or_alias(registry):
+    assert registry.aliases() == {"challenger": 2}
+    assert registry.version("challenger") == registry.version("2")
+    assert [(v.version, v.aliases) for v in registry.versions()] == [(1, ()), (2, ("challenger",))]
+
+
+def test_an_alias_moves_and_goes(registry):
+    registry.set_alias("champion", 1)
+    try:
+        assert registry.aliases() == {"challenger": 2, "champion": 1}
+        assert registry.version("champion").version == 1
+        registry.set_alias("champion", 2)
+        assert registry.version("champion").aliases == ("challenger", "champion")
+        assert registry.version("1").aliases == ()
+    finally:
+        registry.drop_alias("champion")
+    assert registry.aliases() == {"challenger": 2}
+
+
+@pytest.mark.parametrize("selector", ["champion", "99", "0", "-1", "²", "", "it's; drop"])
+def test_a_version_that_does_not_exist_is_not_found_and_the_message_shows_what_does(selector, registry):
+    with pytest.raises(NotFound) as caught:
+        registry.version(selector)
+
+    assert repr(selector) in caught.value.message
+    assert "clips" in caught.value.message
+    assert "challenger = 2" in caught.value.message
+    assert "vidpipe train" in caught.value.next_step
+
+
+def test_before_the_first_training_there_is_nothing(other):
+    assert other.aliases() == {}
+    assert other.versions() == []
+    assert other.find("f1") is None
+    with pytest.raises(NotFound, match="aliases: none"):
+        other.version("champion")
+
+
+def test_a_version_is_found_by_the_fingerprint_of_its_inputs(registry):
+    assert registry.find("f1") == registry.version("1")
+    assert registry.find("f2") == registry.version("2")
+    assert registry.find("f3") is None
+
+
+def test_a_registration_that_was_cut_short_is_neither_found_nor_listed(other):
+    other._client.create_registered_model(other.model)
+    tags = {f"vidpipe.{k}": v for k, v in TAGS.items()}
+    other._client.create_model_version(other.model, "file:///nowhere", tags=tags)
+
+    assert other.find("f1") is None
+    assert other.versions() == []
+
+
+# -- MLflow runs --------------------------------------------------------------------------------
+
+
+def test_the_run_holds_parameters_curves_scores_and_the_confusion_picture(registry, tmp_path):
+    client, run_id = registry._client, registry.version("1").mlflow_run_id
+
+    run = client.get_run(run_id)
+    curve = client.get_metric_history(run_id, "val_loss")
+    scores = Path(client.download_artifacts(run_id, "test_scores.json", str(tmp_path)))
+    picture = Path(client.download_artifacts(run_id, "test_confusion.png", str(tmp_path)))
+
+    assert (run.info.status, run.data.params["seed"]) == ("FINISHED", "1")
+    assert [(m.step, m.value) for m in curve] == [(0, 1.0), (1, 0.5), (2, pytest.approx(1 / 3))]
+    assert json.loads(scores.read_text()) == {"accuracy": 1.0}
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_error_in_training_ends_the_run_as_failed_and_registers_nothing(other):
+    with pytest.raises(ZeroDivisionError), other.training_run("broken", {}) as run:
+        _ = 1 / 0
+
+    assert other._client.get_run(run.mlflow_run_id).info.status == "FAILED"
+    assert other.versions() == []
+
+
+# -- loading ------------------------------------------------------------------------------------
+
+
+def test_a_loaded_bundle_scores_as_the_one_that_was_registered(registry, bundles, sequences):
+    for number, bundle in bundles.items():
+        found = registry.load(registry.version(str(number)))
+
+        assert (found.labels, found.spec) == (LABELS, SPEC)
+        assert found.split_ids == bundle.split_ids
+        assert np.array_equal(predict(found.lstm, sequences), predict(bundle.lstm, sequences))
+        assert np.array_equal(predict(found.baseline, sequences), predict(bundle.baseline, sequences))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_version_whose_files_were_tampered_with_is_refused(name, registry, home):
+    file = stored(home, name)[0]
+    content = bytearray(file.read_bytes())
+    content[-2] ^= 1
+
+    with changed(file, bytes(content)), pytest.raises(UnsafeModel, match="registered was"):
+        registry.load(registry.version("1"))
+
+    assert registry.load(registry.version("1")).labels == LABELS, "it is whole again"
+
+
+def test_a_version_that_lost_a_file_is_refused(registry, home):
+    with changed(stored(home, "lstm.json")[0], None), pytest.raises(UnsafeModel, match=r"lacks lstm\.json"):
+        registry.load(registry.version("1"))
+
+
+def test_the_bundle_of_another_version_is_refused(registry, home):
+    """Files that vidpipe itself wrote, but not for this version."""
+    ours, theirs = stored(home, "lstm.safetensors")
+
+    with changed(ours, theirs.read_bytes()), pytest.raises(UnsafeModel):
+        registry.load(registry.version("1"))
+
+
+def test_a_version_that_somebody_else_registered_is_left_out_and_refused(other):
+    other._client.create_registered_model(other.model)
+    other._client.create_model_version(other.model, "file:///somewhere")
+    other.set_alias("champion", 1)
+
+    assert other.versions() == []
+    for selector in ("1", "champion"):
+        with pytest.raises(UnsafeModel, match="not registered by vidpipe") as caught:
+            other.version(selector)
+        assert "vidpipe train" in caught.value.next_step
+
+
+class Bomb:
+    def __init__(self, canary: Path) -> None:
+        self.canary = canary
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (os.mkdir, (str(self.canary),))
+
+
+def test_a_pickle_under_our_tags_is_refused_and_never_run(registry, other, tmp_path):
+    folder, canary = tmp_path / "model", tmp_path / "canary"
+    bundle = folder / "artifacts" / "bundle"
+    bundle.mkdir(parents=True)
+    for file in (folder / "python_model.pkl", bundle / "lstm.safetensors", bundle / "lstm.json"):
+        file.write_bytes(pickle.dumps(Bomb(canary)))
+    tags = registry._client.get_model_version("clips", "1").tags
+    other._client.create_registered_model(other.model)
+    other._client.create_model_version(other.model, folder.as_uri(), tags=tags)
+
+    with pytest.raises(UnsafeModel):
+        other.load(other.version("1"))
+
+    assert not canary.exists()
+    pickle.loads((folder / "python_model.pkl").read_bytes())
+    assert canary.exists(), "the bomb does work"
+
+
+def is_pickle(content: bytes) -> bool:
+    try:
+        return bool(content) and sum(1 for _ in pickletools.genops(content)) > 1
+    except Exception:
+        return False
+
+
+def test_no_pickle_lies_anywhere_below_the_artifacts(registry, home):
+    files = [f for f in (home / "artifacts").rglob("*") if f.is_file()]
+
+    assert len(files) > 10
+    assert {f.suffix for f in files} & {".pkl", ".pickle", ".pt", ".pth", ".bin", ".joblib", ".npy"} == set()
+    assert [f for f in files if is_pickle(f.read_bytes())] == []
+    assert is_pickle(pickle.dumps({"a": 1}))
+
+
+def test_everything_of_a_store_lies_below_its_home(registry, home):
+    uri = registry._client.get_model_version_download_uri("clips", "1")
+
+    assert registry.tracking_uri == f"sqlite:///{home}/mlflow.db"
+    assert uri.startswith((home / "artifacts").as_uri())
+    assert {f.name for f in home.iterdir()} == {"artifacts", "init.lock", "mlflow.db"}
+
+
+# -- serving ------------------------------------------------------------------------------------
+
+SERVE = """
+    import json, sys
+    import mlflow, pandas as pd
+    uri, weights, sequences = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+    mlflow.set_tracking_uri(uri)
+    table = pd.DataFrame({"features": sequences})
+    print(mlflow.pyfunc.load_model("models:/clips/1").predict(table).to_json(orient="records"))
+    content = bytearray(open(weights, "rb").read())
+    content[-2] ^= 1
+    open(weights, "wb").write(content)
+    try:
+        mlflow.pyfunc.load_model("models:/clips/1")
+    except Exception as error:
+        print(type(error).__name__, error)
+"""
+
+
+def test_the_registered_model_serves_in_a_fresh_process_until_it_is_tampered_with(
+    registry, home, bundles, sequences, tmp_path
+):
+    weights = stored(home, "lstm.safetensors")[0]
+    given = json.dumps([s.tolist() for s in sequences])
+
+    with changed(weights, weights.read_bytes()):
+        process = run_python(SERVE, registry.tracking_uri, weights, given)
+        out, err = process.communicate(timeout=120)
+
+    assert process.returncode == 0, err
+    served, refusal = out.strip().splitlines()
+    expected = predict(bundles[1].lstm, sequences)
+    for row, scores in zip(json.loads(served), expected, strict=True):
+        assert row["label"] == LABELS[scores.argmax()]
+        assert row["score"] == pytest.approx(scores.max(), abs=1e-6)
+        top = json.loads(row["top"])
+        assert list(top.values()) == sorted(top.values(), reverse=True)
+        assert [top[label] for label in LABELS] == pytest.approx(scores.tolist(), abs=1e-5)
+    assert refusal.startswith("UnsafeModel")
+
+
+def test_the_registered_model_says_what_it_takes_and_gives(registry):
+    import mlflow
+
+    signature = mlflow.models.get_model_info("models:/clips/1").signature
+
+    assert signature.inputs.input_names() == ["features"]
+    assert signature.outputs.input_names() == ["label", "score", "top"]
+
+
+# -- a world that breaks ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def keep_tracking_uri(registry: Registry) -> Iterator[None]:
+    """MLflow's tracking URI is global: another registry must not leave its own behind."""
+    import mlflow
+
+    yield
+    mlflow.set_tracking_uri(registry.tracking_uri)
+
+
+def test_a_server_that_is_away_is_unreachable_within_seconds(tmp_path, keep_tracking_uri, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    with socket.create_server(("127.0.0.1", 0)) as closed_again:
+        port = closed_again.getsockname()[1]
+    away = Registry(tmp_path, "clips", f"http://127.0.0.1:{port}")
+    started = time.monotonic()
+
+    with pytest.raises(RegistryUnreachable, match=f"127.0.0.1:{port}") as caught:
+        away.aliases()
+
+    assert time.monotonic() - started < 10
+    assert "VIDPIPE_MLFLOW_URI" in caught.value.next_step
+    assert list(tmp_path.iterdir()) == [], "no store is made beside a server"
+
+
+FIRST_USE = """
+    import sys
+    from pathlib import Path
+    from vidpipe.adapters.registry import Registry
+    registry = Registry(Path(sys.argv[1]), "clips", None)
+    print(registry.aliases(), registry._client.get_experiment_by_name("vidpipe").experiment_id)
+"""
+
+
+def test_two_processes_that_make_the_store_at_once_both_work(tmp_path):
+    processes = [run_python(FIRST_USE, tmp_path / "mlflow") for _ in range(2)]
+
+    found = []
+    for process in processes:
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+        found.append(out)
+
+    assert found[0] == found[1] == "{} 1\n"
