@@ -10,15 +10,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
-import select
 import shutil
-import signal
 import subprocess
-import threading
-import time
-from collections.abc import Callable, Generator
-from contextlib import suppress
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -29,12 +23,12 @@ from typing import Any
 import ffmpeg
 import numpy as np
 
+from vidpipe.adapters.process import LimitedProcess
 from vidpipe.errors import (
     ConfigurationError,
     Forbidden,
     NoFrames,
     NoVideoStream,
-    TooSlow,
     Unreadable,
     Vanished,
     VideoError,
@@ -47,7 +41,6 @@ CONTAINERS = (
     "rm,dv,gif,swf,wav,mp3,aac,flac"
 )
 """Demuxers that read one local file and nothing else: no playlist, no concat script, no image sequence."""
-MEMORY_LIMIT_BYTES = 4 << 30
 MAX_PIXELS = 8192 * 8192
 """Source: `max_pixels` in https://ffmpeg.org/ffmpeg-codecs.html; 8K video has 33 million."""
 PROBE_WAIT_S = 20.0
@@ -112,106 +105,7 @@ def _version(binary: str) -> str:
     return found[1] if found else "unknown"
 
 
-# -- one decoder process ------------------------------------------------------------------------
-
-
-class _Process:
-    """A subprocess with limits, whose stderr a thread drains line by line."""
-
-    def __init__(self, command: list[str], wait_s: float, on_line: Callable[[str], None]) -> None:
-        self.wait_s = wait_s
-        self._deadline_spent = 0.0
-        self._popen = subprocess.Popen(
-            [*_die_with_parent(), *command],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        _limit(self._popen.pid, wait_s)
-        self._drain = threading.Thread(target=self._read_lines, args=(on_line,), daemon=True)
-        self._drain.start()
-
-    def _read_lines(self, on_line: Callable[[str], None]) -> None:
-        assert self._popen.stderr is not None
-        for raw in iter(lambda: self._popen.stderr.readline(1 << 16), b""):  # type: ignore[union-attr]
-            on_line(raw.decode("utf-8", "replace").rstrip())
-
-    def read_into(self, buffer: memoryview) -> int:
-        """Fill `buffer` from stdout; fewer bytes only at the end of the stream.
-
-        Only the time spent waiting for the decoder counts, so that back-pressure is never its fault.
-
-        Raises:
-            TooSlow: The decoder kept us waiting for longer than its wall clock.
-        """
-        assert self._popen.stdout is not None
-        descriptor = self._popen.stdout.fileno()
-        filled = 0
-        while filled < len(buffer):
-            self._await(descriptor)
-            count = os.readv(descriptor, [buffer[filled:]])
-            if count == 0:
-                break
-            filled += count
-        return filled
-
-    def _await(self, descriptor: int) -> None:
-        started = time.monotonic()
-        ready, _, _ = select.select([descriptor], [], [], max(0.0, self.wait_s - self._deadline_spent))
-        self._deadline_spent += time.monotonic() - started
-        if not ready:
-            self.kill()
-            raise TooSlow(f"the decoder kept us waiting for {self.wait_s:.0f} s.")
-
-    def read_all(self) -> bytes:
-        """All of stdout, within the wall clock."""
-        chunks: list[bytes] = []
-        buffer = bytearray(1 << 16)
-        while count := self.read_into(memoryview(buffer)):
-            chunks.append(bytes(buffer[:count]))
-        return b"".join(chunks)
-
-    def finish(self) -> int:
-        """Wait for the end; the return code."""
-        try:
-            code = self._popen.wait(timeout=max(1.0, self.wait_s - self._deadline_spent))
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise TooSlow(f"the decoder did not end within {self.wait_s:.0f} s.") from None
-        self._drain.join(timeout=5)
-        return code
-
-    def kill(self) -> None:
-        """End the whole process group; harmless when it has ended."""
-        if self._popen.poll() is None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._popen.pid, signal.SIGKILL)
-            self._popen.wait()
-        self._drain.join(timeout=5)
-        for pipe in (self._popen.stdout, self._popen.stderr):
-            if pipe:
-                pipe.close()
-
-
-def _limit(pid: int, wait_s: float) -> None:
-    """Bound address space and processor time from outside: a fork with hooks would cost more."""
-    seconds = int(wait_s * 4) + 10
-    try:
-        resource.prlimit(pid, resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
-        resource.prlimit(pid, resource.RLIMIT_CPU, (seconds, seconds))
-    except ProcessLookupError:
-        pass  # it has ended already
-
-
-@cache
-def _die_with_parent() -> tuple[str, ...]:
-    """A prefix that makes the kernel kill the decoder with us (util-linux; Debian always has it)."""
-    setpriv = shutil.which("setpriv")
-    if not setpriv:
-        return ()
-    probe = subprocess.run([setpriv, "--pdeathsig", "KILL", "true"], capture_output=True, check=False)
-    return (setpriv, "--pdeathsig", "KILL") if probe.returncode == 0 else ()
+# -- ffmpeg's log ------------------------------------------------------------------------------
 
 
 _COMPLAINT = re.compile(r"^(?:\[[^\]]*\] )*\[(?:error|fatal|panic)\] (.*)")
@@ -269,7 +163,7 @@ class Decoding:
 
     def __iter__(self) -> Generator[tuple[float, Pixels], None, None]:
         log = _Log()
-        process = _Process(self._command, self._wait_s, log.line)
+        process = LimitedProcess(self._command, self._wait_s, log.line)
         try:
             frames = 0
             while (pixels := self._next_frame(process)) is not None:
@@ -282,7 +176,7 @@ class Decoding:
             raise _decode_error(self._file, log, code)
         self.report = DecodeReport(log.frames_decoded or frames, log.decode_errors, log.last)
 
-    def _next_frame(self, process: _Process) -> Pixels | None:
+    def _next_frame(self, process: LimitedProcess) -> Pixels | None:
         pixels: Pixels = np.empty((self._size_px, self._size_px, 3), np.uint8)
         filled = process.read_into(pixels.reshape(-1).data)
         return pixels if filled == pixels.nbytes else None
@@ -319,7 +213,7 @@ class VideoFiles:
         log = _Log()
         command = [self.tools.ffprobe, "-loglevel", "level+error", *_restrictions(),
                    "-print_format", "json", "-show_format", "-show_streams", f"file:{file}"]  # fmt: skip
-        process = _Process(command, PROBE_WAIT_S, log.line)
+        process = LimitedProcess(command, PROBE_WAIT_S, log.line)
         try:
             text = process.read_all()
             code = process.finish()

@@ -1,0 +1,121 @@
+"""A subprocess that cannot hurt us: limits on memory and processor time, a wall clock, drained pipes.
+
+It runs in a process group of its own and dies with us.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import select
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+
+from vidpipe.errors import TooSlow
+
+MEMORY_LIMIT_BYTES = 4 << 30
+
+
+class LimitedProcess:
+    """A subprocess with limits, whose stderr a thread drains line by line."""
+
+    def __init__(self, command: list[str], wait_s: float, on_line: Callable[[str], None]) -> None:
+        self.wait_s = wait_s
+        self._deadline_spent = 0.0
+        self._popen = subprocess.Popen(
+            [*_die_with_parent(), *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        _limit(self._popen.pid, wait_s)
+        self._drain = threading.Thread(target=self._read_lines, args=(on_line,), daemon=True)
+        self._drain.start()
+
+    def _read_lines(self, on_line: Callable[[str], None]) -> None:
+        assert self._popen.stderr is not None
+        for raw in iter(lambda: self._popen.stderr.readline(1 << 16), b""):  # type: ignore[union-attr]
+            on_line(raw.decode("utf-8", "replace").rstrip())
+
+    def read_into(self, buffer: memoryview) -> int:
+        """Fill `buffer` from stdout; fewer bytes only at the end of the stream.
+
+        Only the time spent waiting for the decoder counts, so that back-pressure is never its fault.
+
+        Raises:
+            TooSlow: The decoder kept us waiting for longer than its wall clock.
+        """
+        assert self._popen.stdout is not None
+        descriptor = self._popen.stdout.fileno()
+        filled = 0
+        while filled < len(buffer):
+            self._await(descriptor)
+            count = os.readv(descriptor, [buffer[filled:]])
+            if count == 0:
+                break
+            filled += count
+        return filled
+
+    def _await(self, descriptor: int) -> None:
+        started = time.monotonic()
+        ready, _, _ = select.select([descriptor], [], [], max(0.0, self.wait_s - self._deadline_spent))
+        self._deadline_spent += time.monotonic() - started
+        if not ready:
+            self.kill()
+            raise TooSlow(f"the decoder kept us waiting for {self.wait_s:.0f} s.")
+
+    def read_all(self) -> bytes:
+        """All of stdout, within the wall clock."""
+        chunks: list[bytes] = []
+        buffer = bytearray(1 << 16)
+        while count := self.read_into(memoryview(buffer)):
+            chunks.append(bytes(buffer[:count]))
+        return b"".join(chunks)
+
+    def finish(self) -> int:
+        """Wait for the end; the return code."""
+        try:
+            code = self._popen.wait(timeout=max(1.0, self.wait_s - self._deadline_spent))
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise TooSlow(f"the decoder did not end within {self.wait_s:.0f} s.") from None
+        self._drain.join(timeout=5)
+        return code
+
+    def kill(self) -> None:
+        """End the whole process group; harmless when it has ended."""
+        if self._popen.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._popen.pid, signal.SIGKILL)
+            self._popen.wait()
+        self._drain.join(timeout=5)
+        for pipe in (self._popen.stdout, self._popen.stderr):
+            if pipe:
+                pipe.close()
+
+
+def _limit(pid: int, wait_s: float) -> None:
+    """Bound address space and processor time from outside: a fork with hooks would cost more."""
+    seconds = int(wait_s * 4) + 10
+    try:
+        resource.prlimit(pid, resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
+        resource.prlimit(pid, resource.RLIMIT_CPU, (seconds, seconds))
+    except ProcessLookupError:
+        pass  # it has ended already
+
+
+@cache
+def _die_with_parent() -> tuple[str, ...]:
+    """A prefix that makes the kernel kill the decoder with us (util-linux; Debian always has it)."""
+    setpriv = shutil.which("setpriv")
+    if not setpriv:
+        return ()
+    probe = subprocess.run([setpriv, "--pdeathsig", "KILL", "true"], capture_output=True, check=False)
+    return (setpriv, "--pdeathsig", "KILL") if probe.returncode == 0 else ()
