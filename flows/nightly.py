@@ -13,6 +13,7 @@ from flows.shared import RETRIES, ports_of, publish_result
 from vidpipe.ports import Ports
 from vidpipe.steps import nightly as night_steps
 from vidpipe.steps.classify import ClassifyReport
+from vidpipe.steps.gc import OLD_S, collect
 from vidpipe.steps.nightly import Night, NightlyReport, conclude, parse_budget
 from vidpipe.steps.runs import recorded
 
@@ -38,6 +39,7 @@ def play_night(ports: Ports, failure_budget: str | None) -> NightlyReport:
             ingest_collection(ports, night, collection.name)
         night.extracted = extract_all(ports, None, retry_failed=True, alone=False)
         night.classified = classify_news(ports)
+        collect(ports, OLD_S)
         return conclude(run, night, budget)
 
 

@@ -85,9 +85,11 @@ def _step(
 
     def action() -> int:
         from vidpipe.display import TerminalProgress, print_facts, print_json
+        from vidpipe.steps.runs import with_retries
         from vidpipe.wiring import open_ports
 
-        report = step(open_ports(_open(home), TerminalProgress(), wait_for_lease=wait))
+        ports = open_ports(_open(home), TerminalProgress(), wait_for_lease=wait)
+        report = with_retries(lambda: step(ports))
         facts = report.to_dict()
         if as_json:
             print_json(facts)
@@ -308,6 +310,35 @@ def retry(
         return run(ports, collection)
 
     _step(home, as_json, step)
+
+
+@app.command()
+def gc(home: HomeOption = None, as_json: JsonOption = False, wait: WaitOption = False) -> None:
+    """Remove what crashes left behind: unnamed parts and temporary files older than a day."""
+
+    def step(ports: Ports) -> Report:
+        from vidpipe.steps.gc import gc as run
+
+        return run(ports)
+
+    _step(home, as_json, step, wait=wait)
+
+
+@app.command()
+def forget(
+    video_id: Annotated[str, typer.Argument(help="The video's hash, or its first eight or more digits.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    wait: WaitOption = False,
+) -> None:
+    """Erase a video's features and predictions for good; the same bytes are left alone from then on."""
+
+    def step(ports: Ports) -> Report:
+        from vidpipe.steps.forget import forget as run
+
+        return run(ports, video_id)
+
+    _step(home, as_json, step, wait=wait)
 
 
 # -- looking ------------------------------------------------------------------------------------

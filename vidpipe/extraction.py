@@ -16,7 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from queue import Empty, Full, Queue
 from typing import Protocol
@@ -24,6 +24,7 @@ from typing import Protocol
 import numpy as np
 
 from vidpipe.errors import VideoError
+from vidpipe.picture import PictureStats
 from vidpipe.records import (
     DecodeReport,
     ExtractedVideo,
@@ -167,17 +168,25 @@ def _pump(
     try:
         decoding = decode(video)
         frames = iter(decoding)
+        picture = PictureStats()
         try:
             for time_s, pixels in frames:
+                picture.add(pixels)
                 if not put(_Frame(video, time_s, pixels)):
                     return
         finally:
             frames.close()  # ends the decoder's process
-        put(_End(video, decoding.report, None))
+        put(_End(video, _with_picture(decoding.report, picture), None))
     except VideoError as error:
         put(_End(video, None, error))
     except BaseException as error:
         put(error)
+
+
+def _with_picture(report: DecodeReport | None, picture: PictureStats) -> DecodeReport | None:
+    if report is None:
+        return None
+    return replace(report, black_share=picture.black_share, frozen_share=picture.frozen_share)
 
 
 def _drain(queue: Queue[_Event | BaseException]) -> Iterator[_Event]:

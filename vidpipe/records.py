@@ -208,6 +208,10 @@ class DecodeReport:
     decode_errors: int
     last_line: str
     """Its last complaint, empty when it had none."""
+    black_share: float = 0.0
+    """Of the sampled frames, those that are black."""
+    frozen_share: float = 0.0
+    """Of the sampled frames, those that equal the one before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,10 @@ create table core.video (
     frames_expected bigint,
     frames_decoded bigint,
     decode_errors bigint,
-    verdict varchar
+    verdict varchar,
+    black_share double,
+    frozen_share double,
+    forgotten_at timestamp
 );
 
 create table core.collection (

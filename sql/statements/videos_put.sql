@@ -13,13 +13,14 @@ when matched then
             is_vfr = given.is_vfr,
             duration_s = given.duration_s,
             frames_expected = given.frames_expected,
-            verdict = given.verdict
+            verdict = given.verdict,
+            frames_decoded = case when given.verdict is not null then 0 end
 when not matched then insert (
     video_key, video_id, bytes, container, video_codec, width_px, height_px, rotation, source_fps, is_vfr,
-    duration_s, frames_expected, verdict
+    duration_s, frames_expected, verdict, frames_decoded
 )
 values (
     nextval('core.video_keys'), given.video_id, given.bytes, given.container, given.video_codec,
     given.width_px, given.height_px, given.rotation, given.source_fps, given.is_vfr, given.duration_s,
-    given.frames_expected, given.verdict
+    given.frames_expected, given.verdict, case when given.verdict is not null then 0 end
 )

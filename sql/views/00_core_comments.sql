@@ -16,7 +16,13 @@ comment on column core.video.frames_expected is
 'Frames that the container announces; null when it does not say.';
 comment on column core.video.frames_decoded is 'Frames that were decoded.';
 comment on column core.video.decode_errors is 'Errors that the decoder reported on the way.';
-comment on column core.video.verdict is 'What the decoder made of it; null until frames have been decoded.';
+comment on column core.video.verdict is
+'ok, partial (under 98 % of the expected frames), no_video, no_frames, unreadable, too_slow, forbidden or forgotten; null until decoded.';
+comment on column core.video.black_share is
+'Share of the sampled frames that are black (98 % of the pixels below a tenth of full brightness).';
+comment on column core.video.frozen_share is
+'Share of the sampled frames that equal the one before (mean difference below a thousandth of the range).';
+comment on column core.video.forgotten_at is 'When its features and predictions were erased for good.';
 
 comment on table core.collection is
 'One row per collection: a named set of videos with one source.';

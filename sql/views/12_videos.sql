@@ -14,7 +14,10 @@ select
     frames_expected,
     frames_decoded,
     decode_errors,
-    verdict
+    verdict,
+    black_share,
+    frozen_share,
+    forgotten_at
 from core.video;
 
 comment on view videos is
@@ -33,4 +36,10 @@ comment on column videos.frames_expected is
 'Frames that the container announces; null when it does not say.';
 comment on column videos.frames_decoded is 'Frames that were decoded.';
 comment on column videos.decode_errors is 'Errors that the decoder reported on the way.';
-comment on column videos.verdict is 'What the decoder made of it; null until frames have been decoded.';
+comment on column videos.verdict is
+'ok, partial (under 98 % of the expected frames), no_video, no_frames, unreadable, too_slow, forbidden or forgotten; null until decoded.';
+comment on column videos.black_share is
+'Share of the sampled frames that are black (98 % of the pixels below a tenth of full brightness).';
+comment on column videos.frozen_share is
+'Share of the sampled frames that equal the one before (mean difference below a thousandth of the range).';
+comment on column videos.forgotten_at is 'When its features and predictions were erased for good.';

@@ -17,7 +17,9 @@ select
     video.frames_expected,
     video.frames_decoded,
     video.frames_decoded / nullif(video.frames_expected, 0) as decoded_share,
-    video.decode_errors
+    video.decode_errors,
+    video.black_share,
+    video.frozen_share
 from core.present_video as present
 inner join core.collection as collection on present.collection_key = collection.collection_key
 inner join core.video as video on present.video_key = video.video_key;
@@ -28,7 +30,7 @@ comment on column media_quality.collection is 'Name of the collection.';
 comment on column media_quality.path is 'Path in the collection; the first one when it holds copies.';
 comment on column media_quality.video_id is 'SHA-256 of the file''s bytes: the identity of the content.';
 comment on column media_quality.verdict is
-'What the decoder made of it; null until frames have been decoded.';
+'ok, partial (under 98 % of the expected frames), no_video, no_frames, unreadable, too_slow, forbidden or forgotten; null until decoded.';
 comment on column media_quality.bytes is 'Size of the file in bytes.';
 comment on column media_quality.container is 'Container format as ffprobe names it.';
 comment on column media_quality.video_codec is 'Codec of the video stream.';
@@ -44,3 +46,7 @@ comment on column media_quality.frames_decoded is 'Frames that were decoded.';
 comment on column media_quality.decoded_share is
 'Frames decoded over frames expected; null when the container does not say.';
 comment on column media_quality.decode_errors is 'Errors that the decoder reported on the way.';
+comment on column media_quality.black_share is
+'Share of the sampled frames that are black (98 % of the pixels below a tenth of full brightness).';
+comment on column media_quality.frozen_share is
+'Share of the sampled frames that equal the one before (mean difference below a thousandth of the range).';

@@ -14,9 +14,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import time
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -132,6 +133,34 @@ class FeatureStore:
             by_part[stored.part].append(stored)
         for part, videos in sorted(by_part.items()):
             yield from _read_part(self.folder(feature_set_id) / part, videos)
+
+    def rewrite(self, feature_set_id: str, kept: Sequence[StoredFeatures]) -> list[StoredFeatures]:
+        """Copy the rows of these videos of one part into a new part; where they lie there.
+
+        The old part stays until it is swept: the ledger decides when nobody reads it any more.
+        """
+        if not kept:
+            return []
+        metadata = part_metadata(self.folder(feature_set_id) / kept[0].part)
+        spec = FeatureSpec.from_json(metadata["vidpipe.spec"])
+        moved: list[StoredFeatures] = []
+        with self.new_part(spec, metadata["vidpipe.numerics"]) as part:
+            for features in self.read(feature_set_id, kept):
+                moved.append(StoredFeatures(features.video_id, part.name, part.rows, len(features.values)))
+                part.append(features)
+            part.commit()
+        return moved
+
+    def sweep(self, named: set[tuple[str, str]], older_than_s: float) -> tuple[int, int]:
+        """Remove parts that are not `named` (feature_set_id, part), and temporary ones: (files, bytes)."""
+        files = size_bytes = 0
+        for file in self._root.glob("feature_set=*/part-*"):
+            found = file.stat()
+            key = (file.parent.name.removeprefix("feature_set="), file.name)
+            if key not in named and time.time() - found.st_mtime >= older_than_s:
+                file.unlink()
+                files, size_bytes = files + 1, size_bytes + found.st_size
+        return files, size_bytes
 
     def parts(self, feature_set_id: str | None = None) -> list[Path]:
         """All files below the store, finished or not, of one feature set or of all."""

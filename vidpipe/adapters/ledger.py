@@ -15,6 +15,7 @@ from vidpipe.adapters.ledger_rows import (
     FAILURES,
     IDS,
     LISTING,
+    MOVES,
     OUTCOMES,
     PATHS,
     PREDICTIONS,
@@ -212,6 +213,38 @@ class Ledger(Database):
             session.give("given", IDS, [(v,) for v in video_ids])
             rows = session.rows("stored_features", feature_set_id=feature_set_id)
         return [StoredFeatures(*row) for row in rows]
+
+    # -- garbage and erasure --------------------------------------------------------------------
+
+    def named_parts(self) -> set[tuple[str, str]]:
+        """Every part that is in use, as (feature_set_id, part)."""
+        with self.session() as session:
+            return {(feature_set_id, part) for feature_set_id, part in session.rows("parts_named")}
+
+    def videos_starting(self, prefix: str) -> list[str]:
+        """At most two ids that start like this."""
+        with self.session() as session:
+            return [video_id for (video_id,) in session.rows("video_by_prefix", prefix=prefix)]
+
+    def parts_of_video(self, video_id: str) -> list[tuple[str, str]]:
+        """The parts that hold a video's features, as (feature_set_id, part)."""
+        with self.session() as session:
+            rows = session.rows("parts_of_video", video_id=video_id)
+        return [(feature_set_id, part) for feature_set_id, part in rows]
+
+    def features_of_part(self, feature_set_id: str, part: str) -> list[StoredFeatures]:
+        """What a part holds, in the order of its rows."""
+        with self.session() as session:
+            rows = session.rows("features_of_part", feature_set_id=feature_set_id, part=part)
+        return [StoredFeatures(*row) for row in rows]
+
+    def forget(self, video_id: str, moved: Sequence[tuple[str, Sequence[StoredFeatures]]]) -> None:
+        """Erase a video; its former neighbours lie, by feature set, where `moved` says."""
+        with self.session() as session:
+            for feature_set_id, stored in moved:
+                session.give("given", MOVES, [(s.video_id, s.part, s.row_offset) for s in stored])
+                session.run("features_move", feature_set_id=feature_set_id)
+            session.run("video_forget", video_id=video_id, now=now_utc())
 
     # -- predictions ----------------------------------------------------------------------------
 

@@ -29,13 +29,15 @@ FAILURES = pa.schema(
 OUTCOMES = pa.schema(
     {
         "video_id": pa.string(), "n_frames": pa.int32(), "row_offset": pa.int64(), "verdict": pa.string(),
-        "frames_decoded": pa.int64(), "decode_errors": pa.int64(), "error_class": pa.string(),
+        "frames_decoded": pa.int64(), "decode_errors": pa.int64(), "black_share": pa.float64(),
+        "frozen_share": pa.float64(), "error_class": pa.string(),
         "message": pa.string(),
     }
 )  # fmt: skip
 PREDICTIONS = pa.schema(
     {"video_id": pa.string(), "rank": pa.uint8(), "label": pa.string(), "score": pa.float32()}
 )
+MOVES = pa.schema({"video_id": pa.string(), "part": pa.string(), "row_offset": pa.int64()})
 IDS = pa.schema({"video_id": pa.string()})
 PATHS = pa.schema({"path": pa.string()})
 
@@ -63,13 +65,16 @@ def video_row(video: ProbedVideo) -> tuple[Any, ...]:
 def outcome_row(video: ExtractedVideo) -> tuple[Any, ...]:
     """What extraction made of a video."""
     stored, report = video.stored, video.report
+    nothing_decoded = 0 if video.verdict else None  # a file that vanished says nothing of its bytes
     return (
         video.video_id,
         stored.n_frames if stored else None,
         stored.row_offset if stored else None,
         video.verdict,
-        report.frames_decoded if report else None,
+        report.frames_decoded if report else nothing_decoded,
         report.decode_errors if report else None,
+        report.black_share if report else None,
+        report.frozen_share if report else None,
         video.error_class,
         video.message,
     )

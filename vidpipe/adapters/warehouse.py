@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -77,6 +78,16 @@ class Warehouse:
             "Open it with read_only.", wal, wal.stat().st_uid, aside.name,
         )  # fmt: skip
         wal.replace(aside)
+
+    def sweep(self, older_than_s: float) -> tuple[int, int]:
+        """Remove snapshots that were never finished: (files, bytes)."""
+        files = size_bytes = 0
+        for file in self.file.parent.glob(f".{self.file.name}.*.tmp"):
+            found = file.stat()
+            if time.time() - found.st_mtime >= older_than_s:
+                file.unlink()
+                files, size_bytes = files + 1, size_bytes + found.st_size
+        return files, size_bytes
 
     def query(self, sql: str) -> Answer:
         """Run one query, read-only and without access to any other file.

@@ -14,6 +14,7 @@ from vidpipe.errors import ConfigurationError, StopError
 from vidpipe.ports import Ports
 from vidpipe.steps.classify import ClassifyReport, classify
 from vidpipe.steps.extract import ExtractReport, extract
+from vidpipe.steps.gc import OLD_S, collect
 from vidpipe.steps.ingest import IngestReport, ingest_again
 from vidpipe.steps.promote import settle
 from vidpipe.steps.runs import Report, RunLog, recorded
@@ -87,6 +88,7 @@ def nightly(ports: Ports, *, failure_budget: str | None = None) -> NightlyReport
             ingest_collection(ports, night, collection.name)
         night.extracted = extract(ports, retry_failed=True, alone=False)
         night.classified = classify_news(ports)
+        collect(ports, OLD_S)
         return conclude(run, night, budget)
 
 

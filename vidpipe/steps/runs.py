@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-from vidpipe.errors import VidpipeError
+from vidpipe.errors import TransientError, VidpipeError
 from vidpipe.ports import Ports
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+RETRY_DELAYS_S = (1.0, 5.0)
+"""After what is away for longer, a person or the next night is the better retry."""
 
 
 @dataclass(slots=True)
@@ -64,6 +68,21 @@ def recorded(ports: Ports, kind: str, *, alone: bool = True) -> Iterator[RunLog]
             _close_quietly(ports, run, publish=not nested)
             raise
         _close(ports, run, publish=not nested)
+
+
+def with_retries(step: Callable[[], T], delays_s: Sequence[float] = RETRY_DELAYS_S) -> T:
+    """Run a step, again after each delay while it meets a transient error; the ledger knows what is done.
+
+    Raises:
+        TransientError: The last one, when the delays are used up.
+    """
+    for delay_s in delays_s:
+        try:
+            return step()
+        except TransientError as error:
+            log.warning("%s Trying again in %.0f s.", error.message, delay_s)
+            time.sleep(delay_s)
+    return step()
 
 
 def _close(ports: Ports, run: RunLog, *, publish: bool) -> None:

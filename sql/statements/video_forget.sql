@@ -1,0 +1,31 @@
+-- What was computed of a video, and what was learnt of it. Its hash stays, so that it never comes back.
+delete from core.video_feature
+where video_key in (select v.video_key from core.video as v where v.video_id = $video_id);
+
+delete from core.prediction
+where video_key in (select v.video_key from core.video as v where v.video_id = $video_id);
+
+delete from core.window_prediction
+where video_key in (select v.video_key from core.video as v where v.video_id = $video_id);
+
+delete from core.failure
+where video_key in (select v.video_key from core.video as v where v.video_id = $video_id);
+
+update core.video
+set
+    container = 'forgotten',
+    video_codec = null,
+    width_px = null,
+    height_px = null,
+    rotation = null,
+    source_fps = null,
+    is_vfr = null,
+    duration_s = null,
+    frames_expected = null,
+    frames_decoded = null,
+    decode_errors = null,
+    black_share = null,
+    frozen_share = null,
+    verdict = 'forgotten',
+    forgotten_at = $now
+where video_id = $video_id

@@ -1,0 +1,74 @@
+"""Forget a video: erase what was computed of it, for good.
+
+Its part is written anew without it, its predictions and failures are deleted, the snapshot is published
+without them. The hash stays in the ledger, so that the same bytes, met again, are left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vidpipe.errors import ConfigurationError, NotFound
+from vidpipe.ports import Ports
+from vidpipe.records import StoredFeatures
+from vidpipe.steps.gc import collect
+from vidpipe.steps.runs import Report, recorded
+
+LEAST_PREFIX = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetReport(Report):
+    """What was erased."""
+
+    run_id: int
+    video_id: str
+    parts: int
+    """Parts that were written anew."""
+
+
+def forget(ports: Ports, video_id: str) -> ForgetReport:
+    """Erase a video's features, predictions and failures.
+
+    Killed at any point, it can be called again: until the last step the video is whole or gone.
+
+    Args:
+        ports: The outside world.
+        video_id: Its hash, or the first eight or more digits.
+
+    Raises:
+        NotFound: No such video.
+        ConfigurationError: The digits fit more than one.
+        LeaseHeld: Another run is at work.
+    """
+    with recorded(ports, "forget") as run:
+        chosen = _full_id(ports, video_id)
+        moved = [
+            (feature_set_id, _rewritten(ports, feature_set_id, part, chosen))
+            for feature_set_id, part in ports.ledger.parts_of_video(chosen)
+        ]
+        ports.ledger.forget(chosen, moved)
+        collect(ports, 0.0)  # the old parts still hold the video; under the lease nobody writes new ones
+        run.videos = 1
+        run.detail = {"video_id": chosen}
+        return ForgetReport(run.run_id, chosen, len(moved))
+
+
+def _full_id(ports: Ports, prefix: str) -> str:
+    if len(prefix) < LEAST_PREFIX:
+        raise ConfigurationError(
+            f"{prefix!r} is too short to name a video.", next_step=f"give {LEAST_PREFIX} digits or more."
+        )
+    found = ports.ledger.videos_starting(prefix)
+    if not found:
+        raise NotFound(f"no video {prefix}.", next_step="vidpipe sql 'from collection_videos'")
+    if len(found) > 1:
+        raise ConfigurationError(f"{prefix} fits more than one video.", next_step="give more digits.")
+    return found[0]
+
+
+def _rewritten(ports: Ports, feature_set_id: str, part: str, without: str) -> Sequence[StoredFeatures]:
+    """Where the other videos of a part lie now, in a new part."""
+    kept = [s for s in ports.ledger.features_of_part(feature_set_id, part) if s.video_id != without]
+    return ports.store.rewrite(feature_set_id, kept)

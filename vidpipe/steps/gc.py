@@ -1,0 +1,39 @@
+"""Collect garbage: what crashes and rewrites have left behind. Nothing that the ledger names is touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vidpipe.ports import Ports
+from vidpipe.steps.runs import Report, recorded
+
+OLD_S = 24 * 3600.0
+"""Younger files may belong to a worker that is still at it."""
+
+
+@dataclass(frozen=True, slots=True)
+class GcReport(Report):
+    """What was collected."""
+
+    run_id: int
+    files: int
+    bytes: int
+
+
+def gc(ports: Ports, *, older_than_s: float = OLD_S) -> GcReport:
+    """Remove parts that no ledger row names, and temporary files, older than a day.
+
+    Raises:
+        LeaseHeld: Another run is at work.
+    """
+    with recorded(ports, "gc") as run:
+        files, size_bytes = collect(ports, older_than_s)
+        run.detail = {"files": files, "bytes": size_bytes}
+        return GcReport(run.run_id, files, size_bytes)
+
+
+def collect(ports: Ports, older_than_s: float) -> tuple[int, int]:
+    """The work of `gc`, for whoever holds the lease: (files, bytes) removed."""
+    features = ports.store.sweep(ports.ledger.named_parts(), older_than_s)
+    snapshots = ports.warehouse.sweep(older_than_s)
+    return features[0] + snapshots[0], features[1] + snapshots[1]
