@@ -140,7 +140,7 @@ def test_folding_the_batch_norms_changes_nothing_that_matters(backbone, seen):
         pixels = (torch.from_numpy(frames).permute(0, 3, 1, 2).float() - 127) / 128
         expected = net.extract_features(pixels).mean((2, 3)).numpy()
 
-    assert cosines(embed(backbone, frames), expected).min() > 0.99999
+    assert np.allclose(embed(backbone, frames), expected, rtol=1e-3, atol=1e-3)
 
 
 def test_weights_other_than_the_specs_are_refused():

@@ -1,7 +1,17 @@
--- The given paths have been read anew: what failed with their former bytes is over.
+-- The given paths have been read anew: what failed with former bytes, or fails no longer, is over.
 update core.failure
 set status = 'resolved'
+from (
+    select
+        given.path,
+        given.failed,
+        v.video_key
+    from given
+    left join core.video as v on given.video_id = v.video_id
+) as fresh
 where
-    status <> 'resolved'
-    and collection_key = (select c.collection_key from core.collection as c where c.name = $collection)
-    and path in (select given.path from given)
+    core.failure.status <> 'resolved'
+    and core.failure.path = fresh.path
+    and core.failure.collection_key
+    = (select c.collection_key from core.collection as c where c.name = $collection)
+    and (not fresh.failed or core.failure.video_key is distinct from fresh.video_key)

@@ -126,7 +126,7 @@ class Ledger(Database):
             session.give("given", LISTING, [listing_row(f, video_id) for f, video_id in files])
             session.run("listing_put", collection=collection, now=now_utc())
             failed = {f.path for f in failures}
-            session.give("given", PATHS, [(f.path,) for f, _ in files if f.path not in failed])
+            session.give("given", PATHS, [(f.path, video_id, f.path in failed) for f, video_id in files])
             session.run("failures_resolve_paths", collection=collection)
             self._put_failures(session, failures)
 

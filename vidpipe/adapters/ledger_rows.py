@@ -39,7 +39,7 @@ PREDICTIONS = pa.schema(
 )
 MOVES = pa.schema({"video_id": pa.string(), "part": pa.string(), "row_offset": pa.int64()})
 IDS = pa.schema({"video_id": pa.string()})
-PATHS = pa.schema({"path": pa.string()})
+PATHS = pa.schema({"path": pa.string(), "video_id": pa.string(), "failed": pa.bool_()})
 
 
 def listing_row(file: SourceFile, video_id: str | None) -> tuple[Any, ...]:

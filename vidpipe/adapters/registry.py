@@ -107,7 +107,22 @@ class Registry:
         self._home.mkdir(parents=True, exist_ok=True)
         with (self._home / "init.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            self._create_store()
             yield
+
+    def _create_store(self) -> None:
+        """Build the SQLite store under a temporary name: MLflow's migrations cannot go on after a kill."""
+        file, temp = self._home / "mlflow.db", self._home / "mlflow.new"
+        if file.exists():
+            return
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        for leftover in (temp, Path(f"{temp}-journal")):
+            leftover.unlink(missing_ok=True)
+        uri, artifacts = f"sqlite:///{temp}", (self._home / "artifacts").as_uri()
+        store = SqlAlchemyStore(uri, artifacts)  # type: ignore[no-untyped-call]
+        store.engine.dispose()
+        temp.rename(file)
 
     # -- training -------------------------------------------------------------------------------
 
@@ -158,8 +173,15 @@ class Registry:
 
     # -- versions and aliases -------------------------------------------------------------------
 
+    @property
+    def _unborn(self) -> bool:
+        """Nothing has ever been trained here: no reason to load MLflow and make its store."""
+        return not self._server_uri and not (self._home / "mlflow.db").exists()
+
     def aliases(self) -> dict[str, int]:
         """Alias to version; empty when there is no model yet."""
+        if self._unborn:
+            return {}
         from mlflow.exceptions import MlflowException
 
         with _mlflow_errors(self.tracking_uri):

@@ -208,6 +208,7 @@ class VideoFiles:
         Raises:
             VideoError: Gone, unreadable, without a video stream, forbidden, or too slow.
         """
+        _refuse_control_characters(file)
         if not os.access(file, os.R_OK):
             raise Vanished(f"{file} is gone or may not be read.")
         log = _Log()
@@ -227,9 +228,16 @@ class VideoFiles:
         self, file: Path, sample_fps: float, transform: FrameTransform, duration_s: float | None
     ) -> Decoding:
         """Start nothing yet: a `Decoding` whose iteration runs ffmpeg on `file`."""
+        _refuse_control_characters(file)
         wait_s = self._min_wait_s + self._wait_s_per_s * (duration_s or 0.0)
         command = _decode_command(self.tools.ffmpeg, file, sample_fps, transform)
         return Decoding(command, file, transform.size_px, wait_s)
+
+
+def _refuse_control_characters(file: Path) -> None:
+    """ffmpeg prints names into its log; a line break there could forge the lines that we read."""
+    if any(ord(character) < 32 for character in str(file)):
+        raise Forbidden(f"{str(file)!r} has a control character in its name.", next_step="rename it.")
 
 
 def _restrictions() -> list[str]:
