@@ -4,6 +4,7 @@ A folder is walked, without following links to folders; a manifest names files b
 """
 
 import csv
+import errno
 import hashlib
 import os
 import stat
@@ -106,6 +107,11 @@ class Catalog:
             raise ConfigurationError(
                 f"may not list {error.filename}.", next_step="grant read access, then ingest again."
             ) from None
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot list {error.filename}: {error.strerror}.",
+                next_step="check that it is mounted, then ingest again.",
+            ) from None
         files = [file for file in found if file]
         if label_from != "folder":
             return files
@@ -169,8 +175,18 @@ def _walk(folder: Path) -> Iterator[Path]:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 yield from _walk(Path(entry.path))
-            elif entry.is_file() and _looks_like_video(Path(entry.path)):
+            elif _is_file(entry) and _looks_like_video(Path(entry.path)):
                 yield Path(entry.path)
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a file or a link to one; a link that leads nowhere, or round in a circle, is none."""
+    try:
+        return entry.is_file()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return False
+        raise
 
 
 def _looks_like_video(file: Path) -> bool:

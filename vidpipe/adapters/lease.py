@@ -55,7 +55,7 @@ class Lease:
                 self._descriptor = _open(self._file)
                 try:
                     _acquire(self._descriptor, self._file, wait)
-                    _write_line(self._descriptor, verb)
+                    _write_line(self._descriptor, self._file, verb)
                 except BaseException:
                     os.close(self._descriptor)
                     raise
@@ -88,9 +88,7 @@ def _open(file: Path) -> int:
         file.parent.mkdir(parents=True, exist_ok=True)
         return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise StorageFailed(
-            f"cannot write {file}: {error.strerror}.", next_step="choose another --home."
-        ) from None
+        raise _storage_failed(file, error) from None
 
 
 def _acquire(descriptor: int, file: Path, wait: bool) -> None:
@@ -117,11 +115,20 @@ def _held_message(file: Path) -> str:
     )
 
 
-def _write_line(descriptor: int, verb: str) -> None:
+def _write_line(descriptor: int, file: Path, verb: str) -> None:
     since = datetime.now(UTC).replace(tzinfo=None).isoformat(sep=" ", timespec="seconds")
     line = {"verb": verb, "pid": os.getpid(), "host": socket.gethostname(), "since": since}
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, (json.dumps(line) + "\n").encode(), 0)
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, (json.dumps(line) + "\n").encode(), 0)
+    except OSError as error:
+        raise _storage_failed(file, error) from None
+
+
+def _storage_failed(file: Path, error: OSError) -> StorageFailed:
+    return StorageFailed(
+        f"cannot write {file}: {error.strerror}.", next_step="free space there, or choose another --home."
+    )
 
 
 def _read_line(file: Path) -> dict[str, object]:

@@ -5,6 +5,7 @@ MLflow is imported on first use (it takes seconds), and its global tracking URI 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import logging
@@ -22,7 +23,7 @@ import numpy.typing as npt
 from vidpipe import __version__
 from vidpipe.adapters import bundle as bundles
 from vidpipe.adapters.bundle import Bundle
-from vidpipe.errors import NotFound, RegistryUnreachable, UnsafeModel
+from vidpipe.errors import NotFound, RegistryUnreachable, StorageFailed, UnsafeModel, VidpipeError
 from vidpipe.records import FeatureSpec, ModelVersion
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ log = logging.getLogger(__name__)
 
 EXPERIMENT = "vidpipe"
 _PREFIX = "vidpipe."
+_AWAY = ("Max retries", "Connection refused", "timed out", "database is locked", "Connection aborted")
+_FULL = ("database or disk is full", "readonly database", "unable to open database file", "No space left")
+_FULL_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -90,7 +94,7 @@ class Registry:
             logging.getLogger(noisy).setLevel(logging.WARNING)
         import mlflow
 
-        with self._first_use(), _mlflow_errors(self.tracking_uri):
+        with _mlflow_errors(self.tracking_uri), self._first_use():
             mlflow.set_tracking_uri(self.tracking_uri)
             client = mlflow.MlflowClient(self.tracking_uri)
             if client.get_experiment_by_name(EXPERIMENT) is None:
@@ -352,25 +356,24 @@ def _confusion_picture(labels: Sequence[str], matrix: npt.NDArray[np.int64]) -> 
 
 @contextmanager
 def _mlflow_errors(uri: str) -> Iterator[None]:
-    """A server that does not answer is a reason to try again, and says so."""
+    """A server that does not answer is a reason to try again; a store that cannot be written, to stop."""
     from mlflow.exceptions import MlflowException
 
     try:
         yield
-    except (ConnectionError, MlflowException) as error:
+    except VidpipeError:
+        raise
+    except (OSError, MlflowException) as error:
         text = str(error)
-        away = (
-            "Max retries",
-            "Connection refused",
-            "timed out",
-            "database is locked",
-            "Connection aborted",
-        )
-        if isinstance(error, ConnectionError) or any(sign in text for sign in away):
-            if isinstance(error, RegistryUnreachable):
-                raise
+        first = (text.splitlines() or [""])[0][:200]
+        if isinstance(error, ConnectionError) or any(sign in text for sign in _AWAY):
             raise RegistryUnreachable(
-                f"MLflow at {uri} does not answer: {text.splitlines()[0][:200]}",
+                f"MLflow at {uri} does not answer: {first}",
                 next_step="start the server, or correct VIDPIPE_MLFLOW_URI.",
+            ) from error
+        if getattr(error, "errno", None) in _FULL_ERRNO or any(sign in text for sign in _FULL):
+            raise StorageFailed(
+                f"cannot write MLflow's store {uri}: {first}",
+                next_step="check free space and permissions, then run the same command again.",
             ) from error
         raise

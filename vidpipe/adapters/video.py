@@ -222,7 +222,7 @@ class VideoFiles:
             process.kill()
         if code != 0:
             raise _refusal(file, log)
-        return _facts(file, json.loads(text or b"{}"))
+        return _facts(file, _parsed(file, text))
 
     def decode(
         self, file: Path, sample_fps: float, transform: FrameTransform, duration_s: float | None
@@ -312,6 +312,14 @@ def _facts(file: Path, probed: dict[str, Any]) -> MediaFacts:
         duration_s=duration_s,
         frames_expected=counted or (round(duration_s * fps) if duration_s and fps else None),
     )
+
+
+def _parsed(file: Path, text: bytes) -> dict[str, Any]:
+    try:
+        probed = json.loads(text or b"{}")
+    except ValueError:
+        raise Unreadable(f"{file.name}: ffprobe's answer of {len(text)} bytes is no JSON.") from None
+    return dict(probed)
 
 
 def _is_moving_picture(stream: dict[str, Any]) -> bool:

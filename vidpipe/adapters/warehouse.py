@@ -56,10 +56,10 @@ class Warehouse:
             with self._exclusive():
                 duckdb.connect(str(self._ledger_file)).close()  # replays and folds in a leftover .wal
                 shutil.copyfile(self._ledger_file, temp)
-            _sync(temp)
-            temp.chmod(0o444)
-            self._set_stray_wal_aside()
-            temp.replace(self.file)
+                _sync(temp)
+                temp.chmod(0o444)
+                self._set_stray_wal_aside()
+                temp.replace(self.file)  # still exclusive: an older copy must not replace a newer one
         except (OSError, duckdb.IOException) as error:
             temp.unlink(missing_ok=True)
             raise StorageFailed(

@@ -105,6 +105,7 @@ def _train_new(
         **config.parameters(),
         **tags,
         "feature_set_id": spec.feature_set_id,
+        "feature_spec": spec.to_json(),
         "labels": len(labels),
     }
     with ports.registry.training_run(f"{tags['collection']} seed {config.seed}", parameters) as mlflow_run:
