@@ -1,4 +1,5 @@
--- A collection switches as a whole, once every present video with usable features has been scored.
+-- A collection switches as a whole, once every present video with usable features has been scored, and only
+-- to the champion: one that was rolled back while its run went on must not come back.
 merge into core.collection_serving as target
 using (
     with usable as (
@@ -25,7 +26,9 @@ using (
     from usable
     left join scored on usable.video_key = scored.video_key
     group by usable.collection_key
-    having count(*) = count(scored.video_key)
+    having
+        count(*) = count(scored.video_key)
+        and coalesce(champion_as_of('infinity'::timestamp), $model_version) = $model_version
 ) as ready
     on target.collection_key = ready.collection_key
 when matched and target.model_version <> $model_version then

@@ -6,7 +6,8 @@ create or replace macro champion_as_of(ts) as (
         promotion.is_final
         and promotion.decision in ('promoted', 'forced', 'rolled_back', 'external')
         and promotion.decided_at <= ts
-    order by promotion.decided_at desc, promotion.promotion_id desc
+    -- Not by time: a clock set back must not bring an earlier champion to life again.
+    order by promotion.promotion_id desc
     limit 1
 );
 

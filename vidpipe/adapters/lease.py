@@ -127,7 +127,8 @@ def _write_line(descriptor: int, file: Path, verb: str) -> None:
 
 def _storage_failed(file: Path, error: OSError) -> StorageFailed:
     return StorageFailed(
-        f"cannot write {file}: {error.strerror}.", next_step="free space there, or choose another --home."
+        f"cannot write {file}: {error.strerror}.",
+        next_step="check free space and permissions there, or choose another --home.",
     )
 
 
