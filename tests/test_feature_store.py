@@ -240,7 +240,7 @@ def test_a_missing_part_is_named(store):
     with pytest.raises(IncompatibleFeatures, match=r"part-gone\.parquet") as caught:
         list(store.read(SET, [StoredFeatures("a", "part-gone.parquet", 0, 1)]))
 
-    assert caught.value.next_step == "vidpipe doctor"
+    assert "backup" in caught.value.next_step
 
 
 @pytest.mark.parametrize("damage", ["cut", "emptied", "overwritten"])

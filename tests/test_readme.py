@@ -23,6 +23,13 @@ def test_every_verb_is_in_the_table_and_no_other() -> None:
     assert set(re.findall(r"^\| `vidpipe (\w+)` \|", README, re.M)) == verbs
 
 
+def test_every_next_command_that_an_error_names_exists() -> None:
+    verbs = set(get_command(app).commands)  # type: ignore[attr-defined]
+    code = "".join(f.read_text(encoding="utf-8") for f in ROOT.glob("vidpipe/**/*.py"))
+    named = set(re.findall(r'next_step=f?"(?:[^"]*[ ;])?vidpipe (\w+)', code))
+    assert named and named <= verbs
+
+
 def test_every_option_that_the_readme_names_exists() -> None:
     commands = get_command(app).commands  # type: ignore[attr-defined]
     known = {o for c in commands.values() for p in c.params for o in p.opts} | {"--help"}

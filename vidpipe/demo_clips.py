@@ -398,12 +398,15 @@ def _run(command: Sequence[str], *, what: str) -> None:
         raise StopError(f"ffmpeg took over {TIMEOUT_S:g} s to encode {what}.") from error
     except OSError as error:
         raise StopError(
-            f"{command[0]} does not start: {error.strerror}.", next_step="vidpipe doctor"
+            f"{command[0]} does not start: {error.strerror}.",
+            next_step="set VIDPIPE_FFMPEG to a working ffmpeg.",
         ) from error
     if done.returncode != 0:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
         reason = lines[-1] if lines else f"exit {done.returncode}"
-        raise StopError(f"ffmpeg could not encode {what}: {reason}", next_step="vidpipe doctor")
+        raise StopError(
+            f"ffmpeg could not encode {what}: {reason}", next_step="set VIDPIPE_FFMPEG to a working ffmpeg."
+        )
 
 
 def _write_csv(target: Path, columns: Sequence[str], clips: Iterable[Clip]) -> None:

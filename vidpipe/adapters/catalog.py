@@ -15,72 +15,16 @@ from pathlib import Path, PurePosixPath
 from vidpipe.errors import ConfigurationError, Vanished
 from vidpipe.records import SourceFile
 
-VIDEO_EXTENSIONS = frozenset(
-    f".{name}"
-    for name in [
-        "3g2",
-        "3gp",
-        "asf",
-        "avi",
-        "dv",
-        "flv",
-        "gif",
-        "h264",
-        "hevc",
-        "ivf",
-        "m2ts",
-        "m4v",
-        "mkv",
-        "mov",
-        "mp4",
-        "mpeg",
-        "mpg",
-        "mts",
-        "mxf",
-        "ogv",
-        "rm",
-        "rmvb",
-        "ts",
-        "vob",
-        "webm",
-        "wmv",
-    ]
-)
-OTHER_EXTENSIONS = frozenset(
-    f".{name}"
-    for name in [
-        "aac",
-        "aif",
-        "csv",
-        "flac",
-        "heic",
-        "heif",
-        "jpeg",
-        "jpg",
-        "json",
-        "m3u",
-        "m3u8",
-        "m4a",
-        "md",
-        "mp3",
-        "oga",
-        "ogg",
-        "opus",
-        "parquet",
-        "pdf",
-        "png",
-        "srt",
-        "svg",
-        "swf",
-        "txt",
-        "wav",
-        "wma",
-        "xml",
-        "yaml",
-        "yml",
-        "zip",
-    ]
-)
+VIDEO_EXTENSIONS = frozenset({
+    ".3g2", ".3gp", ".asf", ".avi", ".dv", ".flv", ".gif", ".h264", ".hevc", ".ivf", ".m2ts", ".m4v",
+    ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".rm", ".rmvb", ".ts", ".vob",
+    ".webm", ".wmv",
+})  # fmt: skip
+OTHER_EXTENSIONS = frozenset({
+    ".aac", ".aif", ".csv", ".flac", ".heic", ".heif", ".jpeg", ".jpg", ".json", ".m3u", ".m3u8",
+    ".m4a", ".md", ".mp3", ".oga", ".ogg", ".opus", ".parquet", ".pdf", ".png", ".srt", ".svg", ".swf",
+    ".txt", ".wav", ".wma", ".xml", ".yaml", ".yml", ".zip",
+})  # fmt: skip
 SPLIT_NAMES = frozenset({"train", "val", "test"})
 _CHUNK_BYTES = 1 << 20
 

@@ -188,7 +188,8 @@ def _unreadable_part(file: Path) -> Iterator[None]:
         yield
     except (OSError, pa.ArrowInvalid) as error:
         raise IncompatibleFeatures(
-            f"the feature part {file} cannot be read: {error}.", next_step="vidpipe doctor"
+            f"the feature part {file} cannot be read: {error}.",
+            next_step="restore that file from a backup of the home.",
         ) from None
 
 
@@ -198,7 +199,7 @@ def _video(table: pa.Table, stored: StoredFeatures, file: Path) -> VideoFeatures
         raise IncompatibleFeatures(
             f"{file} at row {stored.row_offset}: {table.num_rows} rows of {len(ids)} videos, "
             f"expected {stored.n_frames} of {stored.video_id[:12]}.",
-            next_step="vidpipe doctor",
+            next_step="restore that file from a backup of the home.",
         )
     features = table["features"].combine_chunks()
     D = features.type.list_size
