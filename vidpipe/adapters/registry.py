@@ -35,13 +35,16 @@ log = logging.getLogger(__name__)
 EXPERIMENT = "vidpipe"
 _PREFIX = "vidpipe."
 _AWAY = ("Max retries", "Connection refused", "timed out", "database is locked", "Connection aborted")
-_FULL = ("database or disk is full", "readonly database", "unable to open database file", "No space left")
+_FULL = (
+    "database or disk is full", "disk I/O error", "readonly database", "unable to open database file",
+    "No space left", "File too large",
+)  # fmt: skip
 _FULL_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # with backoff of its own, and we try again as well
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
 
@@ -92,6 +95,8 @@ class Registry:
             os.environ.setdefault(name, value)
         for noisy in ("mlflow", "alembic"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
+        # It prints a traceback of what reaches us as an exception, and people as one line.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         import mlflow
 
         with _mlflow_errors(self.tracking_uri), self._first_use():
@@ -357,13 +362,11 @@ def _confusion_picture(labels: Sequence[str], matrix: npt.NDArray[np.int64]) -> 
 @contextmanager
 def _mlflow_errors(uri: str) -> Iterator[None]:
     """A server that does not answer is a reason to try again; a store that cannot be written, to stop."""
-    from mlflow.exceptions import MlflowException
-
     try:
         yield
     except VidpipeError:
         raise
-    except (OSError, MlflowException) as error:
+    except Exception as error:  # MLflow lets errors of SQLAlchemy and safetensors through as they are
         text = str(error)
         first = (text.splitlines() or [""])[0][:200]
         if isinstance(error, ConnectionError) or any(sign in text for sign in _AWAY):
