@@ -10,21 +10,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
-from benchmarks.kills import Contents, compare, inspect, make_clips, open_story, play, read_contents, tidy
+from benchmarks.kills import Contents, compare, inspect, open_story, read_contents, tidy
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
-def undamaged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Contents]:
-    """A home after the whole job, and what it holds."""
+def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """Where twenty kills were played, and how the command ended."""
     root = tmp_path_factory.mktemp("kills")
-    play(root / "story", make_clips(root / "clips"))
-    return root / "story", read_contents(root / "story")
+    options = ["--kills", "20", "--seed", "1", "--json", "--keep", str(root)]
+    command = [sys.executable, "-m", "benchmarks.kills", *options]
+    return root, subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def undamaged(played: tuple[Path, Any]) -> tuple[Path, Contents]:
+    """The uninterrupted home, and what it holds."""
+    return played[0] / "uninterrupted", read_contents(played[0] / "uninterrupted")
 
 
 @pytest.fixture
@@ -41,9 +49,8 @@ def ledger(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     open_story(home).warehouse.publish()
 
 
-def test_twenty_kills_do_no_damage() -> None:
-    command = [sys.executable, "-m", "benchmarks.kills", "--kills", "20", "--seed", "1", "--json"]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+def test_twenty_kills_do_no_damage(played: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    ended = played[1]
     assert ended.stdout, ended.stderr
     counts = json.loads(ended.stdout)
     assert (ended.returncode, set(counts["damage"].values())) == (0, {0}), ended.stderr

@@ -256,13 +256,13 @@ def test_a_disk_that_fills_while_publishing(kind: str, home: Path, arrivals: Pat
         assert_whole(home, 8)
 
 
-@pytest.mark.skipif(not MAY_MOUNT, reason="a file size limit does not stop the lease's one line")
-def test_a_disk_without_one_free_byte(home: Path, arrivals: Path) -> None:
+@pytest.mark.parametrize("kind", DISKS)
+def test_a_disk_without_one_free_byte(kind: str, home: Path, arrivals: Path) -> None:
     verbs = (
         ("ingest", str(arrivals), "--collection", "new"), ("extract",), ("classify",), ("nightly",),
         ("train", "--collection", "clips"), ("promote",), ("rollback",),
     )  # fmt: skip
-    with on_its_own_disk("tmpfs", home) as disk:
+    with on_its_own_disk(kind, home) as disk:
         with full(disk, 0):
             for verb in verbs:
                 assert_refused(vidpipe(home, *verb), "cannot write", str(home))
@@ -556,22 +556,20 @@ def test_a_folder_that_is_away_keeps_its_videos_and_the_others_are_done(
     home: Path, two_sources: tuple[Ports, Path, Path], clips: Any
 ) -> None:
     _, first, second = two_sources
-    videos = 8
     for number, (how, gone) in enumerate(AWAY.items(), start=2):
         copy_clips(clips, second, range(1, number + 1))
         with gone(first):
             night = vidpipe(home, "nightly", "--json")
-            assert (night.code, night.report["status"]) == (1, "failed"), how
-            (problem,) = night.report["problems"]
-            assert problem.startswith("first: ") and str(first) in problem, how
-            assert (night.report["extracted"], night.report["classified"]) == (1, 1), how
-        videos += 1
+        assert (night.code, night.report["status"]) == (1, "failed"), how
+        (problem,) = night.report["problems"]
+        assert problem.startswith("first: ") and str(first) in problem, how
+        assert (night.report["extracted"], night.report["classified"]) == (1, 1), how
         present = "select present from collection_videos where collection = 'first'"
         assert rows(home, present) == [[True]], how
         assert rows(home, "select ok from nights order by run_id desc limit 1") == [[False]], how
-        healed = vidpipe(home, "nightly", "--json")
-        assert (healed.code, healed.report["status"], healed.report["ingested"]) == (0, "ok", 0), how
-        assert_whole(home, videos)
+    healed = vidpipe(home, "nightly", "--json")
+    assert (healed.code, healed.report["status"], healed.report["ingested"]) == (0, "ok", 0)
+    assert_whole(home, 8 + len(AWAY))
 
 
 def test_a_folder_that_goes_in_the_middle_of_the_night(
