@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
-from vidpipe.errors import TransientError, VidpipeError
+from vidpipe.errors import RegistryUnreachable, VidpipeError
 from vidpipe.ports import Ports
 
 log = logging.getLogger(__name__)
@@ -71,15 +71,17 @@ def recorded(ports: Ports, kind: str, *, alone: bool = True) -> Iterator[RunLog]
 
 
 def with_retries(step: Callable[[], T], delays_s: Sequence[float] = RETRY_DELAYS_S) -> T:
-    """Run a step, again after each delay while it meets a transient error; the ledger knows what is done.
+    """Run a step, again after each delay while MLflow is away; the ledger knows what is done.
+
+    A locked ledger has been waited for already.
 
     Raises:
-        TransientError: The last one, when the delays are used up.
+        RegistryUnreachable: Still, when the delays are used up.
     """
     for delay_s in delays_s:
         try:
             return step()
-        except TransientError as error:
+        except RegistryUnreachable as error:
             log.warning("%s Trying again in %.0f s.", error.message, delay_s)
             time.sleep(delay_s)
     return step()
