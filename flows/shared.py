@@ -58,7 +58,7 @@ def is_transient(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
         state.result()
     except TransientError:
         return True
-    except Exception:
+    except Exception:  # whatever else it is, Prefect shows it; trying again would not help
         return False
     return False
 
