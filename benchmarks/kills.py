@@ -119,7 +119,7 @@ TABLES = {
     "collection_serving": "select collection, model_version from collection_serving",
     "latest_predictions": "select collection, path, video_id, label, score, model_version "
     "from latest_predictions",
-    "unfinished": "select kind from runs where status = 'running' and kind <> 'train' and kind <> 'promote'",
+    "unfinished": "select kind from runs where status = 'running'",
 }
 """What must be equal: everything but run ids, times and part names."""
 VERSION_COLUMNS = {"model_version", "from_version", "to_version"}
@@ -284,6 +284,7 @@ def tidy(home: Path) -> Contents:
     named = ports.ledger.named_parts()
     parts = [(p.parent.name.rpartition("=")[2], p.name) for p in root.glob("features/*/*")]
     temporary = [p for p in root.rglob("*") if p.suffix in (".tmp", ".new")]
+    temporary += root.glob("mlflow/tmp/*")
     contents.uncollected_files = sum(part not in named for part in parts) + len(temporary)
     return contents
 

@@ -1,4 +1,5 @@
-"""What a home survives: eight nights at once, readers all the while, a large publish, hostile files.
+"""What a home survives: eight nights at once, readers all the while, a large publish, a breaking world,
+hostile files.
 
     python -m benchmarks.survival [--predictions 10000000] [--json]
 
@@ -23,6 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import duckdb
 
@@ -344,6 +346,21 @@ def large_publish(folder: Path, predictions: int) -> dict[str, Any]:
     }
 
 
+def breaking_world(folder: Path) -> dict[str, Any]:
+    """Full and read-only disks, a dead MLflow, a locked ledger, a clock set back, folders gone in mid-run.
+
+    Each fault is a test, which asserts one clear line, that no row is lost or doubled, and that the same
+    command heals.
+    """
+    report = folder / "faults.xml"
+    command = ["-m", "pytest", "-q", "tests/test_world_breaks.py", f"--junit-xml={report}"]
+    subprocess.run([sys.executable, *command], cwd=ROOT, stdout=subprocess.DEVNULL, check=False)
+    ran = {case.get("name", "?"): len(case) == 0 for case in ElementTree.parse(report).iter("testcase")}
+    for name in sorted(n for n, survived in ran.items() if not survived):
+        print(f"not survived: {name}", file=sys.stderr)
+    return {"faults of the world": len(ran), "faults not survived": len(ran) - sum(ran.values())}
+
+
 def hostile(folder: Path) -> dict[str, Any]:
     """The hostile corpus through ingest and extract, against its manifest."""
     home, crashes, hangs = folder / "hostile", 0, 0
@@ -384,7 +401,7 @@ def hostile(folder: Path) -> dict[str, Any]:
 MUST_BE_ZERO = (
     "nights that failed", "runs at once", "rows doubled", "videos lost", "reader errors",
     "inconsistent snapshots", "prediction rows lost", "files without a row", "files without a verdict",
-    "frames_decoded unlike the manifest", "crashes", "hangs",
+    "frames_decoded unlike the manifest", "crashes", "hangs", "faults not survived",
 )  # fmt: skip
 
 
@@ -401,7 +418,11 @@ def main() -> int:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="vidpipe-survival-") as name:
         folder = Path(name)
-        found = {**concurrent_nights(folder), **large_publish(folder, given.predictions)}
+        found = {
+            **concurrent_nights(folder),
+            **large_publish(folder, given.predictions),
+            **breaking_world(folder),
+        }
         if HOSTILE.is_dir():
             found |= hostile(folder)
     found["losses"] = len(losses(found))

@@ -38,7 +38,8 @@ def play_night(ports: Ports, failure_budget: str | None) -> NightlyReport:
         for collection in ports.ledger.collections():
             ingest_collection(ports, night, collection.name)
         night.extracted = extract_all(ports, None, retry_failed=True, alone=False)
-        night.classified = classify_news(ports)
+        with night.without_registry():
+            night.classified = classify_news(ports)
         collect(ports, OLD_S)
         return conclude(run, night, budget)
 

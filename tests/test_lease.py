@@ -236,3 +236,34 @@ def test_a_home_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(StorageFailed, match="lease") as caught, Lease(tmp_path / "state" / "lease").hold("x"):
         pass
     assert "--home" in caught.value.next_step
+
+
+def test_many_train_at_once_and_each_knows_whether_it_is_the_only_one(file: Path) -> None:
+    with Lease(file).beside("training", shared=True) as first_only:
+        with Lease(file).beside("training", shared=True) as second_only:
+            assert (first_only, second_only) == (True, False)
+        with Lease(file).hold("nightly"), Lease(file).beside("promotion") as other_room:
+            assert other_room
+    with Lease(file).beside("training", shared=True) as again:
+        assert again
+
+
+def test_promotions_go_one_after_the_other(file: Path) -> None:
+    inside: list[str] = []
+
+    def second() -> None:
+        with Lease(file).beside("promotion") as only:
+            inside.append(f"second, only: {only}")
+
+    with Lease(file).beside("promotion"):
+        with Lease(file).beside("promotion", wait=False) as entered:
+            assert not entered
+        waiting = threading.Thread(target=second)
+        waiting.start()
+        waiting.join(0.2)
+        assert waiting.is_alive()
+        inside.append("first")
+    waiting.join(30)
+    assert inside == ["first", "second, only: True"]
+    with Lease(file).beside("promotion", wait=False) as entered:
+        assert entered

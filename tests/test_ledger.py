@@ -691,7 +691,7 @@ def test_finishing_a_rollback_switches_all_collections_back_at_once(scored):
 
 
 def test_a_run_is_recorded_with_what_it_did_in_utc(ledger):
-    run = ledger.start_run("extract", alone=True)
+    run = ledger.start_run("extract")
     assert query(ledger, "select kind, status, finished_at from runs") == [("extract", "running", None)]
 
     ledger.finish_run(run, status="ok", videos=3, frames=24, failed=1, seconds=1.5, detail={"skipped": 2})
@@ -704,11 +704,11 @@ def test_a_run_is_recorded_with_what_it_did_in_utc(ledger):
 
 
 def test_a_run_that_takes_the_lease_marks_those_left_open_as_crashed(ledger):
-    dead = ledger.start_run("extract", alone=True)
-    training = ledger.start_run("train", alone=False)
+    dead = ledger.start_run("extract")
+    training = ledger.start_run("train")
     assert query(ledger, "select count(*) from runs where status = 'running'") == [(2,)]
 
-    alive = ledger.start_run("nightly", alone=True)
+    alive = ledger.start_run("nightly", ended=("extract", "nightly"))
 
     assert query(ledger, "select run_id, status, finished_at is null from runs order by run_id") == [
         (dead, "crashed", False), (training, "running", True), (alive, "running", True),
@@ -716,7 +716,7 @@ def test_a_run_that_takes_the_lease_marks_those_left_open_as_crashed(ledger):
 
 
 def test_a_statement_for_people_comes_back_as_rows_by_name(ledger):
-    ledger.start_run("extract", alone=True)
+    ledger.start_run("extract")
 
     (row,) = ledger.table("overview_runs")
 
@@ -745,7 +745,7 @@ def test_a_newer_ledger_is_refused_and_left_alone(ledger):
         connection.execute("insert into core.migration values (999, '0999_future', now()::timestamp)")
     before = ledger.file.read_bytes()
 
-    for attempt in (ledger.collections, lambda: ledger.start_run("extract", alone=True)):
+    for attempt in (ledger.collections, lambda: ledger.start_run("extract")):
         with pytest.raises(SchemaMismatch, match="schema 999") as caught:
             attempt()
         assert "newer vidpipe" in caught.value.next_step
@@ -835,7 +835,7 @@ WRITER = """
     ledger = Ledger(Path(sys.argv[1]), wait_s=60)
     print("ready", flush=True)
     sys.stdin.readline()
-    print(*[ledger.start_run("extract", alone=False) for _ in range(8)])
+    print(*[ledger.start_run("extract") for _ in range(8)])
 """
 
 

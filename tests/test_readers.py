@@ -125,7 +125,7 @@ def broken_home(home: Home) -> Path:
         run("""insert into core.collection_serving by name
                select i as collection_key, 1 + i as model_version, now()::timestamp as since
                from range(2) t(i)""")
-    home.ledger.start_run("train", alone=False)
+    home.ledger.start_run("train")
     return home.ledger.file
 
 

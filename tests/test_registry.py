@@ -30,6 +30,8 @@ from vidpipe.records import Floats
 D, LABELS = 4, ("cat", "dog", "été")
 SPEC = replace(default_spec(4.0), feature_size=D)
 TAGS = {"collection": "yard", "split_column": "split", "dataset_hash": "d1", "fingerprint": "f1"}
+CUT_SHORT = f"{3:064d}"
+"""The test video of a version whose registration is interrupted."""
 METRICS = {"test_accuracy": 0.87654321, "test_macro_f1": 0.5}
 
 
@@ -81,7 +83,8 @@ def sequences() -> list[Floats]:
 def stored(home: Path, name: str) -> list[Path]:
     """A file of the stored bundles of version 1 and version 2, which their test videos tell apart."""
     folders = {f.parent: json.loads(f.read_bytes()) for f in home.rglob("bundle/model.json")}
-    ordered = sorted(folders, key=lambda folder: folders[folder]["split_ids"]["test"])
+    tests = {folder: found["split_ids"]["test"] for folder, found in folders.items()}
+    ordered = sorted((f for f in folders if tests[f] != [CUT_SHORT]), key=lambda folder: tests[folder])
     assert len(ordered) == 2
     return [folder / name for folder in ordered]
 
@@ -162,13 +165,65 @@ def test_a_version_is_found_by_the_fingerprint_of_its_inputs(registry):
     assert registry.find("f3") is None
 
 
-def test_a_registration_that_was_cut_short_is_neither_found_nor_listed(other):
+@pytest.mark.parametrize("last", ["create_model_version", "set_registered_model_alias"])
+def test_a_registration_that_was_cut_short_is_not_listed_until_the_same_training_finishes_it(
+    last, registry, other, sequences, monkeypatch
+):
+    bundle = make_bundle(int(CUT_SHORT))
+    tags = TAGS | {"fingerprint": "cut short"}
+    with monkeypatch.context() as cut, pytest.raises(KeyboardInterrupt):
+        real = getattr(other._client, last)
+
+        def and_then_the_end(*arguments, **named):
+            real(*arguments, **named)
+            raise KeyboardInterrupt
+
+        cut.setattr(other._client, last, and_then_the_end)
+        with other.training_run("cut short", {}) as run:
+            run.register(bundle, METRICS, tags)
+    assert other.versions() == []
+
+    found = other.find("cut short")
+
+    assert other.versions() == [found]
+    assert found.aliases == ("challenger",)
+    assert np.array_equal(predict(other.load(found).lstm, sequences), predict(bundle.lstm, sequences))
+
+
+def test_what_somebody_else_registered_with_our_fingerprint_is_not_found(other):
     other._client.create_registered_model(other.model)
     tags = {f"vidpipe.{k}": v for k, v in TAGS.items()}
     other._client.create_model_version(other.model, "file:///nowhere", tags=tags)
 
     assert other.find("f1") is None
     assert other.versions() == []
+
+
+def test_a_run_that_a_dead_training_left_open_is_ended_by_the_next(other):
+    client = other._client
+    experiment = client.get_experiment_by_name("vidpipe").experiment_id
+    with other.training_run("the next", {"seed": 1}) as run:
+        ours = client.get_run(run.mlflow_run_id).data.tags["vidpipe.home"]
+    dead = client.create_run(experiment, tags={"vidpipe.home": ours}).info.run_id
+    elsewhere = client.create_run(experiment, tags={"vidpipe.home": "another"}).info.run_id
+
+    with other.training_run("beside others", {}):
+        assert client.get_run(dead).info.status == "RUNNING"
+    with other.training_run("alone", {}, only=True) as run:
+        assert client.get_run(run.mlflow_run_id).info.status == "RUNNING"
+        assert client.get_run(dead).info.status == "KILLED"
+        assert client.get_run(elsewhere).info.status == "RUNNING"
+    client.set_terminated(elsewhere, "KILLED")
+
+
+def test_temporary_folders_are_swept_when_they_are_old(registry, home):
+    left = home / "tmp" / "left"
+    left.mkdir()
+    (left / "file").write_bytes(b"12345")
+
+    assert registry.sweep(older_than_s=3600) == (0, 0)
+    assert registry.sweep(older_than_s=0) == (1, 5)
+    assert list((home / "tmp").iterdir()) == []
 
 
 # -- MLflow runs --------------------------------------------------------------------------------
@@ -293,7 +348,7 @@ def test_everything_of_a_store_lies_below_its_home(registry, home):
 
     assert registry.tracking_uri == f"sqlite:///{home}/mlflow.db"
     assert uri.startswith((home / "artifacts").as_uri())
-    assert {f.name for f in home.iterdir()} == {"artifacts", "init.lock", "mlflow.db"}
+    assert {f.name for f in home.iterdir()} == {"artifacts", "init.lock", "mlflow.db", "tmp"}
 
 
 # -- serving ------------------------------------------------------------------------------------

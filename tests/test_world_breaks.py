@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -34,12 +35,11 @@ from vidpipe.adapters.database import now_utc
 from vidpipe.adapters.ledger import Ledger
 from vidpipe.adapters.registry import Registry
 from vidpipe.cli import app
-from vidpipe.errors import LedgerLocked, RegistryUnreachable
+from vidpipe.errors import LedgerLocked
 from vidpipe.ports import Ports
 from vidpipe.records import Collection
 from vidpipe.steps import classify as classify_step
 from vidpipe.steps import nightly as nightly_step
-from vidpipe.steps import runs
 from vidpipe.steps.classify import classify
 from vidpipe.steps.extract import extract
 from vidpipe.steps.ingest import ingest
@@ -358,11 +358,28 @@ def test_a_home_that_cannot_be_written_says_so_and_can_be_read(
 # -- MLflow is away -------------------------------------------------------------------------------
 
 
+class EmptyMlflow(BaseHTTPRequestHandler):
+    """What a server without any model answers."""
+
+    def do_GET(self) -> None:  # its name is given
+        known = "experiments" in self.path
+        experiment = {"experiment": {"experiment_id": "1", "name": "vidpipe"}}
+        self.send_response(200 if known else 404)
+        self.end_headers()
+        self.wfile.write(
+            json.dumps(experiment if known else {"error_code": "RESOURCE_DOES_NOT_EXIST"}).encode()
+        )
+
+    do_POST = do_GET  # noqa: N815 (its name is given)
+
+    def log_message(self, *_: Any) -> None:
+        """Keep the terminal clean."""
+
+
 @pytest.fixture
 def dead_uri(monkeypatch: pytest.MonkeyPatch) -> str:
-    """A server that has stopped: its port is closed. Retries are on, but without their pauses."""
+    """A server that has stopped: its port is closed. It is tried twice, without a pause."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    monkeypatch.setattr(runs.with_retries, "__defaults__", ((0.0, 0.0),))
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     return f"http://127.0.0.1:{port}"
@@ -374,18 +391,38 @@ def test_a_dead_mlflow_server_stops_what_needs_it_and_nothing_else(
     with monkeypatch.context() as server_away:
         server_away.setenv("VIDPIPE_MLFLOW_URI", dead_uri)
         assert vidpipe(home, "ingest", str(arrivals), "--collection", "new").code == 0
-        for verb in (("train", "--collection", "clips"), ("promote",), ("classify",), ("nightly",)):
-            started = time.monotonic()
+        for verb in (("train", "--collection", "clips"), ("promote",), ("classify",)):
             assert_refused(vidpipe(home, *verb), "MLflow", dead_uri, "VIDPIPE_MLFLOW_URI")
-            assert time.monotonic() - started < 30
-        assert rows(home, "select count(*) from collection_videos where present") == [[8]], (
-            "ingested, published"
-        )
+        night = vidpipe(home, "nightly", "--json")
+        assert (night.code, night.report["status"], night.report["extracted"]) == (1, "failed", 2)
+        (problem,) = night.report["problems"]
+        assert dead_uri in problem and "VIDPIPE_MLFLOW_URI" in problem
+        assert rows(home, "select count(*) from video_features") == [[8]], "extracted, published"
         assert rows(home, "select count(*) from latest_predictions") == [[6]]
-        assert rows(home, "select distinct status, ok from nights") == [["failed", False]]
+        assert rows(home, "select status, ok from nights") == [["failed", False]]
     night = vidpipe(home, "nightly", "--json")
-    assert (night.code, night.report["extracted"], night.report["classified"]) == (0, 2, 2)
+    assert (night.code, night.report["extracted"], night.report["classified"]) == (0, 0, 2)
     assert_whole(home, 8)
+
+
+def test_a_server_that_comes_back_within_seconds_costs_only_the_wait(
+    tmp_path: Path, dead_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES")
+    server = HTTPServer(("127.0.0.1", 0), EmptyMlflow, bind_and_activate=False)
+    server.server_address = ("127.0.0.1", int(dead_uri.rpartition(":")[2]))
+
+    def come_back() -> None:
+        server.server_bind()
+        server.server_activate()
+        server.serve_forever()
+
+    threading.Timer(1.0, come_back).start()
+    try:
+        assert Registry(tmp_path, "clips", dead_uri).aliases() == {}
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_a_server_that_dies_in_the_night_costs_no_finished_work(
@@ -402,8 +439,9 @@ def test_a_server_that_dies_in_the_night_costs_no_finished_work(
 
     with monkeypatch.context() as dying:
         dying.setattr(nightly_step, "classify_news", with_a_dead_server)
-        with pytest.raises(RegistryUnreachable):
-            nightly(ports)
+        night = nightly(ports)
+    assert (night.status, night.extracted, night.classified) == ("failed", 2, 0)
+    assert dead_uri in night.problems[0]
     assert rows(home, "select count(*) from video_features") == [[8]], "what was extracted is published"
     night = nightly(make_ports(home))
     assert (night.status, night.extracted, night.classified) == ("ok", 0, 2)
@@ -439,7 +477,6 @@ def test_a_ledger_that_somebody_has_open_is_waited_for_and_then_named(
 ) -> None:
     file = home / "state" / "ledger.duckdb"
     monkeypatch.setattr(wiring, "Ledger", partial(Ledger, wait_s=0.5))
-    monkeypatch.setattr(runs.with_retries, "__defaults__", ((0.0,),))
     with held_open(file):
         started = time.monotonic()
         with pytest.raises(LedgerLocked, match=r"ledger\.duckdb"):

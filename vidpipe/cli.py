@@ -85,11 +85,10 @@ def _step(
 
     def action() -> int:
         from vidpipe.display import TerminalProgress, print_facts, print_json
-        from vidpipe.steps.runs import with_retries
         from vidpipe.wiring import open_ports
 
         ports = open_ports(_open(home), TerminalProgress(), wait_for_lease=wait)
-        report = with_retries(lambda: step(ports))
+        report = step(ports)
         facts = report.to_dict()
         if as_json:
             print_json(facts)

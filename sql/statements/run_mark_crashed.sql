@@ -1,8 +1,8 @@
--- Whoever takes the lease knows that the runs which needed it have ended.
+-- Whoever takes the lease, or has a room beside it alone, knows that the runs of those kinds have ended.
 update core.run
 set
     status = 'crashed',
     finished_at = $now
 where
     status = 'running'
-    and kind in ('ingest', 'extract', 'classify', 'nightly', 'retry', 'gc', 'forget')
+    and list_contains($kinds, kind)

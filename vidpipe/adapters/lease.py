@@ -1,7 +1,8 @@
 """One writing run at a time, by a lock that the kernel frees whatever happens to its holder.
 
-`flock` needs no heartbeat and no clock: a killed process holds nothing. The file's one JSON line
-only tells people who it is; the lock itself decides.
+Verbs that do not need the lease work in rooms beside it: training, which many may do at once, and
+promotion, one after the other. `flock` needs no heartbeat and no clock: a killed process holds nothing.
+The file's one JSON line only tells people who it is; the lock itself decides.
 """
 
 import fcntl
@@ -68,6 +69,25 @@ class Lease:
                 os.ftruncate(self._descriptor, 0)
                 os.close(self._descriptor)  # closing frees the lock
 
+    @contextmanager
+    def beside(self, room: str, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
+        """Work in a room beside the lease, together with others (`shared`) or after them.
+
+        The value is True when nobody else is in the room, and then nobody else can have left work half
+        done there a moment ago and still be alive. Without `wait`, False also means: not entered.
+
+        Raises:
+            StorageFailed: The home cannot be written.
+        """
+        descriptor = _open(self._file.with_name(f"{room}.lock"))
+        try:
+            empty = _try_lock(descriptor)
+            if wait and not (empty and not shared):
+                fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+            yield empty or (wait and not shared)
+        finally:
+            os.close(descriptor)
+
     def holder(self) -> dict[str, object] | None:
         """Who holds the lease now; None when nobody does."""
         try:
@@ -91,18 +111,24 @@ def _open(file: Path) -> int:
         raise _storage_failed(file, error) from None
 
 
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _acquire(descriptor: int, file: Path, wait: bool) -> None:
     started = time.monotonic()
     while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _try_lock(descriptor):
             return
-        except BlockingIOError:
-            # Somebody who only looks (`holder`) holds it for a moment, and has written no line.
-            glance = time.monotonic() - started < _GLANCE_S and not _read_line(file)
-            if not wait and not glance:
-                raise LeaseHeld(_held_message(file), next_step="wait for it, or pass --wait.") from None
-            time.sleep(_POLL_S if wait else _GLANCE_S / 100)
+        # Somebody who only looks (`holder`) holds it for a moment, and has written no line.
+        glance = time.monotonic() - started < _GLANCE_S and not _read_line(file)
+        if not wait and not glance:
+            raise LeaseHeld(_held_message(file), next_step="wait for it, or pass --wait.")
+        time.sleep(_POLL_S if wait else _GLANCE_S / 100)
 
 
 def _held_message(file: Path) -> str:

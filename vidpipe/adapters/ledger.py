@@ -53,11 +53,11 @@ class Ledger(Database):
 
     # -- runs -----------------------------------------------------------------------------------
 
-    def start_run(self, kind: str, *, alone: bool) -> int:
-        """Open a row of `runs`; with `alone`, runs left open by a dead process become `crashed`."""
+    def start_run(self, kind: str, *, ended: Sequence[str] = ()) -> int:
+        """Open a row of `runs`; what the `ended` kinds, whose processes are dead, left open has crashed."""
         with self.session() as session:
-            if alone:
-                session.run("run_mark_crashed", now=now_utc())
+            if ended:
+                session.run("run_mark_crashed", kinds=list(ended), now=now_utc())
             return int(session.rows("run_start", kind=kind, now=now_utc())[0][0])
 
     def finish_run(
@@ -305,6 +305,11 @@ class Ledger(Database):
         with self.session() as session:
             rows = session.rows("feature_specs", collection=collection)
         return [FeatureSpec.from_json(spec) for (spec,) in rows]
+
+    def serving_specs(self) -> list[FeatureSpec]:
+        """Specs that the versions which serve some collection have scored by."""
+        with self.session() as session:
+            return [FeatureSpec.from_json(spec) for (spec,) in session.rows("serving_specs")]
 
     def table(self, statement: str) -> list[dict[str, Any]]:
         """The rows of a statement without parameters, for people to look at."""

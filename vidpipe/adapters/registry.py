@@ -10,7 +10,10 @@ import fcntl
 import json
 import logging
 import os
+import shutil
+import socket
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -34,6 +37,7 @@ log = logging.getLogger(__name__)
 
 EXPERIMENT = "vidpipe"
 _PREFIX = "vidpipe."
+_COMPLETE = f"{_PREFIX}complete"
 _AWAY = ("Max retries", "Connection refused", "timed out", "database is locked", "Connection aborted")
 _FULL = (
     "database or disk is full", "disk I/O error", "readonly database", "unable to open database file",
@@ -44,7 +48,8 @@ _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # with backoff of its own, and we try again as well
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",  # after 0, 2, 4 and 8 s; who is away for longer gets another run
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
 
@@ -136,14 +141,22 @@ class Registry:
     # -- training -------------------------------------------------------------------------------
 
     @contextmanager
-    def training_run(self, name: str, parameters: Mapping[str, Any]) -> Iterator[TrainingRun]:
-        """An MLflow run that ends FINISHED, or FAILED when an error passes through."""
-        _ = self._client  # sets the tracking URI
+    def training_run(
+        self, name: str, parameters: Mapping[str, Any], *, only: bool = False
+    ) -> Iterator[TrainingRun]:
+        """An MLflow run that ends FINISHED, or FAILED when an error passes through.
+
+        With `only`, no other training of this home is alive: runs that it left open are ended as KILLED.
+        """
+        client = self._client  # sets the tracking URI
         import mlflow
 
+        home_tag = {f"{_PREFIX}home": f"{socket.gethostname()}:{self._home}"}
         with _mlflow_errors(self.tracking_uri):
-            mlflow.set_experiment(EXPERIMENT)
-            with mlflow.start_run(run_name=name) as run:
+            experiment = mlflow.set_experiment(EXPERIMENT)
+            if only:
+                _end_open_runs(client, experiment.experiment_id, home_tag)
+            with mlflow.start_run(run_name=name, tags=home_tag) as run:
                 mlflow.log_params(dict(parameters))
                 yield TrainingRun(self, run.info.run_id)
 
@@ -156,9 +169,9 @@ class Registry:
     ) -> ModelVersion:
         """Register a bundle from an open MLflow run; the version becomes challenger."""
         client = self._client
-        with tempfile.TemporaryDirectory() as folder, _mlflow_errors(self.tracking_uri):
-            digest = bundles.save(bundle, Path(folder) / "bundle")
-            source = _log_model(Path(folder) / "bundle", digest, bundle)
+        with self._folder() as folder, _mlflow_errors(self.tracking_uri):
+            digest = bundles.save(bundle, folder / "bundle")
+            source = _log_model(folder / "bundle", digest, bundle)
             all_tags = _version_tags(bundle, digest, metrics, tags)
             _ensure_model(client, self.model)
             created = client.create_model_version(
@@ -167,18 +180,28 @@ class Registry:
                 run_id=mlflow_run_id,
                 tags={_PREFIX + k: v for k, v in all_tags.items()},
             )
-            client.set_registered_model_alias(self.model, "challenger", created.version)
-            client.set_model_version_tag(self.model, created.version, f"{_PREFIX}complete", "true")
+            self._finish(str(created.version))
         return self.version(str(created.version))
 
     def find(self, fingerprint: str) -> ModelVersion | None:
-        """The newest complete version trained from exactly these inputs."""
+        """The newest version made from exactly these inputs; what a kill left half registered is finished."""
         with _mlflow_errors(self.tracking_uri):
             found = self._client.search_model_versions(
                 f"name = '{self.model}' and tag.`{_PREFIX}fingerprint` = '{fingerprint}'"
             )
-        complete = [v for v in found if v.tags.get(f"{_PREFIX}complete") == "true"]
-        return self._version(max(complete, key=lambda v: int(v.version))) if complete else None
+            ours = [v for v in found if f"{_PREFIX}digest" in v.tags]
+            if not ours:
+                return None
+            newest = max(ours, key=lambda v: int(v.version))
+            if newest.tags.get(_COMPLETE) != "true":
+                self._finish(str(newest.version))
+        return self.version(str(newest.version))
+
+    def _finish(self, version: str) -> None:
+        """The last two steps of a registration; the tags and the files were there before the version was."""
+        if self.aliases().get("champion") != int(version):
+            self._client.set_registered_model_alias(self.model, "challenger", version)
+        self._client.set_model_version_tag(self.model, version, _COMPLETE, "true")
 
     # -- versions and aliases -------------------------------------------------------------------
 
@@ -242,7 +265,7 @@ class Registry:
         aliases = self.aliases()
         with _mlflow_errors(self.tracking_uri):
             found = self._client.search_model_versions(f"name = '{self.model}'")
-        ours = [v for v in found if v.tags.get(f"{_PREFIX}complete") == "true"]
+        ours = [v for v in found if v.tags.get(_COMPLETE) == "true"]
         return [self._version(v, aliases) for v in sorted(ours, key=lambda v: int(v.version))]
 
     def load(self, version: ModelVersion) -> Bundle:
@@ -257,9 +280,28 @@ class Registry:
             found = self._client.get_model_version(self.model, str(version.version))
             digest = found.tags.get(f"{_PREFIX}digest", "")
             uri = self._client.get_model_version_download_uri(self.model, str(version.version))
-            with tempfile.TemporaryDirectory() as folder:
-                local = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder))
+            with self._folder() as folder:
+                local = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
                 return bundles.load(local / "artifacts" / "bundle", digest)
+
+    @contextmanager
+    def _folder(self) -> Iterator[Path]:
+        """A temporary folder inside the home, where `sweep` finds what a kill leaves."""
+        with _mlflow_errors(self.tracking_uri):
+            (self._home / "tmp").mkdir(parents=True, exist_ok=True)
+            made = tempfile.TemporaryDirectory(dir=self._home / "tmp")
+        with made as folder:
+            yield Path(folder)
+
+    def sweep(self, older_than_s: float) -> tuple[int, int]:
+        """Remove temporary folders that were left behind: (files, bytes)."""
+        files = size_bytes = 0
+        for folder in (self._home / "tmp").glob("*"):
+            if time.time() - folder.stat().st_mtime >= older_than_s:
+                sizes = [f.stat().st_size for f in folder.rglob("*") if f.is_file()]
+                files, size_bytes = files + len(sizes), size_bytes + sum(sizes)
+                shutil.rmtree(folder)
+        return files, size_bytes
 
     def _version(self, found: MlflowVersion, aliases: Mapping[str, int] | None = None) -> ModelVersion:
         tags = {k.removeprefix(_PREFIX): v for k, v in found.tags.items() if k.startswith(_PREFIX)}
@@ -283,6 +325,13 @@ class Registry:
             metrics=json.loads(tags["metrics"]),
             aliases=tuple(sorted(a for a, v in known.items() if v == number)),
         )
+
+
+def _end_open_runs(client: MlflowClient, experiment_id: str, tag: Mapping[str, str]) -> None:
+    ((name, value),) = tag.items()
+    ours = f"attributes.status = 'RUNNING' and tags.`{name}` = '{value}'"
+    for run in client.search_runs([experiment_id], ours):
+        client.set_terminated(run.info.run_id, "KILLED")
 
 
 def _ensure_model(client: MlflowClient, model: str) -> None:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from vidpipe.errors import NotFound
+from vidpipe.errors import NotFound, RegistryUnreachable
 from vidpipe.extraction import extract as run_engine
 from vidpipe.ports import Ports
 from vidpipe.records import FeatureSpec, PartResult, PendingVideo
@@ -130,6 +130,18 @@ def report(run: RunLog, skipped: int) -> ExtractReport:
 
 
 def _wanted_specs(ports: Ports, *, alone: bool) -> list[FeatureSpec]:
+    """What the registry's versions ask for; while it is away, what the collections are served from."""
+    try:
+        return _registry_specs(ports, alone=alone)
+    except RegistryUnreachable as error:
+        specs = ports.ledger.serving_specs()
+        if not specs:
+            raise
+        log.warning("%s Going on with the features that predictions were made from.", error.message)
+        return specs
+
+
+def _registry_specs(ports: Ports, *, alone: bool) -> list[FeatureSpec]:
     """Specs of champion, challenger and serving versions; the setting's before any, and for `extract`."""
     aliases = ports.registry.aliases()
     versions = {aliases[a] for a in ("champion", "challenger") if a in aliases}

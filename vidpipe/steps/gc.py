@@ -34,6 +34,9 @@ def gc(ports: Ports, *, older_than_s: float = OLD_S) -> GcReport:
 
 def collect(ports: Ports, older_than_s: float) -> tuple[int, int]:
     """The work of `gc`, for whoever holds the lease: (files, bytes) removed."""
-    features = ports.store.sweep(ports.ledger.named_parts(), older_than_s)
-    snapshots = ports.warehouse.sweep(older_than_s)
-    return features[0] + snapshots[0], features[1] + snapshots[1]
+    swept = [
+        ports.store.sweep(ports.ledger.named_parts(), older_than_s),
+        ports.warehouse.sweep(older_than_s),
+        ports.registry.sweep(older_than_s),
+    ]
+    return sum(files for files, _ in swept), sum(size_bytes for _, size_bytes in swept)

@@ -7,10 +7,11 @@ succeeded is published even when the night ends over its failure budget.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from vidpipe.errors import ConfigurationError, StopError
+from vidpipe.errors import ConfigurationError, RegistryUnreachable, StopError
 from vidpipe.ports import Ports
 from vidpipe.steps.classify import ClassifyReport, classify
 from vidpipe.steps.extract import ExtractReport, extract
@@ -31,7 +32,7 @@ class NightlyReport(Report):
 
     run_id: int
     status: str
-    """ok, no_champion, over_budget, or failed when a collection could not be ingested."""
+    """ok, no_champion, over_budget, or failed when a source or MLflow was away."""
     ingested: int
     extracted: int
     classified: int
@@ -48,6 +49,15 @@ class Night:
     extracted: ExtractReport | None = None
     classified: ClassifyReport | None = None
     problems: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def without_registry(self) -> Iterator[None]:
+        """What needs MLflow may be left to another night; that it was is a problem on record."""
+        try:
+            yield
+        except RegistryUnreachable as error:
+            log.error("%s", error)
+            self.problems.append(str(error))
 
     @property
     def failed(self) -> int:
@@ -87,7 +97,8 @@ def nightly(ports: Ports, *, failure_budget: str | None = None) -> NightlyReport
         for collection in ports.ledger.collections():
             ingest_collection(ports, night, collection.name)
         night.extracted = extract(ports, retry_failed=True, alone=False)
-        night.classified = classify_news(ports)
+        with night.without_registry():
+            night.classified = classify_news(ports)
         collect(ports, OLD_S)
         return conclude(run, night, budget)
 

@@ -18,7 +18,7 @@ from vidpipe.ports import Ports
 from vidpipe.records import ModelVersion, Promotion, Scores, short_hash
 from vidpipe.steps import scoring
 from vidpipe.steps.evaluate import default_alias
-from vidpipe.steps.runs import Report, recorded
+from vidpipe.steps.runs import PROMOTION, Report, recorded
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +54,8 @@ def promote(
         raise ConfigurationError(
             "--force needs a reason for the record.", next_step="pass --reason 'why this is right'."
         )
-    with recorded(ports, "promote", alone=False) as run:
-        champion = settle(ports)
+    with recorded(ports, "promote") as run:
+        champion = _settle(ports)
         candidate = ports.registry.version(version or default_alias(ports))
         if candidate.version == champion:
             run.detail = {"decision": "unchanged", "version": champion}
@@ -88,8 +88,8 @@ def rollback(ports: Ports, to: int | None = None, *, reason: str | None = None) 
     Raises:
         NotFound: There is no earlier champion, or `to` never was one.
     """
-    with recorded(ports, "rollback", alone=False) as run:
-        champion = settle(ports)
+    with recorded(ports, "rollback") as run:
+        champion = _settle(ports)
         past = _champions(ports.ledger.promotion_history(ports.registry.model))[:-1]
         candidates = [v for v in past if to is None or v == to]
         if champion is None or not candidates:
@@ -104,8 +104,14 @@ def rollback(ports: Ports, to: int | None = None, *, reason: str | None = None) 
 def settle(ports: Ports) -> int | None:
     """Finish what a crash left open, record what somebody did by hand; the champion's version.
 
-    Every step that resolves `@champion` calls this first.
+    Every step that resolves `@champion` calls this first. A promotion that is at it this moment is left
+    to finish by itself.
     """
+    with ports.lease.beside(PROMOTION, wait=False) as entered:
+        return _settle(ports) if entered else ports.registry.aliases().get("champion")
+
+
+def _settle(ports: Ports) -> int | None:
     model = ports.registry.model
     for intent in ports.ledger.open_promotions(model):
         log.warning("promotion %s was interrupted; finishing it", intent.promotion_id)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
-from vidpipe.errors import RegistryUnreachable, VidpipeError
+from vidpipe.errors import VidpipeError
 from vidpipe.ports import Ports
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-RETRY_DELAYS_S = (1.0, 5.0)
-"""After what is away for longer, a person or the next night is the better retry."""
+LEASE, TRAINING, PROMOTION = "lease", "training", "promotion"
+ROOMS = {
+    "ingest": LEASE, "extract": LEASE, "classify": LEASE, "nightly": LEASE, "retry": LEASE, "gc": LEASE,
+    "forget": LEASE, "train": TRAINING, "promote": PROMOTION, "rollback": PROMOTION,
+}  # fmt: skip
+"""Where each kind of run works: under the lease, or in a room beside it."""
 
 
 @dataclass(slots=True)
@@ -32,6 +35,8 @@ class RunLog:
     failed_again: int = 0
     """Of `failed`, those that had failed before: reported once, they trip no budget twice."""
     detail: dict[str, Any] = field(default_factory=dict)
+    only: bool = True
+    """No other run of its sort is alive: what such runs left open is nobody's."""
 
     @property
     def seconds(self) -> float:
@@ -48,18 +53,18 @@ class Report:
 
 
 @contextmanager
-def recorded(ports: Ports, kind: str, *, alone: bool = True) -> Iterator[RunLog]:
-    """Run a verb: with `alone` under the lease, always with a row in `runs`.
+def recorded(ports: Ports, kind: str) -> Iterator[RunLog]:
+    """Run a verb under the lease, or in its room beside it, with a row in `runs`.
 
     The outermost run publishes at its end, whatever its end was: what succeeded is there to be read.
 
     Raises:
-        LeaseHeld: `alone`, and another process is at work.
+        LeaseHeld: The kind needs the lease, and another process is at work.
     """
     nested = ports.lease.is_mine
-    lease = ports.lease.hold(kind, wait=ports.limits.wait_for_lease) if alone else nullcontext()
-    with lease:
-        run = RunLog(ports.ledger.start_run(kind, alone=alone and not nested))
+    with _place(ports, kind) as only:
+        ended = [k for k in ROOMS if ROOMS[k] == ROOMS[kind]] if only and not nested else []
+        run = RunLog(ports.ledger.start_run(kind, ended=ended), only=only)
         try:
             yield run
         except BaseException as error:
@@ -70,21 +75,16 @@ def recorded(ports: Ports, kind: str, *, alone: bool = True) -> Iterator[RunLog]
         _close(ports, run, publish=not nested)
 
 
-def with_retries(step: Callable[[], T], delays_s: Sequence[float] = RETRY_DELAYS_S) -> T:
-    """Run a step, again after each delay while MLflow is away; the ledger knows what is done.
-
-    A locked ledger has been waited for already.
-
-    Raises:
-        RegistryUnreachable: Still, when the delays are used up.
-    """
-    for delay_s in delays_s:
-        try:
-            return step()
-        except RegistryUnreachable as error:
-            log.warning("%s Trying again in %.0f s.", error.message, delay_s)
-            time.sleep(delay_s)
-    return step()
+@contextmanager
+def _place(ports: Ports, kind: str) -> Iterator[bool]:
+    """The lease, or the kind's room; whether nobody else is there."""
+    room = ROOMS[kind]
+    if room == LEASE:
+        with ports.lease.hold(kind, wait=ports.limits.wait_for_lease):
+            yield True
+    else:
+        with ports.lease.beside(room, shared=room == TRAINING) as empty:
+            yield empty
 
 
 def _close(ports: Ports, run: RunLog, *, publish: bool) -> None:

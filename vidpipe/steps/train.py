@@ -53,14 +53,14 @@ def train(
     """
     config = config or TrainingConfig()
     spec = ports.limits.spec
-    with recorded(ports, "train", alone=False) as run:
+    with recorded(ports, "train") as run:
         split = resolve(scoring.labelled(ports, collection, spec), split_column, config.seed)
         tags = _tags(collection, split, spec, config)
         run.videos = len(split.part("all"))
         version = ports.registry.find(tags["fingerprint"])
         existing = version is not None
         if version is None:
-            version = _train_new(ports, split, spec, config, tags)
+            version = _train_new(ports, split, spec, config, tags, only=run.only)
         run.detail = {"collection": collection, "version": version.version, "existing": existing}
         return TrainReport(
             run.run_id,
@@ -98,6 +98,8 @@ def _train_new(
     spec: FeatureSpec,
     config: TrainingConfig,
     tags: Mapping[str, str],
+    *,
+    only: bool,
 ) -> ModelVersion:
     labels = sorted({v.label for v in split.train})
     data = {name: scoring.load(ports, spec, split.part(name), labels) for name in SPLITS}
@@ -108,7 +110,8 @@ def _train_new(
         "feature_spec": spec.to_json(),
         "labels": len(labels),
     }
-    with ports.registry.training_run(f"{tags['collection']} seed {config.seed}", parameters) as mlflow_run:
+    name = f"{tags['collection']} seed {config.seed}"
+    with ports.registry.training_run(name, parameters, only=only) as mlflow_run:
         trainers = {kind: _fit(ports, kind, data, config, mlflow_run) for kind in ("lstm", "mean_linear")}
         lstm, baseline = trainers["lstm"], trainers["mean_linear"]
         metrics = {
