@@ -20,6 +20,7 @@ from vidpipe.records import FeatureSpec, FrameTransform
 D, LABELS = 6, ("dog", "été", "zebra")
 SPEC = FeatureSpec(4.0, "efficientnet_lite0", "ab" * 32, FrameTransform(224, 0.875, "bicubic"), "average", D)
 SPLIT_IDS = {"train": ["01" * 32, "02" * 32], "val": ["03" * 32], "test": []}
+GROUPS = ["0123456789abcdef"]
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def bundle() -> Bundle:
     ]
     lstm, baseline = (build(config).train() for config in configs)
     lstm.get_buffer("mean").copy_(torch.randn(D))
-    return Bundle(LABELS, SPEC, SPLIT_IDS, lstm, configs[0], baseline, configs[1])
+    return Bundle(LABELS, SPEC, SPLIT_IDS, GROUPS, lstm, configs[0], baseline, configs[1])
 
 
 @pytest.fixture
@@ -46,6 +47,7 @@ def test_a_bundle_comes_back_as_it_was_saved(bundle: Bundle, saved: tuple[Path, 
     assert again.spec == SPEC
     assert again.spec.feature_set_id == SPEC.feature_set_id
     assert again.split_ids == SPLIT_IDS
+    assert again.training_groups == GROUPS
     assert (again.lstm_config, again.baseline_config) == (bundle.lstm_config, bundle.baseline_config)
     for before, after in ((bundle.lstm, again.lstm), (bundle.baseline, again.baseline)):
         kept, found = before.state_dict(), after.state_dict()

@@ -40,7 +40,7 @@ def make_bundle(seed: int) -> Bundle:
     lstm = ClassifierConfig("lstm", D, len(LABELS), hidden_size=3)
     baseline = ClassifierConfig("mean_linear", D, len(LABELS))
     splits = {"train": ["a" * 64], "val": ["b" * 64], "test": [f"{seed:064d}"]}
-    return Bundle(LABELS, SPEC, splits, build(lstm), lstm, build(baseline), baseline)
+    return Bundle(LABELS, SPEC, splits, [], build(lstm), lstm, build(baseline), baseline)
 
 
 @pytest.fixture(scope="module")

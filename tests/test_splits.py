@@ -13,6 +13,7 @@ from vidpipe.splits import (
     SPLITS,
     ResolvedSplit,
     cut_by_group,
+    group_hash,
     one_per_content,
     resolve,
     split_columns,
@@ -275,3 +276,10 @@ def test_copies_with_different_labels_are_refused_with_both_paths_and_labels() -
     videos = [video(1, "a", path="x.mp4"), video(1, "b", path="copy.mp4")]
     with pytest.raises(ConfigurationError, match=r"x\.mp4 and copy\.mp4.*'a' and 'b'"):
         one_per_content(videos)
+
+
+def test_the_training_groups_are_those_of_train_and_val_without_their_names():
+    split = resolve(with_column(), "split", 0)
+    known = {group_hash(v.group) for v in (*split.train, *split.val)}
+    assert split.training_groups() == sorted(known)
+    assert not known & {v.group for v in split.part("all")}

@@ -42,6 +42,15 @@ class ResolvedSplit:
         """Split name to sorted video ids, as a model version records it."""
         return {name: sorted(v.video_id for v in self.part(name)) for name in SPLITS}
 
+    def training_groups(self) -> list[str]:
+        """Sorted hashes of the groups in train and val: group names may be people's names."""
+        return sorted({group_hash(v.group) for v in (*self.train, *self.val)})
+
+
+def group_hash(group: str) -> str:
+    """What a model version keeps of a group's name."""
+    return short_hash(group)
+
 
 def one_per_content(videos: Sequence[LabelledVideo]) -> list[LabelledVideo]:
     """One entry per content; copies must agree on their label.

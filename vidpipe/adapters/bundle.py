@@ -1,6 +1,6 @@
 """A model version on disk: weights as safetensors, everything else as JSON. No pickle, no code.
 
-model.json              labels, feature spec, split ids, training fingerprint
+model.json              labels, feature spec, split ids, hashes of the training groups
 lstm.json               the network's config      ┐ and the same two
 lstm.safetensors        its weights               ┘ for mean_linear
 """
@@ -37,6 +37,8 @@ class Bundle:
     spec: FeatureSpec
     split_ids: Mapping[str, Sequence[str]]
     """Split name to video ids: the resolved split."""
+    training_groups: Sequence[str]
+    """Hashes of the groups in train and val: no evaluation set that holds one of them says anything."""
     lstm: nn.Module
     lstm_config: ClassifierConfig
     baseline: nn.Module
@@ -50,6 +52,7 @@ def save(bundle: Bundle, folder: Path) -> str:
         "labels": list(bundle.labels),
         "spec": json.loads(bundle.spec.to_json()),
         "split_ids": {k: list(v) for k, v in bundle.split_ids.items()},
+        "training_groups": list(bundle.training_groups),
     }
     (folder / "model.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
     networks = {
@@ -96,6 +99,7 @@ def load(folder: Path, expected_digest: str) -> Bundle:
         tuple(facts["labels"]),
         spec,
         facts["split_ids"],
+        facts["training_groups"],
         lstm,
         lstm_config,
         baseline,

@@ -123,6 +123,7 @@ def _train_new(
         mlflow_run.log_metrics(metrics)
         bundle = ports.make_bundle(
             labels=tuple(labels), spec=spec, split_ids=split.ids(),
+            training_groups=split.training_groups(),
             lstm=lstm.model, lstm_config=lstm.architecture,
             baseline=baseline.model, baseline_config=baseline.architecture,
         )  # fmt: skip
