@@ -167,6 +167,17 @@ def test_padding_and_neighbours_do_not_change_the_scores(
     np.testing.assert_allclose(together.sum(1), 1, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("model", [lstm(), lstm(2), mean_linear()], ids=["lstm", "lstm2", "mean_linear"])
+@deterministic
+@given(lengths=st.lists(st.integers(1, 20), min_size=1, max_size=12))
+def test_one_by_one_a_score_has_the_same_bits_whoever_else_is_asked_for(
+    model: torch.nn.Module, lengths: list[int]
+) -> None:
+    features = sequences(lengths)
+    alone = np.concatenate([predict(model, [f]) for f in features])
+    np.testing.assert_array_equal(predict(model, features), alone)
+
+
 @deterministic
 @given(st.permutations(range(10)))
 def test_scores_come_back_in_the_order_of_the_videos(order: list[int]) -> None:

@@ -42,6 +42,7 @@ def test_every_option_that_the_readme_names_exists() -> None:
         "--all",
         "--pool",
         "--type",
+        "--env-manager",
     }  # other programs'
     assert named - others <= known
 

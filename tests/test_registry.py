@@ -25,14 +25,23 @@ from vidpipe.adapters.registry import Registry
 from vidpipe.backbones import default_spec
 from vidpipe.classifier import ClassifierConfig, build, predict
 from vidpipe.errors import NotFound, RegistryUnreachable, UnsafeModel
-from vidpipe.records import Floats
+from vidpipe.model_card import TrainingRecord
+from vidpipe.records import Floats, Scores
 
 D, LABELS = 4, ("cat", "dog", "été")
 SPEC = replace(default_spec(4.0), feature_size=D)
+SCORES = Scores(
+    3, 0.87654321, 0.5, {k: {"precision": 1.0, "recall": 0.5, "f1": 0.6, "support": 1} for k in LABELS}
+)
+COUNTS = {"train": dict.fromkeys(LABELS, 7), "val": {"cat": 2}, "test": dict.fromkeys(LABELS, 1)}
+RECORD = TrainingRecord("yard", "split", "d1", "f1", COUNTS, SCORES, replace(SCORES, accuracy=0.25))
 TAGS = {"collection": "yard", "split_column": "split", "dataset_hash": "d1", "fingerprint": "f1"}
 CUT_SHORT = f"{3:064d}"
 """The test video of a version whose registration is interrupted."""
-METRICS = {"test_accuracy": 0.87654321, "test_macro_f1": 0.5}
+METRICS = {
+    "train_videos": 21, "test_videos": 3, "test_accuracy": 0.87654321, "test_macro_f1": 0.5,
+    "baseline_test_accuracy": 0.25, "baseline_test_macro_f1": 0.5,
+}  # fmt: skip
 
 
 def make_bundle(seed: int) -> Bundle:
@@ -59,12 +68,12 @@ def registry(home: Path, bundles: dict[int, Bundle]) -> Registry:
     """Two versions of the model `clips`; nobody is champion."""
     registry = Registry(home, "clips", None)
     for number, bundle in bundles.items():
-        tags = TAGS | {"fingerprint": f"f{number}", "split_column": "split" if number == 1 else ""}
+        record = replace(RECORD, fingerprint=f"f{number}", split_column="split" if number == 1 else None)
         with registry.training_run(f"run {number}", {"seed": number}) as run:
             for epoch in range(3):
                 run.log_metrics({"val_loss": 1.0 / (epoch + 1)}, step=epoch)
             run.log_scores("test", LABELS, np.eye(3, dtype=np.int64), {"accuracy": 1.0})
-            assert run.register(bundle, METRICS, tags).version == number
+            assert run.register(bundle, record).version == number
     return registry
 
 
@@ -170,7 +179,6 @@ def test_a_registration_that_was_cut_short_is_not_listed_until_the_same_training
     last, registry, other, sequences, monkeypatch
 ):
     bundle = make_bundle(int(CUT_SHORT))
-    tags = TAGS | {"fingerprint": "cut short"}
     with monkeypatch.context() as cut, pytest.raises(KeyboardInterrupt):
         real = getattr(other._client, last)
 
@@ -180,13 +188,15 @@ def test_a_registration_that_was_cut_short_is_not_listed_until_the_same_training
 
         cut.setattr(other._client, last, and_then_the_end)
         with other.training_run("cut short", {}) as run:
-            run.register(bundle, METRICS, tags)
+            run.register(bundle, replace(RECORD, fingerprint="cut short"))
     assert other.versions() == []
 
     found = other.find("cut short")
 
     assert other.versions() == [found]
     assert found.aliases == ("challenger",)
+    description = other._client.get_model_version(other.model, str(found.version)).description
+    assert description.startswith("# Model card")
     assert np.array_equal(predict(other.load(found).lstm, sequences), predict(bundle.lstm, sequences))
 
 
@@ -397,8 +407,8 @@ def test_the_registered_model_says_what_it_takes_and_gives(registry):
 
     signature = mlflow.models.get_model_info("models:/clips/1").signature
 
-    assert signature.inputs.input_names() == ["features"]
-    assert signature.outputs.input_names() == ["label", "score", "top"]
+    assert signature.inputs.input_names() == ["path", "features"]
+    assert signature.outputs.input_names() == ["label", "score", "top", "error"]
 
 
 # -- a world that breaks ------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vidpipe.extraction import Decoding
+from vidpipe.model_card import TrainingRecord
 from vidpipe.records import (
     Collection,
     Failure,
@@ -110,9 +111,7 @@ class TrainingRun(Protocol):
         matrix: npt.NDArray[np.int64],
         table: Mapping[str, Any],
     ) -> None: ...
-    def register(
-        self, bundle: Any, metrics: Mapping[str, float], tags: Mapping[str, str]
-    ) -> ModelVersion: ...
+    def register(self, bundle: Any, record: TrainingRecord) -> ModelVersion: ...
 
 
 class Registry(Protocol):

@@ -23,10 +23,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from vidpipe import __version__
+from vidpipe import model_card
 from vidpipe.adapters import bundle as bundles
+from vidpipe.adapters import logged_model, pictures
 from vidpipe.adapters.bundle import Bundle
 from vidpipe.errors import NotFound, RegistryUnreachable, StorageFailed, UnsafeModel, VidpipeError
+from vidpipe.model_card import TrainingRecord
 from vidpipe.records import FeatureSpec, ModelVersion
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ log = logging.getLogger(__name__)
 EXPERIMENT = "vidpipe"
 _PREFIX = "vidpipe."
 _COMPLETE = f"{_PREFIX}complete"
+_DESCRIPTION_LENGTH = 5000
+"""Source: the column `description` of mlflow/store/model_registry/dbmodels/models.py."""
 _AWAY = ("Max retries", "Connection refused", "timed out", "database is locked", "Connection aborted")
 _FULL = (
     "database or disk is full", "disk I/O error", "readonly database", "unable to open database file",
@@ -78,11 +82,11 @@ class TrainingRun:
         import mlflow
 
         mlflow.log_dict(dict(table), f"{name}_scores.json")
-        mlflow.log_figure(_confusion_picture(labels, matrix), f"{name}_confusion.png")
+        mlflow.log_figure(pictures.confusion(labels, matrix), f"{name}_confusion.png")
 
-    def register(self, bundle: Bundle, metrics: Mapping[str, float], tags: Mapping[str, str]) -> ModelVersion:
-        """Log the bundle as a models-from-code pyfunc, register it, and call it challenger."""
-        return self._registry.register(self.mlflow_run_id, bundle, metrics, tags)
+    def register(self, bundle: Bundle, record: TrainingRecord) -> ModelVersion:
+        """Log the bundle as a pyfunc that serves itself, register it, and call it challenger."""
+        return self._registry.register(self.mlflow_run_id, bundle, record)
 
 
 class Registry:
@@ -160,25 +164,21 @@ class Registry:
                 mlflow.log_params(dict(parameters))
                 yield TrainingRun(self, run.info.run_id)
 
-    def register(
-        self,
-        mlflow_run_id: str,
-        bundle: Bundle,
-        metrics: Mapping[str, float],
-        tags: Mapping[str, str],
-    ) -> ModelVersion:
-        """Register a bundle from an open MLflow run; the version becomes challenger."""
+    def register(self, mlflow_run_id: str, bundle: Bundle, record: TrainingRecord) -> ModelVersion:
+        """Register a bundle from an open MLflow run; the version becomes challenger.
+
+        Card and tags are there as soon as the version is, so that a kill leaves nothing but `_finish` to do.
+        """
         client = self._client
         with self._folder() as folder, _mlflow_errors(self.tracking_uri):
-            digest = bundles.save(bundle, folder / "bundle")
-            source = _log_model(folder / "bundle", digest, bundle)
-            all_tags = _version_tags(bundle, digest, metrics, tags)
+            logged = logged_model.log(bundle, record, folder)
             _ensure_model(client, self.model)
             created = client.create_model_version(
                 self.model,
-                source,
+                logged.uri,
                 run_id=mlflow_run_id,
-                tags={_PREFIX + k: v for k, v in all_tags.items()},
+                tags=_version_tags(bundle, logged.digest, record),
+                description=model_card.shortened(logged.card, _DESCRIPTION_LENGTH),
             )
             self._finish(str(created.version))
         return self.version(str(created.version))
@@ -344,68 +344,18 @@ def _ensure_model(client: MlflowClient, model: str) -> None:
             raise
 
 
-def _version_tags(
-    bundle: Bundle, digest: str, metrics: Mapping[str, float], tags: Mapping[str, str]
-) -> dict[str, str]:
-    return {
-        **tags,
+def _version_tags(bundle: Bundle, digest: str, record: TrainingRecord) -> dict[str, str]:
+    tags = {
+        "collection": record.collection,
+        "split_column": record.split_column or "",
+        "dataset_hash": record.dataset_hash,
+        "fingerprint": record.fingerprint,
         "digest": digest,
         "labels": json.dumps(bundle.labels),
         "spec": bundle.spec.to_json(),
-        "metrics": json.dumps({k: round(v, 6) for k, v in metrics.items()}),
+        "metrics": json.dumps({k: round(v, 6) for k, v in record.metrics().items()}),
     }
-
-
-def _log_model(folder: Path, digest: str, bundle: Bundle) -> str:
-    """Log the pyfunc with signature and input example; the URI of the logged model."""
-    import mlflow
-    import pandas as pd
-    import torch
-    from mlflow.models import ModelSignature
-    from mlflow.types.schema import Array, ColSpec, DataType, Schema
-
-    inputs = Schema([ColSpec(Array(Array(DataType.double)), "features")])
-    outputs = Schema(
-        [
-            ColSpec(DataType.string, "label"),
-            ColSpec(DataType.double, "score"),
-            ColSpec(DataType.string, "top"),
-        ]
-    )
-    example = pd.DataFrame({"features": [np.zeros((2, bundle.spec.feature_size)).tolist()]})
-    package = Path(__file__).resolve().parent.parent
-    info = mlflow.pyfunc.log_model(
-        name="model",
-        python_model=str(package / "adapters" / "served_model.py"),
-        artifacts={"bundle": str(folder)},
-        model_config={"digest": digest},
-        signature=ModelSignature(inputs, outputs),
-        input_example=example,
-        pip_requirements=[
-            f"vidpipe=={__version__}", f"mlflow=={mlflow.__version__}", f"numpy=={np.__version__}",
-            f"torch=={torch.__version__.split('+')[0]}", "safetensors", "pandas",
-        ],
-    )  # fmt: skip
-    return str(info.model_uri)
-
-
-def _confusion_picture(labels: Sequence[str], matrix: npt.NDArray[np.int64]) -> Any:
-    from matplotlib.figure import Figure
-
-    K = len(labels)
-    side = max(4.0, 0.5 * K + 2)
-    figure = Figure(figsize=(side, side), layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(matrix / np.maximum(1, matrix.sum(1, keepdims=True)), cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(K), labels, rotation=60, ha="right")
-    axes.set_yticks(range(K), labels)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
-    for row in range(K):
-        for column in range(K):
-            if matrix[row, column]:
-                axes.text(column, row, str(matrix[row, column]), ha="center", va="center", fontsize=8)
-    return figure
+    return {_PREFIX + name: value for name, value in tags.items()}
 
 
 @contextmanager

@@ -7,12 +7,14 @@ the version that exists already.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from vidpipe.classifier import Kind
+from vidpipe.model_card import TrainingRecord
 from vidpipe.ports import Ports, TrainingRun
-from vidpipe.records import FeatureSpec, ModelVersion, Sequences, SplitName, short_hash
+from vidpipe.records import FeatureSpec, ModelVersion, Scores, Sequences, SplitName, short_hash
 from vidpipe.splits import SPLITS, ResolvedSplit, resolve
 from vidpipe.steps import scoring
 from vidpipe.steps.runs import Report, recorded
@@ -20,6 +22,7 @@ from vidpipe.training import Trainer, TrainingConfig
 
 log = logging.getLogger(__name__)
 
+KINDS: tuple[Kind, Kind] = ("lstm", "mean_linear")
 RECIPE = 1
 """Raised when the code trains differently from the same inputs: old versions are not taken for new."""
 
@@ -55,12 +58,12 @@ def train(
     spec = ports.limits.spec
     with recorded(ports, "train") as run:
         split = resolve(scoring.labelled(ports, collection, spec), split_column, config.seed)
-        tags = _tags(collection, split, spec, config)
+        hashes = _hashes(collection, split, spec, config)
         run.videos = len(split.part("all"))
-        version = ports.registry.find(tags["fingerprint"])
+        version = ports.registry.find(hashes["fingerprint"])
         existing = version is not None
         if version is None:
-            version = _train_new(ports, split, spec, config, tags, only=run.only)
+            version = _train_new(ports, collection, split, spec, config, hashes, only=run.only)
         run.detail = {"collection": collection, "version": version.version, "existing": existing}
         return TrainReport(
             run.run_id,
@@ -72,8 +75,10 @@ def train(
         )
 
 
-def _tags(collection: str, split: ResolvedSplit, spec: FeatureSpec, config: TrainingConfig) -> dict[str, str]:
-    """What a version records of its origin; the fingerprint is a hash of everything that decides it."""
+def _hashes(
+    collection: str, split: ResolvedSplit, spec: FeatureSpec, config: TrainingConfig
+) -> dict[str, str]:
+    """Hash of the dataset, and as fingerprint that of everything that decides a version."""
     dataset = [(name, v.video_id, v.label) for name in SPLITS for v in split.part(name)]
     dataset_hash = short_hash(sorted(dataset))
     decides = [
@@ -84,20 +89,16 @@ def _tags(collection: str, split: ResolvedSplit, spec: FeatureSpec, config: Trai
         spec.feature_set_id,
         config.parameters(),
     ]
-    return {
-        "collection": collection,
-        "split_column": split.column or "",
-        "dataset_hash": dataset_hash,
-        "fingerprint": short_hash(decides),
-    }
+    return {"dataset_hash": dataset_hash, "fingerprint": short_hash(decides)}
 
 
 def _train_new(
     ports: Ports,
+    collection: str,
     split: ResolvedSplit,
     spec: FeatureSpec,
     config: TrainingConfig,
-    tags: Mapping[str, str],
+    hashes: Mapping[str, str],
     *,
     only: bool,
 ) -> ModelVersion:
@@ -105,29 +106,30 @@ def _train_new(
     data = {name: scoring.load(ports, spec, split.part(name), labels) for name in SPLITS}
     parameters = {
         **config.parameters(),
-        **tags,
+        **hashes,
+        "collection": collection,
+        "split_column": split.column or "",
         "feature_set_id": spec.feature_set_id,
         "feature_spec": spec.to_json(),
         "labels": len(labels),
     }
-    name = f"{tags['collection']} seed {config.seed}"
+    name = f"{collection} seed {config.seed}"
     with ports.registry.training_run(name, parameters, only=only) as mlflow_run:
-        trainers = {kind: _fit(ports, kind, data, config, mlflow_run) for kind in ("lstm", "mean_linear")}
-        lstm, baseline = trainers["lstm"], trainers["mean_linear"]
-        metrics = {
-            "train_videos": float(len(data["train"])),
-            "test_videos": float(len(data["test"])),
-        }
-        for kind, trainer in trainers.items():
-            metrics |= _log_scores(mlflow_run, kind, trainer, data["test"])
-        mlflow_run.log_metrics(metrics)
+        lstm, baseline = (_fit(ports, kind, data, config, mlflow_run) for kind in KINDS)
+        record = TrainingRecord(
+            collection, split.column, **hashes,
+            videos={name: dict(Counter(v.label for v in split.part(name))) for name in SPLITS},
+            scores=_log_scores(mlflow_run, "lstm", lstm, data["test"]),
+            baseline=_log_scores(mlflow_run, "mean_linear", baseline, data["test"]),
+        )  # fmt: skip
+        mlflow_run.log_metrics(record.metrics())
         bundle = ports.make_bundle(
             labels=tuple(labels), spec=spec, split_ids=split.ids(),
             training_groups=split.training_groups(),
             lstm=lstm.model, lstm_config=lstm.architecture,
             baseline=baseline.model, baseline_config=baseline.architecture,
         )  # fmt: skip
-        return mlflow_run.register(bundle, metrics, tags)
+        return mlflow_run.register(bundle, record)
 
 
 def _fit(
@@ -147,8 +149,7 @@ def _fit(
     return trainer
 
 
-def _log_scores(mlflow_run: TrainingRun, kind: str, trainer: Trainer, test: Sequences) -> dict[str, float]:
+def _log_scores(mlflow_run: TrainingRun, kind: Kind, trainer: Trainer, test: Sequences) -> Scores:
     scores, matrix = scoring.score(trainer.model, test)
     mlflow_run.log_scores(kind, test.labels, matrix, asdict(scores))
-    prefix = "" if kind == "lstm" else "baseline_"
-    return {f"{prefix}test_accuracy": scores.accuracy, f"{prefix}test_macro_f1": scores.macro_f1}
+    return scores
