@@ -236,6 +236,26 @@ def test_temporary_folders_are_swept_when_they_are_old(registry, home):
     assert list((home / "tmp").iterdir()) == []
 
 
+def test_a_version_with_hundreds_of_labels_has_a_description_that_fits_and_a_whole_card(other, tmp_path):
+    labels = tuple(f"label {k:03d}" for k in range(300))
+    lstm, baseline = (
+        ClassifierConfig(kind, D, len(labels), hidden_size=3) for kind in ("lstm", "mean_linear")
+    )
+    splits = {"train": ["a" * 64], "val": ["b" * 64], "test": [CUT_SHORT]}
+    bundle = Bundle(labels, SPEC, splits, [], build(lstm), lstm, build(baseline), baseline)
+    scores = replace(SCORES, per_label=dict.fromkeys(labels, SCORES.per_label["cat"]))
+    with other.training_run("many labels", {}) as run:
+        version = run.register(bundle, replace(RECORD, scores=scores, baseline=scores))
+
+    found = other._client.get_model_version(other.model, str(version.version))
+    uri = other._client.get_model_version_download_uri(other.model, str(version.version))
+    card = (Path(uri.removeprefix("file://")) / "artifacts/MODEL_CARD.md").read_text(encoding="utf-8")
+    assert version.labels == labels
+    assert len(found.description) <= 5000 < len(card)
+    assert "MODEL_CARD.md" in found.description.splitlines()[-1]
+    assert "| label 299 |" in card
+
+
 # -- MLflow runs --------------------------------------------------------------------------------
 
 

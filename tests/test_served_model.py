@@ -169,7 +169,7 @@ def test_a_bad_file_costs_nothing_but_its_own_row(job, served, bad, tmp_path):
     assert errors[3], "a playlist is not followed"
     assert "control character" in errors[4]
     assert errors[5].startswith(" cannot be read as video. ")
-    assert errors[6] == "neither a path nor features."
+    assert errors[6] == "no features, and no path as text."
 
 
 @pytest.mark.parametrize(
@@ -184,8 +184,15 @@ def test_features_that_cannot_be_scored_say_what_is_expected(features, served):
     assert answer.label.isna().tolist() == [True, False]
 
 
+def test_what_is_no_text_is_no_path(served):
+    table = pd.DataFrame({"path": [np.array(["a.mp4"]), 3.5]})
+    answer = served.unwrap_python_model().predict(None, table)
+
+    assert answer.error.tolist() == ["no features, and no path as text."] * 2
+
+
 def test_a_table_without_either_column_is_refused_and_told_the_names(served):
-    with pytest.raises(ConfigurationError, match="columns video") as caught:
+    with pytest.raises(ConfigurationError, match="neither a column path nor") as caught:
         served.unwrap_python_model().predict(None, pd.DataFrame({"video": ["a.mp4"]}))
     assert "`path`" in caught.value.next_step
 

@@ -102,12 +102,12 @@ class Registry:
     def _client(self) -> MlflowClient:
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)
-        for noisy in ("mlflow", "alembic"):
+        import mlflow
+
+        for noisy in ("mlflow", "alembic"):  # after the import, which sets levels of its own
             logging.getLogger(noisy).setLevel(logging.WARNING)
         # It prints a traceback of what reaches us as an exception, and people as one line.
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
-        import mlflow
-
         with _mlflow_errors(self.tracking_uri), self._first_use():
             mlflow.set_tracking_uri(self.tracking_uri)
             client = mlflow.MlflowClient(self.tracking_uri)

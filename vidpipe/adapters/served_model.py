@@ -66,15 +66,15 @@ class ServedClassifier(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined,
         """Each row's features as given, else those of the file at its path."""
         if not {"path", "features"} & set(table.columns):
             raise ConfigurationError(
-                f"the table has the columns {', '.join(map(str, table.columns)) or 'none'}.",
+                "the table has neither a column path nor a column features.",
                 next_step="name the column with the files `path`, or the one with features `features`.",
             )
         given, paths = _column(table, "features"), _column(table, "path")
         found = {n: _checked(value, self._bundle.spec) for n, value in given.items()}
-        files = {n: Path(path) for n, path in paths.items() if n not in found}
+        files = {n: Path(path) for n, path in paths.items() if n not in found and isinstance(path, str)}
         if files:
             found |= _of_files(files, self._bundle.spec, self._videos, self._backbone)
-        return [found.get(n, "neither a path nor features.") for n in range(len(table))]
+        return [found.get(n, "no features, and no path as text.") for n in range(len(table))]
 
     @cached_property
     def _videos(self) -> VideoFiles:
