@@ -80,7 +80,7 @@ STEPS = {
     "vidpipe.adapters.process.LimitedProcess": "__init__ finish",
     "vidpipe.adapters.database.Session": "run give",
     "vidpipe.adapters.ledger.Ledger": "start_run finish_run put_collection put_videos put_listing put_part "
-    "put_predictions switch_serving put_promotion finish_promotion",
+    "put_predictions switch_serving put_promotion finish_promotion put_evaluation_set put_reference",
     "vidpipe.adapters.feature_store.PartWriter": "append commit",
     "vidpipe.adapters.registry.Registry": "register set_alias drop_alias find load",
     "vidpipe.adapters.warehouse.Warehouse": "publish",
@@ -116,6 +116,8 @@ TABLES = {
     "failures": "select collection, path, video_id, stage, error_class from failures",
     "predictions": "select video_id, model_version, feature_set_id, rank, label, score from predictions",
     "promotions": "select from_version, to_version, decision, eval_set_hash from promotions",
+    "evaluation_videos": "select * from evaluation_videos",
+    "reference_predictions": "select * from reference_predictions",
     "collection_serving": "select collection, model_version from collection_serving",
     "latest_predictions": "select collection, path, video_id, label, score, model_version "
     "from latest_predictions",
@@ -163,6 +165,7 @@ def play(home: Path, clips: Clips, load_backbone: Callable[..., Any] | None = No
     """The whole job, from files to the published warehouse."""
     from vidpipe.steps.classify import classify
     from vidpipe.steps.extract import extract
+    from vidpipe.steps.freeze_eval import freeze_eval
     from vidpipe.steps.ingest import ingest
     from vidpipe.steps.nightly import nightly
     from vidpipe.steps.promote import promote
@@ -178,6 +181,7 @@ def play(home: Path, clips: Clips, load_backbone: Callable[..., Any] | None = No
     ingest(ports, "incoming", incoming)
     extract(ports)
     train(ports, "clips", split_column="split", config=TrainingConfig(epochs=2, hidden_size=8))
+    freeze_eval(ports, "clips")
     promote(ports, force=True, reason="two test clips decide nothing")
     classify(ports)
     _arrive(incoming, clips.late)

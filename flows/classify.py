@@ -14,9 +14,23 @@ def classify_pending(home: str | None, collection: str | None, model: str) -> Cl
     return classify(ports_of(home), collection, model=model)
 
 
+@task(**RETRIES)
+def classify_archive(home: str | None, collection: str | None, budget_s: float | None) -> ClassifyReport:
+    """Score what only older versions have scored."""
+    return classify(ports_of(home), collection, backfill=True, budget_s=budget_s)
+
+
 @flow(name="classify")
 def classify_flow(
     collection: str | None = None, model: str = "champion", home: str | None = None
 ) -> dict[str, Any]:
     """Turn features into prediction rows."""
     return publish_result(classify_pending(home, collection, model))
+
+
+@flow(name="backfill")
+def backfill_flow(
+    collection: str | None = None, budget_s: float | None = None, home: str | None = None
+) -> dict[str, Any]:
+    """The champion's predictions for the archive, the newest collections first, for so many seconds."""
+    return publish_result(classify_archive(home, collection, budget_s))

@@ -2,6 +2,7 @@
 so that two nights never overlap, whatever the scheduler believes.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from prefect import flow, task
@@ -15,7 +16,7 @@ from vidpipe.steps import nightly as night_steps
 from vidpipe.steps.classify import ClassifyReport
 from vidpipe.steps.gc import OLD_S, collect
 from vidpipe.steps.nightly import Night, NightlyReport, conclude, parse_budget
-from vidpipe.steps.runs import recorded
+from vidpipe.steps.runs import RunLog, recorded
 
 
 @task(task_run_name="ingest-{name}", **RETRIES)
@@ -30,6 +31,12 @@ def classify_news(ports: Ports) -> ClassifyReport | None:
     return night_steps.classify_news(ports)
 
 
+@task(**RETRIES)
+def shadow_challenger(ports: Ports, run: RunLog) -> Mapping[str, int] | None:
+    """The challenger's predictions beside the champion's."""
+    return night_steps.shadow_challenger(ports, run)
+
+
 def play_night(ports: Ports, failure_budget: str | None) -> NightlyReport:
     """`vidpipe.steps.nightly.nightly`, in tasks."""
     budget = parse_budget(failure_budget, ports.limits.failure_budget)
@@ -40,6 +47,7 @@ def play_night(ports: Ports, failure_budget: str | None) -> NightlyReport:
         night.extracted = extract_all(ports, None, retry_failed=True, alone=False)
         with night.without_registry():
             night.classified = classify_news(ports)
+            night.shadow = shadow_challenger(ports, run)
         collect(ports, OLD_S)
         return conclude(run, night, budget)
 

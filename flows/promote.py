@@ -1,22 +1,66 @@
-"""Promote a version. The gate decides; a refusal is an answer, shown with its reasons, not a crash."""
+"""Freeze an evaluation set, promote, roll back. The gate decides; a refusal is an answer, shown with its
+reasons and numbers, not a crash.
+"""
 
 from typing import Any
 
 from prefect import flow, task
 
-from flows.shared import RETRIES, ports_of, publish_result
-from vidpipe.steps.promote import PromoteReport, promote
+from flows.shared import RETRIES, ports_of, publish_markdown, publish_result
+from vidpipe.display import decision_markdown
+from vidpipe.steps.freeze_eval import FreezeReport, freeze_eval
+from vidpipe.steps.promote import PromoteReport, promote, rollback
 
 
 @task(**RETRIES)
-def promote_version(home: str | None, version: str | None, reason: str | None) -> PromoteReport:
+def freeze_set(home: str | None, collection: str, split: str, split_column: str | None) -> FreezeReport:
+    """Write the set into the ledger."""
+    return freeze_eval(ports_of(home), collection, split=split, split_column=split_column)
+
+
+@task(**RETRIES)
+def promote_version(
+    home: str | None, version: str | None, eval_set: str | None, force: bool, reason: str | None
+) -> PromoteReport:
     """Judge, record, move the alias."""
-    return promote(ports_of(home), version, reason=reason)
+    return promote(ports_of(home), version, eval_set=eval_set, force=force, reason=reason)
+
+
+@task(**RETRIES)
+def restore_version(home: str | None, to: int | None, reason: str | None) -> PromoteReport:
+    """Record, move the alias and every collection back."""
+    return rollback(ports_of(home), to, reason=reason)
+
+
+@flow(name="freeze-eval", flow_run_name="freeze-eval-{collection}")
+def freeze_eval_flow(
+    collection: str, split: str = "test", split_column: str | None = None, home: str | None = None
+) -> dict[str, Any]:
+    """Make a split of a collection the set that every version is judged on from now on."""
+    return publish_result(freeze_set(home, collection, split, split_column))
 
 
 @flow(name="promote")
 def promote_flow(
-    version: str | None = None, reason: str | None = None, home: str | None = None
+    version: str | None = None,
+    eval_set: str | None = None,
+    force: bool = False,
+    reason: str | None = None,
+    home: str | None = None,
 ) -> dict[str, Any]:
     """Make the challenger (or the given version) champion if the gate lets it."""
-    return publish_result(promote_version(home, version, reason))
+    return _publish_decision(promote_version(home, version, eval_set, force, reason))
+
+
+@flow(name="rollback")
+def rollback_flow(
+    to: int | None = None, reason: str | None = None, home: str | None = None
+) -> dict[str, Any]:
+    """Give the title back to the champion before, or to the given one."""
+    return _publish_decision(restore_version(home, to, reason))
+
+
+def _publish_decision(report: PromoteReport) -> dict[str, Any]:
+    facts = publish_result(report)
+    publish_markdown("decision", decision_markdown(facts))
+    return facts

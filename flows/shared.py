@@ -17,7 +17,7 @@ os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
 os.environ.setdefault("DO_NOT_TRACK", "true")
 
 from prefect import Task, get_run_logger
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.schemas.objects import State, TaskRun
 
 from vidpipe.errors import TransientError
@@ -80,3 +80,8 @@ def publish_result(report: Report) -> dict[str, Any]:
     rows = [{"name": name, "value": str(value)} for name, value in facts.items()]
     create_table_artifact(rows, key=f"vidpipe-{kind}", description=f"Result of the last {kind} run.")
     return facts
+
+
+def publish_markdown(name: str, text: str) -> None:
+    """Show a page of Markdown as an artifact."""
+    create_markdown_artifact(text, key=f"vidpipe-{name}", description=f"The last {name}.")

@@ -12,7 +12,9 @@ import pytest
 
 from vidpipe.display import (
     TerminalProgress,
+    decision_markdown,
     print_csv,
+    print_decision,
     print_error,
     print_facts,
     print_json,
@@ -163,3 +165,52 @@ def test_progress_is_silent_where_there_is_no_terminal(total: int, capsys: Captu
     with TerminalProgress().stage("extract", total) as advance:
         advance(3)
     assert said(capsys) == ""
+
+
+SCORES = {"n": 20, "accuracy": 0.9, "macro_f1": 0.8, "per_label": {
+    "cat|dog": {"precision": 1.0, "recall": 0.75, "f1": 0.8, "support": 20},
+    "never seen": {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0},
+}}  # fmt: skip
+GAINED = {"value": 0.1, "low": -0.01, "high": 0.2}
+DECISION = {
+    "model": "clips", "version": 2, "decision": "refused", "reasons": ["too [small]"], "warnings": ["unsure"],
+    "evidence": {
+        "challenger": SCORES, "champion": SCORES, "baseline": SCORES, "p_chance": 0.001,
+        "calibration_error": {"challenger": 0.1, "champion": 0.2, "baseline": 0.3},
+        "difference": {"accuracy": GAINED, "macro_f1": GAINED, "groups": 20},
+        "mcnemar": {"only_challenger": 3, "only_champion": 1, "p": 0.625},
+        "eval_set": {"eval_set_hash": "abc", "videos": 20, "frozen": True},
+    },
+}  # fmt: skip
+
+
+def test_a_decision_shows_reasons_and_both_versions_side_by_side(capsys):
+    print_decision(DECISION)
+    shown = capsys.readouterr().out
+    assert shown.startswith("clips version 2: refused\n  reason: too [small]\n  warning: unsure\n")
+    for said in ("on 20 videos, frozen set abc", "+0.100 [-0.010, +0.200]", "3 won, 1 lost, p = 0.62"):
+        assert said in shown
+    assert "recall of cat|dog" in shown and "never seen" not in shown
+
+
+def test_a_decision_in_markdown_is_a_list_and_a_table_whose_cells_stay_cells():
+    lines = decision_markdown(DECISION).splitlines()
+    assert lines[0] == "# clips version 2: refused"
+    assert "- **reason**: too [small]" in lines
+    table = [line for line in lines if line.startswith("|")]
+    assert table[0] == "| on 20 videos, frozen set abc | challenger | champion | baseline |"
+    assert {line.replace("\\|", "").count("|") for line in table} == {5}
+
+
+def test_a_roll_back_has_no_numbers_to_show(capsys):
+    facts = {
+        "model": "clips",
+        "version": 1,
+        "decision": "rolled_back",
+        "reasons": [],
+        "warnings": [],
+        "evidence": {},
+    }
+    print_decision(facts)
+    assert capsys.readouterr().out == "clips version 1: rolled_back\n"
+    assert decision_markdown(facts) == "# clips version 1: rolled_back\n\n"

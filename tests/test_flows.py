@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,31 @@ def test_each_result_is_a_table_artifact(played: dict[str, Any]) -> None:
         assert artifact is not None and artifact.type == "table", kind
 
 
+def test_a_decision_is_shown_with_its_numbers(played: dict[str, Any], tmp_path: Path) -> None:
+    from prefect.artifacts import Artifact
+
+    from flows.promote import freeze_eval_flow, promote_flow, rollback_flow
+    from flows.train import train_flow
+
+    home = str(tmp_path / "home")
+    shutil.copytree(played["home"], home, ignore=shutil.ignore_patterns("artifacts"))
+    frozen = freeze_eval_flow("demo", split_column="split", home=home)
+    assert frozen["videos"] == 8
+    train_flow("demo", "split", epochs=1, home=home)
+    refused = promote_flow(home=home)
+    assert refused["decision"] == "refused"
+    artifact = Artifact.get("vidpipe-decision")
+    assert artifact is not None and artifact.type == "markdown"
+    for said in (
+        "video-classifier version 2: refused", refused["reasons"][0], frozen["eval_set_hash"],
+        "| accuracy |", "McNemar",
+    ):  # fmt: skip
+        assert said in str(artifact.data)
+    forced = promote_flow(force=True, reason="a test", home=home)
+    assert (forced["decision"], forced["version"]) == ("forced", 2)
+    assert rollback_flow(home=home)["version"] == 1
+
+
 def test_a_night_over_its_budget_is_a_failed_run(
     prefect_server: None, tmp_path: Path, make_ports: Any, clips: Any
 ) -> None:
@@ -131,9 +157,9 @@ def test_every_deployment_names_a_real_flow_and_every_schedule_is_utc() -> None:
     import importlib
 
     deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
-    assert {"nightly", "ingest", "extract", "train", "promote", "classify"} == {
-        d["name"] for d in deployments
-    }
+    assert {d["name"] for d in deployments} == {
+        "nightly", "ingest", "extract", "train", "freeze-eval", "promote", "rollback", "classify", "backfill",
+    }  # fmt: skip
     for deployment in deployments:
         file, name = deployment["entrypoint"].split(":")
         module = importlib.import_module(file.removesuffix(".py").replace("/", "."))

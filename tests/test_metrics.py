@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from vidpipe.metrics import confusion_matrix, scores
+from vidpipe.metrics import calibration_error, confusion_matrix, scores
 
 deterministic = settings(derandomize=True, deadline=None, max_examples=60)
 
@@ -91,3 +91,11 @@ def test_scores_are_plain_numbers_that_json_takes() -> None:
     found = scores(np.array([0, 1]), np.array([0, 0]), ["a", "b"])
     values = [found.accuracy, found.macro_f1, *(v for s in found.per_label.values() for v in s.values())]
     assert {type(v) for v in values} == {float, int}
+
+
+def test_calibration_error_is_the_gap_between_score_and_share_of_right_answers():
+    right = np.array([True, True, False, False, True])
+    scores = np.array([0.95, 0.95, 0.95, 0.95, 0.55], np.float32)
+    assert calibration_error(right, scores) == pytest.approx(0.8 * 0.45 + 0.2 * 0.45, abs=1e-6)
+    assert calibration_error(np.ones(4, bool), np.ones(4, np.float32)) == 0
+    assert calibration_error(np.zeros(0, bool), np.zeros(0, np.float32)) == 0

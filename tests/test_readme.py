@@ -20,13 +20,13 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_every_verb_is_in_the_table_and_no_other() -> None:
     verbs = set(get_command(app).commands)  # type: ignore[attr-defined]
-    assert set(re.findall(r"^\| `vidpipe (\w+)` \|", README, re.M)) == verbs
+    assert set(re.findall(r"^\| `vidpipe ([\w-]+)` \|", README, re.M)) == verbs
 
 
 def test_every_next_command_that_an_error_names_exists() -> None:
     verbs = set(get_command(app).commands)  # type: ignore[attr-defined]
     code = "".join(f.read_text(encoding="utf-8") for f in ROOT.glob("vidpipe/**/*.py"))
-    named = set(re.findall(r'next_step=f?"(?:[^"]*[ ;])?vidpipe (\w+)', code))
+    named = set(re.findall(r'next_step=f?"(?:[^"]*[ ;])?vidpipe ([\w-]+)', code))
     assert named - {"version", "that"} <= verbs  # "the vidpipe version that …" is prose
 
 

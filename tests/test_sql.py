@@ -16,6 +16,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from scipy.spatial.distance import jensenshannon
 
 from vidpipe.adapters import sqlfiles
 
@@ -48,6 +49,12 @@ CONTRACT = {
     "needs_rescore": "collection path video_id scored_by champion_version",
     "model_disagreements": "collection path video_id serving_version serving_label serving_score "
     "other_version other_label other_score",
+    "evaluation_sets": "eval_set_hash collection split videos labels groups frozen_at is_current",
+    "evaluation_videos": "eval_set_hash video_id label group_name",
+    "reference_predictions": "model_version label score_from videos",
+    "label_shift": "collection serving_version other_version label serving_videos other_videos share_change",
+    "drift": "collection day model_version videos label_drift_from_training score_drift_from_training "
+    "label_drift_from_recent score_drift_from_recent",
 }
 
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -159,6 +166,21 @@ def tell_story(con: duckdb.DuckDBPyConnection) -> None:
     )
     promoted(con, 0, 1)
     promoted(con, 1, 2)
+    for key, chosen_at in ((1, T0), (2, T0 + DAY)):
+        given(con, "evaluation_set", {
+            "evaluation_set_key": key, "eval_set_hash": f"e{key}", "collection": "yard", "split": "test",
+            "frozen_at": T0, "chosen_at": chosen_at,
+        })  # fmt: skip
+        given(con, "evaluation_video", {
+            "evaluation_set_key": key, "video_key": 1, "label": "cat", "group_name": "v1",
+        })  # fmt: skip
+    given(con, "evaluation_video", {
+        "evaluation_set_key": 2, "video_key": 2, "label": "dog", "group_name": "v2",
+    })  # fmt: skip
+    for label, videos in ((CAT, 3), (DOG, 1)):
+        given(con, "reference_prediction", {
+            "model_version": 2, "label_key": label, "score_bin": 9, "videos": videos,
+        })  # fmt: skip
     given(
         con,
         "failure",
@@ -400,6 +422,43 @@ def test_unreadable_files_stay_visible_without_a_video_id(story):
 def test_the_public_relations_are_exactly_the_contract(empty):
     query = "select table_name from information_schema.tables where table_schema = 'main'"
     assert {name for (name,) in rows(empty, query)} == set(CONTRACT)
+
+
+def test_the_set_that_was_chosen_last_is_current(story):
+    query = "select eval_set_hash, videos, labels, groups, is_current from evaluation_sets order by 1"
+    assert rows(story, query) == [("e1", 1, 1, 1, False), ("e2", 2, 2, 2, True)]
+
+
+def test_label_shift_compares_the_same_videos(story):
+    query = (
+        "select collection, other_version, label, serving_videos, other_videos, share_change from label_shift"
+    )
+    assert sorted(rows(story, query)) == [
+        ("street", 2, "cat", 0, 1, 1.0), ("street", 2, "dog", 1, 0, -1.0),
+        ("yard", 1, "cat", 2, 1, -0.5), ("yard", 1, "dog", 0, 1, 0.5),
+    ]  # fmt: skip
+
+
+def test_drift_is_the_jensen_shannon_divergence_from_training_and_from_the_days_before(story):
+    predicted(story, 4, 2, 3, (DOG, 0.97), (CAT, 0.03))
+
+    found = {(row[0], row[1]): row[2:] for row in story.execute("""
+        select collection, day, model_version, videos, label_drift_from_training,
+            score_drift_from_training, label_drift_from_recent, score_drift_from_recent
+        from drift
+    """).fetchall()}  # fmt: skip
+
+    def divergence(p, q):
+        return pytest.approx(jensenshannon(p, q, base=2) ** 2)
+
+    first, later = T0.date(), (T0 + 3 * DAY).date()
+    assert found == {
+        ("yard", first): (2, 2, divergence([1, 0], [3, 1]), divergence([1, 1], [0, 4]), None, None),
+        ("yard", later): (
+            2, 1, divergence([0, 1], [3, 1]), 0.0, divergence([0, 1], [2, 0]), divergence([0, 1], [1, 1]),
+        ),
+        ("street", first): (1, 2, None, None, None, None),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("relation", CONTRACT)

@@ -84,7 +84,7 @@ def _step(
     """Run one step with all ports and print its report."""
 
     def action() -> int:
-        from vidpipe.display import TerminalProgress, print_facts, print_json
+        from vidpipe.display import TerminalProgress, print_decision, print_facts, print_json
         from vidpipe.wiring import open_ports
 
         ports = open_ports(_open(home), TerminalProgress(), wait_for_lease=wait)
@@ -92,6 +92,8 @@ def _step(
         facts = report.to_dict()
         if as_json:
             print_json(facts)
+        elif "decision" in facts:
+            print_decision(facts)
         else:
             print_facts(type(report).__name__.removesuffix("Report").lower(), facts)
         return code(report)
@@ -221,9 +223,28 @@ def evaluate(
     _step(home, as_json, step)
 
 
+@app.command("freeze-eval")
+def freeze_eval(
+    collection: Annotated[str, typer.Option("--collection", help="A collection with labels.")],
+    split: Annotated[str, typer.Option(help="train, val, test or all.")] = "test",
+    split_column: Annotated[str | None, typer.Option(help="Manifest column of train/val/test.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Freeze an evaluation set: from now on every version is judged on these videos."""
+
+    def step(ports: Ports) -> Report:
+        from vidpipe.steps.freeze_eval import freeze_eval as run
+
+        return run(ports, collection, split=split, split_column=split_column)
+
+    _step(home, as_json, step)
+
+
 @app.command()
 def promote(
     version: Annotated[str | None, typer.Argument(help="Default: the challenger.")] = None,
+    eval_set: Annotated[str | None, typer.Option(help="A frozen set's hash. Default: the last one.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Promote against the gate; needs --reason.")] = False,
     reason: Annotated[str | None, typer.Option(help="Recorded with the decision.")] = None,
     home: HomeOption = None,
@@ -234,7 +255,7 @@ def promote(
     def step(ports: Ports) -> Report:
         from vidpipe.steps.promote import promote as run
 
-        return run(ports, version, force=force, reason=reason)
+        return run(ports, version, eval_set=eval_set, force=force, reason=reason)
 
     _step(home, as_json, step, code=lambda report: FAILED if report.decision == "refused" else 0)
 
@@ -260,6 +281,12 @@ def rollback(
 def classify(
     collection: CollectionOption = None,
     model: Annotated[str, typer.Option(help="champion, challenger or a version.")] = "champion",
+    backfill: Annotated[
+        bool, typer.Option("--backfill", help="Only what older versions have scored, newest first.")
+    ] = False,
+    budget_s: Annotated[
+        float | None, typer.Option(min=0, help="Seconds for what older versions have scored. Default: all.")
+    ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
     wait: WaitOption = False,
@@ -269,7 +296,11 @@ def classify(
     def step(ports: Ports) -> Report:
         from vidpipe.steps.classify import classify as run
 
-        return run(ports, collection, model=model)
+        if backfill and model != "champion":
+            raise ConfigurationError(
+                f"--backfill is the champion's, not that of {model!r}.", next_step="leave out --model."
+            )
+        return run(ports, collection, model=model, backfill=backfill, budget_s=budget_s)
 
     _step(home, as_json, step, wait=wait)
 

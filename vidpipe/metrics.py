@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from vidpipe.records import Scores
+from vidpipe.records import Floats, Scores
 
 Indices = npt.NDArray[np.int64]
+CALIBRATION_BINS = 10
 
 
 def confusion_matrix(truth: Indices, predicted: Indices, K: int) -> Indices:
@@ -51,3 +52,22 @@ def scores(truth: Indices, predicted: Indices, labels: Sequence[str]) -> Scores:
         macro_f1=float(f1[seen].mean()) if seen.any() else 0.0,
         per_label=per_label,
     )
+
+
+def calibration_error(right: npt.NDArray[np.bool_], scores: Floats) -> float:
+    """Expected calibration error: how far scores are from the share of right answers among their like.
+
+    Source: Guo et al., On Calibration of Modern Neural Networks (2017), eq. 3, ten bins of equal width.
+
+    Args:
+        right: Whether each prediction is right, (N,).
+        scores: Softmax probability of each prediction, (N,).
+    """
+    if not len(right):
+        return 0.0
+    bins = np.minimum((scores * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    gaps = [
+        abs(float(right[bins == b].mean()) - float(scores[bins == b].mean())) * float((bins == b).mean())
+        for b in np.unique(bins)
+    ]
+    return float(sum(gaps))

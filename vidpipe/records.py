@@ -322,6 +322,48 @@ class ModelVersion:
     aliases: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class EvaluationVideo:
+    """One video of an evaluation set."""
+
+    video_id: str
+    label: str
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationSet:
+    """Labelled videos that versions are compared on."""
+
+    collection: str
+    split: str
+    videos: tuple[EvaluationVideo, ...]
+    """In order of their ids."""
+    frozen: bool
+    """False for a version's own test split, which is a set of its own for each version."""
+
+    @property
+    def set_hash(self) -> str:
+        """Hash of ids, labels and groups: the same videos, labelled alike, are the same set."""
+        return short_hash([(v.video_id, v.label, v.group) for v in self.videos])
+
+    @property
+    def labels(self) -> list[str]:
+        """Labels that occur, in alphabetical order."""
+        return sorted({v.label for v in self.videos})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """What one model says of the N videos of an evaluation set, in their order."""
+
+    labels: tuple[str, ...]
+    """Labels that the model knows."""
+    predicted: tuple[str, ...]
+    scores: Floats
+    """Softmax probability of each predicted label, (N,)."""
+
+
 # -- serving ------------------------------------------------------------------------------------
 
 

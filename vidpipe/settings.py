@@ -55,6 +55,26 @@ class Settings(BaseSettings):
     failure_budget: float = Field(
         0.10, ge=0, le=1, description="Share of a night's videos that may fail before it says so."
     )
+    backfill_s: float = Field(
+        3600.0, ge=0, description="Seconds that a night may spend on scoring the archive again."
+    )
+    gate_policy: Literal["non-inferior", "superior"] = Field(
+        "non-inferior", description="What a challenger must be, against the champion."
+    )
+    gate_margin: float = Field(
+        0.03, ge=0, le=1, description="Accuracy and macro F1 that a challenger may lose, at worst."
+    )
+    gate_min_videos: int = Field(
+        20, ge=1, description="Videos that an evaluation set needs to compare two versions."
+    )
+    gate_label_floor: float = Field(0.0, ge=0, le=1, description="Recall that every label must reach.")
+    gate_label_drop: float = Field(
+        0.10, ge=0, le=1, description="Recall that a label may lose against the champion."
+    )
+    gate_shadow_nights: int = Field(
+        0, ge=0, description="Nights on which a challenger must have agreed with the champion."
+    )
+    gate_strict: bool = Field(False, description="What would be a warning of the gate refuses.")
 
 
 def load_settings(home: Path | None = None) -> Settings:

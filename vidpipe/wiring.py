@@ -12,6 +12,7 @@ from functools import cache, partial
 from vidpipe.adapters.lease import Lease
 from vidpipe.adapters.ledger import Ledger
 from vidpipe.adapters.warehouse import Warehouse
+from vidpipe.gate import Policy
 from vidpipe.ports import Limits, Ports, Progress
 from vidpipe.settings import Settings
 
@@ -63,9 +64,23 @@ def open_ports(home: Home, progress: Progress, *, wait_for_lease: bool = False) 
             part_frames=settings.part_frames,
             top_k=settings.top_k,
             failure_budget=settings.failure_budget,
+            policy=_policy(settings),
+            backfill_s=settings.backfill_s,
             wait_for_lease=wait_for_lease,
         ),
         make_bundle=Bundle,
         load_backbone=cache(partial(load_backbone, dtype=settings.cnn_dtype)),
         actor=getpass.getuser(),
+    )
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        rule=settings.gate_policy,
+        margin=settings.gate_margin,
+        min_videos=settings.gate_min_videos,
+        label_floor=settings.gate_label_floor,
+        label_drop=settings.gate_label_drop,
+        shadow_nights=settings.gate_shadow_nights,
+        strict=settings.gate_strict,
     )

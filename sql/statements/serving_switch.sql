@@ -7,9 +7,11 @@ using (
             cv.collection_key,
             cv.video_key
         from core.collection_video as cv
+        inner join core.collection as c on cv.collection_key = c.collection_key
         inner join core.video as v on cv.video_key = v.video_key
         where
             cv.present
+            and ($collection is null or c.name = $collection)
             and v.verdict in ('ok', 'partial')
             and cv.video_key in (select vf.video_key from core.video_feature as vf)
     ),

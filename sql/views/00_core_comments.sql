@@ -151,6 +151,29 @@ comment on column core.collection_serving.collection_key is 'The collection.';
 comment on column core.collection_serving.model_version is 'Version that serves it.';
 comment on column core.collection_serving.since is 'When it began to serve, UTC.';
 
+comment on table core.evaluation_set is
+'One row per frozen evaluation set.';
+comment on column core.evaluation_set.evaluation_set_key is 'Integer key used inside instead of the hash.';
+comment on column core.evaluation_set.eval_set_hash is 'Hash of its video ids, labels and groups.';
+comment on column core.evaluation_set.collection is 'Collection that it was taken from.';
+comment on column core.evaluation_set.split is 'Split that it was taken from.';
+comment on column core.evaluation_set.frozen_at is 'When it was frozen, UTC.';
+comment on column core.evaluation_set.chosen_at is 'When it was frozen last; the newest one judges.';
+
+comment on table core.evaluation_video is
+'One row per frozen evaluation set and video.';
+comment on column core.evaluation_video.evaluation_set_key is 'The set.';
+comment on column core.evaluation_video.video_key is 'The content.';
+comment on column core.evaluation_video.label is 'Its true label when the set was frozen.';
+comment on column core.evaluation_video.group_name is 'Its group when the set was frozen.';
+
+comment on table core.reference_prediction is
+'One row per version, label and tenth of the score, on the version''s own test split.';
+comment on column core.reference_prediction.model_version is 'Version of the registered model.';
+comment on column core.reference_prediction.label_key is 'Label of the top-1.';
+comment on column core.reference_prediction.score_bin is 'Tenth of the score: 0 to 9.';
+comment on column core.reference_prediction.videos is 'Test videos answered so.';
+
 comment on table core.migration is
 'One row per migration that this file has seen.';
 comment on column core.migration.version is 'Number of the migration.';

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from vidpipe.adapters import sqlfiles
-from vidpipe.adapters.database import Database, Session, now_utc
+from vidpipe.adapters.database import Session, now_utc
+from vidpipe.adapters.decisions import Decisions
 from vidpipe.adapters.ledger_rows import (
     FAILURES,
     IDS,
@@ -33,7 +34,6 @@ from vidpipe.records import (
     PendingVideo,
     Prediction,
     ProbedVideo,
-    Promotion,
     SourceFile,
     Stage,
     StoredFeatures,
@@ -41,7 +41,7 @@ from vidpipe.records import (
 )
 
 
-class Ledger(Database):
+class Ledger(Decisions):
     """The ledger of one home.
 
     All methods raise what `Database` says.
@@ -290,10 +290,24 @@ class Ledger(Database):
                 feature_set_id=feature_set_id, now=now_utc(),
             )  # fmt: skip
 
-    def switch_serving(self, version: int) -> None:
-        """Every collection that this version has scored completely serves it from now on."""
+    def unscored_collections(
+        self, model_version: int, feature_set_id: str, collection: str | None
+    ) -> list[tuple[str, int | None, int]]:
+        """Collections with videos that this version has not scored, the newest first.
+
+        Each as (name, version that it serves, number of such videos).
+        """
         with self.session() as session:
-            session.run("serving_switch", model_version=version, now=now_utc())
+            rows = session.rows(
+                "unscored_collections", model_version=model_version, feature_set_id=feature_set_id,
+                collection=collection,
+            )  # fmt: skip
+        return [(name, serving, videos) for name, serving, videos in rows]
+
+    def switch_serving(self, version: int, collection: str | None = None) -> None:
+        """The collection, or every one, that this version has scored completely serves it from now on."""
+        with self.session() as session:
+            session.run("serving_switch", model_version=version, collection=collection, now=now_utc())
 
     def serving_versions(self) -> dict[str, int]:
         """Collection to the version that it serves."""
@@ -317,36 +331,3 @@ class Ledger(Database):
             cursor = session.connection.execute(sqlfiles.statement(statement))
             names = [column[0] for column in cursor.description or []]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-    # -- promotions -----------------------------------------------------------------------------
-
-    def put_promotion(
-        self, model: str, promotion: Promotion, *, evidence: Mapping[str, Any], eval_set_hash: str | None,
-        reason: str | None, actor: str, final: bool,
-    ) -> int:  # fmt: skip
-        """Append a decision, or with `final=False` the intent to carry it out; its id."""
-        with self.session() as session:
-            rows = session.rows(
-                "promotion_intent", model_name=model, from_version=promotion.from_version,
-                to_version=promotion.to_version, decision=promotion.decision,
-                evidence=canonical_json(evidence), eval_set_hash=eval_set_hash, reason=reason, actor=actor,
-                now=now_utc(), is_final=final,
-            )  # fmt: skip
-            return int(rows[0][0])
-
-    def finish_promotion(self, promotion_id: int, *, serve: int | None = None) -> None:
-        """Make an intent final; with `serve`, all collections switch in the same transaction."""
-        with self.session() as session:
-            session.run("promotion_finish", promotion_id=promotion_id)
-            if serve is not None:
-                session.run("serving_switch_all", model_version=serve, now=now_utc())
-
-    def open_promotions(self, model: str) -> list[Promotion]:
-        """Intents that were never finished."""
-        with self.session() as session:
-            return [Promotion(*row) for row in session.rows("promotion_open", model_name=model)]
-
-    def promotion_history(self, model: str) -> list[Promotion]:
-        """Decisions that moved the champion, oldest first."""
-        with self.session() as session:
-            return [Promotion(*row) for row in session.rows("promotion_history", model_name=model)]

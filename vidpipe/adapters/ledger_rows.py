@@ -37,6 +37,8 @@ OUTCOMES = pa.schema(
 PREDICTIONS = pa.schema(
     {"video_id": pa.string(), "rank": pa.uint8(), "label": pa.string(), "score": pa.float32()}
 )
+EVALUATION = pa.schema({name: pa.string() for name in ("video_id", "label", "group_name")})
+ANSWERS = pa.schema({"label": pa.string(), "score_bin": pa.uint8(), "videos": pa.int64()})
 MOVES = pa.schema({"video_id": pa.string(), "part": pa.string(), "row_offset": pa.int64()})
 IDS = pa.schema({"video_id": pa.string()})
 PATHS = pa.schema({"path": pa.string(), "video_id": pa.string(), "failed": pa.bool_()})

@@ -7,17 +7,17 @@ succeeded is published even when the night ends over its failure budget.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from vidpipe.errors import ConfigurationError, RegistryUnreachable, StopError
 from vidpipe.ports import Ports
-from vidpipe.steps.classify import ClassifyReport, classify
+from vidpipe.steps.champion import settle
+from vidpipe.steps.classify import ClassifyReport, classify, shadow
 from vidpipe.steps.extract import ExtractReport, extract
 from vidpipe.steps.gc import OLD_S, collect
 from vidpipe.steps.ingest import IngestReport, ingest_again
-from vidpipe.steps.promote import settle
 from vidpipe.steps.runs import Report, RunLog, recorded
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,10 @@ class NightlyReport(Report):
     ingested: int
     extracted: int
     classified: int
+    shadowed: int
+    """Videos that the challenger scored, for comparison only."""
+    remaining: int
+    """Videos of the archive that still wait for the champion."""
     failed: int
     seconds: float
     problems: Sequence[str]
@@ -48,6 +52,7 @@ class Night:
     ingested: list[IngestReport] = field(default_factory=list)
     extracted: ExtractReport | None = None
     classified: ClassifyReport | None = None
+    shadow: Mapping[str, int] | None = None
     problems: list[str] = field(default_factory=list)
 
     @contextmanager
@@ -99,6 +104,7 @@ def nightly(ports: Ports, *, failure_budget: str | None = None) -> NightlyReport
         night.extracted = extract(ports, retry_failed=True, alone=False)
         with night.without_registry():
             night.classified = classify_news(ports)
+            night.shadow = shadow_challenger(ports, run)
         collect(ports, OLD_S)
         return conclude(run, night, budget)
 
@@ -113,8 +119,17 @@ def ingest_collection(ports: Ports, night: Night, name: str) -> None:
 
 
 def classify_news(ports: Ports) -> ClassifyReport | None:
-    """Predictions of the champion for what it has not scored; None without a champion."""
-    return classify(ports) if settle(ports) is not None else None
+    """The champion's predictions: of all news, and of the archive within the budget; None without one."""
+    return classify(ports, budget_s=ports.limits.backfill_s) if settle(ports) is not None else None
+
+
+def shadow_challenger(ports: Ports, run: RunLog) -> Mapping[str, int] | None:
+    """The challenger's predictions beside the champion's; one that cannot be used spoils no night."""
+    try:
+        return shadow(ports, run, ports.limits.backfill_s)
+    except StopError as error:
+        log.warning("the challenger was left out: %s", error)
+        return None
 
 
 def conclude(run: RunLog, night: Night, budget: float | int) -> NightlyReport:
@@ -128,6 +143,7 @@ def conclude(run: RunLog, night: Night, budget: float | int) -> NightlyReport:
     run.detail = {
         "ingested": ingested, "extracted": extracted, "classified": classified, "problems": night.problems,
         "version": night.classified.version if night.classified else None,
+        "remaining": night.classified.remaining if night.classified else 0, "shadow": night.shadow,
     }  # fmt: skip
     return NightlyReport(
         run.run_id,
@@ -135,6 +151,8 @@ def conclude(run: RunLog, night: Night, budget: float | int) -> NightlyReport:
         ingested,
         extracted,
         classified,
+        night.shadow["videos"] if night.shadow else 0,
+        night.classified.remaining if night.classified else 0,
         night.failed,
         run.seconds,
         night.problems,

@@ -11,7 +11,16 @@ from vidpipe.classifier import predict
 from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.metrics import Indices, confusion_matrix, scores
 from vidpipe.ports import Ports
-from vidpipe.records import FeatureSpec, LabelledVideo, Scores, Sequences
+from vidpipe.records import (
+    Answers,
+    EvaluationSet,
+    FeatureSpec,
+    Floats,
+    LabelledVideo,
+    ModelVersion,
+    Scores,
+    Sequences,
+)
 from vidpipe.splits import one_per_content
 
 
@@ -55,3 +64,29 @@ def score(model: nn.Module, data: Sequences) -> tuple[Scores, Indices]:
     predicted = predict(model, data.features).argmax(1)
     matrix = confusion_matrix(data.targets, predicted, len(data.labels))
     return scores(data.targets, predicted, data.labels), matrix
+
+
+def exam_features(ports: Ports, version: ModelVersion, exam: EvaluationSet) -> list[Floats]:
+    """Features (T, D) of an evaluation set's videos, in its order, as a version needs them.
+
+    Raises:
+        ConfigurationError: Some videos have none.
+    """
+    ids = [v.video_id for v in exam.videos]
+    spec_id = version.spec.feature_set_id
+    stored = ports.ledger.stored_features(spec_id, ids)
+    if len(stored) < len(ids):
+        raise ConfigurationError(
+            f"{len(ids) - len(stored)} of {len(ids)} videos of the evaluation set {exam.set_hash} lack "
+            f"features of set {spec_id}, which version {version.version} needs.",
+            next_step=f"vidpipe extract --collection {exam.collection}",
+        )
+    found = {f.video_id: f.values for f in ports.store.read(spec_id, stored)}
+    return [found[video_id] for video_id in ids]
+
+
+def answer(network: nn.Module, labels: Sequence[str], features: Sequence[Floats]) -> Answers:
+    """What a network says of N videos: its best label for each, and how sure it is."""
+    given = predict(network, features)  # (N, K)
+    best = given.argmax(1) if len(features) else np.zeros(0, np.int64)
+    return Answers(tuple(labels), tuple(labels[k] for k in best), given.max(1, initial=0.0))

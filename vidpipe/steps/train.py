@@ -11,12 +11,15 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+import numpy as np
+
 from vidpipe.classifier import Kind
 from vidpipe.model_card import TrainingRecord
 from vidpipe.ports import Ports, TrainingRun
 from vidpipe.records import FeatureSpec, ModelVersion, Scores, Sequences, SplitName, short_hash
 from vidpipe.splits import SPLITS, ResolvedSplit, resolve
 from vidpipe.steps import scoring
+from vidpipe.steps.contest import evaluation_set
 from vidpipe.steps.runs import Report, recorded
 from vidpipe.training import Trainer, TrainingConfig
 
@@ -64,6 +67,8 @@ def train(
         existing = version is not None
         if version is None:
             version = _train_new(ports, collection, split, spec, config, hashes, only=run.only)
+        if not ports.ledger.has_reference(version.version):
+            _put_reference(ports, version, split)
         run.detail = {"collection": collection, "version": version.version, "existing": existing}
         return TrainReport(
             run.run_id,
@@ -130,6 +135,16 @@ def _train_new(
             baseline=baseline.model, baseline_config=baseline.architecture,
         )  # fmt: skip
         return mlflow_run.register(bundle, record)
+
+
+def _put_reference(ports: Ports, version: ModelVersion, split: ResolvedSplit) -> None:
+    """What the version answers on its own test split: later nights are compared with it."""
+    exam = evaluation_set(version.collection, "test", split.test, frozen=False)
+    bundle = ports.registry.load(version)
+    given = scoring.answer(bundle.lstm, bundle.labels, scoring.exam_features(ports, version, exam))
+    tenths = np.minimum((given.scores * 10).astype(int), 9)
+    counts = Counter(zip(given.predicted, map(int, tenths), strict=True))
+    ports.ledger.put_reference(version.version, counts)
 
 
 def _fit(

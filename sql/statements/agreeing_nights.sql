@@ -1,0 +1,11 @@
+-- Nights on which the challenger, in the shadow of this champion, gave nearly always the same label.
+select count(distinct r.started_at::date) as nights
+from core.run as r
+where
+    r.kind = 'nightly'
+    and try_cast(r.detail ->> '$.shadow.version' as integer) = $challenger
+    and try_cast(r.detail ->> '$.shadow.champion' as integer) = $champion
+    and try_cast(r.detail ->> '$.shadow.compared' as bigint) > 0
+    and
+    try_cast(r.detail ->> '$.shadow.agreeing' as bigint)
+    >= $agreement * try_cast(r.detail ->> '$.shadow.compared' as bigint)

@@ -1,0 +1,26 @@
+-- The named set, or the one that was chosen last, one row per video.
+with chosen as (
+    select
+        es.evaluation_set_key,
+        es.collection,
+        es.split
+    from core.evaluation_set as es
+    where
+        $eval_set_hash is null
+        or es.eval_set_hash = $eval_set_hash
+    order by
+        es.chosen_at desc,
+        es.evaluation_set_key desc
+    limit 1
+)
+
+select
+    chosen.collection,
+    chosen.split,
+    v.video_id,
+    ev.label,
+    ev.group_name
+from chosen
+inner join core.evaluation_video as ev on chosen.evaluation_set_key = ev.evaluation_set_key
+inner join core.video as v on ev.video_key = v.video_key
+order by v.video_id asc

@@ -1,0 +1,118 @@
+"""Two models on the same videos: how much better is one, and could it be luck?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vidpipe.metrics import Indices
+
+DRAWS = 2000
+CONFIDENCE = 0.95
+_CHUNK = 100
+"""Draws computed at once: bounds the memory, changes no number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with its confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Challenger minus champion."""
+
+    accuracy: Interval
+    macro_f1: Interval
+    groups: int
+    """Independent groups of videos that were drawn from."""
+
+
+@dataclass(frozen=True, slots=True)
+class McNemar:
+    """Videos on which exactly one of the two is right."""
+
+    only_challenger: int
+    only_champion: int
+    p: float
+    """Two-sided, exact."""
+
+
+def paired_bootstrap(
+    truth: Indices, challenger: Indices, champion: Indices, groups: Indices, K: int, *, seed: int = 0
+) -> Difference:
+    """Difference of accuracy and of macro F1, with 95 % percentile intervals.
+
+    Both models see the same draw. Whole groups are drawn, with replacement: videos of one camera are
+    no independent witnesses. Source: Efron & Tibshirani, An Introduction to the Bootstrap (1993), ch. 13;
+    for clusters, Davison & Hinkley, Bootstrap Methods (1997), sec. 3.8.
+
+    Args:
+        truth: Shape (N,), indices below K.
+        challenger: Predicted indices, (N,).
+        champion: Predicted indices, (N,).
+        groups: Group of each video, (N,), numbered from 0.
+        K: Number of labels.
+        seed: Of the draws.
+    """
+    G = int(groups.max()) + 1 if len(groups) else 0
+    contenders = [_Contender(truth, predicted, K) for predicted in (challenger, champion)]
+    observed = _differences(contenders, np.ones((1, len(truth))))
+    if not G:
+        return Difference(Interval(0.0, -1.0, 1.0), Interval(0.0, -1.0, 1.0), 0)
+    dice = np.random.default_rng(seed)
+    drawn = dice.multinomial(G, np.full(G, 1 / G), size=DRAWS)  # (draws, G): how often each group
+    parts = [
+        _differences(contenders, drawn[start : start + _CHUNK][:, groups].astype(float))
+        for start in range(0, DRAWS, _CHUNK)
+    ]
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(np.concatenate(parts), [tail, 1 - tail], axis=0)
+    intervals = [Interval(*map(float, three)) for three in zip(observed[0], low, high, strict=True)]
+    return Difference(intervals[0], intervals[1], G)
+
+
+def mcnemar(truth: Indices, challenger: Indices, champion: Indices) -> McNemar:
+    """McNemar's exact test: of the videos that tell the two apart, is it a coin that decides?
+
+    Source: McNemar, Psychometrika 12 (1947); the exact binomial form.
+    """
+    from scipy.stats import binomtest
+
+    right, other = challenger == truth, champion == truth
+    mine, theirs = int((right & ~other).sum()), int((other & ~right).sum())
+    p = float(binomtest(mine, mine + theirs, 0.5).pvalue) if mine + theirs else 1.0
+    return McNemar(mine, theirs, p)
+
+
+class _Contender:
+    """One model's hits in a form that weighs N videos by a matrix product."""
+
+    def __init__(self, truth: Indices, predicted: Indices, K: int) -> None:
+        one = np.eye(K)
+        self._right = (truth == predicted).astype(float)
+        self._truth, self._claimed = one[truth], one[predicted]
+
+    def scores(self, weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Accuracy and macro F1, (draws, 2), of videos weighted by (draws, N)."""
+        support = weights @ self._truth
+        hits = weights @ (self._truth * self._right[:, None])
+        both = support + weights @ self._claimed
+        f1 = np.divide(2 * hits, both, out=np.zeros_like(hits), where=both > 0)
+        seen = support > 0
+        accuracy = (weights @ self._right) / np.maximum(1, weights.sum(1))
+        return np.stack([accuracy, (f1 * seen).sum(1) / np.maximum(1, seen.sum(1))], axis=1)
+
+
+def _differences(contenders: list[_Contender], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    challenger, champion = (contender.scores(weights) for contender in contenders)
+    return challenger - champion

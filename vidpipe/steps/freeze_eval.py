@@ -1,0 +1,63 @@
+"""Freeze an evaluation set: labelled videos on which every version is compared from now on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vidpipe.errors import ConfigurationError
+from vidpipe.ports import Ports
+from vidpipe.records import LabelledVideo
+from vidpipe.splits import SPLITS, resolve
+from vidpipe.steps import scoring
+from vidpipe.steps.contest import evaluation_set
+from vidpipe.steps.runs import Report, recorded
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeReport(Report):
+    """The set that judges from now on."""
+
+    run_id: int
+    collection: str
+    split: str
+    eval_set_hash: str
+    videos: int
+    groups: int
+    labels: Mapping[str, int]
+    """Videos of each label."""
+    existing: bool
+    """True when the same videos, labelled alike, were frozen before."""
+
+
+def freeze_eval(
+    ports: Ports, collection: str, *, split: str = "test", split_column: str | None = None
+) -> FreezeReport:
+    """Make a split of a collection, or `all` of it, the evaluation set. It never changes afterwards.
+
+    Raises:
+        NotFound: No such collection, or no labels in it.
+        ConfigurationError: No such split, or no features yet.
+    """
+    with recorded(ports, "freeze-eval") as run:
+        videos = scoring.labelled(ports, collection, ports.limits.spec)
+        exam = evaluation_set(collection, split, _part(videos, split, split_column), frozen=True)
+        new = ports.ledger.put_evaluation_set(exam)
+        run.videos = len(exam.videos)
+        run.detail = {"collection": collection, "split": split, "eval_set_hash": exam.set_hash}
+        return FreezeReport(
+            run.run_id, collection, split, exam.set_hash, len(exam.videos),
+            len({v.group for v in exam.videos}), dict(Counter(v.label for v in exam.videos)),
+            not new,
+        )  # fmt: skip
+
+
+def _part(videos: list[LabelledVideo], split: str, column: str | None) -> tuple[LabelledVideo, ...]:
+    """As training resolves the split, so that train's test videos and these are the same."""
+    if split == "all":
+        return tuple(videos)
+    for name in SPLITS:
+        if name == split:
+            return resolve(videos, column, 0).part(name)
+    raise ConfigurationError(f"no split {split!r}.", next_step="pass --split train, val, test or all.")
