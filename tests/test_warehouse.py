@@ -19,7 +19,8 @@ import pytest
 
 from vidpipe.errors import ConfigurationError, NotFound, StorageFailed
 from vidpipe.records import Collection
-from vidpipe.wiring import Home
+from vidpipe.settings import load_settings
+from vidpipe.wiring import Home, open_home
 
 COUNT = "select count(*) from collections"
 
@@ -138,9 +139,11 @@ def test_the_snapshot_can_be_read_by_all_and_written_by_none(published: Home) ->
     assert stat.S_IMODE(published.warehouse.file.stat().st_mode) == 0o444
 
 
-def test_publishing_leaves_one_file_and_no_more(published: Home) -> None:
+def test_publishing_leaves_one_file_and_the_link_that_bars_its_log(published: Home) -> None:
     published.warehouse.publish()
-    assert sorted(f.name for f in published.warehouse.file.parent.iterdir()) == ["state", "warehouse.duckdb"]
+    left = {f.name for f in published.warehouse.file.parent.iterdir()}
+    assert left == {"state", "warehouse.duckdb", "warehouse.duckdb.wal"}
+    assert published.warehouse.file.with_name("warehouse.duckdb.wal").readlink() == Path(os.devnull)
 
 
 def test_files_are_such_that_duckdb_1_5_opens_them(published: Home) -> None:
@@ -188,13 +191,16 @@ def test_a_failed_publish_leaves_no_rubbish_and_keeps_what_was_there(home: Home)
         home.warehouse.publish()
     assert caught.value.next_step
     assert kept.exists()
-    assert sorted(f.name for f in home.settings.home.iterdir()) == ["state", "warehouse.duckdb"]
+    left = {"state", "warehouse.duckdb", "warehouse.duckdb.wal"}
+    assert {f.name for f in home.settings.home.iterdir()} == left
 
 
 # -- careless writers -----------------------------------------------------------------------------
 
 
 def careless_write(file: Path) -> Path:
+    """As if the link that bars the log had not been there."""
+    file.with_name(f"{file.name}.wal").unlink(missing_ok=True)
     mode = stat.S_IMODE(file.stat().st_mode)
     file.chmod(0o644)  # as root, 0444 would not even keep it out
     wal = killed_while_writing(file, "create table mine as select 42 as answer")
@@ -210,7 +216,7 @@ def test_a_stray_wal_is_set_aside_with_a_warning_and_new_readers_work(
     add(published, "yard")
     published.warehouse.publish()
 
-    assert not wal.exists()
+    assert wal.readlink() == Path(os.devnull)
     assert wal.with_name("warehouse.duckdb.wal.set-aside").read_bytes() == content
     assert names(published) == ["street", "yard"]
     with reader(published.warehouse.file) as ask:
@@ -227,9 +233,23 @@ def test_without_setting_it_aside_the_stray_wal_would_break_readers(published: H
     content = wal.read_bytes()
     add(published, "yard")
     published.warehouse.publish()
+    wal.unlink()
     wal.write_bytes(content)
     with pytest.raises(ConfigurationError, match="WAL"):
         published.warehouse.query(COUNT)
+
+
+def test_a_copied_home_has_an_empty_log_and_is_read_and_published_to_without_a_word(
+    published: Home, tmp_path: Path, warnings: pytest.LogCaptureFixture
+) -> None:
+    copied = shutil.copytree(published.settings.home, tmp_path / "copied")
+    with duckdb.connect(str(copied / "warehouse.duckdb"), read_only=True) as connection:
+        assert connection.execute(COUNT).fetchone() == (1,)
+    moved = open_home(load_settings(copied))
+    moved.warehouse.publish()
+    assert names(moved) == ["street"]
+    assert (copied / "warehouse.duckdb.wal").is_symlink()
+    assert warnings.records == []
 
 
 def test_an_ordinary_publish_warns_of_nothing(published: Home, warnings: pytest.LogCaptureFixture) -> None:

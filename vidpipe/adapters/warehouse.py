@@ -2,6 +2,10 @@
 
 It is a copy of the checkpointed ledger, renamed into place, read-only. A reader that has the old one
 open goes on reading the old one; a new reader finds the new one; nobody waits.
+
+Root may open it for writing all the same. Two things keep such a session from harming others: beside
+the snapshot `warehouse.duckdb.wal` is a link to /dev/null, so that its commits fail (readers find an
+empty log), and `query` renames a fresh copy into place when it finds the snapshot locked.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,33 +55,44 @@ class Warehouse:
         Raises:
             StorageFailed: No space, or no permission; the former snapshot stays.
         """
-        temp = self.file.with_name(f".{self.file.name}.{os.getpid()}.tmp")
         try:
             with self._exclusive():
                 duckdb.connect(str(self._ledger_file)).close()  # replays and folds in a leftover .wal
-                shutil.copyfile(self._ledger_file, temp)
-                _sync(temp)
-                temp.chmod(0o444)
-                self._set_stray_wal_aside()
-                temp.replace(self.file)  # still exclusive: an older copy must not replace a newer one
+                self._replace_by(self._ledger_file)  # still exclusive: no older copy after a newer one
         except (OSError, duckdb.IOException) as error:
-            temp.unlink(missing_ok=True)
             raise StorageFailed(
                 f"cannot publish {self.file}: {error}.",
                 next_step="free space; the next run publishes what this one has stored.",
             ) from error
 
-    def _set_stray_wal_aside(self) -> None:
-        """A .wal beside the snapshot is a careless writer's; it would break every reader of the new one."""
+    def _replace_by(self, source: Path) -> None:
+        """Rename a copy of `source` into place, whole or not at all."""
+        temp = self.file.with_name(f".{self.file.name}.{os.getpid()}.tmp")
+        try:
+            shutil.copyfile(source, temp)
+            _sync(temp)
+            temp.chmod(0o444)
+            self._bar_the_log()
+            temp.replace(self.file)
+        except OSError:
+            temp.unlink(missing_ok=True)
+            raise
+
+    def _bar_the_log(self) -> None:
+        """Nobody writes beside the snapshot: what a careless writer leaves there breaks every reader."""
         wal = self.file.with_name(f"{self.file.name}.wal")
-        if not wal.exists():
+        if wal.is_symlink():
             return
-        aside = wal.with_name(f"{wal.name}.set-aside")
-        log.warning(
-            "%s belongs to somebody (uid %s) who opened the warehouse for writing; moved to %s. "
-            "Open it with read_only.", wal, wal.stat().st_uid, aside.name,
-        )  # fmt: skip
-        wal.replace(aside)
+        if wal.exists() and wal.stat().st_size:
+            aside = wal.with_name(f"{wal.name}.set-aside")
+            log.warning(
+                "%s belongs to somebody (uid %s) who opened the warehouse for writing; moved to %s. "
+                "Open it with read_only.", wal, wal.stat().st_uid, aside.name,
+            )  # fmt: skip
+            wal.replace(aside)
+        wal.unlink(missing_ok=True)
+        with suppress(OSError):  # a file system without links
+            wal.symlink_to(os.devnull)
 
     def sweep(self, older_than_s: float) -> tuple[int, int]:
         """Remove snapshots that were never finished: (files, bytes)."""
@@ -102,12 +117,26 @@ class Warehouse:
                 next_step="vidpipe ingest SOURCE --collection NAME",
             )
         try:
-            with duckdb.connect(str(self.file), read_only=True, config=_CLOSED) as connection:
+            with self._connect() as connection:
                 cursor = connection.execute(sql)
                 columns = [column[0] for column in cursor.description or []]
                 return Answer(columns, cursor.fetchall())
         except duckdb.Error as error:
             raise ConfigurationError(str(error), next_step="vidpipe sql 'show tables'") from None
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        """Read-only; a snapshot that somebody has open for writing makes room for a fresh copy."""
+        try:
+            return duckdb.connect(str(self.file), read_only=True, config=_CLOSED)
+        except duckdb.IOException as error:
+            if "lock" not in str(error).lower():
+                raise
+            log.warning(
+                "somebody has opened %s for writing, which locks readers out. Use read_only.", self.file
+            )
+            with suppress(OSError), self._exclusive():
+                self._replace_by(self.file)
+        return duckdb.connect(str(self.file), read_only=True, config=_CLOSED)
 
 
 def _sync(file: Path) -> None:
