@@ -1,9 +1,10 @@
-"""How fast the CNN runs here: frames a second by batch size, with freed memory kept and given back.
+"""The CNN alone: frames a second, and how far its features are from float32's, engine by engine.
 
-    python -m benchmarks.cnn [--json]
+    python -m benchmarks.cnn [--frames DIR] [--json]
 
-The two allocator settings run in processes of their own, one after the other; compare their ratio, not the
-figures of two machines.
+Each engine runs in a process of its own, one after the other, on the same frames: of the videos in DIR, by
+default the shared clips where they exist, else generated ones. OpenVINO takes part if it is installed
+(`pip install openvino`). Compare ratios, not the figures of two machines.
 """
 
 from __future__ import annotations
@@ -14,59 +15,189 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-BATCHES = (1, 4, 8, 16, 32)
-SECONDS = 3.0
+import numpy as np
+
+from vidpipe import backbones, convolutions
+from vidpipe.backbones import Backbone, default_spec
+from vidpipe.records import Floats, Pixels
+
+SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "ucf101"
+SPEC = default_spec(4.0)
+FRAMES = 256
+SECONDS = 4.0
+
+Stream = Callable[[Sequence[Pixels]], list[Floats]]
+"""Computes many batches; how many at once is its own affair."""
 
 
-def frames_per_second(batch: int, *, keep: bool) -> float:
-    """Speed of the eager float32 backbone on random frames."""
-    import numpy as np
+def eager() -> Backbone:
+    backbones.can_fuse = lambda: False
+    return backbones.load_backbone(SPEC, dtype="float32")
 
-    from vidpipe import backbones
 
-    if not keep:
-        backbones._keep_freed_memory = lambda: None
-    backbone = backbones.load_backbone(backbones.default_spec(4.0))
-    frames = np.random.default_rng(0).integers(0, 255, (batch, 224, 224, 3), np.uint8)
-    for _ in range(3):
-        backbone(frames)
+def eager_without_kept_memory() -> Backbone:
+    backbones._keep_freed_memory = lambda: None
+    return eager()
+
+
+def one_after_the_other() -> Backbone:
+    backbone = backbones.load_backbone(SPEC, dtype="float32")
+    backbone.workers = 1
+    return backbone
+
+
+def bfloat16_from(block: int) -> Backbone:
+    convolutions.FIRST_BFLOAT16_BLOCK = block
+    return backbones.load_backbone(SPEC, dtype="bfloat16")
+
+
+def stream_of(backbone: Backbone) -> Stream:
+    """Batches side by side, as extraction computes them."""
+
+    def stream(batches: Sequence[Pixels]) -> list[Floats]:
+        with backbone.threads() as pool:
+            return list(pool.map(backbone, batches))
+
+    return stream
+
+
+def openvino(precision: str) -> Stream:
+    """The same network in OpenVINO's throughput mode."""
+    import openvino as ov  # type: ignore[import-not-found,unused-ignore]
+    import torch
+
+    class Whole(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net: Any = backbones._lite0(SPEC.weights_sha256)
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            inputs = (pixels.permute(0, 3, 1, 2).float() - 127) / 128
+            maps: torch.Tensor = self.net.extract_features(inputs)
+            return maps.mean((2, 3))
+
+    shape = (backbones.BATCH_FRAMES, 224, 224, 3)
+    example = torch.zeros(shape, dtype=torch.uint8)
+    model = ov.convert_model(Whole().eval(), example_input=example, input=[shape])
+    options = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "THROUGHPUT"}
+    compiled = ov.compile_model(model, "CPU", options)
+
+    def stream(batches: Sequence[Pixels]) -> list[Floats]:
+        results: list[Any] = [None] * len(batches)
+        queue = ov.AsyncInferQueue(compiled)
+        queue.set_callback(lambda request, k: results.__setitem__(k, request.get_output_tensor().data.copy()))
+        for k, batch in enumerate(batches):
+            queue.start_async(batch, k)
+        queue.wait_all()
+        return results
+
+    return stream
+
+
+ENGINES: dict[str, Callable[[], Stream]] = {
+    "eager float32, memory given back": lambda: stream_of(eager_without_kept_memory()),
+    "eager float32": lambda: stream_of(eager()),
+    "fused float32, all cores on one batch": lambda: stream_of(one_after_the_other()),
+    "fused float32": lambda: stream_of(backbones.load_backbone(SPEC, dtype="float32")),
+    "fused bfloat16": lambda: stream_of(bfloat16_from(0)),
+    "fused bfloat16 from block 1": lambda: stream_of(bfloat16_from(1)),
+    "fused bfloat16 from block 2": lambda: stream_of(bfloat16_from(2)),
+    "fused bfloat16 from block 3 (ours)": lambda: stream_of(bfloat16_from(convolutions.FIRST_BFLOAT16_BLOCK)),
+    "OpenVINO float32": lambda: openvino("f32"),
+    "OpenVINO bfloat16": lambda: openvino("bf16"),
+}
+REFERENCE = "fused float32"
+
+
+def sample_frames(folder: Path) -> Pixels:
+    """Frames of as many videos as possible, as the pipeline decodes them, (N, 224, 224, 3)."""
+    from vidpipe.adapters.video import VideoFiles, find_tools
+
+    files = sorted(f for f in folder.rglob("*") if f.suffix in (".mp4", ".avi", ".mkv", ".mov"))
+    videos, found = VideoFiles(find_tools()), []
+    for file in files[:: max(1, len(files) // FRAMES)]:
+        found += [pixels for _, pixels in videos.decode(file, 0.5, SPEC.transform, None)][:4]
+        if len(found) >= FRAMES:
+            break
+    return np.stack(found[: len(found) // 16 * 16])
+
+
+def run_engine(name: str, frames: Pixels, target: Path) -> dict[str, float]:
+    """Features of all frames into `target`; seconds to start, and frames a second afterwards."""
+    B = backbones.BATCH_FRAMES
+    batches = [frames[k : k + B] for k in range(0, len(frames), B)]
+    started = time.perf_counter()
+    stream = ENGINES[name]()
+    stream(batches[:1])
+    start_s = time.perf_counter() - started
+    np.save(target, np.concatenate(stream(batches)))
     started, count = time.perf_counter(), 0
     while time.perf_counter() - started < SECONDS:
-        backbone(frames)
-        count += batch
-    return count / (time.perf_counter() - started)
+        stream(batches)
+        count += len(frames)
+    return {"start_s": round(start_s, 2), "frames_per_s": round(count / (time.perf_counter() - started), 1)}
 
 
-def measure(*, keep: bool) -> dict[int, float]:
-    """All batch sizes in a fresh process: the allocator's setting cannot be taken back."""
-    command = [sys.executable, "-m", "benchmarks.cnn", "--child", "keep" if keep else "give back"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=True)
-    return {int(k): v for k, v in json.loads(ended.stdout).items()}
+def measure(name: str, folder: Path) -> dict[str, float] | None:
+    """One engine in a fresh process; None where it is not installed."""
+    command = [sys.executable, "-m", "benchmarks.cnn", "--child", name, str(folder)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        sys.stderr.write(f"{name}: left out ({ended.stderr.strip().splitlines()[-1]})\n")
+        return None
+    found: dict[str, float] = json.loads(ended.stdout.splitlines()[-1])
+    return found
+
+
+def compare(folder: Path) -> dict[str, Any]:
+    """All engines on the frames that lie in `folder`."""
+    rows = {name: row for name in ENGINES if (row := measure(name, folder))}
+    features = {name: np.load(folder / f"{list(ENGINES).index(name)}.npy") for name in rows}
+    for name, row in rows.items():
+        a, b = features[REFERENCE], features[name]
+        cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+        row["cosine_min"] = round(float(cosine.min()), 5)
+        row["cosine_median"] = round(float(np.median(cosine)), 5)
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--frames", type=Path, help="a folder of videos")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.child:
-        keep = arguments.child == "keep"
-        print(json.dumps({batch: frames_per_second(batch, keep=keep) for batch in BATCHES}))
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.child:
+        name, folder = given.child[0], Path(given.child[1])
+        target = folder / f"{list(ENGINES).index(name)}.npy"
+        print(json.dumps(run_engine(name, np.load(folder / "frames.npy"), target)))
         return
-    kept, given_back = measure(keep=True), measure(keep=False)
-    found: dict[str, Any] = {"machine": f"{platform.machine()}, {os.cpu_count()} cores"}
-    found["frames_per_second"] = {b: {"kept": kept[b], "given back": given_back[b]} for b in BATCHES}
-    if arguments.json:
-        print(json.dumps(found))
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        np.save(folder / "frames.npy", sample_frames(given.frames or _default_videos(folder)))
+        rows = compare(folder)
+    machine = f"{platform.machine()}, {os.cpu_count()} cores"
+    if given.json:
+        print(json.dumps({"machine": machine, "engines": rows}))
         return
-    print(f"EfficientNet-Lite0, eager float32, {found['machine']}")
-    print(f"{'batch':>6} {'kept':>8} {'given back':>11} {'ratio':>6}")
-    for batch in BATCHES:
-        ratio = kept[batch] / given_back[batch]
-        print(f"{batch:>6} {kept[batch]:>8.1f} {given_back[batch]:>11.1f} {ratio:>6.2f}")
+    print(f"{machine}\n{'frames/s':>10} {'start s':>8} {'cosine min':>11} {'median':>8}")
+    for name, row in rows.items():
+        print("{frames_per_s:>10} {start_s:>8} {cosine_min:>11} {cosine_median:>8}  ".format(**row) + name)
+
+
+def _default_videos(folder: Path) -> Path:
+    if SHARED.is_dir():
+        return SHARED
+    from vidpipe.adapters.video import find_tools
+    from vidpipe.demo_clips import make_collection
+
+    return make_collection(folder / "clips", find_tools().ffmpeg).labelled
 
 
 if __name__ == "__main__":

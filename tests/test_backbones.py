@@ -30,7 +30,7 @@ https://github.com/onnx/models/blob/main/validated/vision/classification/synset.
 
 @pytest.fixture(scope="session")
 def backbone() -> Backbone:
-    return load_backbone(SPEC)
+    return load_backbone(SPEC, dtype="float32")
 
 
 @pytest.fixture(scope="session")
@@ -104,15 +104,49 @@ def test_bfloat16_stays_close_to_float32_on_real_frames(photo, backbone, half_ba
     frames = seen(photo)
     full, half = embed(backbone, frames), embed(half_backbone, frames)
 
-    assert cosines(full, half).min() > 0.97
+    assert cosines(full, half).min() > 0.999
     assert not np.array_equal(full, half), "they are two different arithmetics"
     assert classes_of(half).argmax(1).tolist() == classes_of(full).argmax(1).tolist()
+
+
+def test_bfloat16_stays_close_on_frames_of_many_real_videos(backbone, half_backbone, videos, shared):
+    files = sorted((shared / "ucf101").rglob("*.mp4"))[::15]
+    frames = np.stack([next(iter(videos.decode(f, 1.0, SPEC.transform, 10.0)))[1] for f in files])
+    assert len(frames) > 40
+    assert cosines(embed(backbone, frames), embed(half_backbone, frames)).min() > 0.999
+
+
+def test_auto_is_what_the_cpu_computes_in(backbone, half_backbone):
+    has_bfloat16 = "avx512_bf16" in Path("/proc/cpuinfo").read_text() if torch.backends.cpu else False
+    assert load_backbone(SPEC).numerics == (half_backbone if has_bfloat16 else backbone).numerics
 
 
 def test_the_numerics_class_names_the_arithmetic(backbone, half_backbone):
     assert "float32" in backbone.numerics
     assert "bfloat16" in half_backbone.numerics
-    assert f"torch-{torch.__version__}" in backbone.numerics
+    assert f"-fused/torch-{torch.__version__}" in backbone.numerics
+    assert torch.backends.cpu.get_cpu_capability() in backbone.numerics
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_features_do_not_depend_on_the_number_of_threads(dtype, seen):
+    frames, before = seen("china.jpg"), torch.get_num_threads()
+    try:
+        found = []
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append(embed(load_backbone(SPEC, dtype=dtype), frames))
+    finally:
+        torch.set_num_threads(before)
+    assert np.array_equal(found[0], found[1]) and np.array_equal(found[1], found[2])
+
+
+def test_without_the_fused_operators_the_eager_network_gives_the_same(backbone, seen, monkeypatch):
+    monkeypatch.setattr(backbones, "can_fuse", lambda: False)
+    eager = load_backbone(SPEC)
+    frames = seen("flower.jpg")
+    assert "float32-eager" in eager.numerics
+    assert np.allclose(embed(eager, frames), embed(backbone, frames), rtol=1e-4, atol=1e-5)
 
 
 def test_features_have_the_specs_size_and_depend_on_neither_neighbours_nor_place(backbone, seen):

@@ -8,11 +8,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -69,11 +71,20 @@ class FakeDecoding:
             self.closed = True
 
 
-class FakeEmbedder:
+class OneThread:
+    """What the engine asks of an embedder beside the features."""
+
+    workers = 1
+
+    def threads(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self.workers)
+
+
+class FakeEmbedder(OneThread):
     """Features that are the pixel itself."""
 
-    def __init__(self, batch_frames: int) -> None:
-        self.batch_frames = batch_frames
+    def __init__(self, batch_frames: int, workers: int = 1) -> None:
+        self.batch_frames, self.workers = batch_frames, workers
 
     def __call__(self, frames: Pixels) -> Floats:
         assert frames.shape == (self.batch_frames, 1, 1, 3)
@@ -91,7 +102,7 @@ def fake_extract(
     outcomes = extract(
         [pending(i) for i in range(len(decodings))],
         decode=lambda video: decodings[int(video.video_id, 16)],
-        embed=FakeEmbedder(batch_frames),
+        embed=FakeEmbedder(batch_frames, workers),
         sink=sink,
         workers=workers,
     )
@@ -237,7 +248,7 @@ def endless(encode) -> Path:
 def test_an_unexpected_error_stops_everything_and_leaves_no_thread_and_no_process(where, endless, videos):
     reached: list[int] = []
 
-    class Embedder:
+    class Embedder(OneThread):
         batch_frames = 8
 
         def __call__(self, frames: Pixels) -> Floats:
@@ -422,7 +433,8 @@ def test_decoders_run_ahead_of_the_cnn_but_only_so_far(frames, monkeypatch):
     )  # fmt: skip
 
     assert all(o.stored.n_frames == frames for o in outcomes)
-    assert meter.most <= (2 * workers + 1) * (ahead_frames + 1)
+    in_batches = 2  # one being computed, one behind it
+    assert meter.most <= (2 * workers + 1) * (ahead_frames + 1) + in_batches
     assert meter.most >= workers * min(frames, ahead_frames), "they do run ahead"
 
 
@@ -439,3 +451,43 @@ def test_a_consumer_that_waits_keeps_the_order(monkeypatch):
 
     assert [o.stored.row_offset for o in outcomes] == [0, 3, 6]
     assert sink.ids == [pending(i).video_id for i in (0, 0, 0, 1, 1, 1, 2, 2, 2)]
+
+
+def test_batches_computed_side_by_side_come_back_in_order():
+    class Uneven(FakeEmbedder):
+        def __call__(self, frames: Pixels) -> Floats:
+            time.sleep(0.02 * (int(frames[0, 0, 0, 0]) % 3))  # the later ones are ready first
+            return super().__call__(frames)
+
+    frames = {number: FakeDecoding(number, 5) for number in range(12)}
+    alone, together = MemorySink(), MemorySink()
+    for workers, sink in ((1, alone), (4, together)):
+        extract(
+            [pending(i) for i in frames],
+            decode=lambda video: frames[int(video.video_id, 16)],
+            embed=Uneven(2, workers), sink=sink, workers=2,
+        )  # fmt: skip
+    assert together.ids == alone.ids
+    for (mine, _), (theirs, _) in zip(together.slices, alone.slices, strict=True):
+        assert np.array_equal(mine.values, theirs.values)
+
+
+def test_an_embedder_that_breaks_beside_others_stops_the_batch():
+    class Breaking(FakeEmbedder):
+        def __call__(self, frames: Pixels) -> Floats:
+            raise RuntimeError("the backbone broke")
+
+    with pytest.raises(RuntimeError, match="broke"):
+        extract(
+            [pending(0)], decode=lambda video: FakeDecoding(0, 9), embed=Breaking(2, 3), sink=MemorySink(),
+            workers=2,
+        )  # fmt: skip
+
+
+def test_the_threads_setting_is_as_before_when_the_cnn_has_done(backbone):
+    before = torch.get_num_threads()
+    with pytest.raises(ZeroDivisionError), backbone.threads() as pool:
+        assert [pool.submit(torch.get_num_threads).result() for _ in range(3)] == [1] * 3
+        _ = 1 / 0
+    with ThreadPoolExecutor(1) as later:
+        assert later.submit(torch.get_num_threads).result() == before == torch.get_num_threads()

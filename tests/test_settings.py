@@ -28,7 +28,7 @@ def refusal(home: Path) -> ConfigurationError:
 def test_without_file_and_environment_the_defaults_hold(home: Path) -> None:
     settings = load_settings(home)
     assert settings.home == home
-    assert (settings.sample_fps, settings.cnn_dtype, settings.failure_budget) == (4.0, "float32", 0.1)
+    assert (settings.sample_fps, settings.cnn_dtype, settings.failure_budget) == (4.0, "auto", 0.1)
     assert settings.mlflow_uri is None
     assert settings.workers >= 2
 

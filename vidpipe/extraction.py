@@ -15,7 +15,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from itertools import islice
 from queue import Empty, Full, Queue
@@ -42,6 +43,8 @@ FLUSH_FRAMES = 2048
 DECODED_SHARE_OK = 0.98
 """A video that gives less of its expected frames than this, less one frame, is `partial`."""
 _POLL_S = 0.2
+_NOTHING: Future[Floats] = Future()
+_NOTHING.set_result(np.zeros((0, 0), np.float32))
 
 
 class Decoding(Protocol):
@@ -56,8 +59,11 @@ class FrameEmbedder(Protocol):
     """A backbone: uint8 (B, H, W, 3) to float32 (B, D), always with the same B."""
 
     batch_frames: int
+    workers: int
+    """Batches computed side by side."""
 
     def __call__(self, frames: Pixels) -> Floats: ...
+    def threads(self) -> AbstractContextManager[Executor]: ...
 
 
 class RowSink(Protocol):
@@ -111,13 +117,14 @@ def extract(
     """
     outcomes: list[ExtractedVideo] = []
     rows = _RowWriter(sink)
-    for event, features in _embedded(_events(videos, decode, workers), embed):
-        if isinstance(event, _Frame):
-            assert features is not None
-            rows.add(event, features)
-        else:
-            outcomes.append(rows.end(event))
-            on_video(event.video)
+    with closing(_events(videos, decode, workers)) as events:  # ends the decoders whatever happens
+        for event, features in _embedded(events, embed):
+            if isinstance(event, _Frame):
+                assert features is not None
+                rows.add(event, features)
+            else:
+                outcomes.append(rows.end(event))
+                on_video(event.video)
     return outcomes
 
 
@@ -126,7 +133,7 @@ def extract(
 
 def _events(
     videos: Sequence[PendingVideo], decode: Callable[[PendingVideo], Decoding], workers: int
-) -> Iterator[_Event]:
+) -> Generator[_Event, None, None]:
     """All videos' frames and ends, video by video, decoded ahead by a pool of threads."""
     stop = threading.Event()
     ahead: deque[Queue[_Event | BaseException]] = deque()
@@ -207,26 +214,39 @@ def _drain(queue: Queue[_Event | BaseException]) -> Iterator[_Event]:
 
 def _embedded(events: Iterable[_Event], embed: FrameEmbedder) -> Iterator[tuple[_Event, Floats | None]]:
     """Each event with its features (D,), in order; ends have none."""
-    B = embed.batch_frames
-    batch: Pixels | None = None
+    ahead: deque[tuple[list[_Event], Future[Floats]]] = deque()
+    with embed.threads() as pool:
+        for waiting, batch in _batches(events, embed.batch_frames):
+            ahead.append((waiting, pool.submit(embed, batch) if batch is not None else _NOTHING))
+            if len(ahead) > embed.workers:
+                yield from _with_features(*ahead.popleft())
+        while ahead:
+            yield from _with_features(*ahead.popleft())
+
+
+def _batches(events: Iterable[_Event], B: int) -> Iterator[tuple[list[_Event], Pixels | None]]:
+    """Events, and a batch (B, H, W, 3) with the frames among them, if any; zeros fill the last one up."""
     waiting: list[_Event] = []
+    batch: Pixels | None = None
     filled = 0
     for event in events:
         waiting.append(event)
-        if isinstance(event, _Frame):
-            if batch is None:
-                batch = np.zeros((B, *event.pixels.shape), np.uint8)
-            batch[filled] = event.pixels
-            filled += 1
-        if batch is not None and filled == B:
-            yield from _with_features(waiting, embed(batch))
-            waiting, filled = [], 0
-    features = embed(batch) if batch is not None and filled else np.zeros((0, 0), np.float32)
-    yield from _with_features(waiting, features)
+        if not isinstance(event, _Frame):
+            continue
+        if batch is None:
+            batch = np.zeros((B, *event.pixels.shape), np.uint8)
+        batch[filled] = event.pixels
+        filled += 1
+        if filled == B:
+            yield waiting, batch
+            waiting, batch, filled = [], None, 0
+    yield waiting, batch
 
 
-def _with_features(events: Sequence[_Event], features: Floats) -> Iterator[tuple[_Event, Floats | None]]:
-    rows = iter(features)
+def _with_features(
+    events: Sequence[_Event], features: Future[Floats]
+) -> Iterator[tuple[_Event, Floats | None]]:
+    rows = iter(features.result())
     for event in events:
         yield event, next(rows) if isinstance(event, _Frame) else None
 

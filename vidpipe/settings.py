@@ -30,9 +30,9 @@ class Settings(BaseSettings):
     )
     model_name: str = Field("video-classifier", description="Name of the registered model.")
     sample_fps: float = Field(4.0, gt=0, le=1000, description="Frames looked at per second.")
-    cnn_dtype: Literal["float32", "bfloat16"] = Field(
-        "float32",
-        description="Arithmetic of the CNN; bfloat16 is faster, its features differ slightly.",
+    cnn_dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="Arithmetic of the CNN; auto: bfloat16, which is faster, on CPUs that have it.",
     )
     workers: int = Field(
         default_factory=lambda: max(2, os.cpu_count() or 2),
