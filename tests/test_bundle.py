@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from vidpipe.adapters.bundle import FILES, Bundle, digest, load, save
-from vidpipe.classifier import ClassifierConfig, build, predict
+from vidpipe.classifier import ClassifierConfig, build
 from vidpipe.errors import IncompatibleFeatures, UnsafeModel
+from vidpipe.inference import predict
 from vidpipe.records import FeatureSpec, FrameTransform
 
 D, LABELS = 6, ("dog", "été", "zebra")

@@ -5,17 +5,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import settings
 
-from vidpipe.classifier import (
-    ClassifierConfig,
-    LSTMVideoClassifier,
-    MeanLinearClassifier,
-    build,
-    pad,
-    predict,
-)
+from vidpipe.classifier import ClassifierConfig, LSTMVideoClassifier, MeanLinearClassifier, build, pad
+from vidpipe.inference import predict
 
 deterministic = settings(derandomize=True, deadline=None, max_examples=25)
 
@@ -152,60 +145,12 @@ def test_mean_linear_ignores_the_order_of_frames() -> None:
 # -- padding, neighbours, order -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", [lstm(), lstm(2), mean_linear()], ids=["lstm", "lstm2", "mean_linear"])
-@deterministic
-@given(lengths=st.lists(st.integers(1, 20), min_size=1, max_size=12), batch_videos=st.integers(1, 12))
-def test_padding_and_neighbours_do_not_change_the_scores(
-    model: torch.nn.Module, lengths: list[int], batch_videos: int
-) -> None:
-    features = sequences(lengths)
-    together = predict(model, features, batch_videos)
-    alone = np.concatenate([predict(model, [f]) for f in features])
-    assert together.shape == (len(lengths), K)
-    assert together.dtype == np.float32
-    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-6)
-    np.testing.assert_allclose(together.sum(1), 1, rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("model", [lstm(), lstm(2), mean_linear()], ids=["lstm", "lstm2", "mean_linear"])
-@deterministic
-@given(lengths=st.lists(st.integers(1, 20), min_size=1, max_size=12))
-def test_one_by_one_a_score_has_the_same_bits_whoever_else_is_asked_for(
-    model: torch.nn.Module, lengths: list[int]
-) -> None:
-    features = sequences(lengths)
-    alone = np.concatenate([predict(model, [f]) for f in features])
-    np.testing.assert_array_equal(predict(model, features), alone)
-
-
-@deterministic
-@given(st.permutations(range(10)))
-def test_scores_come_back_in_the_order_of_the_videos(order: list[int]) -> None:
-    features = sequences([3, 9, 1, 4, 20, 4, 2, 7, 5, 9])
-    straight, model = predict(lstm(), features, 4), lstm()
-    assert len({tuple(row) for row in straight.round(5)}) == 10
-    turned = predict(model, [features[i] for i in order], 4)
-    np.testing.assert_allclose(turned, straight[order], rtol=0, atol=1e-6)
-
-
-def test_no_video_gives_no_scores() -> None:
-    assert len(predict(lstm(), [])) == 0
-
-
 def test_padding_lies_behind_and_is_zero() -> None:
     features = sequences([2, 4])
     x, lengths = pad(features)
     assert lengths.tolist() == [2, 4]
     assert np.array_equal(x[0, :2].numpy(), features[0])
     assert not x[0, 2:].any()
-
-
-def test_read_only_features_are_scored_and_left_alone() -> None:
-    (features,) = sequences([4])
-    before = features.copy()
-    features.setflags(write=False)
-    predict(lstm(), [features])
-    assert np.array_equal(features, before)
 
 
 # -- the config -----------------------------------------------------------------------------------

@@ -23,8 +23,9 @@ import torch
 from vidpipe.adapters.bundle import FILES, Bundle
 from vidpipe.adapters.registry import Registry
 from vidpipe.backbones import default_spec
-from vidpipe.classifier import ClassifierConfig, build, predict
+from vidpipe.classifier import ClassifierConfig, build
 from vidpipe.errors import NotFound, RegistryUnreachable, UnsafeModel
+from vidpipe.inference import predict
 from vidpipe.model_card import TrainingRecord
 from vidpipe.records import Floats, Scores
 

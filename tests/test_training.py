@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from vidpipe.classifier import Kind, predict
+from vidpipe.classifier import Kind
+from vidpipe.inference import predict
 from vidpipe.records import Sequences
 from vidpipe.training import EpochMetrics, Trainer, TrainingConfig
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +18,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from vidpipe import cores
 from vidpipe.convolutions import FusedTrunk, can_fuse
 from vidpipe.errors import ConfigurationError, UnsafeModel
 from vidpipe.records import FeatureSpec, Floats, FrameTransform, Pixels
@@ -63,27 +63,16 @@ class Backbone:
         self.batch_frames = BATCH_FRAMES
         self._device = device
         fused = device.type == "cpu" and can_fuse()
-        self.workers = torch.get_num_threads() if fused else 1
+        self.workers = cores.count() if fused else 1
         shape = (BATCH_FRAMES, 3, size_px, size_px)
         self._trunk = FusedTrunk(net, shape, dtype) if fused else EagerTrunk(net, device, dtype)
         kind = f"cpu-{torch.backends.cpu.get_cpu_capability()}" if device.type == "cpu" else device.type
         engine = "fused" if fused else "eager"
         self.numerics = f"{kind}-{str(dtype).removeprefix('torch.')}-{engine}/torch-{torch.__version__}"
 
-    @contextmanager
-    def threads(self) -> Iterator[Executor]:
-        """Where batches are computed side by side, in threads of which each keeps to one core."""
-        if self.workers == 1:
-            with ThreadPoolExecutor(1) as pool:
-                yield pool
-            return
-        before = torch.get_num_threads()
-        # The setting holds for the thread that makes it, and as the default of threads that come later.
-        try:
-            with ThreadPoolExecutor(self.workers, "cnn", torch.set_num_threads, (1,)) as pool:
-                yield pool
-        finally:
-            torch.set_num_threads(before)
+    def threads(self) -> AbstractContextManager[Executor]:
+        """Where batches are computed side by side."""
+        return cores.one_each(self.workers) if self.workers > 1 else ThreadPoolExecutor(1)
 
     @torch.inference_mode()
     def __call__(self, frames: Pixels) -> Floats:

@@ -140,21 +140,3 @@ def pad(features: Sequence[Floats]) -> tuple[torch.Tensor, torch.Tensor]:
     tensors = [torch.from_numpy(np.array(f, np.float32)) for f in features]
     lengths = torch.tensor([len(t) for t in tensors])
     return pad_sequence(tensors, batch_first=True), lengths
-
-
-@torch.inference_mode()
-def predict(model: nn.Module, features: Sequence[Floats], batch_videos: int = 1) -> Floats:
-    """Softmax scores, float32 (N, K), of N sequences (T_i, D).
-
-    One by one, a video's scores have the same bits whoever else is asked for. Together, sequences of similar
-    length share a batch, so that little of it is padding: twice as fast, the last bits depend on neighbours.
-    """
-    model.eval()
-    order = np.argsort([len(f) for f in features], kind="stable")
-    scores: list[Floats] = []
-    for start in range(0, len(order), batch_videos):
-        x, lengths = pad([features[i] for i in order[start : start + batch_videos]])
-        scores.append(torch.softmax(model(x, lengths), dim=1).numpy())
-    result: Floats = np.concatenate(scores) if scores else np.zeros((0, 0), np.float32)
-    result[order] = result.copy()
-    return result

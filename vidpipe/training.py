@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from vidpipe.classifier import ClassifierConfig, Kind, build, pad, predict
+from vidpipe.classifier import ClassifierConfig, Kind, build, pad
+from vidpipe.inference import predict
 from vidpipe.records import Sequences
 
 
@@ -130,7 +131,7 @@ def _standardise(model: nn.Module, train: Sequences) -> None:
 
 def _validate(model: nn.Module, val: Sequences) -> tuple[float, float]:
     """Cross entropy and accuracy on the validation videos."""
-    scores = predict(model, val.features, batch_videos=64)  # (N, K)
+    scores = predict(model, val.features)  # (N, K)
     of_truth = scores[np.arange(len(val)), val.targets]
     loss = float(-np.log(np.clip(of_truth, 1e-12, 1.0)).mean())
     return loss, float((scores.argmax(1) == val.targets).mean())

@@ -23,9 +23,9 @@ import pandas as pd
 from vidpipe.adapters import bundle
 from vidpipe.adapters.video import Decoding, VideoFiles, find_tools
 from vidpipe.backbones import Backbone, load_backbone
-from vidpipe.classifier import predict
 from vidpipe.errors import ConfigurationError
 from vidpipe.extraction import extract
+from vidpipe.inference import predict
 from vidpipe.records import FeatureSpec, Floats, PendingVideo, VideoFeatures
 
 COLUMNS = ("label", "score", "top", "error")

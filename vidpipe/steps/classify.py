@@ -16,8 +16,8 @@ from itertools import islice
 
 import numpy as np
 
-from vidpipe.classifier import predict
 from vidpipe.errors import IncompatibleFeatures, NotFound
+from vidpipe.inference import predict
 from vidpipe.ports import ModelBundle, Ports
 from vidpipe.records import ModelVersion, Prediction, StoredFeatures, VideoFeatures
 from vidpipe.steps.champion import settle

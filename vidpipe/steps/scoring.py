@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from torch import nn
 
-from vidpipe.classifier import predict
 from vidpipe.errors import ConfigurationError, NotFound
+from vidpipe.inference import predict
 from vidpipe.metrics import Indices, confusion_matrix, scores
 from vidpipe.ports import Ports
 from vidpipe.records import (

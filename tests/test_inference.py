@@ -1,0 +1,108 @@
+"""Scores of many sequences: the network's own, the same bits in any company and on any number of cores."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vidpipe import inference
+from vidpipe.classifier import ClassifierConfig, build, pad
+from vidpipe.inference import predict
+from vidpipe.records import Floats
+
+D, K = 5, 3
+deterministic = settings(derandomize=True, deadline=None, max_examples=30)
+
+
+def network(kind: str, layers: int = 1, size: int = D, hidden: int = 4) -> torch.nn.Module:
+    torch.manual_seed(layers)
+    made = build(ClassifierConfig(kind, size, K, hidden_size=hidden, num_layers=layers))  # type: ignore[arg-type]
+    made.mean.normal_()  # type: ignore[union-attr, operator]
+    return made.eval()
+
+
+MODELS = {
+    "lstm": network("lstm"), "two layers": network("lstm", 2), "mean_linear": network("mean_linear"),
+}  # fmt: skip
+each_model = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+lengths_of_videos = st.lists(st.integers(1, 20), min_size=1, max_size=12)
+
+
+def sequences(lengths: list[int], size: int = D) -> list[Floats]:
+    dice = np.random.default_rng(len(lengths))
+    return [dice.normal(size=(length, size)).astype(np.float32) for length in lengths]
+
+
+@each_model
+@deterministic
+@given(lengths=lengths_of_videos)
+def test_the_scores_are_those_of_the_network_itself(model: torch.nn.Module, lengths: list[int]) -> None:
+    features = sequences(lengths)
+    with torch.inference_mode():
+        expected = torch.softmax(model(*pad(features)), dim=1).numpy()
+    found = predict(model, features)
+    assert (found.shape, found.dtype) == ((len(lengths), K), np.float32)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+
+
+@each_model
+@deterministic
+@given(lengths=lengths_of_videos)
+def test_a_score_has_the_same_bits_whoever_else_is_asked_for(
+    model: torch.nn.Module, lengths: list[int]
+) -> None:
+    features = sequences(lengths)
+    alone = np.concatenate([predict(model, [f]) for f in features])
+    np.testing.assert_array_equal(predict(model, features), alone)
+
+
+def test_at_full_size_neither_company_nor_blocks_nor_threads_change_a_bit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, dice = network("lstm", size=1280, hidden=256), np.random.default_rng(0)
+    features = sequences([int(n) for n in dice.integers(1, 40, 150)], 1280)
+    scores, before = predict(model, features), torch.get_num_threads()
+    order = dice.permutation(150)
+    np.testing.assert_array_equal(predict(model, [features[i] for i in order]), scores[order])
+    for i in (0, 75, 149):
+        np.testing.assert_array_equal(predict(model, [features[i]]), scores[i : i + 1])
+    try:
+        torch.set_num_threads(1)
+        np.testing.assert_array_equal(predict(model, features), scores)
+    finally:
+        torch.set_num_threads(before)
+    monkeypatch.setattr(inference, "BLOCK_FRAMES", 100)
+    np.testing.assert_array_equal(predict(model, features), scores)
+
+
+@deterministic
+@given(st.permutations(range(10)))
+def test_scores_come_back_in_the_order_of_the_videos(order: list[int]) -> None:
+    features = sequences([3, 9, 1, 4, 20, 4, 2, 7, 5, 9])
+    straight = predict(MODELS["lstm"], features)
+    assert len({tuple(row) for row in straight.round(5)}) == 10
+    np.testing.assert_array_equal(predict(MODELS["lstm"], [features[i] for i in order]), straight[order])
+
+
+def test_a_long_video_has_a_block_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inference, "BLOCK_FRAMES", 50)
+    lengths = [3, 200, 20, 20, 20, 4]
+    blocks = list(inference._blocks(lengths))
+    assert blocks[0] == [1]
+    assert sorted(i for block in blocks for i in block) == list(range(6))
+    assert all(len(block) == 1 or sum(lengths[i] for i in block) <= 50 for block in blocks)
+
+
+def test_no_video_gives_no_scores() -> None:
+    assert len(predict(MODELS["lstm"], [])) == 0
+
+
+def test_read_only_features_are_scored_and_left_alone() -> None:
+    (features,) = sequences([4])
+    before = features.copy()
+    features.setflags(write=False)
+    predict(MODELS["lstm"], [features])
+    assert np.array_equal(features, before)
