@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidpipe import inference
+from vidpipe import cores, inference
 from vidpipe.classifier import ClassifierConfig, build, pad
 from vidpipe.inference import predict
 from vidpipe.records import Floats
@@ -36,6 +38,14 @@ def sequences(lengths: list[int], size: int = D) -> list[Floats]:
     return [dice.normal(size=(length, size)).astype(np.float32) for length in lengths]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def in_float32() -> Iterator[None]:
+    """Whatever the CPU can do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cores, "have_bfloat16", lambda: False)
+        yield
+
+
 @each_model
 @deterministic
 @given(lengths=lengths_of_videos)
@@ -49,6 +59,18 @@ def test_the_scores_are_those_of_the_network_itself(model: torch.nn.Module, leng
 
 
 @each_model
+def test_in_bfloat16_they_differ_in_the_third_digit(
+    model: torch.nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = sequences([7, 20, 3, 1])
+    exact = predict(model, features)
+    monkeypatch.setattr(cores, "have_bfloat16", lambda: True)
+    rounded = predict(model, features)
+    np.testing.assert_allclose(rounded, exact, rtol=0, atol=0.01)
+    assert np.array_equal(rounded, exact) == (model is MODELS["mean_linear"])
+
+
+@each_model
 @deterministic
 @given(lengths=lengths_of_videos)
 def test_a_score_has_the_same_bits_whoever_else_is_asked_for(
@@ -59,9 +81,11 @@ def test_a_score_has_the_same_bits_whoever_else_is_asked_for(
     np.testing.assert_array_equal(predict(model, features), alone)
 
 
+@pytest.mark.parametrize("bfloat16", [False, True])
 def test_at_full_size_neither_company_nor_blocks_nor_threads_change_a_bit(
-    monkeypatch: pytest.MonkeyPatch,
+    bfloat16: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(cores, "have_bfloat16", lambda: bfloat16)
     model, dice = network("lstm", size=1280, hidden=256), np.random.default_rng(0)
     features = sequences([int(n) for n in dice.integers(1, 40, 150)], 1280)
     scores, before = predict(model, features), torch.get_num_threads()

@@ -125,10 +125,8 @@ def load_backbone(spec: FeatureSpec, *, dtype: Dtype = "auto") -> Backbone:
 
 
 def _best_dtype(device: torch.device) -> Dtype:
-    if device.type != "cpu" or not can_fuse():
-        return "float32"
-    signs = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return "bfloat16" if any(getattr(torch.cpu, sign, bool)() for sign in signs) else "float32"
+    fast = device.type == "cpu" and can_fuse() and cores.have_bfloat16()
+    return "bfloat16" if fast else "float32"
 
 
 def _keep_freed_memory() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 
@@ -12,6 +13,13 @@ import torch
 def count() -> int:
     """Cores that PyTorch would use in this thread."""
     return torch.get_num_threads()
+
+
+@cache
+def have_bfloat16() -> bool:
+    """Whether the CPU computes in bfloat16 (AVX512-BF16 or AMX), not only converts from it."""
+    signs = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, sign, bool)() for sign in signs)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 
 CHUNK_VIDEOS = 2000
 """Predictions are committed in chunks of this many videos."""
+SCORE_VIDEOS = 256
+"""Videos whose features are in memory at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +160,9 @@ def _score_pending(
     done = 0
     with ports.progress.stage(f"classify with version {version.version}", len(pending)) as advance:
         for chunk in _chunks(pending):
-            videos = list(ports.store.read(spec_id, chunk))
-            predictions = _predictions(bundle, videos, ports.limits.top_k)
+            predictions: list[Prediction] = []
+            for videos in _read_ahead(ports.store.read(spec_id, chunk)):
+                predictions += _predictions(bundle, videos, ports.limits.top_k)
             ports.ledger.put_predictions(run.run_id, version.model, version.version, spec_id, predictions)
             advance(len(chunk))
             done += len(chunk)
@@ -171,6 +175,15 @@ def _chunks(pending: Sequence[StoredFeatures]) -> Iterator[list[StoredFeatures]]
     rest = iter(pending)
     while chunk := list(islice(rest, CHUNK_VIDEOS)):
         yield chunk
+
+
+def _read_ahead(videos: Iterator[VideoFeatures]) -> Iterator[list[VideoFeatures]]:
+    """Some videos at a time, the next ones read while these are scored."""
+    with ThreadPoolExecutor(1, "read") as reader:
+        ahead = reader.submit(lambda: list(islice(videos, SCORE_VIDEOS)))
+        while some := ahead.result():
+            ahead = reader.submit(lambda: list(islice(videos, SCORE_VIDEOS)))
+            yield some
 
 
 def _predictions(bundle: ModelBundle, videos: Sequence[VideoFeatures], top_k: int) -> list[Prediction]:
