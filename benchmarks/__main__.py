@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-ALL = ("cnn", "survival", "kills")
+ALL = ("cnn", "extraction", "rescoring", "scale", "survival", "kills")
 
 
 def main() -> int:

@@ -259,31 +259,37 @@ class _RowWriter:
 
     def __init__(self, sink: RowSink) -> None:
         self._sink = sink
-        self._times: list[float] = []
-        self._rows: list[Floats] = []
+        self._times = np.zeros(FLUSH_FRAMES)
+        self._rows: Floats = np.zeros((0, 0), np.float32)  # (FLUSH_FRAMES, D) from the first frame on
+        self._held = 0
         self._first_row: int | None = None
         self._written = 0
 
     def add(self, frame: _Frame, features: Floats) -> None:
-        self._times.append(frame.time_s)
-        self._rows.append(features)
-        if len(self._rows) == FLUSH_FRAMES:
+        """Copied, not kept: small arrays that outlive a batch would pin the freed memory between them."""
+        if not len(self._rows):
+            self._rows = np.zeros((FLUSH_FRAMES, len(features)), np.float32)
+        self._times[self._held], self._rows[self._held] = frame.time_s, features
+        self._held += 1
+        if self._held == FLUSH_FRAMES:
             self._flush(frame.video.video_id)
 
     def end(self, end: _End) -> ExtractedVideo:
-        if self._rows and not end.error:
+        if self._held and not end.error:
             self._flush(end.video.video_id)
         outcome = _outcome(end, self._sink.name, self._first_row, self._written)
-        self._times, self._rows, self._first_row, self._written = [], [], None, 0
+        self._held, self._first_row, self._written = 0, None, 0
         return outcome
 
     def _flush(self, video_id: str) -> None:
         if self._first_row is None:
             self._first_row = self._sink.rows
-        features = VideoFeatures(video_id, np.array(self._times), np.stack(self._rows))
-        self._sink.append(features, self._written)
-        self._written += len(self._rows)
-        self._times, self._rows = [], []
+        n = self._held
+        self._sink.append(
+            VideoFeatures(video_id, self._times[:n].copy(), self._rows[:n].copy()), self._written
+        )
+        self._written += n
+        self._held = 0
 
 
 def _outcome(end: _End, part: str, first_row: int | None, n_frames: int) -> ExtractedVideo:
