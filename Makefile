@@ -37,7 +37,7 @@ check: $(STAMP)
 	@$(BIN)/sqlfluff lint --disable-progress-bar sql
 
 test: check
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks
