@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,19 +17,20 @@ ROOT = Path(__file__).resolve().parent.parent
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """One embedded server for all tests here, with storage of its own."""
     folder = tmp_path_factory.mktemp("prefect")
-    os.environ["PREFECT_HOME"] = str(folder)
-    os.environ["PREFECT_LOCAL_STORAGE_PATH"] = str(folder / "storage")
-    os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-    from prefect.testing.utilities import prefect_test_harness
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PREFECT_HOME", str(folder))
+        environment.setenv("PREFECT_LOCAL_STORAGE_PATH", str(folder / "storage"))
+        environment.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+        from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+        from prefect.testing.utilities import prefect_test_harness
 
-    from flows import shared  # noqa: F401  (sets what Prefect reads on import)
+        from flows import shared  # noqa: F401  (sets what Prefect reads on import)
 
-    with (
-        prefect_test_harness(server_startup_timeout=180),
-        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
-    ):
-        yield
+        with (
+            prefect_test_harness(server_startup_timeout=180),
+            temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+        ):
+            yield
 
 
 @pytest.fixture(scope="module")
