@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,15 @@ def ports(home: Home) -> Ports:
 def make_ports() -> Callable[[Path], Ports]:
     """All ports of a home at the given path."""
     return lambda path: open_ports(open_home(load_settings(path)), TerminalProgress())
+
+
+@pytest.fixture
+def warnings(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """What the warehouse logs, also after a CLI test has taken `vidpipe` out of propagation."""
+    logger = logging.getLogger("vidpipe.adapters.warehouse")
+    before = logger.propagate
+    logger.propagate = False
+    logger.addHandler(caplog.handler)
+    yield caplog
+    logger.removeHandler(caplog.handler)
+    logger.propagate = before

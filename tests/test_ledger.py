@@ -564,7 +564,8 @@ def scored(ledger: Ledger) -> Ledger:
 
 def test_unscored_videos_come_in_part_order_and_vanish_when_scored(scored):
     assert [s.video_id for s in scored.unscored(1, SET, None)] == ["A", "B", "C"]
-    assert [s.video_id for s in scored.unscored(1, SET, "street")] == ["B", "C"]
+    assert [s.video_id for s in scored.unscored(1, SET, ["street"])] == ["B", "C"]
+    assert scored.unscored(1, SET, []) == []
     assert scored.unscored(1, OTHER_SET, None) == []
 
     score(scored, 1, "A", "B")

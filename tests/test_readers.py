@@ -5,7 +5,6 @@ Readers and careless writers are real processes with connections of their own.
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import subprocess
@@ -166,18 +165,6 @@ def ask_anew(file: Path, query: str) -> str:
         [sys.executable, "-c", NEW_READER, str(file), query], capture_output=True, text=True, check=False
     )
     return ended.stdout.strip() or ended.stderr.strip().splitlines()[-1]
-
-
-@pytest.fixture
-def warnings(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """What the warehouse logs, also after a CLI test has taken `vidpipe` out of propagation."""
-    logger = logging.getLogger("vidpipe.adapters.warehouse")
-    before = logger.propagate
-    logger.propagate = False
-    logger.addHandler(caplog.handler)
-    yield caplog
-    logger.removeHandler(caplog.handler)
-    logger.propagate = before
 
 
 def test_an_analyst_who_opens_for_writing_and_stays_harms_neither_the_nights_nor_new_readers(

@@ -99,18 +99,6 @@ def killed_while_writing(file: Path, sql: str) -> Path:
     return wal
 
 
-@pytest.fixture
-def warnings(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """What the warehouse logs, also after a CLI test has taken `vidpipe` out of propagation."""
-    logger = logging.getLogger("vidpipe.adapters.warehouse")
-    before = logger.propagate
-    logger.propagate = False
-    logger.addHandler(caplog.handler)
-    yield caplog
-    logger.removeHandler(caplog.handler)
-    logger.propagate = before
-
-
 # -- publishing -----------------------------------------------------------------------------------
 
 

@@ -5,7 +5,7 @@ with present as (
     inner join core.collection as c on cv.collection_key = c.collection_key
     where
         cv.present
-        and ($collection is null or c.name = $collection)
+        and ($collections is null or list_contains($collections, c.name))
 ),
 
 scored as (

@@ -90,14 +90,15 @@ days as (
 -- The day's videos beside those of the yardstick, category by category.
 beside as (
     select
-        collection_key,
-        day,
-        kind,
-        'training' as yardstick,
-        category,
-        videos as here,
+        daily.collection_key,
+        daily.day,
+        daily.kind,
+        compared.yardstick,
+        daily.category,
+        daily.videos as here,
         0 as there
     from daily
+    cross join (values ('training'), ('recent')) as compared (yardstick)
     union all
     select
         days.collection_key,
@@ -109,16 +110,6 @@ beside as (
         reference.videos as there
     from days
     inner join reference on days.model_version = reference.model_version
-    union all
-    select
-        collection_key,
-        day,
-        kind,
-        'recent' as yardstick,
-        category,
-        videos as here,
-        0 as there
-    from daily
     union all
     select
         days.collection_key,

@@ -249,13 +249,13 @@ class Ledger(Decisions):
     # -- predictions ----------------------------------------------------------------------------
 
     def unscored(
-        self, model_version: int, feature_set_id: str, collection: str | None
+        self, model_version: int, feature_set_id: str, collections: Sequence[str] | None
     ) -> list[StoredFeatures]:
-        """Present videos with usable features that this version has not scored, in part order."""
+        """Present videos, of these collections or of all, that this version could score, in part order."""
         with self.session() as session:
             rows = session.rows(
                 "unscored", model_version=model_version, feature_set_id=feature_set_id,
-                collection=collection,
+                collections=collections,
             )  # fmt: skip
         return [StoredFeatures(*row) for row in rows]
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -75,24 +77,22 @@ def classify(
         if collection is not None and ports.ledger.collection(collection) is None:
             raise NotFound(f"no collection {collection!r}.", next_step="vidpipe collections lists them.")
         champion = settle(ports)
-        version = ports.registry.version(model)
+        scorer = _Scorer(ports, run, ports.registry.version(model))
+        version = scorer.version
         skipped = ports.ledger.count_scored(version.version, collection)
+        remaining = 0
         if version.version == champion:
-            classified = 0 if backfill else _score_news(ports, run, version, collection)
-            ports.ledger.switch_serving(version.version)  # what the shadow has scored already goes over
-            classified += _score_archive(ports, run, version, collection, deadline)
-            _score_for_serving(ports, run, champion)
+            classified, remaining = _score_as_champion(scorer, collection, deadline, backfill=backfill)
+            _score_for_serving(scorer)
         else:
-            classified = _score_pending(ports, run, version, collection)
+            classified = scorer.score([collection] if collection else None)
         failed = 0 if backfill else _unreadable(ports, version, collection, scored=classified + skipped)
-        remaining = _archive(ports, version, collection) if version.version == champion else {}
         run.videos, run.failed = classified, failed
         run.detail = {
-            "version": version.version, "skipped": skipped, "collection": collection,
-            "remaining": sum(remaining.values()),
+            "version": version.version, "skipped": skipped, "collection": collection, "remaining": remaining,
         }  # fmt: skip
         return ClassifyReport(
-            run.run_id, version.model, version.version, classified, skipped, failed, sum(remaining.values())
+            run.run_id, version.model, version.version, classified, skipped, failed, remaining
         )
 
 
@@ -106,8 +106,8 @@ def shadow(ports: Ports, run: RunLog, budget_s: float) -> dict[str, int] | None:
     champion, challenger = aliases.get("champion"), aliases.get("challenger")
     if champion is None or challenger is None or challenger == champion:
         return None
-    version = ports.registry.version(str(challenger))
-    scored = _score_pending(ports, run, version, None, time.monotonic() + budget_s)
+    scorer = _Scorer(ports, run, ports.registry.version(str(challenger)))
+    scored = scorer.score(None, time.monotonic() + budget_s)
     compared, agreeing = ports.ledger.shadow_agreement(run.run_id, challenger, champion)
     return {
         "version": challenger, "champion": champion, "videos": scored, "compared": compared,
@@ -115,60 +115,75 @@ def shadow(ports: Ports, run: RunLog, budget_s: float) -> dict[str, int] | None:
     }  # fmt: skip
 
 
-def _score_news(ports: Ports, run: RunLog, version: ModelVersion, collection: str | None) -> int:
-    """Collections that this version serves already, or that nobody serves yet."""
-    found = ports.ledger.unscored_collections(version.version, version.spec.feature_set_id, collection)
-    news = [name for name, serving, _ in found if serving in (None, version.version)]
-    classified = 0
-    if len(news) == len(found) and news:  # the usual night: one pass, in the order of the parts
-        classified = _score_pending(ports, run, version, collection)
-    else:
-        for name in news:
-            classified += _score_pending(ports, run, version, name)
-    return classified
+class _Scorer:
+    """One version at work in one run."""
+
+    def __init__(self, ports: Ports, run: RunLog, version: ModelVersion) -> None:
+        self.ports, self.run, self.version = ports, run, version
+
+    @cached_property
+    def _bundle(self) -> ModelBundle:
+        """Loaded once, with the first video that there is to score."""
+        return self.ports.registry.load(self.version)
+
+    def waiting(self, collection: str | None) -> list[tuple[str, int | None, int]]:
+        """Collections with videos to score, the newest first: name, version that it serves, videos."""
+        spec_id = self.version.spec.feature_set_id
+        return self.ports.ledger.unscored_collections(self.version.version, spec_id, collection)
+
+    def score(self, collections: Sequence[str] | None, deadline: float | None = None) -> int:
+        """Score what this version has not scored there, or anywhere, until the deadline; the videos."""
+        ledger, version, spec_id = self.ports.ledger, self.version, self.version.spec.feature_set_id
+        pending = ledger.unscored(version.version, spec_id, collections)
+        if not pending:
+            return 0
+        done = 0
+        with self.ports.progress.stage(f"classify with version {version.version}", len(pending)) as advance:
+            for chunk in _chunks(pending):
+                predictions: list[Prediction] = []
+                for videos in _read_ahead(self.ports.store.read(spec_id, chunk)):
+                    predictions += _predictions(self._bundle, videos, self.ports.limits.top_k)
+                ledger.put_predictions(self.run.run_id, version.model, version.version, spec_id, predictions)
+                advance(len(chunk))
+                done += len(chunk)
+                if _is_over(deadline):
+                    break
+        return done
 
 
-def _score_archive(
-    ports: Ports, run: RunLog, version: ModelVersion, collection: str | None, deadline: float | None
-) -> int:
-    """Collections that an older version serves, the newest first; each goes over when it is complete."""
-    classified = 0
-    for name in _archive(ports, version, collection):
-        if deadline is not None and time.monotonic() >= deadline:
+def _score_as_champion(
+    scorer: _Scorer, collection: str | None, deadline: float | None, *, backfill: bool
+) -> tuple[int, int]:
+    """The news, then the archive until the deadline: videos scored, and videos of the archive left."""
+    ledger, champion = scorer.ports.ledger, scorer.version.version
+    waiting = scorer.waiting(collection)
+    news = [name for name, serving, _ in waiting if serving in (None, champion)]
+    archive = [name for name, serving, _ in waiting if serving not in (None, champion)]
+    classified = 0 if backfill else scorer.score(news)
+    ledger.switch_serving(champion)  # what the shadow has scored already goes over as well
+    for name in archive:
+        if _is_over(deadline):
             log.info("time is up; the rest of the archive is left to another run")
             break
-        classified += _score_pending(ports, run, version, name, deadline)
-        ports.ledger.switch_serving(version.version, name)
-    return classified
+        classified += scorer.score([name], deadline)
+        ledger.switch_serving(champion, name)
+    left = scorer.waiting(collection) if archive and deadline is not None else []
+    return classified, sum(videos for _, serving, videos in left if serving not in (None, champion))
 
 
-def _archive(ports: Ports, version: ModelVersion, collection: str | None) -> Mapping[str, int]:
-    """Collections that wait for the champion, the newest first, with their unscored videos."""
-    found = ports.ledger.unscored_collections(version.version, version.spec.feature_set_id, collection)
-    return {name: videos for name, serving, videos in found if serving not in (None, version.version)}
+def _score_for_serving(scorer: _Scorer) -> None:
+    """New arrivals of collections that have not gone over yet get rows of the version they serve."""
+    ports = scorer.ports
+    served_by: dict[int, list[str]] = defaultdict(list)
+    for name, serving in ports.ledger.serving_versions().items():
+        if serving != scorer.version.version:
+            served_by[serving].append(name)
+    for serving, names in served_by.items():
+        _Scorer(ports, scorer.run, ports.registry.version(str(serving))).score(names)
 
 
-def _score_pending(
-    ports: Ports, run: RunLog, version: ModelVersion, collection: str | None, deadline: float | None = None
-) -> int:
-    """Score what this version has not scored, until the deadline; the number of videos."""
-    spec_id = version.spec.feature_set_id
-    pending = ports.ledger.unscored(version.version, spec_id, collection)
-    if not pending:
-        return 0
-    bundle = ports.registry.load(version)
-    done = 0
-    with ports.progress.stage(f"classify with version {version.version}", len(pending)) as advance:
-        for chunk in _chunks(pending):
-            predictions: list[Prediction] = []
-            for videos in _read_ahead(ports.store.read(spec_id, chunk)):
-                predictions += _predictions(bundle, videos, ports.limits.top_k)
-            ports.ledger.put_predictions(run.run_id, version.model, version.version, spec_id, predictions)
-            advance(len(chunk))
-            done += len(chunk)
-            if deadline is not None and time.monotonic() >= deadline:
-                break
-    return done
+def _is_over(deadline: float | None) -> bool:
+    return deadline is not None and time.monotonic() >= deadline
 
 
 def _chunks(pending: Sequence[StoredFeatures]) -> Iterator[list[StoredFeatures]]:
@@ -195,13 +210,6 @@ def _predictions(bundle: ModelBundle, videos: Sequence[VideoFeatures], top_k: in
         for n, video in enumerate(videos)
         for rank, k in enumerate(order[n], start=1)
     ]
-
-
-def _score_for_serving(ports: Ports, run: RunLog, champion: int) -> None:
-    """New arrivals of collections that have not gone over yet get rows of the version they serve."""
-    for name, serving in ports.ledger.serving_versions().items():
-        if serving != champion:
-            _score_pending(ports, run, ports.registry.version(str(serving)), name)
 
 
 def _unreadable(ports: Ports, version: ModelVersion, collection: str | None, *, scored: int) -> int:
