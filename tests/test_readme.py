@@ -30,9 +30,16 @@ def test_every_next_command_that_an_error_names_exists() -> None:
     assert named - {"version", "that"} <= verbs  # "the vidpipe version that …" is prose
 
 
+def test_every_dataset_format_is_in_the_table_and_no_other() -> None:
+    formats = set(get_command(app).commands["manifest"].commands)  # type: ignore[attr-defined]
+    section = README.split("## Datasets people have")[1].split("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)", section, re.M)) - {"FORMAT"} == formats
+
+
 def test_every_option_that_the_readme_names_exists() -> None:
-    commands = get_command(app).commands  # type: ignore[attr-defined]
-    known = {o for c in commands.values() for p in c.params for o in p.opts} | {"--help"}
+    verbs = get_command(app).commands.values()  # type: ignore[attr-defined]
+    commands = [c for verb in verbs for c in (verb, *getattr(verb, "commands", {}).values())]
+    known = {o for c in commands for p in c.params for o in p.opts} | {"--help"}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
     others = {
         "--kills",

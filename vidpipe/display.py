@@ -82,6 +82,15 @@ def print_facts(title: str, facts: Mapping[str, Any]) -> None:
         print_table(["label", *columns], [[label, *scores.values()] for label, scores in table.items()])
 
 
+def print_manifest(facts: Mapping[str, Any]) -> None:
+    """What a manifest holds, what it leaves out and why, and the command that takes it in."""
+    warnings, following = facts["warnings"], facts["next"]
+    print_facts("manifest", {k: v for k, v in facts.items() if k not in ("warnings", "next")})
+    for text in warnings:
+        sys.stdout.write(f"  warning: {text}\n")
+    sys.stdout.write(f"Next: {following}\n")
+
+
 def print_decision(facts: Mapping[str, Any]) -> None:
     """A promotion's decision: what was decided, why, and the numbers of both versions side by side."""
     sys.stdout.write(f"{facts['model']} version {facts['version']}: {facts['decision']}\n")

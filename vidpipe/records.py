@@ -54,6 +54,17 @@ class SourceFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedVideo:
+    """What one line of a dataset's lists says of one file; a file may have several lines."""
+
+    path: str
+    """As the list gives it; nobody has looked yet whether such a file is there."""
+    label: str | None = None
+    group: str | None = None
+    splits: Mapping[str, SplitName] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Collection:
     """A named set of videos with one source and an optional manifest."""
 

@@ -9,6 +9,7 @@ import getpass
 from dataclasses import dataclass
 from functools import cache, partial
 
+from vidpipe.adapters.catalog import Catalog
 from vidpipe.adapters.lease import Lease
 from vidpipe.adapters.ledger import Ledger
 from vidpipe.adapters.warehouse import Warehouse
@@ -35,10 +36,14 @@ def open_home(settings: Settings) -> Home:
     return Home(settings, ledger, Lease(state / "lease"), warehouse)
 
 
+def open_catalog() -> Catalog:
+    """File trees and manifests alone: what needs no home."""
+    return Catalog()
+
+
 def open_ports(home: Home, progress: Progress, *, wait_for_lease: bool = False) -> Ports:
     """Everything that the steps may touch."""
     from vidpipe.adapters.bundle import Bundle
-    from vidpipe.adapters.catalog import Catalog
     from vidpipe.adapters.feature_store import FeatureStore
     from vidpipe.adapters.registry import Registry
     from vidpipe.adapters.video import VideoFiles, find_tools
@@ -46,7 +51,7 @@ def open_ports(home: Home, progress: Progress, *, wait_for_lease: bool = False) 
 
     settings = home.settings
     return Ports(
-        catalog=Catalog(),
+        catalog=open_catalog(),
         videos=VideoFiles(
             find_tools(settings.ffmpeg, settings.ffprobe),
             min_wait_s=settings.decode_min_s,

@@ -8,11 +8,11 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
-from io import FileIO
+from collections.abc import Iterator, Sequence
+from io import FileIO, StringIO
 from pathlib import Path, PurePosixPath
 
-from vidpipe.errors import ConfigurationError, Vanished
+from vidpipe.errors import ConfigurationError, StorageFailed, Vanished
 from vidpipe.records import SourceFile
 
 VIDEO_EXTENSIONS = frozenset({
@@ -87,6 +87,32 @@ class Catalog:
             )  # fmt: skip
         _refuse_duplicates([*missing, *(f.path for f in files)], manifest)
         return sorted(files, key=lambda f: f.path), missing
+
+    def write_manifest(
+        self, manifest: Path, columns: Sequence[str], rows: Sequence[Sequence[str]], *, overwrite: bool
+    ) -> bool:
+        """Write a manifest that `list_manifest` reads, whole or not at all; False if it is there already.
+
+        Raises:
+            ConfigurationError: Another file has that name, and `overwrite` is not set.
+            StorageFailed: The disk is full, read-only, or has no such folder.
+        """
+        text = _csv_text(columns, rows)
+        try:
+            if manifest.is_file() and manifest.read_bytes() == text:
+                return False
+            if manifest.exists() and not (overwrite and manifest.is_file()):
+                raise ConfigurationError(
+                    f"{manifest} is there already, with other content than this manifest's.",
+                    next_step="pass --overwrite to replace the file, or another --output.",
+                )
+            _write_whole(manifest, text)
+        except OSError as error:
+            raise StorageFailed(
+                f"cannot write {manifest}: {error.strerror}.",
+                next_step="pass an --output in a folder that exists and may be written.",
+            ) from None
+        return True
 
     def hash_file(self, file: Path) -> str:
         """SHA-256 of a file's bytes, in hex: its `video_id`.
@@ -224,3 +250,23 @@ def _refuse_duplicates(paths: list[str], manifest: Path) -> None:
                 f"{manifest} names {path} twice.", next_step="keep one line for each path."
             )
         seen.add(path)
+
+
+def _csv_text(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
+    """Rows as CSV in UTF-8; before Python 3.13 the csv module forgets to quote a lone carriage return."""
+    stream = StringIO(newline="")
+    plain = csv.writer(stream, lineterminator="\n")
+    quoting = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    plain.writerow(columns)
+    for row in rows:
+        (quoting if any("\r" in value for value in row) else plain).writerow(row)
+    return stream.getvalue().encode()
+
+
+def _write_whole(file: Path, content: bytes) -> None:
+    temp = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        temp.write_bytes(content)
+        temp.replace(file)
+    finally:
+        temp.unlink(missing_ok=True)

@@ -1,0 +1,354 @@
+"""Lists meet files: what gets into a manifest, what stays out and why, and that ingest takes it as it is."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from vidpipe.adapters.catalog import Catalog
+from vidpipe.cli import app
+from vidpipe.errors import ConfigurationError, StorageFailed
+from vidpipe.ports import Ports
+from vidpipe.records import LabelledVideo, ListedVideo, StoredFeatures
+from vidpipe.splits import SPLITS, resolve
+from vidpipe.steps.ingest import ingest
+from vidpipe.steps.manifest import ManifestReport, join, manifest
+
+LABELS = ("Archery", "Surfing")
+
+
+def tree(root: Path, *names: str) -> Path:
+    for name in names:
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"x")
+    return root
+
+
+def rows_of(file: Path) -> list[dict[str, str]]:
+    with file.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def made(
+    root: Path, listed: Sequence[ListedVideo], **how: Any
+) -> tuple[ManifestReport, list[dict[str, str]]]:
+    output = root.parent / "made.csv"
+    report = manifest(Catalog(), lambda _: listed, root, output, **{"by_stem": True, **how})
+    return report, rows_of(output)
+
+
+# -- matching -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["Archery/a.avi", "Archery/a.mp4", "a.mp4", "UCF-101/Archery/a.mkv"])
+def test_a_file_counts_wherever_it_lies_and_whatever_its_extension(place: str, tmp_path: Path) -> None:
+    _, rows = made(tree(tmp_path / "root", place), [ListedVideo("Archery/a.avi", "Archery")])
+    assert rows == [{"path": place, "label": "Archery"}]
+
+
+@pytest.mark.parametrize(
+    ("paths", "chosen"),
+    [
+        (["Archery/a.avi", "old/a.avi"], ["Archery/a.avi"]),
+        (["x/Archery/a.mp4", "old/a.avi"], ["x/Archery/a.mp4"]),
+        (["a.avi", "a.mp4"], ["a.avi"]),
+        (["a.mkv", "a.mp4"], []),
+        (["x/a.avi", "y/a.avi"], []),
+    ],
+)
+def test_among_several_files_the_best_fit_is_taken_and_none_where_two_fit_alike(
+    paths: list[str], chosen: list[str]
+) -> None:
+    rows, left_out = join([ListedVideo("Archery/a.avi")], paths, by_stem=True)
+    assert [row.path for row in rows] == chosen
+    assert left_out == ([] if chosen else [("ambiguous", "Archery/a.avi")])
+
+
+def test_a_csv_names_its_files_exactly() -> None:
+    listed = [ListedVideo("x/a.mp4"), ListedVideo("./y/b.mp4"), ListedVideo("c.avi")]
+    rows, left_out = join(listed, ["y/a.mp4", "y/b.mp4", "c.mp4"], by_stem=False)
+    assert [row.path for row in rows] == ["y/b.mp4"]
+    assert left_out == [("missing", "x/a.mp4"), ("missing", "c.avi")]
+
+
+@pytest.mark.parametrize("name", ["../a.mp4", "/a.mp4", "x/../../a.mp4", "", "."])
+@pytest.mark.parametrize("by_stem", [True, False])
+def test_a_path_that_leaves_the_root_is_left_out(name: str, by_stem: bool) -> None:
+    assert join([ListedVideo(name)], ["a.mp4"], by_stem=by_stem) == ([], [("outside", name)])
+
+
+def test_lines_about_one_file_are_put_together_and_contradictions_left_out(tmp_path: Path) -> None:
+    listed = [
+        ListedVideo("a.avi", "dog", "1", {"split1": "train"}),
+        ListedVideo("a.avi", "dog", "1", {"split2": "test"}),
+        ListedVideo("b.avi", "dog", "1", {"split1": "train"}),
+        ListedVideo("b.avi", "dog", "1", {"split1": "test"}),
+        ListedVideo("c.avi", "dog"),
+        ListedVideo("c.avi", "cat"),
+    ]
+    report, rows = made(tree(tmp_path / "root", "a.mp4", "b.mp4", "c.mp4"), listed)
+    assert rows == [{"path": "a.mp4", "label": "dog", "group": "1", "split1": "train", "split2": "test"}]
+    assert report.left_out == {"conflicting": 2}
+    assert report.unlisted == 0
+
+
+def test_the_report_counts_what_is_missing_and_what_no_list_names(tmp_path: Path) -> None:
+    root = tree(tmp_path / "root", "a.mp4", *(f"extra{k}.mp4" for k in range(7)))
+    listed = [ListedVideo("a.avi", "dog"), *(ListedVideo(f"gone{k}.avi", "dog") for k in range(9))] * 2
+    report, rows = made(root, listed)
+    assert (report.rows, len(rows), report.left_out, report.unlisted) == (1, 1, {"missing": 9}, 7)
+    assert report.left_out_first[0] == "missing: gone0.avi" and len(report.left_out_first) == 5
+    assert report.unlisted_first == [f"extra{k}.mp4" for k in range(5)]
+
+
+def test_nothing_there_is_an_error_with_both_sides(tmp_path: Path) -> None:
+    root = tree(tmp_path / "root", "a.mp4")
+    for listed in ([ListedVideo("Archery/b.avi")], []):
+        with pytest.raises(ConfigurationError, match=r"holds 1 videos, such as a\.mp4") as caught:
+            made(root, listed)
+        assert "--root" in caught.value.next_step
+    assert not (tmp_path / "made.csv").exists()
+
+
+# -- hostile names --------------------------------------------------------------------------------
+
+ODD = ("a,b.mp4", 'say "hi".mp4', "new\nline.mp4", "back\rhere.mp4", "é視 🎬.mp4", "=1+1.mp4", "a;b\t.mp4")
+
+
+def test_odd_names_come_through_ingest_s_reader_unharmed(tmp_path: Path) -> None:
+    root = tree(tmp_path / "root", *(f"dog, big/{name}" for name in ODD))
+    output = tmp_path / "m.csv"
+    from vidpipe.adapters.datasets import folders
+
+    manifest(Catalog(), folders, root, output, by_stem=False)
+    files, missing = Catalog().list_manifest(root, output)
+    assert missing == []
+    assert {f.path for f in files} == {f"dog, big/{name}" for name in ODD}
+    assert {f.label for f in files} == {"dog, big"}
+
+
+def test_names_that_a_manifest_cannot_carry_are_left_out_and_printed_safely(tmp_path: Path) -> None:
+    root = tree(tmp_path / "root", "good.mp4", " space.mp4", "bell\x1b[31m.mp4", os.fsdecode(b"caf\xe9.mp4"))
+    report, rows = made(root, [ListedVideo(n) for n in ("good", " space", "gone\x07")])
+    assert [row["path"] for row in rows] == ["good.mp4"]
+    assert report.left_out == {"missing": 2, "unnameable": 2}
+    assert report.unlisted == 1
+    shown = " ".join([*report.left_out_first, *report.unlisted_first])
+    assert shown.isprintable() and "\\x1b" in shown
+
+
+# -- splits ---------------------------------------------------------------------------------------
+
+
+def test_a_clip_that_a_split_does_not_use_has_no_value_and_no_place_in_it(tmp_path: Path) -> None:
+    root = tree(tmp_path / "root", "a.avi", "b.avi", "c.avi")
+    listed = [
+        ListedVideo("a.avi", "walk", None, {"split1": "train"}),
+        ListedVideo("b.avi", "walk", None, {"split1": "test", "split2": "train"}),
+        ListedVideo("c.avi", "walk", None, {"split2": "test"}),
+    ]
+    report, rows = made(root, listed)
+    assert [(row["split1"], row["split2"]) for row in rows] == [
+        ("train", ""),
+        ("test", "train"),
+        ("", "test"),
+    ]
+    files, _ = Catalog().list_manifest(root, tmp_path / "made.csv")
+    assert [dict(f.splits) for f in files] == [dict(v.splits) for v in listed]
+    assert report.splits == {c: {"train": 1, "val": 0, "test": 1} for c in ("split1", "split2")}
+    assert report.warnings == []
+
+
+def test_a_group_in_two_splits_is_said_before_train_refuses_it(tmp_path: Path) -> None:
+    listed = [ListedVideo(f"{s}.mp4", "walk", "g", {"split": s}) for s in SPLITS]
+    report, _ = made(tree(tmp_path / "root", *(v.path for v in listed)), listed)
+    (warning,) = report.warnings
+    assert "in split, 1 groups stand in more than one split, such as g" in warning
+
+
+def test_without_test_labels_val_can_judge_and_the_report_says_so(tmp_path: Path) -> None:
+    listed = [ListedVideo(f"{s}.mp4", None if s == "test" else "walk", None, {"split": s}) for s in SPLITS]
+    root = tree(tmp_path / "root", *(v.path for v in listed))
+    report, _ = made(root, listed)
+    assert "--val-as-test" in report.warnings[0]
+    assert report.unlabelled == 1
+    report, rows = made(root, listed, val_as_test=True, overwrite=True)
+    assert report.warnings == []
+    assert {row["path"]: row["split"] for row in rows} == {
+        "train.mp4": "train", "val.mp4": "test", "test.mp4": "test",
+    }  # fmt: skip
+
+
+def test_val_does_not_replace_a_test_split_that_has_labels(tmp_path: Path) -> None:
+    listed = [ListedVideo(f"{s}.mp4", "walk", None, {"split": s}) for s in SPLITS]
+    with pytest.raises(ConfigurationError, match="test videos with labels"):
+        made(tree(tmp_path / "root", *(v.path for v in listed)), listed, val_as_test=True)
+
+
+# -- writing --------------------------------------------------------------------------------------
+
+
+def test_the_same_manifest_twice_is_no_work_and_another_needs_overwrite(tmp_path: Path) -> None:
+    root = tree(tmp_path / "root", "a.mp4", "b.mp4")
+    assert made(root, [ListedVideo("a")])[0].status == "written"
+    before = (tmp_path / "made.csv").stat().st_mtime_ns
+    assert made(root, [ListedVideo("a")])[0].status == "unchanged"
+    assert (tmp_path / "made.csv").stat().st_mtime_ns == before
+    with pytest.raises(ConfigurationError, match="there already") as caught:
+        made(root, [ListedVideo("b")])
+    assert "--overwrite" in caught.value.next_step
+    assert made(root, [ListedVideo("b")], overwrite=True)[1] == [{"path": "b.mp4"}]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["made.csv", "root"]
+
+
+@pytest.mark.parametrize("place", ["nowhere/m.csv", "root/a.mp4/m.csv", "root"])
+def test_an_output_that_cannot_be_written_is_refused_by_name(place: str, tmp_path: Path) -> None:
+    root = tree(tmp_path / "root", "a.mp4")
+    with pytest.raises((StorageFailed, ConfigurationError)) as caught:
+        manifest(
+            Catalog(), lambda _: [ListedVideo("a")], root, tmp_path / place, by_stem=True, overwrite=True
+        )
+    assert str(tmp_path / place) in caught.value.message and caught.value.next_step
+
+
+# -- the verb -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def vidpipe() -> Callable[..., tuple[int, dict[str, Any]]]:
+    """`vidpipe manifest … --json`: exit code and the one object."""
+
+    def call(*arguments: str | Path) -> tuple[int, dict[str, Any]]:
+        ended = CliRunner().invoke(app, ["manifest", *map(str, arguments), "--json"])
+        assert ended.stdout.count("\n") == 1, ended.output
+        return ended.exit_code, json.loads(ended.stdout)
+
+    return call
+
+
+def test_every_format_ends_in_a_manifest_and_the_next_command(vidpipe: Any, tmp_path: Path) -> None:
+    root = tree(tmp_path / "my videos", "run/abcdefghijk_000001_000011.mp4", "78687.webm", "x.mp4")
+    files = {
+        "k.csv": "label,youtube_id,time_start,time_end,split\nrun,abcdefghijk,1,11,train\n",
+        "s.json": '[{"id": "78687", "template": "Holding [something]"}]',
+        "empty.json": "[]",
+        "any.csv": "name,what\nx.mp4,dog\n",
+        "trainlist01.txt": "Run/x.avi 1\n",
+        "testlist01.txt": "Run/y.avi\n",
+        "run_test_split1.txt": "x.avi 1\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    wanted = {
+        ("kinetics", "--csv", tmp_path / "k.csv"): ("run", 1),
+        ("ssv2", "--train", tmp_path / "s.json", "--validation", tmp_path / "empty.json"): (
+            "Holding something", 1,
+        ),
+        ("csv", "--file", tmp_path / "any.csv", "--path-column=name", "--label-column=what"): ("dog", 1),
+        ("ucf101", "--lists", tmp_path): ("Run", 1),
+        ("hmdb51", "--lists", tmp_path): ("run", 1),
+        ("folders",): ("", 3),
+    }  # fmt: skip
+    for (name, *options), (label, count) in wanted.items():
+        output = tmp_path / f"{name} manifest.csv"
+        code, report = vidpipe(name, "--root", root, *options, "--output", output)
+        assert (code, report.get("rows"), report.get("status")) == (0, count, "written"), report
+        assert rows_of(output)[0]["label"] == label, name
+        command = f"vidpipe ingest '{root}' --collection NAME --manifest '{output}'"
+        assert report["next"].startswith(command)
+
+
+def test_an_error_of_the_verb_is_one_object_and_exits_1(vidpipe: Any, tmp_path: Path) -> None:
+    root = tree(tmp_path / "root", "a.mp4")
+    output = ("--output", tmp_path / "m.csv")
+    for arguments in (
+        ("ucf101", "--root", root, "--lists", tmp_path / "nowhere", *output),
+        ("folders", "--root", tmp_path / "nowhere", *output),
+        ("kinetics", "--root", root, "--csv", tmp_path / "nowhere.csv", *output),
+    ):
+        code, said = vidpipe(*arguments)
+        assert code == 1
+        assert said["error"]["class"] == "ConfigurationError"
+        assert "nowhere" in said["error"]["message"] and said["error"]["next"]
+
+
+def test_a_person_reads_facts_warnings_and_the_next_command(tmp_path: Path) -> None:
+    root = tree(tmp_path / "root", "train/dog/a.mp4", "val/dog/b.mp4")
+    ended = CliRunner().invoke(
+        app, ["manifest", "folders", "--root", str(root), "--output", str(tmp_path / "m.csv")]
+    )
+    lines = ended.stdout.splitlines()
+    assert lines[0] == "manifest"
+    assert any(line.split() == ["rows", "2"] for line in lines)
+    assert any(line.startswith("  warning: in split, no labelled video is in test") for line in lines)
+    assert lines[-1].startswith("Next: vidpipe ingest")
+
+
+# -- from lists to splits, on real clips ----------------------------------------------------------
+
+
+@pytest.fixture
+def ucf101_as_people_have_it(shared: Path, tmp_path: Path) -> tuple[Path, Path, list[dict[str, str]]]:
+    """(root, lists, truth): links to a few clips in another layout, and lists of all, as published."""
+    truth = [row for row in rows_of(shared / "ucf101" / "splits.csv") if row["label"] in LABELS]
+    lists, root = tmp_path / "ucfTrainTestlist", tmp_path / "UCF-101"
+    lists.mkdir()
+    (lists / "classInd.txt").write_text("".join(f"{k} {name}\r\n" for k, name in enumerate(LABELS, start=1)))
+    for k in (1, 2, 3):
+        for split, index in (("train", " 1"), ("test", "")):
+            names = [r["path"].replace(".mp4", ".avi") for r in truth if r[f"split{k}"] == split]
+            (lists / f"{split}list{k:02d}.txt").write_text("".join(f"{name}{index}\r\n" for name in names))
+    chosen = [row for row in truth if row["clip"] == "1" and int(row["group"]) % 3 == 0]
+    for row in chosen:
+        link = root / "videos" / row["path"]
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(shared / "ucf101" / row["path"])
+    return root, lists, truth
+
+
+def test_ucf101_s_lists_become_the_collection_s_splits_and_no_group_straddles(
+    ucf101_as_people_have_it: tuple[Path, Path, list[dict[str, str]]],
+    vidpipe: Any,
+    tmp_path: Path,
+    ports: Ports,
+) -> None:
+    root, lists, truth = ucf101_as_people_have_it
+    output = tmp_path / "ucf101.csv"
+    code, report = vidpipe("ucf101", "--root", root, "--lists", lists, "--output", output)
+    assert (code, report["warnings"], report["unlisted"]) == (0, [], 0)
+    known = {row["path"]: row for row in truth}
+    rows = rows_of(output)
+    assert len(rows) == report["rows"] == len(known) - report["left_out"]["missing"] >= 16
+    for row in rows:
+        was = known[row["path"].removeprefix("videos/")]
+        assert {c: row[c] for c in ("label", "group", "split1", "split2", "split3")} == {
+            c: was[c] for c in ("label", "group", "split1", "split2", "split3")
+        }
+
+    ingested = ingest(ports, "ucf101", root, manifest=output)
+    assert (ingested.videos, ingested.failed) == (len(rows), 0)
+    answer = ports.warehouse.query(
+        "select video_id, path, label, group_name, splits from collection_videos order by path"
+    )
+    videos = [
+        LabelledVideo(v, path, label, group, dict(splits), StoredFeatures(v, "part", 0, 1))
+        for v, path, label, group, splits in answer.rows
+    ]
+    for column in ("split1", "split2", "split3"):
+        split = resolve(videos, column, seed=0)
+        groups = [{v.group for v in split.part(name)} for name in SPLITS]
+        assert all(groups) and sum(map(len, groups)) == len(set.union(*groups))
+        tests = {v.path.removeprefix("videos/") for v in split.test}
+        assert tests == {r["path"] for r in truth if r[column] == "test"} & set(map(_place, rows))
+
+
+def _place(row: dict[str, str]) -> str:
+    return row["path"].removeprefix("videos/")

@@ -1,0 +1,254 @@
+"""Manifest: what a dataset's lists say, joined with the files that are there, becomes vidpipe's CSV.
+
+Every path in it comes from the listing of the root, never from a list: a list can leave files out, but it
+cannot name one outside.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from vidpipe.errors import ConfigurationError
+from vidpipe.ports import Catalog
+from vidpipe.records import ListedVideo
+from vidpipe.splits import SPLITS
+from vidpipe.steps.runs import Report
+
+SHOWN = 5
+_NOT_UTF_8 = re.compile(r"\\udc[89a-f][0-9a-f]")
+"""How the catalog shows bytes of a name that are not UTF-8."""
+
+Reader = Callable[[Sequence[str]], Sequence[ListedVideo]]
+"""A dataset's lists, given the paths that are there."""
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestReport(Report):
+    """What a manifest holds, and what not."""
+
+    manifest: str
+    status: str
+    """`written`, or `unchanged` where the same manifest was there already."""
+    rows: int
+    labels: int
+    """Different ones."""
+    unlabelled: int
+    groups: int
+    splits: dict[str, dict[str, int]]
+    """By column: videos in train, val and test."""
+    left_out: dict[str, int]
+    """By reason: missing (listed, not there), ambiguous (several files fit), conflicting (lines contradict
+    each other), outside (a path that leaves the root), unnameable (a manifest cannot carry the name)."""
+    left_out_first: list[str]
+    unlisted: int
+    """Videos there that no list names."""
+    unlisted_first: list[str]
+    warnings: list[str]
+
+
+def manifest(
+    catalog: Catalog,
+    read: Reader,
+    root: Path,
+    output: Path,
+    *,
+    by_stem: bool,
+    val_as_test: bool = False,
+    overwrite: bool = False,
+) -> ManifestReport:
+    """Write the manifest of a dataset below `root`.
+
+    Args:
+        catalog: File trees and manifests.
+        read: Reads the dataset's lists.
+        root: Folder of the videos, later the collection's source.
+        output: The CSV to write.
+        by_stem: The dataset's file names are unique: a file counts wherever it lies, whatever its extension.
+        val_as_test: Judge on the dataset's validation videos, where its test labels are secret.
+        overwrite: Replace an `output` with other content.
+
+    Raises:
+        ConfigurationError: The root, the lists or the request cannot be right, or no listed video is there.
+    """
+    there = [file.path for file in catalog.list_folder(root)]
+    paths = [path for path in there if _is_nameable(path)]
+    listed = read(paths)
+    rows, reasons = join(listed, paths, by_stem=by_stem)
+    if not rows:
+        raise _nothing_there(listed, paths, root)
+    left_out = reasons + [("unnameable", path) for path in there if not _is_nameable(path)]
+    if val_as_test:
+        rows = _judged_on_val(rows)
+    columns = sorted({column for row in rows for column in row.splits})
+    written = catalog.write_manifest(output, *_table(rows, columns), overwrite=overwrite)
+    unlisted = _unlisted(paths, rows, left_out)
+    return ManifestReport(
+        manifest=str(output),
+        status="written" if written else "unchanged",
+        rows=len(rows),
+        labels=len({row.label for row in rows} - {None}),
+        unlabelled=sum(row.label is None for row in rows),
+        groups=len({row.group for row in rows} - {None}),
+        splits={c: _counts(rows, c) for c in columns},
+        left_out=dict(Counter(reason for reason, _ in left_out)),
+        left_out_first=[f"{reason}: {_shown(name)}" for reason, name in left_out[:SHOWN]],
+        unlisted=len(unlisted),
+        unlisted_first=[_shown(path) for path in unlisted[:SHOWN]],
+        warnings=[warning for c in columns for warning in _warnings(rows, c)],
+    )
+
+
+# -- lists meet files -----------------------------------------------------------------------------------
+
+
+def join(
+    listed: Iterable[ListedVideo], paths: Sequence[str], *, by_stem: bool
+) -> tuple[list[ListedVideo], list[tuple[str, str]]]:
+    """One row for each listed file that is there, under its real path; and who is left out: (reason, name).
+
+    Several lines about one file are put together; where they contradict each other, the file is left out.
+    """
+    find = _by_stem(paths) if by_stem else _by_path(paths)
+    said: dict[str, list[ListedVideo]] = defaultdict(list)
+    left_out: dict[tuple[str, str], None] = {}  # in order, each once
+    for video in listed:
+        fitting = find(video.path) if _is_inside(video.path) else []
+        if len(fitting) == 1:
+            said[fitting[0]].append(video)
+        else:
+            outside = not _is_inside(video.path)
+            left_out["outside" if outside else "ambiguous" if fitting else "missing", video.path] = None
+    rows = []
+    for path in sorted(said):
+        row = _merged(path, said[path])
+        if row:
+            rows.append(row)
+        else:
+            left_out["conflicting", path] = None
+    return rows, list(left_out)
+
+
+def _by_path(paths: Sequence[str]) -> Callable[[str], list[str]]:
+    known = set(paths)
+    return lambda name: [str(PurePosixPath(name))] if str(PurePosixPath(name)) in known else []
+
+
+def _by_stem(paths: Sequence[str]) -> Callable[[str], list[str]]:
+    """The file whose stem is the listed one's; among several the one in the same place, then in the same
+    class folder, then with the same extension. Those that fit equally well are all returned."""
+    known: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        known[PurePosixPath(path).stem].append(path)
+
+    def find(name: str) -> list[str]:
+        found = known.get(PurePosixPath(name).stem, [])
+        if len(found) < 2:
+            return found
+        fits = {path: _fit(PurePosixPath(path), PurePosixPath(name)) for path in found}
+        return [path for path in found if fits[path] == max(fits.values())]
+
+    return find
+
+
+def _fit(path: PurePosixPath, name: PurePosixPath) -> tuple[bool, bool, bool]:
+    return path == name, path.parent.name == name.parent.name, path.suffix == name.suffix
+
+
+def _merged(path: str, videos: Sequence[ListedVideo]) -> ListedVideo | None:
+    """What several lines say of one file; None where they contradict each other."""
+    labels = {v.label for v in videos} - {None}
+    groups = {v.group for v in videos} - {None}
+    splits = {item for v in videos for item in v.splits.items()}
+    if len(labels) > 1 or len(groups) > 1 or len(dict(splits)) < len(splits):
+        return None
+    return ListedVideo(path, next(iter(labels), None), next(iter(groups), None), dict(splits))
+
+
+def _is_inside(name: str) -> bool:
+    path = PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
+
+
+def _is_nameable(path: str) -> bool:
+    """Whether a manifest can carry the path: it is UTF-8 text, and spaces around values are nothing there."""
+    return path == path.strip() and not _NOT_UTF_8.search(path)
+
+
+def _unlisted(
+    paths: Sequence[str], rows: Sequence[ListedVideo], left_out: Iterable[tuple[str, str]]
+) -> list[str]:
+    named = {row.path for row in rows} | {name for reason, name in left_out if reason == "conflicting"}
+    return [path for path in paths if path not in named]
+
+
+# -- splits ---------------------------------------------------------------------------------------------
+
+
+def _judged_on_val(rows: Sequence[ListedVideo]) -> list[ListedVideo]:
+    if known := next((r for r in rows if r.label and "test" in r.splits.values()), None):
+        raise ConfigurationError(
+            f"--val-as-test, but there are test videos with labels, such as {_shown(known.path)}.",
+            next_step="leave out --val-as-test.",
+        )
+    return [
+        replace(row, splits={c: "test" if s == "val" else s for c, s in row.splits.items()}) for row in rows
+    ]
+
+
+def _counts(rows: Sequence[ListedVideo], column: str) -> dict[str, int]:
+    found = Counter(row.splits.get(column) for row in rows)
+    return {name: found[name] for name in SPLITS}
+
+
+def _warnings(rows: Sequence[ListedVideo], column: str) -> list[str]:
+    """What `train` would refuse about a split column, said while the manifest can still be changed."""
+    labelled = [row for row in rows if row.label and column in row.splits]
+    warnings = []
+    where: dict[str, set[str]] = defaultdict(set)
+    for row in labelled:
+        if row.group:
+            where[row.group].add(row.splits[column])
+    if bad := sorted(group for group, names in where.items() if len(names) > 1):
+        warnings.append(
+            f"in {column}, {len(bad)} groups stand in more than one split, such as {_shown(bad[0])}: "
+            "train will refuse the column."
+        )
+    counts = _counts(labelled, column)
+    if not counts["test"]:
+        hint = " --val-as-test judges on val instead." if counts["val"] else ""
+        warnings.append(f"in {column}, no labelled video is in test: train will refuse the column.{hint}")
+    return warnings
+
+
+# -- output ---------------------------------------------------------------------------------------------
+
+
+def _table(rows: Sequence[ListedVideo], splits: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """Columns and cells; a column that nobody has a value in is left out."""
+    cells: Mapping[str, Callable[[ListedVideo], str]] = {
+        "label": lambda row: row.label or "",
+        "group": lambda row: row.group or "",
+    }
+    used = [name for name, value in cells.items() if any(value(row) for row in rows)]
+    return ["path", *used, *splits], [
+        [row.path, *(cells[name](row) for name in used), *(row.splits.get(c, "") for c in splits)]
+        for row in rows
+    ]
+
+
+def _nothing_there(listed: Sequence[ListedVideo], paths: Sequence[str], root: Path) -> ConfigurationError:
+    wanted = f"such as {_shown(listed[0].path)}" if listed else "being empty"
+    got = f"{len(paths)} videos, such as {_shown(paths[0])}" if paths else "no video"
+    return ConfigurationError(
+        f"no listed video is in {root}: it holds {got}; the lists have {len(listed)} lines, {wanted}.",
+        next_step="pass --root the folder of the videos, and the lists that belong to them.",
+    )
+
+
+def _shown(name: str) -> str:
+    """A name from outside, safe to print."""
+    return name if name.isprintable() else repr(name)
