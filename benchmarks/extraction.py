@@ -46,7 +46,7 @@ def run_engine(files: Sequence[Path], folder: Path) -> int:
     with FeatureStore(folder).new_part(SPEC, "benchmark") as part:
         extract(
             pending, embed=backbone, sink=part, workers=WORKERS,
-            decode=lambda v: videos.decode(v.file, SPEC.sample_fps, SPEC.transform, v.duration_s),
+            decode=lambda v: videos.decode(v.file, SPEC.sample_fps, [SPEC.transform], v.duration_s),
         )  # fmt: skip
         part.commit()
         return part.rows
@@ -56,7 +56,7 @@ def decode_bare(files: Sequence[Path]) -> None:
     """The engine's own ffmpeg command, its frames thrown away."""
 
     def one(file: Path) -> None:
-        command = _decode_command(TOOLS.ffmpeg, file, SPEC.sample_fps, SPEC.transform)
+        command = _decode_command(TOOLS.ffmpeg, file, SPEC.sample_fps, [SPEC.transform])
         subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -90,10 +90,8 @@ def plain_loop(files: Sequence[Path]) -> int:
              "-pix_fmt", "rgb24", "-f", "rawvideo", "-"], capture_output=True, check=True,
         ).stdout  # fmt: skip
         pictures = np.frombuffer(raw, np.uint8).reshape(-1, height, width, 3)
-        side = min(width, height) * SPEC.transform.crop_share
-        box = ((width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2)
         tensors = [
-            torch.from_numpy(np.array(Image.fromarray(p).resize((224, 224), Image.Resampling.BICUBIC, box)))
+            torch.from_numpy(np.array(Image.fromarray(p).resize((224, 224), Image.Resampling.BICUBIC)))
             for p in pictures
         ]
         with torch.inference_mode():

@@ -79,7 +79,7 @@ STEPS = {
     "vidpipe.adapters.catalog.Catalog": "hash_file",
     "vidpipe.adapters.process.LimitedProcess": "__init__ finish",
     "vidpipe.adapters.database.Session": "run give",
-    "vidpipe.adapters.ledger.Ledger": "start_run finish_run put_collection put_videos put_listing put_part "
+    "vidpipe.adapters.ledger.Ledger": "start_run finish_run put_collection put_videos put_listing put_parts "
     "put_predictions switch_serving put_promotion finish_promotion put_evaluation_set put_reference",
     "vidpipe.adapters.feature_store.PartWriter": "append commit",
     "vidpipe.adapters.registry.Registry": "register set_alias drop_alias find load",

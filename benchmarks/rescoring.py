@@ -57,8 +57,8 @@ def fill(ports: Ports, videos: int, frames: int) -> None:
                 stored = StoredFeatures(video_id, part.name, part.rows, frames)
                 outcomes.append(ExtractedVideo(video_id, stored, None, "ok"))
                 part.append(VideoFeatures(video_id, times, values))
-            result = PartResult(spec.feature_set_id, part.commit(), "synthetic", tuple(outcomes))
-        ports.ledger.put_part(1, spec, result)
+            result = PartResult(spec, part.commit(), "synthetic", tuple(outcomes))
+        ports.ledger.put_parts(1, [result])
 
 
 def _batched(items: Sequence[str], size: int) -> Iterator[list[str]]:

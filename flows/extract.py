@@ -14,8 +14,8 @@ from vidpipe.steps.runs import recorded
 
 
 @task(**RETRIES)
-def extract_batch(ports: Ports, batch: Batch) -> PartResult:
-    """Decode a batch and run the CNN over it, into one part."""
+def extract_batch(ports: Ports, batch: Batch) -> list[PartResult]:
+    """Decode a batch and run the CNN over it, into a part for each spec."""
     return work(ports, batch)
 
 

@@ -79,6 +79,23 @@ class OneThread:
     def threads(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self.workers)
 
+    def features(self, row: Floats, before: Floats | None) -> Floats:
+        return row
+
+
+class Differences(OneThread):
+    """Features that need the frame before: its index, or -1."""
+
+    batch_frames = 4
+    workers = 2
+
+    def __call__(self, frames: Pixels) -> Floats:
+        return frames.reshape(-1, 3).astype(np.float32)
+
+    def features(self, row: Floats, before: Floats | None) -> Floats:
+        assert before is None or before[0] == row[0], "of the same video"
+        return np.array([row[0], -1 if before is None else before[1]], np.float32)
+
 
 class FakeEmbedder(OneThread):
     """Features that are the pixel itself."""
@@ -107,6 +124,21 @@ def fake_extract(
         workers=workers,
     )
     return outcomes, sink
+
+
+def test_features_know_the_frame_before_across_batches_and_never_that_of_another_video(monkeypatch):
+    monkeypatch.setattr(extraction, "FLUSH_FRAMES", 3)
+    sink = MemorySink()
+    lengths = [7, 1, 2, 9]
+    decodings = [FakeDecoding(number, length) for number, length in enumerate(lengths)]
+
+    outcomes = extract(
+        [pending(number) for number in range(4)], decode=lambda video: decodings[int(video.video_id, 16)],
+        embed=Differences(), sink=sink, workers=2,
+    )  # fmt: skip
+
+    for outcome, length in zip(outcomes, lengths, strict=True):
+        assert sink.of(outcome)[:, 1].tolist() == list(range(-1, length - 1))
 
 
 def decoder_threads() -> list[str]:
@@ -161,7 +193,7 @@ def run(backbone, videos: VideoFiles) -> Callable[..., dict[str, Floats]]:
         sink = MemorySink()
         outcomes = extract(
             chosen,
-            decode=lambda v: videos.decode(v.file, SPEC.sample_fps, SPEC.transform, v.duration_s),
+            decode=lambda v: videos.decode(v.file, SPEC.sample_fps, [SPEC.transform], v.duration_s),
             embed=backbone,
             sink=sink,
             workers=workers,
@@ -208,7 +240,7 @@ def test_a_bad_video_in_the_middle_costs_only_its_outcome(real, backbone, videos
 
     outcomes = extract(
         chosen,
-        decode=lambda v: videos.decode(v.file, SPEC.sample_fps, SPEC.transform, None),
+        decode=lambda v: videos.decode(v.file, SPEC.sample_fps, [SPEC.transform], None),
         embed=backbone, sink=sink, workers=2, on_video=done.append,
     )  # fmt: skip
 
@@ -230,7 +262,7 @@ def test_a_video_cut_short_is_partial(encode, backbone, videos, tmp_path):
 
     outcomes = extract(
         chosen,
-        decode=lambda v: videos.decode(v.file, SPEC.sample_fps, SPEC.transform, 4.0),
+        decode=lambda v: videos.decode(v.file, SPEC.sample_fps, [SPEC.transform], 4.0),
         embed=backbone, sink=MemorySink(), workers=2,
     )  # fmt: skip
 
@@ -265,7 +297,7 @@ def test_an_unexpected_error_stops_everything_and_leaves_no_thread_and_no_proces
         if where == "decoder" and video.video_id == pending(1).video_id:
             raise RuntimeError("the decoder broke")
         fps = 0.5 if where == "sink" and video.video_id == pending(0).video_id else 25.0
-        return videos.decode(video.file, fps, SPEC.transform, 40.0)
+        return videos.decode(video.file, fps, [SPEC.transform], 40.0)
 
     with pytest.raises((RuntimeError, StorageFailed), match=f"the {where} broke"):
         extract(

@@ -102,11 +102,11 @@ def failed(video_id: str, verdict: str | None = "no_frames") -> ExtractedVideo:
 
 
 def part(*videos: ExtractedVideo, name: str | None = "part-1.parquet", spec=SPEC) -> PartResult:
-    return PartResult(spec.feature_set_id, name, "cpu-float32", videos)
+    return PartResult(spec, name, "cpu-float32", videos)
 
 
 def put_part(ledger: Ledger, *videos: ExtractedVideo, name: str = "part-1.parquet", spec=SPEC) -> None:
-    ledger.put_part(1, spec, part(*videos, name=name, spec=spec))
+    ledger.put_parts(1, [part(*videos, name=name, spec=spec)])
 
 
 def predictions(*video_ids: str, best: str = "cat", score: float = 0.75) -> list[Prediction]:
@@ -492,7 +492,7 @@ def test_a_video_that_fails_gets_a_verdict_and_a_failure_at_each_of_its_present_
 def test_a_part_of_which_every_video_failed_is_recorded_without_a_file(ledger):
     arrive(ledger, a="A")
 
-    ledger.put_part(1, SPEC, part(failed("A"), name=None))
+    ledger.put_parts(1, [part(failed("A"), name=None)])
 
     assert query(ledger, "select * from video_features") == []
     assert [row[3] for row in failures(ledger)] == ["NoFrames"]
@@ -899,7 +899,7 @@ def test_the_ledgers_own_lock_is_waited_for_and_then_named(ledger):
 def test_a_failing_transaction_leaves_nothing_behind(ledger):
     arrive(ledger, a="A")
     with pytest.raises(duckdb.Error):
-        ledger.put_part(1, SPEC, replace(part(extracted("A", "p")), numerics=None))  # a not-null column
+        ledger.put_parts(1, [replace(part(extracted("A", "p")), numerics=None)])  # a not-null column
 
     assert query(ledger, "select * from feature_sets") == []
     assert pending_ids(ledger) == ["A"]

@@ -165,4 +165,4 @@ def test_sequences_know_their_size_and_hide_their_data() -> None:
 def test_a_part_counts_the_frames_of_its_good_videos_only() -> None:
     good = [ExtractedVideo(v, StoredFeatures(v, "p", 0, n), None, None) for v, n in (("a", 3), ("b", 4))]
     bad = ExtractedVideo("c", None, None, "no_frames", "NoFrames", "no frame decodes")
-    assert PartResult("id", "p", "cpu", [*good, bad]).frames == 7
+    assert PartResult(SPEC, "p", "cpu", [*good, bad]).frames == 7

@@ -155,7 +155,7 @@ def assert_ffmpeg_takes_the_sampled_frames(file: Path, rate: float, videos: Vide
     times, frames = true_times(file, videos.tools), true_frames(file, videos.tools)
     assert len(times) == len(frames) > 0
     wanted = sampled_indices(times, rate)
-    decoded = list(videos.decode(file, rate, SMALL, duration_s=None))
+    decoded = list(videos.decode(file, rate, [SMALL], duration_s=None))
     got = [time_s for time_s, _ in decoded]
     assert len(got) == len(wanted)
     since_first = [times[i] - times[0] for i in wanted]

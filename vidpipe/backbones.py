@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,17 +23,23 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from vidpipe import cores
 from vidpipe.convolutions import FusedTrunk, can_fuse
 from vidpipe.errors import ConfigurationError, UnsafeModel
+from vidpipe.pooling import MapSizes, Pooling
 from vidpipe.records import FeatureSpec, Floats, FrameTransform, Pixels
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 
 EFFICIENTNET_LITE0 = "efficientnet-lite0"
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-LITE0_TRANSFORM = FrameTransform(size_px=224, crop_share=0.875, interpolation="bicubic+full_chroma_int")
-"""Source: the lite models of github.com/tensorflow/tpu, efficientnet/lite: centre crop with 32 px of padding
-around 224 (224/256 = 0.875), bicubic, pixels normalised as (x - 127) / 128. `full_chroma_int`
-(https://ffmpeg.org/ffmpeg-scaler.html) keeps colour at full resolution: a rotated copy looks the same."""
-LITE0_FEATURES = 1280
+LITE0_TRANSFORM = FrameTransform(size_px=224, crop_share=None, interpolation="bicubic+full_chroma_int")
+"""Source: the lite models of github.com/tensorflow/tpu, efficientnet/lite: 224 px, bicubic, pixels normalised
+as (x - 127) / 128. There the centre is cropped, 0.875 of the short side, which leaves out 43 % of a 4:3
+picture and 57 % of a 16:9 one; a video's events may be there. Measured by benchmarks/accuracy.py.
+`full_chroma_int` (https://ffmpeg.org/ffmpeg-scaler.html) keeps colour at full resolution: a rotated copy
+looks the same."""
+LITE0_MIDDLE_BLOCK = 10
+"""The last one with maps of 14 x 14: deeper ones are too coarse to say where something is."""
+LITE0_MAPS = MapSizes(last=1280, middle=112, side=14)
+POOLING = "average+grid+motion"
 BATCH_FRAMES = 4
 """Small enough for the activations to stay in a core's cache: 16 runs at 0.8 of the speed."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
@@ -45,13 +53,13 @@ def default_spec(sample_fps: float) -> FeatureSpec:
         backbone=EFFICIENTNET_LITE0,
         weights_sha256=LITE0_SHA256,
         transform=LITE0_TRANSFORM,
-        pooling="average",
-        feature_size=LITE0_FEATURES,
+        pooling=POOLING,
+        feature_size=Pooling(POOLING, LITE0_MAPS).feature_size,
     )
 
 
 class Backbone:
-    """A loaded CNN: `backbone(frames)` gives features.
+    """A loaded CNN: `backbone(frames)` gives rows, `features(row, before)` what is stored of each.
 
     Attributes:
         batch_frames: B, the only batch size it computes.
@@ -59,13 +67,20 @@ class Backbone:
         numerics: Device, arithmetic and library that its bits depend on.
     """
 
-    def __init__(self, net: nn.Module, size_px: int, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, net: nn.Module, pooling: Pooling, size_px: int, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self._pooling = pooling
+        self.row_size, self.features = pooling.row_size, pooling.features
         self.batch_frames = BATCH_FRAMES
         self._device = device
         fused = device.type == "cpu" and can_fuse()
         self.workers = cores.count() if fused else 1
         shape = (BATCH_FRAMES, 3, size_px, size_px)
-        self._trunk = FusedTrunk(net, shape, dtype) if fused else EagerTrunk(net, device, dtype)
+        middle = LITE0_MIDDLE_BLOCK if pooling.needs_middle else None
+        self._trunk = (
+            FusedTrunk(net, shape, dtype, middle) if fused else EagerTrunk(net, device, dtype, middle)
+        )
         kind = f"cpu-{torch.backends.cpu.get_cpu_capability()}" if device.type == "cpu" else device.type
         engine = "fused" if fused else "eager"
         self.numerics = f"{kind}-{str(dtype).removeprefix('torch.')}-{engine}/torch-{torch.__version__}"
@@ -76,31 +91,75 @@ class Backbone:
 
     @torch.inference_mode()
     def __call__(self, frames: Pixels) -> Floats:
-        """Features of one full batch.
+        """Rows of one full batch: see pooling.py.
 
         Args:
             frames: uint8 (B, H, W, 3), RGB, already cropped and resized by the spec's transform.
 
         Returns:
-            float32 (B, D).
+            float32 (B, R).
         """
         pixels = torch.from_numpy(frames).to(self._device).permute(0, 3, 1, 2)  # a channels_last view
-        maps = self._trunk((pixels.float() - 127) / 128)  # (B, D, h, w)
-        features: Floats = maps.float().mean((2, 3)).cpu().numpy()
-        return features
+        return self._pooling.rows(*self._trunk((pixels.float() - 127) / 128))
+
+
+class Backbones:
+    """The backbones of several specs, on the views of the same frames: what one decode gives them all.
+
+    A row is the backbones' rows one after the other; so are the features.
+    """
+
+    def __init__(self, backbones: Sequence[Backbone], views: Sequence[int]) -> None:
+        """Join backbones of one size.
+
+        Args:
+            backbones: One for each spec.
+            views: For each of them, which view of a frame it looks at.
+        """
+        self._backbones, self._views = backbones, views
+        self.batch_frames = BATCH_FRAMES
+        self.workers = max(b.workers for b in backbones)
+        ends = [0, *accumulate(b.row_size for b in backbones)]
+        self._spans = [slice(begin, end) for begin, end in pairwise(ends)]
+
+    def threads(self) -> AbstractContextManager[Executor]:
+        """Where batches are computed side by side."""
+        return max(self._backbones, key=lambda b: b.workers).threads()
+
+    def __call__(self, frames: Pixels) -> Floats:
+        """Rows of one full batch, float32 (B, R), of frames uint8 (B, V * size, size, 3)."""
+        size = frames.shape[2]
+        rows = [
+            backbone(np.ascontiguousarray(frames[:, view * size : (view + 1) * size]))
+            for backbone, view in zip(self._backbones, self._views, strict=True)
+        ]
+        return np.concatenate(rows, axis=1)
+
+    def features(self, row: Floats, before: Floats | None) -> Floats:
+        """Features of one frame for all specs, float32 (D,): those of the first, then those of the next."""
+        return np.concatenate(
+            [
+                backbone.features(row[span], None if before is None else before[span])
+                for backbone, span in zip(self._backbones, self._spans, strict=True)
+            ]
+        )
 
 
 class EagerTrunk:
     """The network up to its last feature map, layer by layer: on a GPU, or where nothing can be fused."""
 
-    def __init__(self, net: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, net: nn.Module, device: torch.device, dtype: torch.dtype, middle: int | None) -> None:
         self._dtype = dtype
         self._net: Any = net.to(device, dtype, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self._seen: list[torch.Tensor] = []
+        self._wants_middle = middle is not None
+        if middle is not None:
+            self._net._blocks[middle].register_forward_hook(lambda _block, _x, y: self._seen.append(y))
 
-    def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Feature maps (B, D, h, w) of normalised pixels, float32 (B, 3, H, W)."""
-        maps: torch.Tensor = self._net.extract_features(pixels.to(self._dtype))
-        return maps
+    def __call__(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The last map, and the middle one if wanted, of normalised pixels, float32 (B, 3, H, W)."""
+        last: torch.Tensor = self._net.extract_features(pixels.to(self._dtype))
+        return last, self._seen.pop() if self._wants_middle else None
 
 
 def load_backbone(spec: FeatureSpec, *, dtype: Dtype = "auto") -> Backbone:
@@ -112,16 +171,16 @@ def load_backbone(spec: FeatureSpec, *, dtype: Dtype = "auto") -> Backbone:
         ConfigurationError: This vidpipe does not know the spec's backbone or pooling.
         UnsafeModel: The installed weights are not those of the spec.
     """
-    if spec.backbone != EFFICIENTNET_LITE0 or spec.pooling != "average":
+    if spec.backbone != EFFICIENTNET_LITE0:
         raise ConfigurationError(
-            f"unknown backbone {spec.backbone!r} with pooling {spec.pooling!r}; "
-            f"known: {EFFICIENTNET_LITE0!r} with 'average'.",
+            f"unknown backbone {spec.backbone!r}; known: {EFFICIENTNET_LITE0!r}.",
             next_step="use the vidpipe version that made this feature set.",
         )
+    pooling = Pooling(spec.pooling, LITE0_MAPS)
     _keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     chosen = getattr(torch, _best_dtype(device) if dtype == "auto" else dtype)
-    return Backbone(_lite0(spec.weights_sha256), spec.transform.size_px, device, chosen)
+    return Backbone(_lite0(spec.weights_sha256), pooling, spec.transform.size_px, device, chosen)
 
 
 def _best_dtype(device: torch.device) -> Dtype:
@@ -176,8 +235,3 @@ def _fold_batch_norms(module: nn.Module) -> None:
         if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
             setattr(module, conv_name, fuse_conv_bn_eval(conv, norm))
             setattr(module, norm_name, nn.Identity())
-
-
-def empty_batch(backbone: Backbone, size_px: int) -> Pixels:
-    """A zeroed buffer of the backbone's batch shape, uint8 (B, size, size, 3)."""
-    return np.zeros((backbone.batch_frames, size_px, size_px, 3), np.uint8)

@@ -99,14 +99,18 @@ class FusedTrunk:
     """The network up to its last feature map, for batches of one shape on the CPU."""
 
     @torch.inference_mode()
-    def __init__(self, net: Any, shape: tuple[int, int, int, int], dtype: torch.dtype) -> None:
+    def __init__(
+        self, net: Any, shape: tuple[int, int, int, int], dtype: torch.dtype, middle: int | None = None
+    ) -> None:
         """Fuse an EfficientNet-Lite whose batch norms have been folded.
 
         Args:
             net: The network of efficientnet_lite_pytorch.
             shape: Of every batch, (B, 3, H, W).
             dtype: float32, or bfloat16 from block `FIRST_BFLOAT16_BLOCK` on.
+            middle: The block whose map is wanted besides the last one, if any.
         """
+        self._middle = middle
         x = torch.zeros(shape).to(memory_format=torch.channels_last)
         self._stem = Convolution(net._conv_stem, x, relu6=True)
         x = self._stem(x)
@@ -116,12 +120,18 @@ class FusedTrunk:
             x = self._blocks[-1](x)
         self._head = Convolution(net._conv_head, x, relu6=True)
 
-    def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Feature maps (B, D, h, w) of normalised pixels, float32 (B, 3, H, W) in channels-last memory."""
-        x = self._stem(pixels)
-        for block in self._blocks:
+    def __call__(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The last feature map (B, D, h, w), and the middle one if wanted.
+
+        Args:
+            pixels: Normalised, float32 (B, 3, H, W) in channels-last memory.
+        """
+        x, middle = self._stem(pixels), None
+        for number, block in enumerate(self._blocks):
             x = block(x)
-        return self._head(x)
+            if number == self._middle:
+                middle = x.clone()  # the next block may add to it in place
+        return self._head(x), middle
 
 
 def _fuse_block(block: Any, x: torch.Tensor, dtype: torch.dtype) -> _Block:

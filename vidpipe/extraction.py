@@ -56,22 +56,24 @@ class Decoding(Protocol):
 
 
 class FrameEmbedder(Protocol):
-    """A backbone: uint8 (B, H, W, 3) to float32 (B, D), always with the same B."""
+    """Backbones: uint8 (B, H, W, 3) to rows (B, R), with one B; rows in their order to features (D,)."""
 
     batch_frames: int
     workers: int
     """Batches computed side by side."""
 
     def __call__(self, frames: Pixels) -> Floats: ...
+    def features(self, row: Floats, before: Floats | None) -> Floats: ...
     def threads(self) -> AbstractContextManager[Executor]: ...
 
 
 class RowSink(Protocol):
     """Where rows go, in order: a part in the making."""
 
-    name: str
-    rows: int
-
+    @property
+    def name(self) -> str: ...
+    @property
+    def rows(self) -> int: ...
     def append(self, features: VideoFeatures, first_frame: int = 0) -> None: ...
 
 
@@ -116,14 +118,14 @@ def extract(
         on_video: Called after each finished video, for progress.
     """
     outcomes: list[ExtractedVideo] = []
-    rows = _RowWriter(sink)
+    writer = _RowWriter(sink, embed)
     with closing(_events(videos, decode, workers)) as events:  # ends the decoders whatever happens
-        for event, features in _embedded(events, embed):
+        for event, row in _embedded(events, embed):
             if isinstance(event, _Frame):
-                assert features is not None
-                rows.add(event, features)
+                assert row is not None
+                writer.add(event, row)
             else:
-                outcomes.append(rows.end(event))
+                outcomes.append(writer.end(event))
                 on_video(event.video)
     return outcomes
 
@@ -178,7 +180,7 @@ def _pump(
         picture = PictureStats()
         try:
             for time_s, pixels in frames:
-                picture.add(pixels)
+                picture.add(pixels[: pixels.shape[1]])  # of several views, the first
                 if not put(_Frame(video, time_s, pixels)):
                     return
         finally:
@@ -213,15 +215,15 @@ def _drain(queue: Queue[_Event | BaseException]) -> Iterator[_Event]:
 
 
 def _embedded(events: Iterable[_Event], embed: FrameEmbedder) -> Iterator[tuple[_Event, Floats | None]]:
-    """Each event with its features (D,), in order; ends have none."""
+    """Each event with its row (R,), in order; ends have none."""
     ahead: deque[tuple[list[_Event], Future[Floats]]] = deque()
     with embed.threads() as pool:
         for waiting, batch in _batches(events, embed.batch_frames):
             ahead.append((waiting, pool.submit(embed, batch) if batch is not None else _NOTHING))
             if len(ahead) > embed.workers:
-                yield from _with_features(*ahead.popleft())
+                yield from _with_rows(*ahead.popleft())
         while ahead:
-            yield from _with_features(*ahead.popleft())
+            yield from _with_rows(*ahead.popleft())
 
 
 def _batches(events: Iterable[_Event], B: int) -> Iterator[tuple[list[_Event], Pixels | None]]:
@@ -243,10 +245,8 @@ def _batches(events: Iterable[_Event], B: int) -> Iterator[tuple[list[_Event], P
     yield waiting, batch
 
 
-def _with_features(
-    events: Sequence[_Event], features: Future[Floats]
-) -> Iterator[tuple[_Event, Floats | None]]:
-    rows = iter(features.result())
+def _with_rows(events: Sequence[_Event], batch: Future[Floats]) -> Iterator[tuple[_Event, Floats | None]]:
+    rows = iter(batch.result())
     for event in events:
         yield event, next(rows) if isinstance(event, _Frame) else None
 
@@ -255,21 +255,24 @@ def _with_features(
 
 
 class _RowWriter:
-    """Collects one video's rows and writes them in slices."""
+    """Turns one video's rows into features, collects these and writes them in slices."""
 
-    def __init__(self, sink: RowSink) -> None:
-        self._sink = sink
+    def __init__(self, sink: RowSink, embed: FrameEmbedder) -> None:
+        self._sink, self._embed = sink, embed
         self._times = np.zeros(FLUSH_FRAMES)
-        self._rows: Floats = np.zeros((0, 0), np.float32)  # (FLUSH_FRAMES, D) from the first frame on
+        self._features: Floats = np.zeros((0, 0), np.float32)  # (FLUSH_FRAMES, D) from the first frame on
+        self._before: Floats | None = None
         self._held = 0
         self._first_row: int | None = None
         self._written = 0
 
-    def add(self, frame: _Frame, features: Floats) -> None:
+    def add(self, frame: _Frame, row: Floats) -> None:
         """Copied, not kept: small arrays that outlive a batch would pin the freed memory between them."""
-        if not len(self._rows):
-            self._rows = np.zeros((FLUSH_FRAMES, len(features)), np.float32)
-        self._times[self._held], self._rows[self._held] = frame.time_s, features
+        features = self._embed.features(row, self._before)
+        self._before = row
+        if not len(self._features):
+            self._features = np.zeros((FLUSH_FRAMES, len(features)), np.float32)
+        self._times[self._held], self._features[self._held] = frame.time_s, features
         self._held += 1
         if self._held == FLUSH_FRAMES:
             self._flush(frame.video.video_id)
@@ -278,7 +281,7 @@ class _RowWriter:
         if self._held and not end.error:
             self._flush(end.video.video_id)
         outcome = _outcome(end, self._sink.name, self._first_row, self._written)
-        self._held, self._first_row, self._written = 0, None, 0
+        self._before, self._held, self._first_row, self._written = None, 0, None, 0
         return outcome
 
     def _flush(self, video_id: str) -> None:
@@ -286,7 +289,7 @@ class _RowWriter:
             self._first_row = self._sink.rows
         n = self._held
         self._sink.append(
-            VideoFeatures(video_id, self._times[:n].copy(), self._rows[:n].copy()), self._written
+            VideoFeatures(video_id, self._times[:n].copy(), self._features[:n].copy()), self._written
         )
         self._written += n
         self._held = 0

@@ -121,11 +121,13 @@ The training split taught the network, the validation split ended the teaching, 
 
 def _features(spec: FeatureSpec) -> str:
     transform = spec.transform
+    share = transform.crop_share
+    view = "the whole frame" if share is None else f"the middle {share:g} of the short side"
     return f"""## Features
 
 - Feature set: `{spec.feature_set_id}`
-- Frames: one per 1/{spec.sample_fps:g} s; the middle {transform.crop_share:g} of the short side, resized to
-  {transform.size_px} px ({transform.interpolation})
+- Frames: one per 1/{spec.sample_fps:g} s; {view}, resized to {transform.size_px} x {transform.size_px} px
+  ({transform.interpolation})
 - Backbone: `{spec.backbone}`, frozen; weights SHA-256 `{spec.weights_sha256}`
 - Pooling: {spec.pooling}; {spec.feature_size} features a frame"""
 

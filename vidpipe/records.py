@@ -133,14 +133,15 @@ class PendingVideo:
 
 @dataclass(frozen=True, slots=True)
 class FrameTransform:
-    """How a decoded frame becomes the CNN's square: centre crop, then resize.
+    """How a decoded frame becomes the CNN's square: crop, then resize.
 
     Cropping `crop_share` of the short side and resizing that to `size_px` equals "resize the short
     side to size/share, centre-crop size", at a cost that no aspect ratio can blow up.
     """
 
     size_px: int
-    crop_share: float
+    crop_share: float | None
+    """None: the whole frame, its sides stretched to the square's. What happens at the edge is seen, too."""
     interpolation: str
 
 
@@ -154,7 +155,7 @@ class FeatureSpec:
     weights_sha256: str
     transform: FrameTransform
     pooling: str
-    """`average`: the mean over the last feature map."""
+    """What is kept of a frame, such as `average+grid+motion`: see pooling.py."""
     feature_size: int
     """D."""
 
@@ -250,9 +251,9 @@ class ExtractedVideo:
 
 @dataclass(frozen=True, slots=True)
 class PartResult:
-    """What one batch of videos became: one part file, ready to be committed to the ledger."""
+    """What one batch of videos became in one spec: a part file, ready to be committed to the ledger."""
 
-    feature_set_id: str
+    spec: FeatureSpec
     part: str | None
     """File name in the feature set's folder; None when no video of the batch gave a frame."""
     numerics: str

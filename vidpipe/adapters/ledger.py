@@ -173,22 +173,23 @@ class Ledger(Decisions):
             rows = session.rows("features_count", feature_set_id=feature_set_id, collection=collection)
         return int(rows[0][0])
 
-    def put_part(self, run_id: int, spec: FeatureSpec, result: PartResult) -> None:
-        """Commit one part: its rows, its videos' verdicts, its failures."""
-        outcomes = [outcome_row(v) for v in result.videos]
+    def put_parts(self, run_id: int, results: Sequence[PartResult]) -> None:
+        """Commit one batch: the rows of its parts, its videos' verdicts, its failures."""
         with self.session() as session:
-            session.run(
-                "feature_set_put",
-                feature_set_id=result.feature_set_id,
-                spec=spec.to_json(),
-                now=now_utc(),
-            )
-            session.give("given", OUTCOMES, outcomes)
-            session.run(
-                "features_put", feature_set_id=result.feature_set_id, part=result.part,
-                numerics=result.numerics, run_id=run_id,
-            )  # fmt: skip
-            session.run("verdicts_put")
+            for result in results:
+                spec = result.spec
+                session.run(
+                    "feature_set_put",
+                    feature_set_id=spec.feature_set_id,
+                    spec=spec.to_json(),
+                    now=now_utc(),
+                )
+                session.give("given", OUTCOMES, [outcome_row(v) for v in result.videos])
+                session.run(
+                    "features_put", feature_set_id=spec.feature_set_id, part=result.part,
+                    numerics=result.numerics, run_id=run_id,
+                )  # fmt: skip
+            session.run("verdicts_put")  # the same for every part of a batch
             session.run("failures_resolve_videos")
             failing = [Failure(c, p, v, "extract", e, m) for c, p, v, e, m in session.rows("failing_paths")]
             self._put_failures(session, failing)

@@ -110,7 +110,7 @@ def _of_files(
 
     def decode(video: PendingVideo) -> Decoding:
         facts = videos.probe(video.file)
-        return videos.decode(video.file, spec.sample_fps, spec.transform, facts.duration_s)
+        return videos.decode(video.file, spec.sample_fps, [spec.transform], facts.duration_s)
 
     pending = [PendingVideo(str(n), file, None, None) for n, file in files.items()]
     rows = _Rows()

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -151,15 +151,16 @@ class _Log:
 class Decoding:
     """The sampled frames of one video, in order: iterate once, then read `report`.
 
-    Yields `(time_s, pixels)`, pixels uint8 of shape (size, size, 3), RGB.
+    Yields `(time_s, pixels)`, pixels uint8 of shape (V * size, size, 3), RGB: the V views of the frame one
+    below the other.
 
     Raises (while iterating):
         VideoError: The video is bad; which subclass says how.
     """
 
-    def __init__(self, command: list[str], file: Path, size_px: int, wait_s: float) -> None:
+    def __init__(self, command: list[str], file: Path, shape: tuple[int, int, int], wait_s: float) -> None:
         self.report: DecodeReport | None = None
-        self._command, self._file, self._size_px, self._wait_s = command, file, size_px, wait_s
+        self._command, self._file, self._shape, self._wait_s = command, file, shape, wait_s
 
     def __iter__(self) -> Generator[tuple[float, Pixels], None, None]:
         log = _Log()
@@ -177,7 +178,7 @@ class Decoding:
         self.report = DecodeReport(log.frames_decoded or frames, log.decode_errors, log.last)
 
     def _next_frame(self, process: LimitedProcess) -> Pixels | None:
-        pixels: Pixels = np.empty((self._size_px, self._size_px, 3), np.uint8)
+        pixels: Pixels = np.empty(self._shape, np.uint8)
         filled = process.read_into(pixels.reshape(-1).data)
         return pixels if filled == pixels.nbytes else None
 
@@ -225,13 +226,21 @@ class VideoFiles:
         return _facts(file, _parsed(file, text))
 
     def decode(
-        self, file: Path, sample_fps: float, transform: FrameTransform, duration_s: float | None
+        self, file: Path, sample_fps: float, views: Sequence[FrameTransform], duration_s: float | None
     ) -> Decoding:
-        """Start nothing yet: a `Decoding` whose iteration runs ffmpeg on `file`."""
+        """Start nothing yet: a `Decoding` whose iteration runs ffmpeg on `file`, once for all views.
+
+        Args:
+            file: A local file.
+            sample_fps: One frame per 1/sample_fps seconds.
+            views: One or more, of one size.
+            duration_s: Where known, it lengthens the wait for the decoder.
+        """
         _refuse_control_characters(file)
         wait_s = self._min_wait_s + self._wait_s_per_s * (duration_s or 0.0)
-        command = _decode_command(self.tools.ffmpeg, file, sample_fps, transform)
-        return Decoding(command, file, transform.size_px, wait_s)
+        command = _decode_command(self.tools.ffmpeg, file, sample_fps, views)
+        size_px = views[0].size_px
+        return Decoding(command, file, (len(views) * size_px, size_px, 3), wait_s)
 
 
 def _refuse_control_characters(file: Path) -> None:
@@ -245,28 +254,35 @@ def _restrictions() -> list[str]:
     return ["-protocol_whitelist", "file,pipe", "-format_whitelist", CONTAINERS]
 
 
-def _decode_command(binary: str, file: Path, sample_fps: float, transform: FrameTransform) -> list[str]:
+def _decode_command(binary: str, file: Path, sample_fps: float, views: Sequence[FrameTransform]) -> list[str]:
     """The ffmpeg command: rotate (ffmpeg's default), sample, note the time, crop, resize, RGB.
 
     `-fps_mode passthrough` keeps ffmpeg from inventing or dropping frames to even out their spacing.
     """
-    side = f"max(1,floor(min(iw,ih)*{transform.crop_share}))"
-    size = transform.size_px
     stream = ffmpeg.input(
         f"file:{file}", protocol_whitelist="file,pipe", format_whitelist=CONTAINERS,
         threads=1, max_pixels=MAX_PIXELS,
     )["V:0"]  # fmt: skip
-    frames = (
-        stream.filter("select", select_expression(sample_fps))
-        .filter("showinfo", checksum=0)
-        .filter("crop", side, side)
-        .filter("scale", size, size, flags=transform.interpolation)
-    )
+    sampled = stream.filter("select", select_expression(sample_fps)).filter("showinfo", checksum=0)
+    if len(views) == 1:
+        frames = _view(sampled, views[0])
+    else:
+        copies = sampled.filter_multi_output("split", len(views))
+        squares = [_view(copies.stream(n), view) for n, view in enumerate(views)]
+        frames = ffmpeg.filter(squares, "vstack", inputs=len(views))
     output = frames.output("pipe:", format="rawvideo", pix_fmt="rgb24", fps_mode="passthrough")
     arguments: list[str] = output.global_args(
         "-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+verbose", "-filter_threads", "1"
     ).compile(cmd=binary)
     return arguments
+
+
+def _view(frames: Any, view: FrameTransform) -> Any:
+    """The frames of an ffmpeg-python stream as squares."""
+    if view.crop_share is not None:
+        side = f"max(1,floor(min(iw,ih)*{view.crop_share}))"
+        frames = frames.filter("crop", side, side)
+    return frames.filter("scale", view.size_px, view.size_px, flags=view.interpolation)
 
 
 def _decode_error(file: Path, log: _Log, code: int) -> VideoError:

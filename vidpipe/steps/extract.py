@@ -1,19 +1,23 @@
 """Extract: videos without features become parts and ledger rows.
 
-A batch of videos becomes one part (`work`, which never opens the database, so that any worker can do it); one
-transaction then says that the part's videos are done (`commit`). A crash costs one batch.
+A batch of videos becomes a part for each spec that they lack, in one decode (`work`, which never opens the
+database, so that any worker can do it); one transaction then says that its videos are done (`commit`). A
+crash costs one batch.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 
 from vidpipe.errors import NotFound, RegistryUnreachable
 from vidpipe.extraction import extract as run_engine
-from vidpipe.ports import Ports
-from vidpipe.records import FeatureSpec, PartResult, PendingVideo
+from vidpipe.ports import Part, Ports
+from vidpipe.records import ExtractedVideo, FeatureSpec, PartResult, PendingVideo, VideoFeatures
 from vidpipe.sampling import expected_samples
 from vidpipe.steps.runs import Report, RunLog, recorded
 
@@ -38,9 +42,10 @@ class ExtractReport(Report):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One part's worth of videos, to be computed by one worker."""
+    """One part's worth of videos for each of some specs, to be decoded once, by one worker."""
 
-    spec: FeatureSpec
+    specs: tuple[FeatureSpec, ...]
+    """Of one sampling rate and one size."""
     videos: tuple[PendingVideo, ...]
     again: bool = False
     """Videos that failed before."""
@@ -78,38 +83,52 @@ def plan(
     """
     if collection is not None and ports.ledger.collection(collection) is None:
         raise NotFound(f"no collection {collection!r}.", next_step="vidpipe collections lists them.")
-    batches: list[Batch] = []
-    skipped = 0
-    for spec in _wanted_specs(ports, alone=alone):
-        pending = ports.ledger.pending_videos(spec.feature_set_id, collection, retry_failed=False)
-        batches += _batches(spec, pending, ports.limits.part_frames, again=False)
-        if retry_failed:
-            due = ports.ledger.pending_videos(spec.feature_set_id, collection, retry_failed=True)
-            again = [video for video in due if video not in set(pending)]
-            batches += _batches(spec, again, ports.limits.part_frames, again=True)
-        skipped += ports.ledger.count_features(spec.feature_set_id, collection)
-    return batches, skipped
+    specs = _wanted_specs(ports, alone=alone)
+    new = {
+        spec: ports.ledger.pending_videos(spec.feature_set_id, collection, retry_failed=False)
+        for spec in specs
+    }
+    batches = list(_batches(new, ports.limits.part_frames, again=False))
+    if retry_failed:
+        due = {
+            spec: ports.ledger.pending_videos(spec.feature_set_id, collection, retry_failed=True)
+            for spec in specs
+        }
+        again = {spec: [v for v in videos if v not in set(new[spec])] for spec, videos in due.items()}
+        batches += _batches(again, ports.limits.part_frames, again=True)
+    return batches, _complete(ports, new, collection)
 
 
-def work(ports: Ports, batch: Batch) -> PartResult:
-    """Compute one batch into one part. Touches videos and the feature store, never the database."""
-    spec, transform = batch.spec, batch.spec.transform
-    backbone = ports.load_backbone(spec)
-    numerics = f"{backbone.numerics}/{ports.videos.decoder}"
-    with ports.store.new_part(spec, numerics) as part:
+def work(ports: Ports, batch: Batch) -> list[PartResult]:
+    """Compute one batch into a part for each spec. Touches videos and the store, never the database."""
+    from vidpipe.backbones import Backbones  # torch takes a second to import
+
+    sample_fps = batch.specs[0].sample_fps
+    views = list(dict.fromkeys(spec.transform for spec in batch.specs))
+    backbones = [ports.load_backbone(spec) for spec in batch.specs]
+    numerics = [f"{backbone.numerics}/{ports.videos.decoder}" for backbone in backbones]
+    with ExitStack() as parts_in_the_making:
+        parts = [
+            parts_in_the_making.enter_context(ports.store.new_part(spec, of_spec))
+            for spec, of_spec in zip(batch.specs, numerics, strict=True)
+        ]
         outcomes = run_engine(
             batch.videos,
-            decode=lambda v: ports.videos.decode(v.file, spec.sample_fps, transform, v.duration_s),
-            embed=backbone,
-            sink=part,
+            decode=lambda v: ports.videos.decode(v.file, sample_fps, views, v.duration_s),
+            embed=Backbones(backbones, [views.index(spec.transform) for spec in batch.specs]),
+            sink=_SideBySide(parts, [spec.feature_size for spec in batch.specs]),
             workers=ports.limits.workers,
         )
-        return PartResult(spec.feature_set_id, part.commit(), numerics, tuple(outcomes))
+        return [
+            PartResult(spec, part.commit(), of_spec, tuple(_stored_in(part.name, v) for v in outcomes))
+            for spec, part, of_spec in zip(batch.specs, parts, numerics, strict=True)
+        ]
 
 
-def commit(ports: Ports, run: RunLog, batch: Batch, result: PartResult) -> None:
-    """Record a finished part: from here on its videos are done."""
-    ports.ledger.put_part(run.run_id, batch.spec, result)
+def commit(ports: Ports, run: RunLog, batch: Batch, results: Sequence[PartResult]) -> None:
+    """Record a batch's finished parts: from here on its videos are done."""
+    ports.ledger.put_parts(run.run_id, results)
+    result = results[0]  # the same videos and frames as in the others
     bad = [v for v in result.videos if v.error_class]
     for video in bad:
         log.warning("%s: %s", video.video_id[:12], video.message)
@@ -127,6 +146,29 @@ def report(run: RunLog, skipped: int) -> ExtractReport:
     return ExtractReport(
         run.run_id, run.videos, run.frames, skipped, run.failed, run.failed_again, run.seconds
     )
+
+
+class _SideBySide:
+    """One part for each spec: rows have the same place in all, features are cut to each one's own."""
+
+    name = ""
+
+    def __init__(self, parts: Sequence[Part], sizes: Sequence[int]) -> None:
+        self._parts = parts
+        ends = [0, *accumulate(sizes)]
+        self._spans = [slice(begin, end) for begin, end in pairwise(ends)]
+
+    @property
+    def rows(self) -> int:
+        return self._parts[0].rows
+
+    def append(self, features: VideoFeatures, first_frame: int = 0) -> None:
+        for part, span in zip(self._parts, self._spans, strict=True):
+            part.append(replace(features, values=features.values[:, span]), first_frame)
+
+
+def _stored_in(part: str, video: ExtractedVideo) -> ExtractedVideo:
+    return replace(video, stored=replace(video.stored, part=part)) if video.stored else video
 
 
 def _wanted_specs(ports: Ports, *, alone: bool) -> list[FeatureSpec]:
@@ -152,17 +194,43 @@ def _registry_specs(ports: Ports, *, alone: bool) -> list[FeatureSpec]:
     return list({spec.feature_set_id: spec for spec in specs}.values())
 
 
+def _complete(
+    ports: Ports, pending: Mapping[FeatureSpec, Sequence[PendingVideo]], collection: str | None
+) -> int:
+    """How many videos have features of every spec: those with the first one's, less who lacks another."""
+    first = next(iter(pending))
+    lack_first = {v.video_id for v in pending[first]}
+    lack_another = {v.video_id for videos in pending.values() for v in videos} - lack_first
+    return ports.ledger.count_features(first.feature_set_id, collection) - len(lack_another)
+
+
 def _batches(
-    spec: FeatureSpec, videos: Sequence[PendingVideo], part_frames: int, *, again: bool
+    pending: Mapping[FeatureSpec, Sequence[PendingVideo]], part_frames: int, *, again: bool
 ) -> Iterator[Batch]:
+    """Videos that lack the same specs go together, as far as one decode can give these."""
+    lacking: dict[tuple[PendingVideo, float, int], list[FeatureSpec]] = defaultdict(list)
+    for spec, videos in pending.items():
+        for video in videos:
+            lacking[video, spec.sample_fps, spec.transform.size_px].append(spec)
+    alike: dict[tuple[FeatureSpec, ...], list[PendingVideo]] = defaultdict(list)
+    for (video, _, _), specs in lacking.items():
+        alike[tuple(specs)].append(video)
+    for together, videos in alike.items():
+        for some in _cut(videos, together[0].sample_fps, part_frames):
+            yield Batch(together, some, again)
+
+
+def _cut(
+    videos: Sequence[PendingVideo], sample_fps: float, part_frames: int
+) -> Iterator[tuple[PendingVideo, ...]]:
     """Cut by expected frames, so that every part costs about the same; a long video has its own."""
-    batch: list[PendingVideo] = []
+    some: list[PendingVideo] = []
     frames = 0
     for video in videos:
-        batch.append(video)
-        frames += expected_samples(video.duration_s, video.frames_expected, spec.sample_fps)
+        some.append(video)
+        frames += expected_samples(video.duration_s, video.frames_expected, sample_fps)
         if frames >= part_frames:
-            yield Batch(spec, tuple(batch), again)
-            batch, frames = [], 0
-    if batch:
-        yield Batch(spec, tuple(batch), again)
+            yield tuple(some)
+            some, frames = [], 0
+    if some:
+        yield tuple(some)

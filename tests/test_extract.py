@@ -1,0 +1,118 @@
+"""The extract step: what is wanted by several specs comes from one decode."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vidpipe.adapters.video import VideoFiles
+from vidpipe.ports import Ports
+from vidpipe.records import FeatureSpec
+from vidpipe.steps import extract as step
+from vidpipe.steps.ingest import ingest
+
+
+@pytest.fixture
+def source(ports: Ports, tmp_path: Path, clips: Any) -> Path:
+    """Three clips and a file that is no video, ingested as `some`."""
+    folder = tmp_path / "source"
+    folder.mkdir()
+    for file in sorted(clips.incoming.glob("*.mp4"))[:3]:
+        (folder / file.name).write_bytes(file.read_bytes())
+    bad = sorted(folder.glob("*.mp4"))[0].read_bytes()
+    (folder / "half.mp4").write_bytes(bad[: len(bad) // 2])
+    ingest(ports, "some", folder)
+    return folder
+
+
+@pytest.fixture
+def old(ports: Ports) -> FeatureSpec:
+    """An old champion's spec: means over the frame's centre."""
+    new = ports.limits.spec
+    return replace(
+        new, transform=replace(new.transform, crop_share=0.875), pooling="average", feature_size=1280
+    )
+
+
+@pytest.fixture
+def wanted(ports: Ports, old: FeatureSpec, monkeypatch: pytest.MonkeyPatch) -> list[FeatureSpec]:
+    specs = [ports.limits.spec, old]
+    monkeypatch.setattr(step, "_wanted_specs", lambda ports, *, alone: list(specs))
+    return specs
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each file has been decoded."""
+    counts: Counter[str] = Counter()
+    decode = VideoFiles.decode
+    monkeypatch.setattr(
+        VideoFiles,
+        "decode",
+        lambda self, file, *rest: counts.update([file.name]) or decode(self, file, *rest),
+    )
+    return counts
+
+
+def features(ports: Ports, spec: FeatureSpec) -> dict[str, np.ndarray]:
+    ids = [v.video_id for v in ports.ledger.labelled_videos("some", spec.feature_set_id)]
+    ids = ids or [row[0] for row in ports.warehouse.query("select video_id from videos").rows]
+    stored = ports.ledger.stored_features(spec.feature_set_id, ids)
+    return {f.video_id: f.values for f in ports.store.read(spec.feature_set_id, stored)}
+
+
+def test_an_old_champions_features_and_the_new_ones_come_from_one_decode(
+    ports: Ports, source: Path, wanted: list[FeatureSpec], old: FeatureSpec, decoded: Counter[str]
+) -> None:
+    report = step.extract(ports)
+
+    assert (report.videos, report.skipped) == (3, 0)
+    assert all(count == 1 for name, count in decoded.items() if name != "half.mp4")
+    new = ports.limits.spec
+    assert [x.shape[1] for x in features(ports, new).values()] == [new.feature_size] * 3
+    assert [x.shape[1] for x in features(ports, old).values()] == [1280] * 3
+    again = step.extract(ports)
+    assert (again.videos, again.skipped) == (0, 3)
+
+
+def test_only_the_spec_that_is_lacking_is_made_and_with_the_same_bits(
+    ports: Ports, source: Path, wanted: list[FeatureSpec], old: FeatureSpec, make_ports: Any, tmp_path: Path
+) -> None:
+    together = make_ports(tmp_path / "together")
+    ingest(together, "some", source)
+    step.extract(together)
+
+    wanted[:] = [old]
+    step.extract(ports)
+    wanted[:] = [ports.limits.spec, old]
+    batches, complete = step.plan(ports)
+    assert ([b.specs for b in batches], complete) == ([(ports.limits.spec,)], 0)
+    step.extract(ports)
+
+    for spec in wanted:
+        one_by_one, at_once = features(ports, spec), features(together, spec)
+        assert one_by_one.keys() == at_once.keys() and len(at_once) == 3
+        assert all(np.array_equal(one_by_one[v], at_once[v]) for v in at_once)
+
+
+def test_a_bad_video_is_one_failure_however_many_specs_wanted_it(
+    ports: Ports, source: Path, wanted: list[FeatureSpec]
+) -> None:
+    (source / "half.mp4").write_bytes(b"not a video" * 100)
+    ingest(ports, "some", source)
+    step.extract(ports)
+    failures = ports.warehouse.query("select path, attempts, status from failures").rows
+    assert [(path, attempts) for path, attempts, _ in failures] == [("half.mp4", 1)]
+
+
+def test_specs_of_another_rate_are_batches_of_their_own(
+    ports: Ports, source: Path, wanted: list[FeatureSpec], old: FeatureSpec
+) -> None:
+    wanted.append(replace(old, sample_fps=8.0))
+    batches, _ = step.plan(ports)
+    assert [[s.sample_fps for s in b.specs] for b in batches] == [[4.0, 4.0], [8.0]]

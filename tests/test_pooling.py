@@ -1,0 +1,66 @@
+"""Feature maps to features: held to what PyTorch computes of the same maps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from vidpipe.errors import ConfigurationError
+from vidpipe.pooling import GRID, MapSizes, Pooling
+
+SIZES = MapSizes(last=6, middle=4, side=14)
+CELLS = GRID**2 * SIZES.middle
+
+
+@pytest.fixture
+def maps() -> tuple[torch.Tensor, torch.Tensor]:
+    """Of three frames, in the memory layout of a CNN's output."""
+    torch.manual_seed(0)
+    last, middle = torch.randn(3, 6, 7, 7), torch.randn(3, 4, 14, 14)
+    return last.to(memory_format=torch.channels_last), middle.to(memory_format=torch.channels_last)
+
+
+def expected_cells(middle: torch.Tensor) -> np.ndarray:
+    return functional.adaptive_avg_pool2d(middle, GRID).permute(0, 2, 3, 1).flatten(1).numpy()
+
+
+def features(pooling: Pooling, maps: tuple[torch.Tensor, torch.Tensor]) -> np.ndarray:
+    rows = pooling.rows(maps[0], maps[1] if pooling.needs_middle else None)
+    assert rows.shape == (3, pooling.row_size)
+    befores = [None, rows[0], rows[1]]
+    return np.stack([pooling.features(row, before) for row, before in zip(rows, befores, strict=True)])
+
+
+def test_average_grid_and_motion_are_what_they_say(maps):
+    last, middle = maps
+    found = features(Pooling("average+grid+motion", SIZES), maps)
+
+    assert found.shape == (3, 6 + 2 * CELLS) and found.dtype == np.float32
+    assert np.allclose(found[:, :6], last.mean((2, 3)), atol=1e-6)
+    assert np.allclose(found[:, 6 : 6 + CELLS], expected_cells(middle), atol=1e-6)
+    assert np.allclose(found[1:, 6 + CELLS :], expected_cells((middle[1:] - middle[:-1]).abs()), atol=1e-6)
+    assert not found[0, 6 + CELLS :].any(), "the first frame has no frame before it"
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        ("average", [*range(6)]),
+        ("grid", [*range(6, 6 + CELLS)]),
+        ("motion", [*range(6 + CELLS, 6 + 2 * CELLS)]),
+        ("average+motion", [*range(6), *range(6 + CELLS, 6 + 2 * CELLS)]),
+    ],
+)
+def test_each_pooling_is_a_part_of_the_whole_with_the_same_bits(name, columns, maps):
+    pooling = Pooling(name, SIZES)
+    assert pooling.feature_size == len(columns)
+    whole = features(Pooling("average+grid+motion", SIZES), maps)
+    assert np.array_equal(features(pooling, maps), whole[:, columns])
+
+
+@pytest.mark.parametrize("name", ["", "maximum", "grid+average", "average+average", "average+"])
+def test_an_unknown_pooling_is_a_configuration_error(name):
+    with pytest.raises(ConfigurationError, match="known are average, grid, motion"):
+        Pooling(name, SIZES)
