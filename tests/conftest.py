@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,6 +25,21 @@ from vidpipe.wiring import Home, open_home, open_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
+
+
+def tree(root: Path, *names: str) -> Path:
+    """A folder with files of these names."""
+    for name in names:
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"x")
+    return root
+
+
+def rows_of(file: Path) -> list[dict[str, str]]:
+    """The lines of a CSV file."""
+    with file.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
 
 
 @pytest.fixture(autouse=True)
@@ -106,6 +123,18 @@ def ports(home: Home) -> Ports:
 def make_ports() -> Callable[[Path], Ports]:
     """All ports of a home at the given path."""
     return lambda path: open_ports(open_home(load_settings(path)), TerminalProgress())
+
+
+@pytest.fixture
+def vidpipe(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`vidpipe …` as a process of its own, on a home in the temporary folder."""
+
+    def call(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "VIDPIPE_HOME": str(tmp_path / "home"), **settings}
+        command = [sys.executable, "-m", "vidpipe", *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    return call
 
 
 @pytest.fixture

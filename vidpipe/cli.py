@@ -1,29 +1,36 @@
 """The verbs. Each opens a home, runs one step and prints its report; no step is written here.
 
-Exit codes: 0 done · 1 failed or refused · 2 wrong usage · 3 done, but over the failure budget · 4 another
-run holds the lease.
+What they share (options, errors, exit codes) is in `command.py`; `manifest` has a room of its own.
 """
 
 from __future__ import annotations
 
-import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vidpipe import __version__
-from vidpipe.errors import ConfigurationError, LeaseHeld, VidpipeError
+from vidpipe.cli_manifest import manifests
+from vidpipe.command import (
+    FAILED,
+    OVER_BUDGET,
+    CollectionOption,
+    HomeOption,
+    JsonOption,
+    WaitOption,
+    guarded,
+    open_at,
+    run_step,
+    show_records,
+)
+from vidpipe.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from vidpipe.ports import Ports
-    from vidpipe.steps.manifest import Reader
     from vidpipe.steps.runs import Report
     from vidpipe.wiring import Home
-
-FAILED, OVER_BUDGET, HELD = 1, 3, 4
 
 app = typer.Typer(
     help="Nightly video classification: files to features to predictions, answered by SQL.",
@@ -33,92 +40,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-HomeOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--home",
-        envvar="VIDPIPE_HOME",
-        help="Where everything lives. Default: .vidpipe",
-        show_envvar=True,
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
-WaitOption = Annotated[bool, typer.Option("--wait", help="Wait while another run holds the lease.")]
-CollectionOption = Annotated[str | None, typer.Option("--collection", help="One collection. Default: all")]
-
-
-# -- running a verb -----------------------------------------------------------------------------
-
-
-def _open(home: Path | None) -> Home:
-    from vidpipe.display import log_to_stderr
-    from vidpipe.settings import load_settings
-    from vidpipe.wiring import open_home
-
-    log_to_stderr()
-    return open_home(load_settings(home))
-
-
-def _guarded(action: Callable[[], int], as_json: bool) -> None:
-    """Run; an error of ours becomes its exit code and one line, never a traceback."""
-    try:
-        code = action()
-    except VidpipeError as error:
-        from vidpipe.display import print_error
-
-        print_error(error, as_json=as_json)
-        code = HELD if isinstance(error, LeaseHeld) else FAILED
-    except KeyboardInterrupt:
-        sys.stderr.write("vidpipe: stopped. Finished work is kept; the same command goes on from here.\n")
-        code = 130
-    raise typer.Exit(code)
-
-
-def _step(
-    home: Path | None,
-    as_json: bool,
-    step: Callable[[Ports], Report],
-    *,
-    wait: bool = False,
-    code: Callable[[Any], int] = lambda report: 0,
-) -> None:
-    """Run one step with all ports and print its report."""
-
-    def action() -> int:
-        from vidpipe.display import TerminalProgress, print_decision, print_facts, print_json
-        from vidpipe.wiring import open_ports
-
-        ports = open_ports(_open(home), TerminalProgress(), wait_for_lease=wait)
-        report = step(ports)
-        facts = report.to_dict()
-        if as_json:
-            print_json(facts)
-        elif "decision" in facts:
-            print_decision(facts)
-        else:
-            print_facts(type(report).__name__.removesuffix("Report").lower(), facts)
-        return code(report)
-
-    _guarded(action, as_json)
-
-
-def _records(
-    home: Path | None, as_json: bool, key: str, read: Callable[[Home], list[dict[str, Any]]]
-) -> None:
-    """Print rows as a table, or as one JSON object with one key."""
-
-    def action() -> int:
-        from vidpipe.display import print_json, print_records
-
-        records = read(_open(home))
-        if as_json:
-            print_json({key: records})
-        else:
-            print_records(records)
-        return 0
-
-    _guarded(action, as_json)
+app.add_typer(manifests, name="manifest")
 
 
 # -- the job ------------------------------------------------------------------------------------
@@ -140,10 +62,10 @@ def demo(
             raise ConfigurationError(
                 "--source and --manifest go together.", next_step="pass both, or neither."
             )
-        run_demo(_open(home), source, manifest, as_json=as_json)
+        run_demo(open_at(home), source, manifest, as_json=as_json)
         return 0
 
-    _guarded(action, as_json)
+    guarded(action, as_json)
 
 
 @app.command()
@@ -161,7 +83,7 @@ def ingest(
     """Hash and probe the videos of a folder or manifest into a collection."""
     from vidpipe.steps.ingest import ingest as step
 
-    _step(
+    run_step(
         home, as_json,
         lambda ports: step(
             ports, collection, source, manifest=manifest, label_from=label_from,
@@ -180,7 +102,7 @@ def extract(
     """Decode videos that lack features and run the CNN over their frames, into Parquet."""
     from vidpipe.steps.extract import extract as step
 
-    _step(home, as_json, lambda ports: step(ports, collection), wait=wait)
+    run_step(home, as_json, lambda ports: step(ports, collection), wait=wait)
 
 
 @app.command()
@@ -204,7 +126,7 @@ def train(
         chosen = {k: v for k, v in given.items() if v is not None}
         return run(ports, collection, split_column=split_column, config=TrainingConfig(seed=seed, **chosen))
 
-    _step(home, as_json, step)
+    run_step(home, as_json, step)
 
 
 @app.command()
@@ -222,7 +144,7 @@ def evaluate(
 
         return run(ports, model=model, collection=collection, split=split)
 
-    _step(home, as_json, step)
+    run_step(home, as_json, step)
 
 
 @app.command("freeze-eval")
@@ -240,7 +162,7 @@ def freeze_eval(
 
         return run(ports, collection, split=split, split_column=split_column)
 
-    _step(home, as_json, step)
+    run_step(home, as_json, step)
 
 
 @app.command()
@@ -259,7 +181,7 @@ def promote(
 
         return run(ports, version, eval_set=eval_set, force=force, reason=reason)
 
-    _step(home, as_json, step, code=lambda report: FAILED if report.decision == "refused" else 0)
+    run_step(home, as_json, step, code=lambda report: FAILED if report.decision == "refused" else 0)
 
 
 @app.command()
@@ -276,7 +198,7 @@ def rollback(
 
         return run(ports, to, reason=reason)
 
-    _step(home, as_json, step)
+    run_step(home, as_json, step)
 
 
 @app.command()
@@ -304,7 +226,7 @@ def classify(
             )
         return run(ports, collection, model=model, backfill=backfill, budget_s=budget_s)
 
-    _step(home, as_json, step, wait=wait)
+    run_step(home, as_json, step, wait=wait)
 
 
 @app.command()
@@ -325,7 +247,7 @@ def nightly(
         return run(ports, failure_budget=failure_budget)
 
     codes = {"over_budget": OVER_BUDGET, "failed": FAILED}
-    _step(home, as_json, step, wait=wait, code=lambda report: codes.get(report.status, 0))
+    run_step(home, as_json, step, wait=wait, code=lambda report: codes.get(report.status, 0))
 
 
 @app.command()
@@ -341,7 +263,7 @@ def retry(
 
         return run(ports, collection)
 
-    _step(home, as_json, step)
+    run_step(home, as_json, step)
 
 
 @app.command()
@@ -353,7 +275,7 @@ def gc(home: HomeOption = None, as_json: JsonOption = False, wait: WaitOption = 
 
         return run(ports)
 
-    _step(home, as_json, step, wait=wait)
+    run_step(home, as_json, step, wait=wait)
 
 
 @app.command()
@@ -370,176 +292,7 @@ def forget(
 
         return run(ports, video_id)
 
-    _step(home, as_json, step, wait=wait)
-
-
-# -- manifests of datasets ----------------------------------------------------------------------
-
-manifests = typer.Typer(
-    help="Turn a dataset's own lists, folders or CSV into a manifest for ingest.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
-app.add_typer(manifests, name="manifest")
-
-RootOption = Annotated[Path, typer.Option("--root", help="Folder of the videos.")]
-ListsOption = Annotated[Path, typer.Option("--lists", help="Folder of the official lists.")]
-OutputOption = Annotated[Path, typer.Option("--output", help="The manifest to write.")]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace another file of that name.")]
-ValAsTestOption = Annotated[
-    bool, typer.Option("--val-as-test", help="Judge on val, where the test labels are secret.")
-]
-
-
-def _manifest(
-    read: Reader,
-    root: Path,
-    output: Path,
-    home: Path | None,
-    as_json: bool,
-    *,
-    overwrite: bool,
-    by_stem: bool,
-    val_as_test: bool = False,
-) -> None:
-    """Write a manifest, print its report and the command that comes next."""
-
-    def action() -> int:
-        from vidpipe.display import print_json, print_manifest
-        from vidpipe.steps.manifest import manifest as step
-        from vidpipe.wiring import open_catalog
-
-        report = step(
-            open_catalog(), read, root, output,
-            by_stem=by_stem, val_as_test=val_as_test, overwrite=overwrite,
-        )  # fmt: skip
-        command = ["vidpipe", "ingest", str(root), "--collection", "NAME", "--manifest", str(output)]
-        command += ["--home", str(home)] if home else []
-        facts = {**report.to_dict(), "next": shlex.join(command)}
-        print_json(facts) if as_json else print_manifest(facts)
-        return 0
-
-    _guarded(action, as_json)
-
-
-@manifests.command()
-def ucf101(
-    root: RootOption,
-    lists: ListsOption,
-    output: OutputOption,
-    overwrite: OverwriteOption = False,
-    home: HomeOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """UCF101: classInd.txt, trainlist01.txt to testlist03.txt."""
-    from vidpipe.adapters import datasets
-
-    _manifest(
-        lambda _: datasets.ucf101(lists), root, output, home, as_json, overwrite=overwrite, by_stem=True
-    )
-
-
-@manifests.command()
-def hmdb51(
-    root: RootOption,
-    lists: ListsOption,
-    output: OutputOption,
-    overwrite: OverwriteOption = False,
-    home: HomeOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """HMDB51: brush_hair_test_split1.txt and its like."""
-    from vidpipe.adapters import datasets
-
-    _manifest(
-        lambda _: datasets.hmdb51(lists), root, output, home, as_json, overwrite=overwrite, by_stem=True
-    )
-
-
-@manifests.command()
-def kinetics(
-    root: RootOption,
-    csv: Annotated[list[Path], typer.Option("--csv", help="An official list; once for each.")],
-    output: OutputOption,
-    val_as_test: ValAsTestOption = False,
-    overwrite: OverwriteOption = False,
-    home: HomeOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Kinetics-400, -600, -700: label,youtube_id,time_start,time_end,split."""
-    from vidpipe.adapters import datasets
-
-    _manifest(
-        lambda _: datasets.kinetics(csv), root, output, home, as_json,
-        overwrite=overwrite, by_stem=True, val_as_test=val_as_test,
-    )  # fmt: skip
-
-
-@manifests.command()
-def ssv2(
-    root: RootOption,
-    train: Annotated[Path, typer.Option("--train", help="The JSON list of training videos.")],
-    validation: Annotated[Path, typer.Option("--validation", help="The JSON list of validation videos.")],
-    output: OutputOption,
-    test: Annotated[Path | None, typer.Option("--test", help="The JSON list of test videos.")] = None,
-    test_answers: Annotated[
-        Path | None, typer.Option("--test-answers", help="Their labels, lines of id;label.")
-    ] = None,
-    val_as_test: ValAsTestOption = False,
-    overwrite: OverwriteOption = False,
-    home: HomeOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Something-Something v2: JSON lists; the label is the template."""
-    from vidpipe.adapters import datasets
-
-    _manifest(
-        lambda _: datasets.ssv2(train, validation, test, test_answers), root, output, home, as_json,
-        overwrite=overwrite, by_stem=True, val_as_test=val_as_test,
-    )  # fmt: skip
-
-
-@manifests.command()
-def folders(
-    root: RootOption,
-    output: OutputOption,
-    val_as_test: ValAsTestOption = False,
-    overwrite: OverwriteOption = False,
-    home: HomeOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """A folder a label, or train/LABEL/…, val/LABEL/…, test/LABEL/…."""
-    from vidpipe.adapters import datasets
-
-    _manifest(
-        datasets.folders, root, output, home, as_json,
-        overwrite=overwrite, by_stem=False, val_as_test=val_as_test,
-    )  # fmt: skip
-
-
-@manifests.command("csv")
-def any_csv(
-    root: RootOption,
-    file: Annotated[Path, typer.Option("--file", help="The CSV.")],
-    output: OutputOption,
-    path_column: Annotated[str, typer.Option(help="By name; or by number, from 1, without a header.")],
-    label_column: Annotated[str | None, typer.Option(help="Likewise.")] = None,
-    group_column: Annotated[str | None, typer.Option(help="Likewise.")] = None,
-    split_column: Annotated[str | None, typer.Option(help="Likewise: train, val, test.")] = None,
-    delimiter: Annotated[str, typer.Option(help="One character, or tab, or space.")] = ",",
-    val_as_test: ValAsTestOption = False,
-    overwrite: OverwriteOption = False,
-    home: HomeOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Any CSV, its columns named one by one; or a list without a header."""
-    from vidpipe.adapters import datasets
-
-    columns = datasets.Columns(path_column, label_column, group_column, split_column)
-    _manifest(
-        lambda _: datasets.any_csv(file, root, columns, delimiter), root, output, home, as_json,
-        overwrite=overwrite, by_stem=False, val_as_test=val_as_test,
-    )  # fmt: skip
+    run_step(home, as_json, step, wait=wait)
 
 
 # -- looking ------------------------------------------------------------------------------------
@@ -558,7 +311,7 @@ def sql(
     def action() -> int:
         from vidpipe.display import print_csv, print_json, print_table
 
-        answer = _open(home).warehouse.query(_query_text(query, file))
+        answer = open_at(home).warehouse.query(_query_text(query, file))
         if as_json:
             print_json({"columns": answer.columns, "rows": answer.rows})
         elif as_csv:
@@ -567,7 +320,7 @@ def sql(
             print_table(answer.columns, answer.rows)
         return 0
 
-    _guarded(action, as_json)
+    guarded(action, as_json)
 
 
 def _query_text(query: str | None, file: Path | None) -> str:
@@ -586,7 +339,7 @@ def collections(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """One row per collection: present, classified, failing, serving version."""
     from vidpipe.steps import inspect
 
-    _records(home, as_json, "collections", lambda opened: inspect.collections(opened.ledger))
+    show_records(home, as_json, "collections", lambda opened: inspect.collections(opened.ledger))
 
 
 @app.command()
@@ -600,7 +353,7 @@ def models(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
         return inspect.models(open_ports(opened, TerminalProgress()))
 
-    _records(home, as_json, "models", read)
+    show_records(home, as_json, "models", read)
 
 
 @app.command()
@@ -611,7 +364,7 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
         from vidpipe.display import print_json, print_records
         from vidpipe.steps import inspect
 
-        opened = _open(home)
+        opened = open_at(home)
         found = inspect.status(opened.ledger, opened.lease.holder())
         if as_json:
             print_json(found)
@@ -625,7 +378,7 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
             print_records(found[name])
         return 0
 
-    _guarded(action, as_json)
+    guarded(action, as_json)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,0 +1,63 @@
+"""What bad input gets: one line that says what, where and the next command; the promised exit code."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("extract", "--collection", "nobody"), "vidpipe collections"),
+        (("train", "--collection", "nobody"), "vidpipe collections"),
+        (("evaluate",), "vidpipe train"),
+        (("promote",), "vidpipe train"),
+        (("promote", "--force"), "--reason"),
+        (("rollback",), "vidpipe models"),
+        (("classify",), "vidpipe train"),
+        (("classify", "--model", "challenger"), "vidpipe train"),
+        (("sql", "select 1"), "vidpipe ingest"),
+        (("ingest", "/no/such/folder", "--collection", "x"), "mounted"),
+        (("nightly", "--failure-budget", "often"), "0.1"),
+    ],
+)
+def test_what_cannot_be_done_exits_1_with_the_next_command(vidpipe: Any, arguments: Any, says: str) -> None:
+    ended = vidpipe(*arguments)
+    assert ended.returncode == 1, ended.stderr
+    last = ended.stderr.strip().splitlines()[-1]
+    assert last.startswith("vidpipe: ") and " Next: " in last and says in last
+    assert "Traceback" not in ended.stderr
+
+
+def test_an_error_is_one_json_object_with_json(vidpipe: Any) -> None:
+    ended = vidpipe("extract", "--collection", "nobody", "--json")
+    error = json.loads(ended.stdout)["error"]
+    assert ended.returncode == 1
+    assert error["class"] == "NotFound" and error["message"] and error["next"]
+
+
+def test_a_wrong_setting_is_named(vidpipe: Any) -> None:
+    ended = vidpipe("status", VIDPIPE_SAMPLE_FPS="fast")
+    assert ended.returncode == 1
+    assert "VIDPIPE_SAMPLE_FPS" in ended.stderr and "Traceback" not in ended.stderr
+
+
+def test_a_second_run_exits_4_and_names_the_holder(vidpipe: Any, tmp_path: Path, clips: Any) -> None:
+    lease = tmp_path / "home" / "state" / "lease"
+    hold = (
+        "import sys, time; from pathlib import Path; from vidpipe.adapters.lease import Lease\n"
+        "with Lease(Path(sys.argv[1])).hold('nightly'):\n    print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", hold, str(lease)], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout and holder.stdout.readline() == b"held\n"
+        ended = vidpipe("ingest", str(clips.incoming), "--collection", "x")
+        holder.kill()
+    assert ended.returncode == 4
+    assert f"nightly (pid {holder.pid} on " in ended.stderr
+    assert vidpipe("ingest", str(clips.incoming), "--collection", "x").returncode == 0
