@@ -6,10 +6,6 @@ import json
 import os
 import pickle
 import pickletools
-import socket
-import subprocess
-import sys
-import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,12 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import run_python
 
 from vidpipe.adapters.bundle import FILES, Bundle
 from vidpipe.adapters.registry import Registry
 from vidpipe.backbones import default_spec
 from vidpipe.classifier import ClassifierConfig, build
-from vidpipe.errors import NotFound, RegistryUnreachable, UnsafeModel
+from vidpipe.errors import NotFound, UnsafeModel
 from vidpipe.inference import predict
 from vidpipe.model_card import TrainingRecord
 from vidpipe.records import Floats, Scores
@@ -110,13 +107,6 @@ def changed(file: Path, content: bytes | None) -> Iterator[None]:
         file.write_bytes(before)
 
 
-def run_python(code: str, *arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
 # -- versions and aliases -----------------------------------------------------------------------
 
 
@@ -169,6 +159,11 @@ def test_before_the_first_training_there_is_nothing(other):
         other.version("champion")
 
 
+def test_looking_for_versions_before_the_first_training_makes_no_store(tmp_path):
+    assert Registry(tmp_path / "mlflow", "clips", None).aliases() == {}
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_version_is_found_by_the_fingerprint_of_its_inputs(registry):
     assert registry.find("f1") == registry.version("1")
     assert registry.find("f2") == registry.version("2")
@@ -181,13 +176,13 @@ def test_a_registration_that_was_cut_short_is_not_listed_until_the_same_training
 ):
     bundle = make_bundle(int(CUT_SHORT))
     with monkeypatch.context() as cut, pytest.raises(KeyboardInterrupt):
-        real = getattr(other._client, last)
+        real = getattr(other.store.client, last)
 
         def and_then_the_end(*arguments, **named):
             real(*arguments, **named)
             raise KeyboardInterrupt
 
-        cut.setattr(other._client, last, and_then_the_end)
+        cut.setattr(other.store.client, last, and_then_the_end)
         with other.training_run("cut short", {}) as run:
             run.register(bundle, replace(RECORD, fingerprint="cut short"))
     assert other.versions() == []
@@ -196,22 +191,22 @@ def test_a_registration_that_was_cut_short_is_not_listed_until_the_same_training
 
     assert other.versions() == [found]
     assert found.aliases == ("challenger",)
-    description = other._client.get_model_version(other.model, str(found.version)).description
+    description = other.store.client.get_model_version(other.model, str(found.version)).description
     assert description.startswith("# Model card")
     assert np.array_equal(predict(other.load(found).lstm, sequences), predict(bundle.lstm, sequences))
 
 
 def test_what_somebody_else_registered_with_our_fingerprint_is_not_found(other):
-    other._client.create_registered_model(other.model)
+    other.store.client.create_registered_model(other.model)
     tags = {f"vidpipe.{k}": v for k, v in TAGS.items()}
-    other._client.create_model_version(other.model, "file:///nowhere", tags=tags)
+    other.store.client.create_model_version(other.model, "file:///nowhere", tags=tags)
 
     assert other.find("f1") is None
     assert other.versions() == []
 
 
 def test_a_run_that_a_dead_training_left_open_is_ended_by_the_next(other):
-    client = other._client
+    client = other.store.client
     experiment = client.get_experiment_by_name("vidpipe").experiment_id
     with other.training_run("the next", {"seed": 1}) as run:
         ours = client.get_run(run.mlflow_run_id).data.tags["vidpipe.home"]
@@ -227,16 +222,6 @@ def test_a_run_that_a_dead_training_left_open_is_ended_by_the_next(other):
     client.set_terminated(elsewhere, "KILLED")
 
 
-def test_temporary_folders_are_swept_when_they_are_old(registry, home):
-    left = home / "tmp" / "left"
-    left.mkdir()
-    (left / "file").write_bytes(b"12345")
-
-    assert registry.sweep(older_than_s=3600) == (0, 0)
-    assert registry.sweep(older_than_s=0) == (1, 5)
-    assert list((home / "tmp").iterdir()) == []
-
-
 def test_a_version_with_hundreds_of_labels_has_a_description_that_fits_and_a_whole_card(other, tmp_path):
     labels = tuple(f"label {k:03d}" for k in range(300))
     lstm, baseline = (
@@ -248,8 +233,8 @@ def test_a_version_with_hundreds_of_labels_has_a_description_that_fits_and_a_who
     with other.training_run("many labels", {}) as run:
         version = run.register(bundle, replace(RECORD, scores=scores, baseline=scores))
 
-    found = other._client.get_model_version(other.model, str(version.version))
-    uri = other._client.get_model_version_download_uri(other.model, str(version.version))
+    found = other.store.client.get_model_version(other.model, str(version.version))
+    uri = other.store.client.get_model_version_download_uri(other.model, str(version.version))
     card = (Path(uri.removeprefix("file://")) / "artifacts/MODEL_CARD.md").read_text(encoding="utf-8")
     assert version.labels == labels
     assert len(found.description) <= 5000 < len(card)
@@ -261,7 +246,7 @@ def test_a_version_with_hundreds_of_labels_has_a_description_that_fits_and_a_who
 
 
 def test_the_run_holds_parameters_curves_scores_and_the_confusion_picture(registry, tmp_path):
-    client, run_id = registry._client, registry.version("1").mlflow_run_id
+    client, run_id = registry.store.client, registry.version("1").mlflow_run_id
 
     run = client.get_run(run_id)
     curve = client.get_metric_history(run_id, "val_loss")
@@ -278,7 +263,7 @@ def test_an_error_in_training_ends_the_run_as_failed_and_registers_nothing(other
     with pytest.raises(ZeroDivisionError), other.training_run("broken", {}) as run:
         _ = 1 / 0
 
-    assert other._client.get_run(run.mlflow_run_id).info.status == "FAILED"
+    assert other.store.client.get_run(run.mlflow_run_id).info.status == "FAILED"
     assert other.versions() == []
 
 
@@ -321,8 +306,8 @@ def test_the_bundle_of_another_version_is_refused(registry, home):
 
 
 def test_a_version_that_somebody_else_registered_is_left_out_and_refused(other):
-    other._client.create_registered_model(other.model)
-    other._client.create_model_version(other.model, "file:///somewhere")
+    other.store.client.create_registered_model(other.model)
+    other.store.client.create_model_version(other.model, "file:///somewhere")
     other.set_alias("champion", 1)
 
     assert other.versions() == []
@@ -346,9 +331,9 @@ def test_a_pickle_under_our_tags_is_refused_and_never_run(registry, other, tmp_p
     bundle.mkdir(parents=True)
     for file in (folder / "python_model.pkl", bundle / "lstm.safetensors", bundle / "lstm.json"):
         file.write_bytes(pickle.dumps(Bomb(canary)))
-    tags = registry._client.get_model_version("clips", "1").tags
-    other._client.create_registered_model(other.model)
-    other._client.create_model_version(other.model, folder.as_uri(), tags=tags)
+    tags = registry.store.client.get_model_version("clips", "1").tags
+    other.store.client.create_registered_model(other.model)
+    other.store.client.create_model_version(other.model, folder.as_uri(), tags=tags)
 
     with pytest.raises(UnsafeModel):
         other.load(other.version("1"))
@@ -375,9 +360,9 @@ def test_no_pickle_lies_anywhere_below_the_artifacts(registry, home):
 
 
 def test_everything_of_a_store_lies_below_its_home(registry, home):
-    uri = registry._client.get_model_version_download_uri("clips", "1")
+    uri = registry.store.client.get_model_version_download_uri("clips", "1")
 
-    assert registry.tracking_uri == f"sqlite:///{home}/mlflow.db"
+    assert registry.store.tracking_uri == f"sqlite:///{home}/mlflow.db"
     assert uri.startswith((home / "artifacts").as_uri())
     assert {f.name for f in home.iterdir()} == {"artifacts", "init.lock", "mlflow.db", "tmp"}
 
@@ -408,7 +393,7 @@ def test_the_registered_model_serves_in_a_fresh_process_until_it_is_tampered_wit
     given = json.dumps([s.tolist() for s in sequences])
 
     with changed(weights, weights.read_bytes()):
-        process = run_python(SERVE, registry.tracking_uri, weights, given)
+        process = run_python(SERVE, registry.store.tracking_uri, weights, given)
         out, err = process.communicate(timeout=120)
 
     assert process.returncode == 0, err
@@ -430,51 +415,3 @@ def test_the_registered_model_says_what_it_takes_and_gives(registry):
 
     assert signature.inputs.input_names() == ["path", "features"]
     assert signature.outputs.input_names() == ["label", "score", "top", "error"]
-
-
-# -- a world that breaks ------------------------------------------------------------------------
-
-
-@pytest.fixture
-def keep_tracking_uri(registry: Registry) -> Iterator[None]:
-    """MLflow's tracking URI is global: another registry must not leave its own behind."""
-    import mlflow
-
-    yield
-    mlflow.set_tracking_uri(registry.tracking_uri)
-
-
-def test_a_server_that_is_away_is_unreachable_within_seconds(tmp_path, keep_tracking_uri, monkeypatch):
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    with socket.create_server(("127.0.0.1", 0)) as closed_again:
-        port = closed_again.getsockname()[1]
-    away = Registry(tmp_path, "clips", f"http://127.0.0.1:{port}")
-    started = time.monotonic()
-
-    with pytest.raises(RegistryUnreachable, match=f"127.0.0.1:{port}") as caught:
-        away.aliases()
-
-    assert time.monotonic() - started < 10
-    assert "VIDPIPE_MLFLOW_URI" in caught.value.next_step
-    assert list(tmp_path.iterdir()) == [], "no store is made beside a server"
-
-
-FIRST_USE = """
-    import sys
-    from pathlib import Path
-    from vidpipe.adapters.registry import Registry
-    registry = Registry(Path(sys.argv[1]), "clips", None)
-    print(registry.aliases(), registry._client.get_experiment_by_name("vidpipe").experiment_id)
-"""
-
-
-def test_two_processes_that_make_the_store_at_once_both_work(tmp_path):
-    processes = [run_python(FIRST_USE, tmp_path / "mlflow") for _ in range(2)]
-
-    found = []
-    for process in processes:
-        out, err = process.communicate(timeout=120)
-        assert process.returncode == 0, err
-        found.append(out)
-
-    assert found[0] == found[1] == "{} 1\n"

@@ -226,7 +226,7 @@ def test_the_facts_are_metadata_of_the_model(job):
 def test_the_card_lies_in_the_model_and_describes_the_version(job):
     card = (job.model / "artifacts" / "MODEL_CARD.md").read_text(encoding="utf-8")
 
-    client = job.ports.registry._client
+    client = job.ports.registry.store.client
     assert client.get_model_version(job.version.model, str(job.version.version)).description == card
     for said in (
         "`clips`",

@@ -1,22 +1,11 @@
-"""MLflow: training runs, model versions and the two aliases.
-
-MLflow is imported on first use (it takes seconds), and its global tracking URI is set there and nowhere else.
-"""
+"""MLflow's registry: training runs, model versions and the two aliases."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
-import logging
-import os
-import shutil
 import socket
-import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +16,8 @@ from vidpipe import model_card
 from vidpipe.adapters import bundle as bundles
 from vidpipe.adapters import logged_model, pictures
 from vidpipe.adapters.bundle import Bundle
-from vidpipe.errors import NotFound, RegistryUnreachable, StorageFailed, UnsafeModel, VidpipeError
+from vidpipe.adapters.mlflow_store import EXPERIMENT, MlflowStore
+from vidpipe.errors import NotFound, UnsafeModel
 from vidpipe.model_card import TrainingRecord
 from vidpipe.records import FeatureSpec, ModelVersion
 
@@ -35,27 +25,10 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion
     from mlflow.tracking import MlflowClient
 
-log = logging.getLogger(__name__)
-
-EXPERIMENT = "vidpipe"
 _PREFIX = "vidpipe."
 _COMPLETE = f"{_PREFIX}complete"
 _DESCRIPTION_LENGTH = 5000
 """Source: the column `description` of mlflow/store/model_registry/dbmodels/models.py."""
-_AWAY = ("Max retries", "Connection refused", "timed out", "database is locked", "Connection aborted")
-_FULL = (
-    "database or disk is full", "disk I/O error", "readonly database", "unable to open database file",
-    "No space left", "File too large",
-)  # fmt: skip
-_FULL_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
-_QUIET = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",  # after 0, 2, 4 and 8 s; who is away for longer gets another run
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-}
 
 
 class TrainingRun:
@@ -94,53 +67,7 @@ class Registry:
 
     def __init__(self, home: Path, model: str, tracking_uri: str | None) -> None:
         self.model = model
-        self._home = home
-        self._server_uri = tracking_uri
-        self.tracking_uri = tracking_uri or f"sqlite:///{home / 'mlflow.db'}"
-
-    @cached_property
-    def _client(self) -> MlflowClient:
-        for name, value in _QUIET.items():
-            os.environ.setdefault(name, value)
-        import mlflow
-
-        for noisy in ("mlflow", "alembic"):  # after the import, which sets levels of its own
-            logging.getLogger(noisy).setLevel(logging.WARNING)
-        # It prints a traceback of what reaches us as an exception, and people as one line.
-        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
-        with _mlflow_errors(self.tracking_uri), self._first_use():
-            mlflow.set_tracking_uri(self.tracking_uri)
-            client = mlflow.MlflowClient(self.tracking_uri)
-            if client.get_experiment_by_name(EXPERIMENT) is None:
-                location = None if self._server_uri else (self._home / "artifacts").as_uri()
-                client.create_experiment(EXPERIMENT, artifact_location=location)
-        return client
-
-    @contextmanager
-    def _first_use(self) -> Iterator[None]:
-        """Two processes that create one SQLite store at once crash each other."""
-        if self._server_uri:
-            yield
-            return
-        self._home.mkdir(parents=True, exist_ok=True)
-        with (self._home / "init.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            self._create_store()
-            yield
-
-    def _create_store(self) -> None:
-        """Build the SQLite store under a temporary name: MLflow's migrations cannot go on after a kill."""
-        file, temp = self._home / "mlflow.db", self._home / "mlflow.new"
-        if file.exists():
-            return
-        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-        for leftover in (temp, Path(f"{temp}-journal")):
-            leftover.unlink(missing_ok=True)
-        uri, artifacts = f"sqlite:///{temp}", (self._home / "artifacts").as_uri()
-        store = SqlAlchemyStore(uri, artifacts)  # type: ignore[no-untyped-call]
-        store.engine.dispose()
-        temp.rename(file)
+        self.store = MlflowStore(home, tracking_uri)
 
     # -- training -------------------------------------------------------------------------------
 
@@ -152,11 +79,11 @@ class Registry:
 
         With `only`, no other training of this home is alive: runs that it left open are ended as KILLED.
         """
-        client = self._client  # sets the tracking URI
+        client = self.store.client  # sets the tracking URI
         import mlflow
 
-        home_tag = {f"{_PREFIX}home": f"{socket.gethostname()}:{self._home}"}
-        with _mlflow_errors(self.tracking_uri):
+        home_tag = {f"{_PREFIX}home": f"{socket.gethostname()}:{self.store.home}"}
+        with self.store.errors():
             experiment = mlflow.set_experiment(EXPERIMENT)
             if only:
                 _end_open_runs(client, experiment.experiment_id, home_tag)
@@ -169,8 +96,8 @@ class Registry:
 
         Card and tags are there as soon as the version is, so that a kill leaves nothing but `_finish` to do.
         """
-        client = self._client
-        with self._folder() as folder, _mlflow_errors(self.tracking_uri):
+        client = self.store.client
+        with self.store.folder() as folder, self.store.errors():
             logged = logged_model.log(bundle, record, folder)
             _ensure_model(client, self.model)
             created = client.create_model_version(
@@ -185,8 +112,8 @@ class Registry:
 
     def find(self, fingerprint: str) -> ModelVersion | None:
         """The newest version made from exactly these inputs; what a kill left half registered is finished."""
-        with _mlflow_errors(self.tracking_uri):
-            found = self._client.search_model_versions(
+        with self.store.errors():
+            found = self.store.client.search_model_versions(
                 f"name = '{self.model}' and tag.`{_PREFIX}fingerprint` = '{fingerprint}'"
             )
             ours = [v for v in found if f"{_PREFIX}digest" in v.tags]
@@ -200,25 +127,20 @@ class Registry:
     def _finish(self, version: str) -> None:
         """The last two steps of a registration; the tags and the files were there before the version was."""
         if self.aliases().get("champion") != int(version):
-            self._client.set_registered_model_alias(self.model, "challenger", version)
-        self._client.set_model_version_tag(self.model, version, _COMPLETE, "true")
+            self.store.client.set_registered_model_alias(self.model, "challenger", version)
+        self.store.client.set_model_version_tag(self.model, version, _COMPLETE, "true")
 
     # -- versions and aliases -------------------------------------------------------------------
 
-    @property
-    def _unborn(self) -> bool:
-        """Nothing has ever been trained here: no reason to load MLflow and make its store."""
-        return not self._server_uri and not (self._home / "mlflow.db").exists()
-
     def aliases(self) -> dict[str, int]:
         """Alias to version; empty when there is no model yet."""
-        if self._unborn:
+        if self.store.is_unborn:
             return {}
         from mlflow.exceptions import MlflowException
 
-        with _mlflow_errors(self.tracking_uri):
+        with self.store.errors():
             try:
-                found = self._client.get_registered_model(self.model).aliases
+                found = self.store.client.get_registered_model(self.model).aliases
             except MlflowException as error:
                 if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                     return {}
@@ -227,13 +149,13 @@ class Registry:
 
     def set_alias(self, alias: str, version: int) -> None:
         """Point an alias at a version."""
-        with _mlflow_errors(self.tracking_uri):
-            self._client.set_registered_model_alias(self.model, alias, str(version))
+        with self.store.errors():
+            self.store.client.set_registered_model_alias(self.model, alias, str(version))
 
     def drop_alias(self, alias: str) -> None:
         """Take an alias away."""
-        with _mlflow_errors(self.tracking_uri):
-            self._client.delete_registered_model_alias(self.model, alias)
+        with self.store.errors():
+            self.store.client.delete_registered_model_alias(self.model, alias)
 
     def version(self, selector: str) -> ModelVersion:
         """A version by number or alias.
@@ -252,9 +174,9 @@ class Registry:
             raise missing
         from mlflow.exceptions import MlflowException
 
-        with _mlflow_errors(self.tracking_uri):
+        with self.store.errors():
             try:
-                return self._version(self._client.get_model_version(self.model, str(number)), aliases)
+                return self._version(self.store.client.get_model_version(self.model, str(number)), aliases)
             except MlflowException as error:
                 if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                     raise missing from None
@@ -263,8 +185,8 @@ class Registry:
     def versions(self) -> list[ModelVersion]:
         """All complete versions, oldest first."""
         aliases = self.aliases()
-        with _mlflow_errors(self.tracking_uri):
-            found = self._client.search_model_versions(f"name = '{self.model}'")
+        with self.store.errors():
+            found = self.store.client.search_model_versions(f"name = '{self.model}'")
         ours = [v for v in found if v.tags.get(_COMPLETE) == "true"]
         return [self._version(v, aliases) for v in sorted(ours, key=lambda v: int(v.version))]
 
@@ -274,34 +196,16 @@ class Registry:
         Raises:
             UnsafeModel: The files are not those that were registered.
         """
-        import mlflow
-
-        with _mlflow_errors(self.tracking_uri):
-            found = self._client.get_model_version(self.model, str(version.version))
+        with self.store.errors():
+            found = self.store.client.get_model_version(self.model, str(version.version))
             digest = found.tags.get(f"{_PREFIX}digest", "")
-            uri = self._client.get_model_version_download_uri(self.model, str(version.version))
-            with self._folder() as folder:
-                local = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
+            uri = self.store.client.get_model_version_download_uri(self.model, str(version.version))
+            with self.store.download(uri) as local:
                 return bundles.load(local / "artifacts" / "bundle", digest)
-
-    @contextmanager
-    def _folder(self) -> Iterator[Path]:
-        """A temporary folder inside the home, where `sweep` finds what a kill leaves."""
-        with _mlflow_errors(self.tracking_uri):
-            (self._home / "tmp").mkdir(parents=True, exist_ok=True)
-            made = tempfile.TemporaryDirectory(dir=self._home / "tmp")
-        with made as folder:
-            yield Path(folder)
 
     def sweep(self, older_than_s: float) -> tuple[int, int]:
         """Remove temporary folders that were left behind: (files, bytes)."""
-        files = size_bytes = 0
-        for folder in (self._home / "tmp").glob("*"):
-            if time.time() - folder.stat().st_mtime >= older_than_s:
-                sizes = [f.stat().st_size for f in folder.rglob("*") if f.is_file()]
-                files, size_bytes = files + len(sizes), size_bytes + sum(sizes)
-                shutil.rmtree(folder)
-        return files, size_bytes
+        return self.store.sweep(older_than_s)
 
     def _version(self, found: MlflowVersion, aliases: Mapping[str, int] | None = None) -> ModelVersion:
         tags = {k.removeprefix(_PREFIX): v for k, v in found.tags.items() if k.startswith(_PREFIX)}
@@ -356,26 +260,3 @@ def _version_tags(bundle: Bundle, digest: str, record: TrainingRecord) -> dict[s
         "metrics": json.dumps({k: round(v, 6) for k, v in record.metrics().items()}),
     }
     return {_PREFIX + name: value for name, value in tags.items()}
-
-
-@contextmanager
-def _mlflow_errors(uri: str) -> Iterator[None]:
-    """A server that does not answer is a reason to try again; a store that cannot be written, to stop."""
-    try:
-        yield
-    except VidpipeError:
-        raise
-    except Exception as error:  # MLflow lets errors of SQLAlchemy and safetensors through as they are
-        text = str(error)
-        first = (text.splitlines() or [""])[0][:200]
-        if isinstance(error, ConnectionError) or any(sign in text for sign in _AWAY):
-            raise RegistryUnreachable(
-                f"MLflow at {uri} does not answer: {first}",
-                next_step="start the server, or correct VIDPIPE_MLFLOW_URI.",
-            ) from error
-        if getattr(error, "errno", None) in _FULL_ERRNO or any(sign in text for sign in _FULL):
-            raise StorageFailed(
-                f"cannot write MLflow's store {uri}: {first}",
-                next_step="check free space and permissions, then run the same command again.",
-            ) from error
-        raise
