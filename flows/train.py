@@ -14,8 +14,7 @@ def train_challenger(
     home: str | None, collection: str, split_column: str | None, epochs: int | None, seed: int
 ) -> TrainReport:
     """Train, log, register."""
-    chosen = {} if epochs is None else {"epochs": epochs}
-    config = TrainingConfig(seed=seed, **chosen)
+    config = TrainingConfig(seed=seed, epochs=epochs)
     return train(ports_of(home), collection, split_column=split_column, config=config)
 
 

@@ -26,7 +26,8 @@ def _one_thread() -> Iterator[None]:
 def lstm(num_layers: int = 1, dropout: float = 0.0) -> LSTMVideoClassifier:
     """A network with random weights and statistics, ready to score."""
     torch.manual_seed(num_layers)
-    model = LSTMVideoClassifier(D, H, num_layers, K, dropout)
+    config = ClassifierConfig("lstm", D, K, hidden_size=H, num_layers=num_layers, dropout=dropout)
+    model = LSTMVideoClassifier(config)
     _draw_statistics(model)
     return model.eval()
 
@@ -78,7 +79,7 @@ def last_hidden_state_of_one_layer(xs: np.ndarray, model: LSTMVideoClassifier, l
 
 
 def logits_by_hand(features: np.ndarray, model: LSTMVideoClassifier) -> np.ndarray:
-    xs = (features - model.mean.numpy()) / model.deviation.numpy() * model.input_scale
+    xs = (features - model.mean.numpy()) / model.deviation.numpy() * model.config.input_scale
     for layer in range(model.lstm.num_layers):
         xs = last_hidden_state_of_one_layer(xs, model, layer)
     return model.linear.weight.detach().numpy() @ xs[-1] + model.linear.bias.detach().numpy()
@@ -163,6 +164,17 @@ def test_padding_lies_behind_and_is_zero() -> None:
     [
         ClassifierConfig("mean_linear", D, K),
         ClassifierConfig("lstm", D, K, hidden_size=H, num_layers=2, dropout=0.1, input_scale=0.7),
+        ClassifierConfig(
+            "lstm",
+            D,
+            K,
+            hidden_size=H,
+            head="attention",
+            bidirectional=True,
+            blocks=(2, 3),
+            projection=8,
+            shortcut=True,
+        ),
     ],
 )
 def test_a_config_survives_json_and_builds_a_network_that_takes_the_weights(config: ClassifierConfig) -> None:
@@ -181,7 +193,7 @@ def test_each_kind_builds_its_own_network_in_the_configured_size() -> None:
     assert isinstance(network, LSTMVideoClassifier)
     assert (network.lstm.input_size, network.lstm.hidden_size, network.lstm.num_layers) == (D, H, 2)
     assert network.linear.out_features == K
-    assert (network.dropout.p, network.input_scale) == (0.1, 0.7)
+    assert (network.dropout.p, network.config.input_scale) == (0.1, 0.7)
     assert isinstance(build(ClassifierConfig("mean_linear", D, K)), MeanLinearClassifier)
 
 

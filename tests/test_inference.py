@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,23 +13,35 @@ from hypothesis import strategies as st
 
 from vidpipe import cores, inference
 from vidpipe.classifier import ClassifierConfig, build, pad
-from vidpipe.inference import predict
+from vidpipe.inference import attention, predict
 from vidpipe.records import Floats
 
 D, K = 5, 3
 deterministic = settings(derandomize=True, deadline=None, max_examples=30)
 
 
-def network(kind: str, layers: int = 1, size: int = D, hidden: int = 4) -> torch.nn.Module:
+def network(kind: str, layers: int = 1, size: int = D, hidden: int = 4, **options: object) -> torch.nn.Module:
     torch.manual_seed(layers)
-    made = build(ClassifierConfig(kind, size, K, hidden_size=hidden, num_layers=layers))  # type: ignore[arg-type]
+    config = ClassifierConfig(kind, size, K, hidden_size=hidden, num_layers=layers, **options)  # type: ignore[arg-type]
+    made = build(config)
     made.mean.normal_()  # type: ignore[union-attr, operator]
+    made.deviation.uniform_(0.5, 2)  # type: ignore[union-attr, operator]
     return made.eval()
 
 
 MODELS = {
-    "lstm": network("lstm"), "two layers": network("lstm", 2), "mean_linear": network("mean_linear"),
-}  # fmt: skip
+    "lstm": network("lstm"),
+    "two layers": network("lstm", 2),
+    "mean_linear": network("mean_linear"),
+    "mean": network("lstm", head="mean"),
+    "max": network("lstm", head="max", bidirectional=True),
+    "attention": network("lstm", head="attention"),
+    "both directions": network("lstm", 2, bidirectional=True),
+    "projected": network("lstm", projection=8, blocks=(3, 2)),
+    "everything": network(
+        "lstm", 2, head="attention", bidirectional=True, projection=8, blocks=(1, 4), shortcut=True
+    ),
+}
 each_model = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 lengths_of_videos = st.lists(st.integers(1, 20), min_size=1, max_size=12)
 
@@ -66,7 +79,7 @@ def test_in_bfloat16_they_differ_in_the_third_digit(
     exact = predict(model, features)
     monkeypatch.setattr(cores, "have_bfloat16", lambda: True)
     rounded = predict(model, features)
-    np.testing.assert_allclose(rounded, exact, rtol=0, atol=0.01)
+    np.testing.assert_allclose(rounded, exact, rtol=0, atol=0.02)
     assert np.array_equal(rounded, exact) == (model is MODELS["mean_linear"])
 
 
@@ -81,12 +94,22 @@ def test_a_score_has_the_same_bits_whoever_else_is_asked_for(
     np.testing.assert_array_equal(predict(model, features), alone)
 
 
+FULL_SIZE = {
+    "plain": {"hidden": 256},
+    "everything": {
+        "hidden": 128, "head": "attention", "bidirectional": True, "projection": 128, "blocks": (1000, 280),
+        "shortcut": True,
+    },
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("bfloat16", [False, True])
+@pytest.mark.parametrize("options", FULL_SIZE.values(), ids=FULL_SIZE)
 def test_at_full_size_neither_company_nor_blocks_nor_threads_change_a_bit(
-    bfloat16: bool, monkeypatch: pytest.MonkeyPatch
+    options: dict[str, Any], bfloat16: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cores, "have_bfloat16", lambda: bfloat16)
-    model, dice = network("lstm", size=1280, hidden=256), np.random.default_rng(0)
+    model, dice = network("lstm", size=1280, **options), np.random.default_rng(0)
     features = sequences([int(n) for n in dice.integers(1, 40, 150)], 1280)
     scores, before = predict(model, features), torch.get_num_threads()
     order = dice.permutation(150)
@@ -118,6 +141,25 @@ def test_a_long_video_has_a_block_of_its_own(monkeypatch: pytest.MonkeyPatch) ->
     assert blocks[0] == [1]
     assert sorted(i for block in blocks for i in block) == list(range(6))
     assert all(len(block) == 1 or sum(lengths[i] for i in block) <= 50 for block in blocks)
+
+
+def test_attention_weighs_each_frame_and_the_weighted_states_are_what_is_scored() -> None:
+    """By hand: PyTorch's states of one video, the attention layer's softmax over them."""
+    model, features = MODELS["attention"], sequences([7, 1, 4])
+    weights = attention(model, features)
+    for f, found in zip(features, weights, strict=True):
+        x = (torch.from_numpy(f) - model.mean) / model.deviation * model.config.input_scale
+        with torch.no_grad():
+            states = model.lstm(x[None])[0][0]
+            expected = model.attention(states)[:, 0].softmax(0)
+        np.testing.assert_allclose(found, expected.numpy(), atol=1e-6)
+        assert found.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_without_an_attention_head_all_frames_weigh_the_same() -> None:
+    for name in ("lstm", "mean_linear"):
+        assert [w.tolist() for w in attention(MODELS[name], sequences([4, 2]))] == [[0.25] * 4, [0.5] * 2]
+    assert attention(MODELS["lstm"], []) == []
 
 
 def test_no_video_gives_no_scores() -> None:

@@ -26,6 +26,7 @@ from packaging.utils import canonicalize_name
 
 from vidpipe import __version__
 from vidpipe.adapters.logged_model import SERVED_WITH, requirements
+from vidpipe.backbones import default_spec
 from vidpipe.demo_clips import DemoCollection
 from vidpipe.errors import ConfigurationError
 from vidpipe.ports import Ports
@@ -38,6 +39,7 @@ from vidpipe.training import TrainingConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 LABELS = 4
+D = default_spec(4.0).feature_size
 OUTPUT = ["label", "score", "top", "error"]
 
 
@@ -173,13 +175,13 @@ def test_a_bad_file_costs_nothing_but_its_own_row(job, served, bad, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "features", [[[1.0, 2.0]], [[]], [], [[1.0] * 1280, [1.0]], [[math.nan] * 1280], [["one"]]]
+    "features", [[[1.0, 2.0]], [[]], [], [[1.0] * D, [1.0]], [[math.nan] * D], [["one"]]]
 )
 def test_features_that_cannot_be_scored_say_what_is_expected(features, served):
-    good = [[0.5] * 1280]
+    good = [[0.5] * D]
     answer = served.unwrap_python_model().predict(None, pd.DataFrame({"features": [features, good]}))
 
-    assert "(T, 1280)" in answer.error[0]
+    assert f"(T, {D})" in answer.error[0]
     assert answer.error[1] is None
     assert answer.label.isna().tolist() == [True, False]
 

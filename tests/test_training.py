@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from vidpipe import training
 from vidpipe.classifier import Kind
 from vidpipe.inference import predict
 from vidpipe.records import Sequences
-from vidpipe.training import EpochMetrics, Trainer, TrainingConfig
+from vidpipe.training import EpochMetrics, Start, Trainer, TrainingConfig, calibrate, trainer
 
 D = 12
-SMALL = TrainingConfig(epochs=6, hidden_size=12, batch_videos=16)
+SMALL = TrainingConfig(epochs=6, hidden_size=12, projection=8, batch_videos=16)
 
 
 @pytest.fixture(autouse=True)
@@ -55,8 +56,8 @@ def order_only(pairs: int, seed: int) -> Sequences:
 def trained(
     kind: Kind, train: Sequences, val: Sequences, config: TrainingConfig
 ) -> tuple[Trainer, list[EpochMetrics]]:
-    trainer = Trainer(kind, train, val, config)
-    return trainer, list(trainer.epochs())
+    teacher = trainer(kind, train, val, config)
+    return teacher, list(teacher.epochs())
 
 
 def val_loss(model: torch.nn.Module, val: Sequences) -> float:
@@ -85,39 +86,117 @@ def test_another_seed_gives_other_weights() -> None:
 
 
 @pytest.mark.parametrize("kind", ["lstm", "mean_linear"])
-def test_the_model_at_the_end_is_the_best_one_by_validation_loss(kind: Kind) -> None:
+def test_the_model_at_the_end_is_the_best_one_by_validation_loss(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "LEAST_TO_CALIBRATE", 1000)
+    monkeypatch.setattr(training, "PENALTIES", (1e-2, 1.0, 1e-4))
     train, val = noise(40, 1), noise(40, 2)
-    config = replace(SMALL, epochs=30, learning_rate=0.03, dropout=0.0, patience=30)
-    trainer, metrics = trained(kind, train, val, config)
+    config = replace(SMALL, epochs=30, learning_rate=0.03, dropout=0.0, label_smoothing=0.0)
+    teacher, metrics = trained(kind, train, val, config)
     losses = [m.val_loss for m in metrics]
     best = min(losses)
     assert losses[-1] > best + 0.05, "the last epoch must not be the best one, or this proves nothing"
-    assert val_loss(trainer.model, val) == pytest.approx(best, abs=1e-6)
-    assert not trainer.model.training
+    assert val_loss(teacher.model, val) == pytest.approx(best, abs=1e-6)
+    assert not teacher.model.training
 
 
-def test_training_stops_when_patience_ends() -> None:
-    config = replace(SMALL, epochs=60, learning_rate=0.03, dropout=0.0, patience=4)
-    _, metrics = trained("lstm", noise(40, 1), noise(40, 2), config)
-    losses = [m.val_loss for m in metrics]
-    assert len(metrics) == losses.index(min(losses)) + 1 + 4
-    assert len(metrics) < 60
+def test_few_videos_are_shown_more_often() -> None:
+    config = TrainingConfig()
+    assert [config.epochs_for(n) for n in (6, 64, 529, 100_000)] == [120, 60, 40, 40]
+    assert replace(config, epochs=3).epochs_for(6) == 3
+    assert [m.epoch for m in trained("lstm", noise(20, 1), noise(10, 2), SMALL)[1]] == [1, 2, 3, 4, 5, 6]
 
 
-def test_training_goes_to_the_last_epoch_while_it_gets_better() -> None:
+def test_training_learns() -> None:
     data = order_only(20, 1)
-    _, metrics = trained("lstm", data, data, replace(SMALL, epochs=10, patience=4))
-    assert [m.epoch for m in metrics] == list(range(1, 11))
+    _, metrics = trained("lstm", data, data, replace(SMALL, epochs=60))
     assert metrics[-1].train_loss < metrics[0].train_loss
+
+
+def test_a_crop_is_a_span_of_the_frames_and_never_too_short() -> None:
+    dice = np.random.default_rng(0)
+    lengths = set()
+    for _ in range(200):
+        frames = np.arange(20, dtype=np.float32)[:, None]
+        crop = training._crop(frames, 0.5, dice)[:, 0]
+        assert np.array_equal(crop, np.arange(crop[0], crop[0] + len(crop)))
+        lengths.add(len(crop))
+    assert min(lengths) == 10 and max(lengths) == 20
+    assert len(training._crop(frames[:2], 0.1, dice)) == 2
+    assert len(training._crop(frames[:4], 0.1, dice)) >= 3
+
+
+def test_the_baseline_reaches_the_optimum_that_scikit_learn_reaches() -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    train, val = order_only(30, 1), order_only(20, 2)
+    labels = np.array([i % 3 == 0 for i in range(60)], np.int64)  # not the order: something the mean can tell
+    shifted = [f + 2.0 * label for f, label in zip(train.features, labels, strict=True)]
+    train = sequences([f.astype(np.float32) for f in shifted], labels.tolist())
+    x = np.stack([f.mean(0) for f in train.features])
+    x = (x - x.mean(0)) / (x.std(0) + 1e-3)
+    best = min(
+        training.PENALTIES,
+        key=lambda p: val_loss(_fitted(train, p), val),
+    )
+    # loss + p |w|^2 over both rows is, with w = w1 - w0 = 2 w1, loss + p/2 |w|^2: C = 1 / (N p)
+    theirs = LogisticRegression(C=1 / (60 * best), max_iter=1000, tol=1e-8).fit(x, labels)
+    mine = predict(_fitted(train, best), train.features)[:, 1]
+    np.testing.assert_allclose(mine, theirs.predict_proba(x)[:, 1], atol=0.01)
+
+
+def _fitted(train: Sequences, penalty: float) -> torch.nn.Module:
+    """The baseline with this penalty, not calibrated."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "PENALTIES", (penalty,))
+        patch.setattr(training, "LEAST_TO_CALIBRATE", 1000)
+        return trained("mean_linear", train, train, SMALL)[0].model
+
+
+def test_the_temperature_is_that_of_the_lowest_loss_and_changes_no_label() -> None:
+    val = order_only(30, 2)
+    val.targets[::5] ^= 1  # a fifth of the truth is wrong: nobody can be sure
+    teacher, _ = trained("lstm", order_only(40, 1), val, replace(SMALL, epochs=30))
+    model = teacher.model
+    linear = model.get_submodule("linear")
+    with torch.no_grad():
+        linear.weight.mul_(3)  # too sure of itself by three times
+        linear.bias.mul_(3)
+    sure = predict(model, val.features)
+    before = val_loss(model, val)
+    temperature = calibrate(model, val)
+    after = predict(model, val.features)
+    assert temperature == pytest.approx(3.0, rel=0.06), "it was calibrated before"
+    assert val_loss(model, val) < before
+    assert np.array_equal(after.argmax(1), sure.argmax(1))
+    assert calibrate(model, sequences(list(val.features[:4]), [0, 1, 0, 1])) == 1.0, "four say nothing"
+
+
+def test_a_warm_start_knows_what_it_knew_and_takes_new_labels() -> None:
+    train, val = order_only(60, 1), order_only(15, 2)
+    old, _ = trained("lstm", train, val, replace(SMALL, epochs=30))
+    labels = ("first", "second", "third")
+    more = Sequences(train.video_ids, train.features, train.targets, labels)
+    start = Start(old.model, ("first", "second"))  # type: ignore[arg-type]
+    new = trainer("lstm", more, more, SMALL, start=start)
+    assert new.architecture.num_classes == 3
+    linear, theirs = new.model.get_submodule("linear"), old.model.get_submodule("linear")
+    assert torch.equal(linear.weight[:2], theirs.weight) and not linear.weight[2].any()
+    for name, weight in old.model.state_dict().items():
+        if not name.startswith("linear"):
+            assert torch.equal(weight, new.model.state_dict()[name]), name
+    known = predict(new.model, val.features)[:, :2]
+    assert np.array_equal(known.argmax(1), predict(old.model, val.features).argmax(1))
 
 
 def test_what_only_the_order_tells_is_learnt_by_the_lstm_and_not_by_the_mean() -> None:
     train, val, test = order_only(60, 1), order_only(15, 2), order_only(40, 3)
-    config = TrainingConfig(epochs=40, hidden_size=32, learning_rate=3e-3)
+    config = TrainingConfig(epochs=40, hidden_size=32, projection=16)
     accuracy = {}
     for kind in ("lstm", "mean_linear"):
-        trainer, _ = trained(kind, train, val, config)
-        guessed = predict(trainer.model, test.features).argmax(1)
+        teacher, _ = trained(kind, train, val, config)
+        guessed = predict(teacher.model, test.features).argmax(1)
         accuracy[kind] = float((guessed == test.targets).mean())
     assert accuracy["lstm"] >= 0.95
     assert 0.4 <= accuracy["mean_linear"] <= 0.6
@@ -125,10 +204,10 @@ def test_what_only_the_order_tells_is_learnt_by_the_lstm_and_not_by_the_mean() -
 
 def test_the_yielded_validation_numbers_are_those_of_the_model_at_that_moment() -> None:
     val = noise(20, 2)
-    trainer = Trainer("lstm", noise(40, 1), val, SMALL)
-    for metrics in trainer.epochs():
-        assert val_loss(trainer.model, val) == pytest.approx(metrics.val_loss, abs=1e-6)
-        hits = predict(trainer.model, val.features).argmax(1) == val.targets
+    teacher = trainer("lstm", noise(40, 1), val, SMALL)
+    for metrics in teacher.epochs():
+        assert val_loss(teacher.model, val) == pytest.approx(metrics.val_loss, abs=1e-6)
+        hits = predict(teacher.model, val.features).argmax(1) == val.targets
         assert metrics.val_accuracy == pytest.approx(hits.mean())
 
 
@@ -136,8 +215,10 @@ def test_the_yielded_validation_numbers_are_those_of_the_model_at_that_moment() 
 def test_features_are_standardised_by_the_frames_of_the_training_videos(kind: Kind) -> None:
     train, val = noise(40, 1), noise(20, 2)
     shifted = sequences([f * 3 + 50 for f in train.features], train.targets.tolist())
-    model = Trainer(kind, shifted, val, SMALL).model
+    model = trainer(kind, shifted, val, SMALL).model
     frames = np.concatenate(shifted.features).astype(np.float64)
+    if kind == "mean_linear":
+        frames = np.stack([f.mean(0) for f in shifted.features]).astype(np.float64)
     np.testing.assert_allclose(model.get_buffer("mean").numpy(), frames.mean(0), rtol=1e-5)
     np.testing.assert_allclose(model.get_buffer("deviation").numpy(), frames.std(0), rtol=1e-3)
 
@@ -149,13 +230,13 @@ def test_a_feature_that_never_changes_does_no_harm() -> None:
             f[:, 0] = 7.0
         return sequences(features, data.targets.tolist())
 
-    trainer, metrics = trained("lstm", frozen(noise(40, 1)), frozen(noise(20, 2)), SMALL)
+    teacher, metrics = trained("lstm", frozen(noise(40, 1)), frozen(noise(20, 2)), SMALL)
     assert all(np.isfinite([m.train_loss, m.val_loss]).all() for m in metrics)
-    assert np.isfinite(predict(trainer.model, noise(5, 3).features)).all()
+    assert np.isfinite(predict(teacher.model, noise(5, 3).features)).all()
 
 
 def test_the_network_has_the_size_that_data_and_config_ask_for() -> None:
-    architecture = Trainer("lstm", noise(4, 1), noise(4, 2), replace(SMALL, num_layers=2)).architecture
+    architecture = trainer("lstm", noise(4, 1), noise(4, 2), replace(SMALL, num_layers=2)).architecture
     assert (architecture.input_size, architecture.num_classes) == (D, 2)
     assert (architecture.hidden_size, architecture.num_layers) == (12, 2)
 

@@ -58,6 +58,15 @@ def default_spec(sample_fps: float) -> FeatureSpec:
     )
 
 
+def block_sizes(spec: FeatureSpec) -> tuple[int, ...]:
+    """How many features of each kind a spec has, in their order.
+
+    Raises:
+        ConfigurationError: Its pooling is not known.
+    """
+    return Pooling(spec.pooling, LITE0_MAPS).sizes
+
+
 class Backbone:
     """A loaded CNN: `backbone(frames)` gives rows, `features(row, before)` what is stored of each.
 

@@ -1,5 +1,9 @@
 """The classifiers: an LSTM over per-frame features, and the mean + linear baseline beside it.
 
+    features ─▶ standardise ─▶ project, each kind of feature by itself ─▶ LSTM ─▶ pool ─▶ linear ─▶ softmax
+     (T, D)                            (T, P)          │                 (T, H)    ▲
+                                                       └────── mean (shortcut) ────┘
+
 The LSTM, step by step, with [h, x] the concatenation, s the logistic function, * element-wise:
 
     f_t = s(W_f [h_{t-1}, x_t] + b_f)        forget gate: what of the cell state stays
@@ -9,29 +13,36 @@ The LSTM, step by step, with [h, x] the concatenation, s the logistic function, 
     o_t = s(W_o [h_{t-1}, x_t] + b_o)        output gate: what of the cell state shows
     h_t = o_t * tanh(c_t)                    hidden state
 
-The last *valid* hidden state of each sequence goes through a linear layer; softmax gives scores.
-A test holds `nn.LSTM`, as used here, to these equations.
+A test holds `nn.LSTM`, as used here, to these equations. The plain model of the textbooks, whose last hidden
+state goes through a linear layer, is `ClassifierConfig`'s defaults; what `vidpipe train` makes by default is
+`training.TrainingConfig`'s.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate, pairwise
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_sequence
+from torch.nn import functional
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence, pad_sequence
 
 from vidpipe.records import Floats
 
 Kind = Literal["lstm", "mean_linear"]
+Head = Literal["last", "mean", "max", "attention"]
+"""How a video's hidden states become one: the last one, their mean, their maximum, or a mean with weights
+that are learnt (softmax over time of a linear layer)."""
 
 INPUT_SCALE = 0.2
-"""Standardised features times this enter the LSTM. At full scale a thousand of them saturate its gates:
-on clips that differ only in the order of events, test accuracy falls from 1.00 to 0.96."""
+"""Standardised features times this enter an LSTM without projection. At full scale a thousand of them
+saturate its gates: on clips that differ only in the order of events, test accuracy falls from 1.00 to
+0.96."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +57,18 @@ class ClassifierConfig:
     hidden_size: int = 256
     num_layers: int = 1
     dropout: float = 0.3
+    """Before the last layer, and between layers."""
+    input_dropout: float = 0.3
+    """Of the standardised features."""
     input_scale: float = INPUT_SCALE
+    head: Head = "last"
+    bidirectional: bool = False
+    blocks: tuple[int, ...] = ()
+    """Sizes of the kinds of features, which sum to D."""
+    projection: int = 0
+    """Each block is projected to so many numbers (linear, layer norm, GELU); 0: none is."""
+    shortcut: bool = False
+    """Whether the mean of the projected frames reaches the last layer, too: what needs no order."""
 
     def to_json(self) -> str:
         """As stored in the model version."""
@@ -55,11 +77,37 @@ class ClassifierConfig:
     @classmethod
     def from_json(cls, text: str) -> ClassifierConfig:
         """Rebuild a config from `to_json`."""
-        return cls(**json.loads(text))
+        raw = json.loads(text)
+        return cls(**{**raw, "blocks": tuple(raw.get("blocks", ()))})
+
+
+class Projection(nn.Module):
+    """Frames (..., D) to (..., P): each block of features through its own linear layer, layer norm, GELU.
+
+    By itself, so that a block of a thousand numbers does not drown another of a hundred.
+    """
+
+    def __init__(self, blocks: Sequence[int], size: int) -> None:
+        super().__init__()
+        self._ends = list(accumulate(blocks))
+        self.linears = nn.ModuleList(nn.Linear(block, size) for block in blocks)
+        self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in blocks)
+
+    def blocks(self) -> Iterator[tuple[slice, nn.Linear, nn.LayerNorm]]:
+        """For each block the columns it stands in, and its layers."""
+        spans = [slice(begin, end) for begin, end in pairwise([0, *self._ends])]
+        for span, linear, norm in zip(spans, self.linears, self.norms, strict=True):
+            assert isinstance(linear, nn.Linear) and isinstance(norm, nn.LayerNorm)
+            yield span, linear, norm
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Projected frames."""
+        found = [functional.gelu(norm(linear(x[..., span]))) for span, linear, norm in self.blocks()]
+        return torch.cat(found, dim=-1)
 
 
 class LSTMVideoClassifier(nn.Module):
-    """(batch, time, features) to logits: LSTM, last valid hidden state, linear layer.
+    """(batch, time, features) to logits.
 
     Features are first standardised with the training set's mean and deviation, which travel with
     the weights as buffers.
@@ -68,36 +116,65 @@ class LSTMVideoClassifier(nn.Module):
     mean: torch.Tensor
     deviation: torch.Tensor
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int,
-        num_classes: int,
-        dropout: float = 0.0,
-        input_scale: float = INPUT_SCALE,
-    ) -> None:
+    def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
-        self.input_scale = input_scale
-        self.register_buffer("mean", torch.zeros(input_size))
-        self.register_buffer("deviation", torch.ones(input_size))
+        self.config = config
+        self.register_buffer("mean", torch.zeros(config.input_size))
+        self.register_buffer("deviation", torch.ones(config.input_size))
+        blocks = config.blocks or (config.input_size,)
+        self.projection = Projection(blocks, config.projection) if config.projection else None
+        frame_size = config.projection * len(blocks) if config.projection else config.input_size
         self.lstm = nn.LSTM(
-            input_size,
-            hidden_size,
-            num_layers,
-            batch_first=True,
-            dropout=dropout if num_layers > 1 else 0.0,
-        )
-        self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(hidden_size, num_classes)
+            frame_size, config.hidden_size, config.num_layers, batch_first=True,
+            bidirectional=config.bidirectional, dropout=config.dropout if config.num_layers > 1 else 0.0,
+        )  # fmt: skip
+        state_size = config.hidden_size * (2 if config.bidirectional else 1)
+        self.attention = nn.Linear(state_size, 1) if config.head == "attention" else None
+        self.input_dropout, self.dropout = nn.Dropout(config.input_dropout), nn.Dropout(config.dropout)
+        self.linear = nn.Linear(state_size + (frame_size if config.shortcut else 0), config.num_classes)
 
     def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Logits (N, K) of padded sequences x (N, T, D) with their valid lengths (N,)."""
-        x = self.dropout((x - self.mean) / self.deviation * self.input_scale)
         packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        _, (hidden, _) = self.lstm(packed)  # zero initial states; hidden is at each last valid step
-        logits: torch.Tensor = self.linear(self.dropout(hidden[-1]))
+        packed = _with_data(packed, self._frames(packed.data))
+        states, (hidden, _) = self.lstm(packed)  # zero initial states; hidden is at each last valid step
+        if self.config.head == "last":
+            pooled = torch.cat([hidden[-2], hidden[-1]], 1) if self.config.bidirectional else hidden[-1]
+        else:
+            padded, _ = pad_packed_sequence(states, batch_first=True)  # (N, T, H)
+            pooled = self._pooled(padded, _valid(lengths, padded.shape[1]))
+        if self.config.shortcut:
+            frames, _ = pad_packed_sequence(packed, batch_first=True)
+            pooled = torch.cat([pooled, frames.sum(1) / lengths[:, None]], 1)
+        logits: torch.Tensor = self.linear(self.dropout(pooled))
         return logits
+
+    def _frames(self, x: torch.Tensor) -> torch.Tensor:
+        """What the LSTM sees of frames (rows, D)."""
+        x = (x - self.mean) / self.deviation
+        if self.projection is None:
+            scaled: torch.Tensor = self.input_dropout(x * self.config.input_scale)
+            return scaled
+        projected: torch.Tensor = self.projection(self.input_dropout(x))
+        return projected
+
+    def _pooled(self, states: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+        """States (N, T, H) as one, (N, H); valid is (N, T)."""
+        if self.config.head == "mean":
+            return states.sum(1) / valid.sum(1)[:, None]  # padding is zero
+        if self.attention is None:
+            return states.masked_fill(~valid[..., None], -torch.inf).amax(1)
+        weights: torch.Tensor = self.attention(states)[..., 0]  # (N, T)
+        weights = weights.masked_fill(~valid, -torch.inf).softmax(1)
+        return (states * weights[..., None]).sum(1)
+
+
+def _with_data(packed: PackedSequence, data: torch.Tensor) -> PackedSequence:
+    return PackedSequence(data, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices)
+
+
+def _valid(lengths: torch.Tensor, T: int) -> torch.Tensor:
+    return torch.arange(T, device=lengths.device)[None, :] < lengths[:, None]
 
 
 class MeanLinearClassifier(nn.Module):
@@ -114,8 +191,7 @@ class MeanLinearClassifier(nn.Module):
 
     def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Logits (N, K) of padded sequences x (N, T, D) with their valid lengths (N,)."""
-        valid = torch.arange(x.shape[1], device=x.device)[None, :] < lengths[:, None]
-        means = (x * valid[..., None]).sum(1) / lengths[:, None]
+        means = (x * _valid(lengths, x.shape[1])[..., None]).sum(1) / lengths[:, None]
         logits: torch.Tensor = self.linear((means - self.mean) / self.deviation)
         return logits
 
@@ -124,14 +200,7 @@ def build(config: ClassifierConfig) -> nn.Module:
     """An untrained network."""
     if config.kind == "mean_linear":
         return MeanLinearClassifier(config.input_size, config.num_classes)
-    return LSTMVideoClassifier(
-        config.input_size,
-        config.hidden_size,
-        config.num_layers,
-        config.num_classes,
-        dropout=config.dropout,
-        input_scale=config.input_scale,
-    )
+    return LSTMVideoClassifier(config)
 
 
 def pad(features: Sequence[Floats]) -> tuple[torch.Tensor, torch.Tensor]:

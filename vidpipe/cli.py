@@ -6,8 +6,9 @@ What they share (options, errors, exit codes) is in `command.py`; `manifest` has
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -109,10 +110,17 @@ def extract(
 def train(
     collection: Annotated[str, typer.Option("--collection", help="A collection with labels.")],
     split_column: Annotated[str | None, typer.Option(help="Manifest column of train/val/test.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs at most. Default: 40")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Default: 40, more on few videos.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
-    hidden_size: Annotated[int | None, typer.Option(min=1, help="LSTM units. Default: 256")] = None,
+    hidden_size: Annotated[int | None, typer.Option(min=1, help="LSTM units. Default: 128")] = None,
     layers: Annotated[int | None, typer.Option(min=1, help="LSTM layers. Default: 1")] = None,
+    head: Annotated[
+        Literal["last", "mean", "max", "attention"] | None,
+        typer.Option(help="How a video's hidden states become one."),
+    ] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="The textbook's LSTM: one direction, last state, 256 units.")
+    ] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -122,9 +130,12 @@ def train(
         from vidpipe.steps.train import train as run
         from vidpipe.training import TrainingConfig
 
-        given = {"epochs": epochs, "hidden_size": hidden_size, "num_layers": layers}
-        chosen = {k: v for k, v in given.items() if v is not None}
-        return run(ports, collection, split_column=split_column, config=TrainingConfig(seed=seed, **chosen))
+        base = TrainingConfig(seed=seed).plain() if plain else TrainingConfig(seed=seed)
+        config = replace(
+            base, epochs=epochs, hidden_size=hidden_size or base.hidden_size,
+            num_layers=layers or base.num_layers, head=head or base.head,
+        )  # fmt: skip
+        return run(ports, collection, split_column=split_column, config=config)
 
     run_step(home, as_json, step)
 

@@ -39,12 +39,13 @@ class Pooling:
     """One pooling of one CNN.
 
     Attributes:
+        sizes: How many features of each kind.
         feature_size: D.
         row_size: R.
         needs_middle: Whether it looks at the middle map.
     """
 
-    def __init__(self, name: str, sizes: MapSizes) -> None:
+    def __init__(self, name: str, maps: MapSizes) -> None:
         """Read a name such as `average+grid`.
 
         Raises:
@@ -56,12 +57,13 @@ class Pooling:
                 f"unknown pooling {name!r}; known are {', '.join(KINDS)}, joined by + in this order.",
                 next_step="use the vidpipe version that made this feature set.",
             )
-        self._sizes = sizes
-        cells = GRID**2 * sizes.middle
-        self.feature_size = sum({"average": sizes.last}.get(kind, cells) for kind in self._kinds)
+        self._maps = maps
+        cells = GRID**2 * maps.middle
+        self.sizes = tuple({"average": maps.last}.get(kind, cells) for kind in self._kinds)
+        self.feature_size = sum(self.sizes)
         self.needs_middle = self._kinds != ["average"]
-        self.row_size = sizes.last + (sizes.middle * sizes.side**2 if self.needs_middle else 0)
-        self._cells = _cells(sizes.side)
+        self.row_size = maps.last + (maps.middle * maps.side**2 if self.needs_middle else 0)
+        self._cells = _cells(maps.side)
 
     def rows(self, last: torch.Tensor, middle: torch.Tensor | None) -> Floats:
         """Rows of one batch, float32 (B, R).
@@ -87,16 +89,16 @@ class Pooling:
         """
         if not self.needs_middle:
             return row
-        found = {"average": row[: self._sizes.last], "grid": self._means(self._middle(row))}
+        found = {"average": row[: self._maps.last], "grid": self._means(self._middle(row))}
         if before is None:
-            found["motion"] = np.zeros(GRID**2 * self._sizes.middle, np.float32)
+            found["motion"] = np.zeros(GRID**2 * self._maps.middle, np.float32)
         elif "motion" in self._kinds:
             found["motion"] = self._means(np.abs(self._middle(row) - self._middle(before)))
         return np.concatenate([found[kind] for kind in self._kinds])
 
     def _middle(self, row: Floats) -> Floats:
         """The middle map of a row, (side * side, channels)."""
-        return row[self._sizes.last :].reshape(-1, self._sizes.middle)
+        return row[self._maps.last :].reshape(-1, self._maps.middle)
 
     def _means(self, places: Floats) -> Floats:
         """Means over the cells, (9 * channels,): all channels of the upper left cell, then of the next."""
