@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import f1_score
 
-from vidpipe.comparison import mcnemar, paired_bootstrap
+from vidpipe.comparison import accuracy_interval, mcnemar, paired_bootstrap
 
 DICE = np.random.default_rng(7)
 
@@ -106,3 +106,20 @@ def test_an_interval_reads_as_people_write_it(contest):
     found = paired_bootstrap(truth, champion, challenger, np.arange(600), 3).accuracy
     assert str(found) == f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
     assert str(found).startswith("-0.1")
+
+
+def test_the_interval_of_an_accuracy_is_wilsons_where_every_video_is_a_group_of_its_own():
+    from scipy.stats import binomtest
+
+    found = accuracy_interval(np.arange(200) % 5 > 0, np.arange(200))
+    wilson = binomtest(160, 200).proportion_ci(method="wilson")
+    assert found.value == 0.8
+    assert [found.low, found.high] == pytest.approx([wilson.low, wilson.high], abs=0.012)
+
+
+def test_the_interval_of_an_accuracy_is_wider_where_videos_come_in_groups():
+    right = np.repeat(np.arange(20) % 5 > 0, 10)
+    alone = accuracy_interval(right, np.arange(200))
+    grouped = accuracy_interval(right, np.repeat(np.arange(20), 10))
+    assert grouped.high - grouped.low > 2 * (alone.high - alone.low)
+    assert accuracy_interval(np.ones(3, bool), np.zeros(3, np.int64)).low == 1.0

@@ -93,7 +93,15 @@ def test_the_model_learnt_something(story: dict[str, Any]) -> None:
     _, report = story["evaluate"]
     assert report["n"] == 8 or report["n"] >= 4
     assert report["accuracy"] >= 0.6  # four labels: chance is 0.25
-    assert set(report["baseline"]) == {"accuracy", "macro_f1"}
+    assert {"accuracy", "macro_f1"} <= set(report["baseline"])
+    low, high = report["accuracy_interval"]
+    assert 0 <= low <= report["accuracy"] <= high <= 1
+    assert report["accuracy"] <= report["top_3"] <= 1 and 0 <= report["calibration_error"] <= 1
+    assert report["gain"]["value"] == pytest.approx(report["accuracy"] - report["baseline"]["accuracy"])
+    counts = [n for row in report["confusion"].values() for n in row.values()]
+    assert sum(counts) == report["n"]
+    right = sum(row.get(label, 0) for label, row in report["confusion"].items())
+    assert right / report["n"] == pytest.approx(report["accuracy"])
 
 
 def test_sql_answers_with_one_row_per_video(story: dict[str, Any], run: Run) -> None:

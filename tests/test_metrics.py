@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from vidpipe.metrics import calibration_error, confusion_matrix, scores
+from vidpipe.metrics import calibration_error, confusion_matrix, graded, scores
 
 deterministic = settings(derandomize=True, deadline=None, max_examples=60)
 
@@ -99,3 +99,16 @@ def test_calibration_error_is_the_gap_between_score_and_share_of_right_answers()
     assert calibration_error(right, scores) == pytest.approx(0.8 * 0.45 + 0.2 * 0.45, abs=1e-6)
     assert calibration_error(np.ones(4, bool), np.ones(4, np.float32)) == 0
     assert calibration_error(np.zeros(0, bool), np.zeros(0, np.float32)) == 0
+
+
+def test_graded_probabilities_are_scored_by_their_best_and_their_three_best():
+    dice = np.random.default_rng(0)
+    given = dice.dirichlet(np.ones(6), 200).astype(np.float32)
+    truth = dice.integers(0, 6, 200)
+    labels = list("abcdef")
+    found = graded(truth, given, labels)
+    assert found.accuracy == scores(truth, given.argmax(1), labels).accuracy
+    expected = sklearn_metrics.top_k_accuracy_score(truth, given, k=3, labels=range(6))
+    assert found.top_3 == pytest.approx(expected)
+    assert found.calibration_error == calibration_error(given.argmax(1) == truth, given.max(1))
+    assert graded(truth % 2, given[:, :2], ["a", "b"]).top_3 == 1.0

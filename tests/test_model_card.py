@@ -80,7 +80,12 @@ def test_every_label_has_its_row_of_videos_and_scores(text: str) -> None:
 
 def test_the_limits_name_what_was_not_tried_and_the_labels_with_few_videos(text: str) -> None:
     limits = text.partition("## Limits")[2].partition("## ")[0]
-    for said in ("Not tried", "Label shift", "uncalibrated softmax", "one test video is 25.0 points"):
+    for said in (
+        "Not tried",
+        "Label shift",
+        "calibrated on the validation split",
+        "one test video is 25.0 points",
+    ):
         assert said in limits
     assert "fewer than 30 test videos: cat, dog \\| wolf, été" in limits
     many = replace(RECORD, videos={**RECORD.videos, "test": dict.fromkeys(LABELS, 30)})
@@ -113,6 +118,7 @@ def test_the_metrics_count_videos_and_carry_both_scores() -> None:
         "test_videos": 2.0,
         "test_accuracy": 0.75,
         "test_macro_f1": RECORD.scores.macro_f1,
+        "test_calibration_error": 0.0,
         "baseline_test_accuracy": 0.5,
         "baseline_test_macro_f1": RECORD.baseline.macro_f1,
     }

@@ -81,6 +81,22 @@ def paired_bootstrap(
     return Difference(intervals[0], intervals[1], G)
 
 
+def accuracy_interval(right: npt.NDArray[np.bool_], groups: Indices, *, seed: int = 0) -> Interval:
+    """Accuracy with its 95 % percentile interval; whole groups are drawn, as in `paired_bootstrap`.
+
+    Args:
+        right: Whether each prediction is right, (N,), N of 1 or more.
+        groups: Group of each video, (N,), numbered from 0.
+        seed: Of the draws.
+    """
+    G = int(groups.max()) + 1
+    hits, sizes = np.bincount(groups, right, G), np.bincount(groups, minlength=G)
+    drawn = np.random.default_rng(seed).multinomial(G, np.full(G, 1 / G), size=DRAWS)  # (draws, G)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile((drawn @ hits) / (drawn @ sizes), [tail, 1 - tail])
+    return Interval(float(right.mean()), float(low), float(high))
+
+
 def mcnemar(truth: Indices, challenger: Indices, champion: Indices) -> McNemar:
     """McNemar's exact test: of the videos that tell the two apart, is it a coin that decides?
 

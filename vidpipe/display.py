@@ -71,7 +71,7 @@ def print_error(error: VidpipeError, *, as_json: bool) -> None:
 
 
 def print_facts(title: str, facts: Mapping[str, Any]) -> None:
-    """A report as aligned `name  value` lines; scores by label as a table below."""
+    """A report as aligned `name  value` lines; scores by label, and who was called what, as tables below."""
     flat = dict(_flattened(facts))
     width = max((len(k) for k in flat), default=0)
     sys.stdout.write(f"{title}\n")
@@ -80,6 +80,10 @@ def print_facts(title: str, facts: Mapping[str, Any]) -> None:
     if table := facts.get("per_label"):
         columns = list(next(iter(table.values())))
         print_table(["label", *columns], [[label, *scores.values()] for label, scores in table.items()])
+    if matrix := facts.get("confusion"):
+        claimed = sorted({label for row in matrix.values() for label in row})
+        rows = [[truth, *(row.get(label) for label in claimed)] for truth, row in matrix.items()]
+        print_table(["is, was called", *claimed], rows)
 
 
 def print_manifest(facts: Mapping[str, Any]) -> None:
@@ -150,7 +154,7 @@ def _interval(found: Mapping[str, float]) -> str:
 
 def _flattened(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in facts.items():
-        if name == "per_label":
+        if name in ("per_label", "confusion"):
             continue
         if isinstance(value, Mapping):
             yield from _flattened(value, f"{prefix}{name}.")

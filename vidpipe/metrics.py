@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ from vidpipe.records import Floats, Scores
 
 Indices = npt.NDArray[np.int64]
 CALIBRATION_BINS = 10
+TOP = 3
 
 
 def confusion_matrix(truth: Indices, predicted: Indices, K: int) -> Indices:
@@ -51,6 +53,23 @@ def scores(truth: Indices, predicted: Indices, labels: Sequence[str]) -> Scores:
         accuracy=float(hits.sum() / n) if n else 0.0,
         macro_f1=float(f1[seen].mean()) if seen.any() else 0.0,
         per_label=per_label,
+    )
+
+
+def graded(truth: Indices, given: Floats, labels: Sequence[str]) -> Scores:
+    """Scores of a model's softmax probabilities.
+
+    Args:
+        truth: Shape (N,), indices into `labels`.
+        given: Probability of each label, (N, K).
+        labels: K label names.
+    """
+    best = given.argmax(1)
+    among = np.argsort(-given, axis=1, kind="stable")[:, :TOP] == truth[:, None]
+    return replace(
+        scores(truth, best, labels),
+        top_3=float(among.any(1).mean()) if len(truth) else 0.0,
+        calibration_error=calibration_error(best == truth, given.max(1)),
     )
 
 

@@ -42,6 +42,7 @@ class TrainingRecord:
             "test_videos": float(sum(self.videos["test"].values())),
             "test_accuracy": self.scores.accuracy,
             "test_macro_f1": self.scores.macro_f1,
+            "test_calibration_error": self.scores.calibration_error or 0.0,
             "baseline_test_accuracy": self.baseline.accuracy,
             "baseline_test_macro_f1": self.baseline.macro_f1,
         }
@@ -121,15 +122,18 @@ The training split taught the network, the validation split ended the teaching, 
 
 def _features(spec: FeatureSpec) -> str:
     transform = spec.transform
-    share = transform.crop_share
-    view = "the whole frame" if share is None else f"the middle {share:g} of the short side"
     return f"""## Features
 
 - Feature set: `{spec.feature_set_id}`
-- Frames: one per 1/{spec.sample_fps:g} s; {view}, resized to {transform.size_px} x {transform.size_px} px
-  ({transform.interpolation})
+- Frames: one per 1/{spec.sample_fps:g} s; {_view(spec)}, resized to
+  {transform.size_px} x {transform.size_px} px ({transform.interpolation})
 - Backbone: `{spec.backbone}`, frozen; weights SHA-256 `{spec.weights_sha256}`
 - Pooling: {spec.pooling}; {spec.feature_size} features a frame"""
+
+
+def _view(spec: FeatureSpec) -> str:
+    share = spec.transform.crop_share
+    return "the whole frame" if share is None else f"the middle {share:g} of the short side"
 
 
 def _scores(record: TrainingRecord) -> str:
@@ -150,6 +154,7 @@ order of frames."""
 def _limits(labels: Sequence[str], spec: FeatureSpec, record: TrainingRecord) -> str:
     few = [label for label in labels if record.videos["test"].get(label, 0) < FEW_VIDEOS]
     named = ", ".join(_cell(label) for label in few[:10]) + (" and others" if len(few) > 10 else "")
+    off = record.scores.calibration_error or 0.0
     small = f"; fewer than {FEW_VIDEOS} test videos: {named}" if few else ""
     return f"""## Limits
 
@@ -159,8 +164,9 @@ def _limits(labels: Sequence[str], spec: FeatureSpec, record: TrainingRecord) ->
 - **Label shift**: the scores hold for the test split's mix of labels. Where labels come in another mix, both
   the accuracy and the meaning of a score change; nothing corrects for it.
 - **Small test sets**: one test video is {100 / max(1, record.scores.n):.1f} points of accuracy{small}.
-- **Scores are uncalibrated softmax**: 0.9 does not mean right nine times in ten. Use them to rank.
-- It sees one frame per 1/{spec.sample_fps:g} s, the middle of the picture, and hears nothing.
+- **Scores were calibrated on the validation split**, by one temperature: on the test split they are
+  {off:.3f} off the share of right answers on average. Elsewhere they may be further off.
+- It sees one frame per 1/{spec.sample_fps:g} s, {_view(spec)}, and hears nothing.
 - Scores are the same to the bit for the same file on the same kind of processor with the same ffmpeg and
   torch; elsewhere they differ slightly.
 - Whoever can reach a server of this model can have it open any file that the server may read."""

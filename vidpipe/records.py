@@ -315,6 +315,10 @@ class Scores:
     macro_f1: float
     per_label: Mapping[str, Mapping[str, float]]
     """Label to precision, recall, f1 and support."""
+    top_3: float | None = None
+    """Share of videos whose true label is among the three best; None where only the best one is known."""
+    calibration_error: float | None = None
+    """How far scores are from the share of right answers among their like: metrics.calibration_error."""
 
 
 @dataclass(frozen=True, slots=True)

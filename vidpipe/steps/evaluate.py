@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 
+import numpy as np
+
+from vidpipe.comparison import accuracy_interval, paired_bootstrap
 from vidpipe.errors import ConfigurationError, NotFound
+from vidpipe.metrics import Indices, confusion_matrix
 from vidpipe.ports import ModelBundle, Ports
 from vidpipe.records import LabelledVideo, ModelVersion, Scores, Sequences
 from vidpipe.splits import resolve, split_columns
@@ -22,11 +26,21 @@ class EvaluateReport(Report):
     collection: str
     split: str
     n: int
+    groups: int
+    """Independent groups of videos: what the intervals draw from."""
     accuracy: float
+    accuracy_interval: tuple[float, float]
+    """95 %, bootstrap by group."""
     macro_f1: float
-    per_label: Mapping[str, Mapping[str, float]]
+    top_3: float
+    calibration_error: float
     baseline: Mapping[str, float]
-    """accuracy and macro_f1 of mean + linear, trained on the same videos."""
+    """accuracy, macro_f1, top_3 and calibration_error of mean + linear, trained on the same videos."""
+    gain: Mapping[str, float]
+    """Accuracy over the baseline: value, and low and high of its paired 95 % interval."""
+    per_label: Mapping[str, Mapping[str, float]]
+    confusion: Mapping[str, Mapping[str, int]]
+    """True label to predicted label to videos, without zeros."""
 
 
 def evaluate(
@@ -41,12 +55,19 @@ def evaluate(
     version = ports.registry.version(model or default_alias(ports))
     bundle = ports.registry.load(version)
     chosen = collection or version.collection
-    data = split_data(ports, version, bundle, chosen, split)
-    scores, _ = scoring.score(bundle.lstm, data)
-    baseline, _ = scoring.score(bundle.baseline, data)
+    videos = _videos(ports, version, bundle, chosen, split)
+    data = scoring.load(ports, version.spec, videos, bundle.labels)
+    mine, predicted = scoring.score(bundle.lstm, data)
+    theirs, of_baseline = scoring.score(bundle.baseline, data)
+    groups = _groups(videos, data)
+    interval = accuracy_interval(predicted == data.targets, groups)
+    ahead = paired_bootstrap(data.targets, predicted, of_baseline, groups, len(data.labels))
     return EvaluateReport(
-        version.model, version.version, chosen, split, scores.n, scores.accuracy, scores.macro_f1,
-        scores.per_label, _headline(baseline),
+        model=version.model, version=version.version, collection=chosen, split=split,
+        n=mine.n, groups=ahead.groups,
+        accuracy_interval=(interval.low, interval.high), **_headline(mine),
+        baseline=_headline(theirs), gain=asdict(ahead.accuracy),
+        per_label=mine.per_label, confusion=_confusion(data, predicted),
     )  # fmt: skip
 
 
@@ -66,16 +87,17 @@ def default_alias(ports: Ports) -> str:
     )
 
 
-def split_data(
+def _videos(
     ports: Ports, version: ModelVersion, bundle: ModelBundle, collection: str, split: str
-) -> Sequences:
-    """The videos of a split, in the features of the version.
+) -> list[LabelledVideo]:
+    """The videos of a split, with features of the version.
 
     In the version's own collection the split is the one it was trained with; elsewhere it follows the column
     of the same name, and `all` takes every labelled video.
     """
     videos = scoring.labelled(ports, collection, version.spec)
-    chosen = [v for v in videos if v.video_id in _ids(version, bundle, collection, split, videos)]
+    ids = _ids(version, bundle, collection, split, videos)
+    chosen = [v for v in videos if v.video_id in ids]
     if not chosen:
         raise ConfigurationError(
             f"the {split} split of {collection!r} is empty.",
@@ -88,7 +110,7 @@ def split_data(
             f"it knows {', '.join(bundle.labels)}.",
             next_step=f"vidpipe train --collection {collection}",
         )
-    return scoring.load(ports, version.spec, chosen, bundle.labels)
+    return chosen
 
 
 def _ids(
@@ -110,5 +132,26 @@ def _ids(
     return {v.video_id for v in resolve(videos, column, 0).part(split)}
 
 
+def _groups(videos: Sequence[LabelledVideo], data: Sequences) -> Indices:
+    """Group of each video, in the order of the data, numbered from 0."""
+    of_video = {v.video_id: v.group for v in videos}
+    _, numbers = np.unique([of_video[i] for i in data.video_ids], return_inverse=True)
+    return numbers.astype(np.int64)
+
+
 def _headline(scores: Scores) -> dict[str, float]:
-    return {"accuracy": scores.accuracy, "macro_f1": scores.macro_f1}
+    return {
+        "accuracy": scores.accuracy,
+        "macro_f1": scores.macro_f1,
+        "top_3": scores.top_3 or 0.0,
+        "calibration_error": scores.calibration_error or 0.0,
+    }
+
+
+def _confusion(data: Sequences, predicted: Indices) -> dict[str, dict[str, int]]:
+    matrix = confusion_matrix(data.targets, predicted, len(data.labels))
+    return {
+        truth: {data.labels[k]: int(n) for k, n in enumerate(row) if n}
+        for truth, row in zip(data.labels, matrix, strict=True)
+        if row.any()
+    }

@@ -9,7 +9,7 @@ from torch import nn
 
 from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.inference import predict
-from vidpipe.metrics import Indices, confusion_matrix, scores
+from vidpipe.metrics import Indices, graded
 from vidpipe.ports import Ports
 from vidpipe.records import (
     Answers,
@@ -60,10 +60,9 @@ def load(
 
 
 def score(model: nn.Module, data: Sequences) -> tuple[Scores, Indices]:
-    """Scores of one model on labelled data, and the confusion matrix (K, K) behind them."""
-    predicted = predict(model, data.features).argmax(1)
-    matrix = confusion_matrix(data.targets, predicted, len(data.labels))
-    return scores(data.targets, predicted, data.labels), matrix
+    """Scores of one model on labelled data, and its predicted labels (N,), as indices."""
+    given = predict(model, data.features)  # (N, K)
+    return graded(data.targets, given, data.labels), given.argmax(1)
 
 
 def exam_features(ports: Ports, version: ModelVersion, exam: EvaluationSet) -> list[Floats]:

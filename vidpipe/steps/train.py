@@ -15,6 +15,7 @@ import numpy as np
 
 from vidpipe.backbones import block_sizes
 from vidpipe.classifier import Kind
+from vidpipe.metrics import confusion_matrix
 from vidpipe.model_card import TrainingRecord
 from vidpipe.ports import Ports, TrainingRun
 from vidpipe.records import FeatureSpec, ModelVersion, Scores, Sequences, short_hash
@@ -164,6 +165,7 @@ def _fit(ports: Ports, kind: Kind, teacher: Trainer, mlflow_run: TrainingRun) ->
 
 
 def _log_scores(mlflow_run: TrainingRun, kind: Kind, teacher: Trainer, test: Sequences) -> Scores:
-    scores, matrix = scoring.score(teacher.model, test)
+    scores, predicted = scoring.score(teacher.model, test)
+    matrix = confusion_matrix(test.targets, predicted, len(test.labels))
     mlflow_run.log_scores(kind, test.labels, matrix, asdict(scores))
     return scores
