@@ -156,6 +156,18 @@ def test_padding_lies_behind_and_is_zero() -> None:
     assert not x[0, 2:].any()
 
 
+def test_input_dropout_drops_the_same_features_in_all_frames_of_a_video() -> None:
+    config = ClassifierConfig("lstm", 400, K, hidden_size=H, input_dropout=0.25)
+    model = LSTMVideoClassifier(config).train()
+    torch.manual_seed(3)
+    kept = model._kept(torch.tensor([3, 2, 2]))  # three videos of 3, 3 and 1 frames
+    first = [kept[0], kept[3], kept[5]]
+    assert all(torch.equal(mask, first[0]) for mask in first)
+    assert not torch.equal(kept[0], kept[1])
+    assert kept.unique().tolist() == pytest.approx([0.0, 1 / 0.75])
+    assert (kept == 0).float().mean().item() == pytest.approx(0.25, abs=0.05)
+
+
 # -- the config -----------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from vidpipe.records import Sequences
 from vidpipe.training import EpochMetrics, Start, Trainer, TrainingConfig, calibrate, trainer
 
 D = 12
-SMALL = TrainingConfig(epochs=6, hidden_size=12, projection=8, batch_videos=16)
+SMALL = TrainingConfig(epochs=6, hidden_size=12, projection=8, batch_videos=16, label_smoothing=0.0)
 
 
 @pytest.fixture(autouse=True)
@@ -101,6 +101,15 @@ def test_the_model_at_the_end_is_the_best_one_by_validation_loss(
     assert not teacher.model.training
 
 
+def test_validation_is_judged_by_the_loss_that_training_minimises() -> None:
+    val = noise(20, 2)
+    teacher = trainer("lstm", noise(40, 1), val, replace(SMALL, label_smoothing=0.2))
+    for metrics in teacher.epochs():
+        logits = torch.from_numpy(np.log(predict(teacher.model, val.features)))
+        expected = torch.nn.CrossEntropyLoss(label_smoothing=0.2)(logits, torch.from_numpy(val.targets))
+        assert metrics.val_loss == pytest.approx(float(expected), abs=1e-5)
+
+
 def test_few_videos_are_shown_more_often() -> None:
     config = TrainingConfig()
     assert [config.epochs_for(n) for n in (6, 64, 529, 100_000)] == [120, 60, 40, 40]
@@ -178,7 +187,7 @@ def test_a_warm_start_knows_what_it_knew_and_takes_new_labels() -> None:
     old, _ = trained("lstm", train, val, replace(SMALL, epochs=30))
     labels = ("first", "second", "third")
     more = Sequences(train.video_ids, train.features, train.targets, labels)
-    start = Start(old.model, ("first", "second"))  # type: ignore[arg-type]
+    start = Start(old.model, old.architecture, ("first", "second"))
     new = trainer("lstm", more, more, SMALL, start=start)
     assert new.architecture.num_classes == 3
     linear, theirs = new.model.get_submodule("linear"), old.model.get_submodule("linear")

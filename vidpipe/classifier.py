@@ -59,7 +59,7 @@ class ClassifierConfig:
     dropout: float = 0.3
     """Before the last layer, and between layers."""
     input_dropout: float = 0.3
-    """Of the standardised features."""
+    """Of the standardised features, the same for all frames of a video."""
     input_scale: float = INPUT_SCALE
     head: Head = "last"
     bidirectional: bool = False
@@ -130,13 +130,13 @@ class LSTMVideoClassifier(nn.Module):
         )  # fmt: skip
         state_size = config.hidden_size * (2 if config.bidirectional else 1)
         self.attention = nn.Linear(state_size, 1) if config.head == "attention" else None
-        self.input_dropout, self.dropout = nn.Dropout(config.input_dropout), nn.Dropout(config.dropout)
+        self.dropout = nn.Dropout(config.dropout)
         self.linear = nn.Linear(state_size + (frame_size if config.shortcut else 0), config.num_classes)
 
     def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Logits (N, K) of padded sequences x (N, T, D) with their valid lengths (N,)."""
         packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        packed = _with_data(packed, self._frames(packed.data))
+        packed = _with_data(packed, self._frames(packed))
         states, (hidden, _) = self.lstm(packed)  # zero initial states; hidden is at each last valid step
         if self.config.head == "last":
             pooled = torch.cat([hidden[-2], hidden[-1]], 1) if self.config.bidirectional else hidden[-1]
@@ -149,14 +149,26 @@ class LSTMVideoClassifier(nn.Module):
         logits: torch.Tensor = self.linear(self.dropout(pooled))
         return logits
 
-    def _frames(self, x: torch.Tensor) -> torch.Tensor:
+    def _frames(self, packed: PackedSequence) -> torch.Tensor:
         """What the LSTM sees of frames (rows, D)."""
-        x = (x - self.mean) / self.deviation
+        x = (packed.data - self.mean) / self.deviation
+        if self.training and self.config.input_dropout:
+            x = x * self._kept(packed.batch_sizes)
         if self.projection is None:
-            scaled: torch.Tensor = self.input_dropout(x * self.config.input_scale)
-            return scaled
-        projected: torch.Tensor = self.projection(self.input_dropout(x))
+            return x * self.config.input_scale
+        projected: torch.Tensor = self.projection(x)
         return projected
+
+    def _kept(self, alive: torch.Tensor) -> torch.Tensor:
+        """Input dropout: which features are kept, (rows, D); for all frames of a video the same.
+
+        Source: Gal and Ghahramani, A Theoretically Grounded Application of Dropout in Recurrent Neural
+        Networks (2016). It also takes a tenth of the random numbers, else a fifth of the training's time.
+        """
+        share = 1 - self.config.input_dropout
+        masks = torch.empty(int(alive[0]), self.config.input_size).bernoulli_(share).div_(share)
+        places = torch.cat([torch.arange(int(n)) for n in alive])
+        return masks[places]
 
     def _pooled(self, states: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
         """States (N, T, H) as one, (N, H); valid is (N, T)."""

@@ -121,6 +121,9 @@ def train(
     plain: Annotated[
         bool, typer.Option("--plain", help="The textbook's LSTM: one direction, last state, 256 units.")
     ] = False,
+    warm_start: Annotated[
+        str | None, typer.Option(help="Go on from a version or alias: new labels join its own.")
+    ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -135,7 +138,7 @@ def train(
             base, epochs=epochs, hidden_size=hidden_size or base.hidden_size,
             num_layers=layers or base.num_layers, head=head or base.head,
         )  # fmt: skip
-        return run(ports, collection, split_column=split_column, config=config)
+        return run(ports, collection, split_column=split_column, config=config, warm_start=warm_start)
 
     run_step(home, as_json, step)
 

@@ -34,6 +34,8 @@ class TrainingRecord:
     """The LSTM on the test split."""
     baseline: Scores
     """Mean + linear on the same videos."""
+    warm_start: int | None = None
+    """The version that it went on from."""
 
     def metrics(self) -> dict[str, float]:
         """The version's figures, as MLflow and `vidpipe train` show them."""
@@ -56,6 +58,7 @@ def facts(labels: Sequence[str], spec: FeatureSpec, record: TrainingRecord, soft
         "split_column": record.split_column,
         "dataset_hash": record.dataset_hash,
         "fingerprint": record.fingerprint,
+        "warm_start": record.warm_start,
         "labels": list(labels),
         "backbone": {"name": spec.backbone, "weights_sha256": spec.weights_sha256},
         "feature_set_id": spec.feature_set_id,
@@ -116,8 +119,15 @@ def _training_data(record: TrainingRecord) -> str:
 - Collection: `{record.collection}`
 - Split: {how}; {", ".join(f"{_total(record, s)} {s}" for s in _SPLITS)} videos
 - Dataset hash: `{record.dataset_hash}` (split, content hash and label of every video)
+{_history(record)}
+The training split taught the network, the validation split chose the best epoch and the temperature, the test
+split judged it."""
 
-The training split taught the network, the validation split ended the teaching, the test split judged it."""
+
+def _history(record: TrainingRecord) -> str:
+    if record.warm_start is None:
+        return ""
+    return f"- Went on from version {record.warm_start}: what had taught that one, taught this one, too\n"
 
 
 def _features(spec: FeatureSpec) -> str:

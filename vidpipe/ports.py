@@ -41,6 +41,7 @@ if TYPE_CHECKING:  # torch takes a second to import, which `vidpipe status` does
     from torch import nn
 
     from vidpipe.backbones import Backbone
+    from vidpipe.classifier import ClassifierConfig
 
 
 class Catalog(Protocol):
@@ -99,6 +100,8 @@ class ModelBundle(Protocol):
     def training_groups(self) -> Sequence[str]: ...
     @property
     def lstm(self) -> nn.Module: ...
+    @property
+    def lstm_config(self) -> ClassifierConfig: ...
     @property
     def baseline(self) -> nn.Module: ...
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from vidpipe.classifier import ClassifierConfig, Head, Kind, LSTMVideoClassifier, build, pad
+from vidpipe.classifier import ClassifierConfig, Head, Kind, build, pad
 from vidpipe.inference import predict
 from vidpipe.records import Floats, Sequences
 
@@ -105,7 +105,8 @@ class Trainer(Protocol):
 class Start:
     """A trained network to go on from, and the labels that it knows."""
 
-    model: LSTMVideoClassifier
+    model: nn.Module
+    config: ClassifierConfig
     labels: Sequence[str]
 
 
@@ -157,7 +158,7 @@ class LSTMTrainer:
         self._train, self._val = train, val
         torch.manual_seed(config.seed)
         if start:
-            self.architecture = replace(start.model.config, num_classes=len(train.labels))
+            self.architecture = replace(start.config, num_classes=len(train.labels))
         self.model = build(self.architecture)
         if start:
             _take_over(self.model, start, train.labels)
@@ -178,7 +179,7 @@ class LSTMTrainer:
         best_loss, best_weights = float("inf"), copy.deepcopy(model.state_dict())
         for epoch in range(1, self.planned + 1):
             train_loss, train_accuracy = self._one_epoch(optimizer, schedule)
-            val_loss, val_accuracy = _validate(model, self._val)
+            val_loss, val_accuracy = _validate(model, self._val, config.label_smoothing)
             yield EpochMetrics(epoch, train_loss, train_accuracy, val_loss, val_accuracy)
             if val_loss < best_loss:
                 best_loss, best_weights = val_loss, copy.deepcopy(model.state_dict())
@@ -335,9 +336,14 @@ def _take_over(model: nn.Module, start: Start, labels: Sequence[str]) -> None:
     model.load_state_dict(weights)
 
 
-def _validate(model: nn.Module, val: Sequences) -> tuple[float, float]:
-    """Cross entropy and accuracy on the validation videos."""
+def _validate(model: nn.Module, val: Sequences, label_smoothing: float = 0.0) -> tuple[float, float]:
+    """The loss that training minimises, and accuracy, on the validation videos.
+
+    With the smoothing: a network that learns it is less sure of itself, and without it an early, worse epoch
+    looks best.
+    """
     scores = predict(model, val.features)  # (N, K)
-    of_truth = scores[np.arange(len(val)), val.targets]
-    loss = float(-np.log(np.clip(of_truth, 1e-12, 1.0)).mean())
-    return loss, float((scores.argmax(1) == val.targets).mean())
+    logs = np.log(np.clip(scores.astype(np.float64), 1e-12, 1.0))
+    of_truth = logs[np.arange(len(val)), val.targets]
+    loss = -((1 - label_smoothing) * of_truth + label_smoothing * logs.mean(1)).mean()
+    return float(loss), float((scores.argmax(1) == val.targets).mean())

@@ -10,6 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,13 +18,13 @@ from vidpipe.backbones import block_sizes
 from vidpipe.classifier import Kind
 from vidpipe.metrics import confusion_matrix
 from vidpipe.model_card import TrainingRecord
-from vidpipe.ports import Ports, TrainingRun
+from vidpipe.ports import ModelBundle, Ports, TrainingRun
 from vidpipe.records import FeatureSpec, ModelVersion, Scores, Sequences, short_hash
 from vidpipe.splits import SPLITS, ResolvedSplit, resolve
 from vidpipe.steps import scoring
 from vidpipe.steps.contest import evaluation_set
 from vidpipe.steps.runs import Report, recorded
-from vidpipe.training import Trainer, TrainingConfig, trainer
+from vidpipe.training import Start, Trainer, TrainingConfig, trainer
 
 log = logging.getLogger(__name__)
 
@@ -45,30 +46,91 @@ class TrainReport(Report):
     """True when the same inputs had been trained before."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Lesson:
+    """Everything that decides a version."""
+
+    collection: str
+    split: ResolvedSplit
+    spec: FeatureSpec
+    config: TrainingConfig
+    start: tuple[ModelVersion, ModelBundle] | None
+    """The version that it goes on from."""
+
+    @property
+    def labels(self) -> list[str]:
+        """Those of the training videos, and those that the start knows."""
+        known = self.start[1].labels if self.start else ()
+        return sorted({v.label for v in self.split.train} | set(known))
+
+    @property
+    def training_groups(self) -> list[str]:
+        """Of all videos that ever taught it."""
+        known = self.start[1].training_groups if self.start else ()
+        return sorted({*self.split.training_groups(), *known})
+
+    def hashes(self) -> dict[str, str]:
+        """Hash of the dataset, and as fingerprint that of everything."""
+        dataset = [(name, v.video_id, v.label) for name in SPLITS for v in self.split.part(name)]
+        dataset_hash = short_hash(sorted(dataset))
+        decides = [
+            RECIPE, self.collection, self.split.column, dataset_hash, self.spec.feature_set_id,
+            self.config.parameters(), self.start[0].mlflow_run_id if self.start else None,
+        ]  # fmt: skip
+        return {"dataset_hash": dataset_hash, "fingerprint": short_hash(decides)}
+
+    def parameters(self) -> dict[str, Any]:
+        """As logged in MLflow."""
+        found = {
+            **self.config.parameters(),
+            **self.hashes(),
+            "collection": self.collection,
+            "split_column": self.split.column or "",
+            "feature_set_id": self.spec.feature_set_id,
+            "feature_spec": self.spec.to_json(),
+            "labels": len(self.labels),
+        }
+        if self.start:
+            network = asdict(self.start[1].lstm_config)
+            found |= {k: v for k, v in network.items() if k in found}  # its shape is the start's
+            found["warm_start"] = self.start[0].version
+        return found
+
+
 def train(
     ports: Ports,
     collection: str,
     *,
     split_column: str | None = None,
     config: TrainingConfig | None = None,
+    warm_start: str | None = None,
 ) -> TrainReport:
     """Train on a collection's labelled videos and register the result as challenger.
 
+    Args:
+        ports: The outside world.
+        collection: A collection with labels.
+        split_column: The manifest's column of train/val/test; default: cut by group.
+        config: How; default: `TrainingConfig()`.
+        warm_start: A version or alias to go on from, with its features, its network and its labels beside the
+            new ones; default: random weights.
+
     Raises:
-        NotFound: No such collection, or no labels in it.
+        NotFound: No such collection, no labels in it, or no such version.
         ConfigurationError: No features yet, or a split that cannot be used.
         RegistryUnreachable: MLflow does not answer.
     """
     config = config or TrainingConfig()
-    spec = ports.limits.spec
+    start = _start(ports, warm_start)
+    spec = start[0].spec if start else ports.limits.spec
     with recorded(ports, "train") as run:
         split = resolve(scoring.labelled(ports, collection, spec), split_column, config.seed)
-        hashes = _hashes(collection, split, spec, config)
+        lesson = _Lesson(collection, split, spec, config, start)
         run.videos = len(split.part("all"))
-        version = ports.registry.find(hashes["fingerprint"])
+        version = ports.registry.find(lesson.hashes()["fingerprint"])
         existing = version is not None
         if version is None:
-            version = _train_new(ports, collection, split, spec, config, hashes, only=run.only)
+            version = _train_new(ports, lesson, only=run.only)
         if not ports.ledger.has_reference(version.version):
             _put_reference(ports, version, split)
         run.detail = {"collection": collection, "version": version.version, "existing": existing}
@@ -82,63 +144,37 @@ def train(
         )
 
 
-def _hashes(
-    collection: str, split: ResolvedSplit, spec: FeatureSpec, config: TrainingConfig
-) -> dict[str, str]:
-    """Hash of the dataset, and as fingerprint that of everything that decides a version."""
-    dataset = [(name, v.video_id, v.label) for name in SPLITS for v in split.part(name)]
-    dataset_hash = short_hash(sorted(dataset))
-    decides = [
-        RECIPE,
-        collection,
-        split.column,
-        dataset_hash,
-        spec.feature_set_id,
-        config.parameters(),
-    ]
-    return {"dataset_hash": dataset_hash, "fingerprint": short_hash(decides)}
+def _start(ports: Ports, warm_start: str | None) -> tuple[ModelVersion, ModelBundle] | None:
+    if warm_start is None:
+        return None
+    version = ports.registry.version(warm_start)
+    return version, ports.registry.load(version)
 
 
-def _train_new(
-    ports: Ports,
-    collection: str,
-    split: ResolvedSplit,
-    spec: FeatureSpec,
-    config: TrainingConfig,
-    hashes: Mapping[str, str],
-    *,
-    only: bool,
-) -> ModelVersion:
-    labels = sorted({v.label for v in split.train})
+def _train_new(ports: Ports, lesson: _Lesson, *, only: bool) -> ModelVersion:
+    split, spec, config, labels = lesson.split, lesson.spec, lesson.config, lesson.labels
     data = {name: scoring.load(ports, spec, split.part(name), labels) for name in SPLITS}
-    parameters = {
-        **config.parameters(),
-        **hashes,
-        "collection": collection,
-        "split_column": split.column or "",
-        "feature_set_id": spec.feature_set_id,
-        "feature_spec": spec.to_json(),
-        "labels": len(labels),
-    }
-    name = f"{collection} seed {config.seed}"
-    with ports.registry.training_run(name, parameters, only=only) as mlflow_run:
+    known = lesson.start[1] if lesson.start else None
+    start = Start(known.lstm, known.lstm_config, known.labels) if known else None
+    name = f"{lesson.collection} seed {config.seed}"
+    with ports.registry.training_run(name, lesson.parameters(), only=only) as mlflow_run:
         trainers = {
-            kind: trainer(kind, data["train"], data["val"], config, blocks=block_sizes(spec))
+            kind: trainer(kind, data["train"], data["val"], config, blocks=block_sizes(spec), start=start)
             for kind in KINDS
         }
         for kind in KINDS:
             _fit(ports, kind, trainers[kind], mlflow_run)
         lstm, baseline = trainers["lstm"], trainers["mean_linear"]
         record = TrainingRecord(
-            collection, split.column, **hashes,
+            lesson.collection, split.column, **lesson.hashes(),
             videos={name: dict(Counter(v.label for v in split.part(name))) for name in SPLITS},
             scores=_log_scores(mlflow_run, "lstm", lstm, data["test"]),
             baseline=_log_scores(mlflow_run, "mean_linear", baseline, data["test"]),
+            warm_start=lesson.start[0].version if lesson.start else None,
         )  # fmt: skip
         mlflow_run.log_metrics(record.metrics())
         bundle = ports.make_bundle(
-            labels=tuple(labels), spec=spec, split_ids=split.ids(),
-            training_groups=split.training_groups(),
+            labels=tuple(labels), spec=spec, split_ids=split.ids(), training_groups=lesson.training_groups,
             lstm=lstm.model, lstm_config=lstm.architecture,
             baseline=baseline.model, baseline_config=baseline.architecture,
         )  # fmt: skip

@@ -1,0 +1,64 @@
+"""The train step: what goes on from a version keeps what that one knew."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vidpipe.errors import NotFound
+from vidpipe.ports import Ports
+from vidpipe.steps.extract import extract
+from vidpipe.steps.ingest import ingest
+from vidpipe.steps.train import train
+from vidpipe.training import TrainingConfig
+
+CONFIG = TrainingConfig(epochs=2, hidden_size=8, projection=8)
+
+
+@pytest.fixture
+def taught(ports: Ports, clips: Any, tmp_path: Path) -> list[str]:
+    """A home with all four labels as `all`, the first three of them as `three`; the labels."""
+    with clips.manifest.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    labels = sorted({row["label"] for row in rows})
+    three = tmp_path / "three.csv"
+    with three.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(row for row in rows if row["label"] != labels[-1])
+    ingest(ports, "all", clips.labelled, manifest=clips.manifest)
+    ingest(ports, "three", clips.labelled, manifest=three)
+    extract(ports)
+    return labels
+
+
+def test_a_warm_start_keeps_network_labels_and_history(ports: Ports, taught: list[str]) -> None:
+    first = train(ports, "three", split_column="split", config=CONFIG)
+    second = train(ports, "all", split_column="split", config=TrainingConfig(epochs=2), warm_start="1")
+
+    assert (first.version, second.version) == (1, 2)
+    old, new = (ports.registry.load(ports.registry.version(v)) for v in ("1", "2"))
+    assert list(old.labels) == taught[:3] and list(new.labels) == taught
+    assert new.lstm_config.hidden_size == 8, "the network that it went on from, not the default"
+    assert set(new.training_groups) >= set(old.training_groups)
+    run = ports.registry.store.client.get_run(second.mlflow_run_id)  # type: ignore[attr-defined]
+    assert (run.data.params["warm_start"], run.data.params["hidden_size"]) == ("1", "8")
+    card = ports.registry.store.client.get_model_version(ports.registry.model, "2").description  # type: ignore[attr-defined]
+    assert "Went on from version 1" in card
+
+
+def test_the_start_is_one_of_the_inputs(ports: Ports, taught: list[str]) -> None:
+    train(ports, "three", split_column="split", config=CONFIG)
+    cold = train(ports, "all", split_column="split", config=CONFIG)
+    warm = train(ports, "all", split_column="split", config=CONFIG, warm_start="1")
+    again = train(ports, "all", split_column="split", config=CONFIG, warm_start="1")
+    assert (cold.version, warm.version) == (2, 3)
+    assert (again.version, again.existing) == (3, True)
+
+
+def test_a_start_that_is_not_there_is_an_error(ports: Ports, taught: list[str]) -> None:
+    with pytest.raises(NotFound, match="'7'"):
+        train(ports, "all", config=CONFIG, warm_start="7")
