@@ -222,6 +222,27 @@ def test_a_run_that_a_dead_training_left_open_is_ended_by_the_next(other):
     client.set_terminated(elsewhere, "KILLED")
 
 
+def test_a_trial_is_nested_in_its_run_and_ended_by_the_next_when_it_is_left_open(other, tmp_path):
+    client = other.store.client
+    with other.training_run("search", {"budget_s": 1}) as run:
+        with run.trial("trial 1", {"head": "max"}) as trial:
+            trial.log_metrics({"val_loss": 0.5}, step=1)
+        run.log_metrics({"trials": 1.0})
+        run.log_facts("search", {"best": {"head": "max"}})
+
+    inner, outer = client.get_run(trial.mlflow_run_id), client.get_run(run.mlflow_run_id)
+    assert inner.data.tags["mlflow.parentRunId"] == run.mlflow_run_id
+    assert (inner.data.params, inner.data.metrics) == ({"head": "max"}, {"val_loss": 0.5})
+    assert (outer.data.params, outer.data.metrics) == ({"budget_s": "1"}, {"trials": 1.0})
+    assert {inner.info.status, outer.info.status} == {"FINISHED"}
+    kept = Path(client.download_artifacts(run.mlflow_run_id, "search.json", str(tmp_path)))
+    assert json.loads(kept.read_text()) == {"best": {"head": "max"}}
+
+    client.update_run(trial.mlflow_run_id, status="RUNNING")  # as a kill would have left it
+    with other.training_run("the next", {}, only=True):
+        assert client.get_run(trial.mlflow_run_id).info.status == "KILLED"
+
+
 def test_a_version_with_hundreds_of_labels_has_a_description_that_fits_and_a_whole_card(other, tmp_path):
     labels = tuple(f"label {k:03d}" for k in range(300))
     lstm, baseline = (

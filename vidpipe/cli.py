@@ -144,6 +144,29 @@ def train(
 
 
 @app.command()
+def tune(
+    collection: Annotated[str, typer.Option("--collection", help="A collection with labels.")],
+    split_column: Annotated[str | None, typer.Option(help="Manifest column of train/val/test.")] = None,
+    budget_s: Annotated[
+        float, typer.Option(min=0, help="Seconds for the trials; there is at least one.")
+    ] = 600,
+    seed: Annotated[int, typer.Option(help="Seed of everything random, the search included.")] = 0,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search for a better training config within a time budget; train and register the best."""
+
+    def step(ports: Ports) -> Report:
+        from vidpipe.steps.tune import tune as run
+        from vidpipe.training import TrainingConfig
+
+        config = TrainingConfig(seed=seed)
+        return run(ports, collection, split_column=split_column, config=config, budget_s=budget_s)
+
+    run_step(home, as_json, step)
+
+
+@app.command()
 def evaluate(
     model: Annotated[str | None, typer.Option(help="champion, challenger or a version.")] = None,
     collection: Annotated[str | None, typer.Option(help="Default: the one it was trained on.")] = None,

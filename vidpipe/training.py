@@ -169,6 +169,7 @@ class LSTMTrainer:
     def epochs(self) -> Iterator[EpochMetrics]:
         """Train to the last epoch; afterwards `model` holds the best weights, calibrated."""
         config, model = self.config, self.model
+        torch.manual_seed(config.seed)  # whatever else was built since
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
@@ -179,7 +180,7 @@ class LSTMTrainer:
         best_loss, best_weights = float("inf"), copy.deepcopy(model.state_dict())
         for epoch in range(1, self.planned + 1):
             train_loss, train_accuracy = self._one_epoch(optimizer, schedule)
-            val_loss, val_accuracy = _validate(model, self._val, config.label_smoothing)
+            val_loss, val_accuracy = validate(model, self._val, config.label_smoothing)
             yield EpochMetrics(epoch, train_loss, train_accuracy, val_loss, val_accuracy)
             if val_loss < best_loss:
                 best_loss, best_weights = val_loss, copy.deepcopy(model.state_dict())
@@ -231,7 +232,7 @@ class BaselineTrainer:
         best_loss, best_weights = float("inf"), copy.deepcopy(self.model.state_dict())
         for epoch, penalty in enumerate(PENALTIES, start=1):
             loss, logits = self._fit(x, ones, targets, penalty)
-            val_loss, val_accuracy = _validate(self.model, self._val)
+            val_loss, val_accuracy = validate(self.model, self._val)
             right = float((logits.argmax(1) == targets).float().mean())
             yield EpochMetrics(epoch, loss, right, val_loss, val_accuracy)
             if val_loss < best_loss:
@@ -336,11 +337,11 @@ def _take_over(model: nn.Module, start: Start, labels: Sequence[str]) -> None:
     model.load_state_dict(weights)
 
 
-def _validate(model: nn.Module, val: Sequences, label_smoothing: float = 0.0) -> tuple[float, float]:
-    """The loss that training minimises, and accuracy, on the validation videos.
+def validate(model: nn.Module, val: Sequences, label_smoothing: float = 0.0) -> tuple[float, float]:
+    """Cross entropy and accuracy on the validation videos.
 
-    With the smoothing: a network that learns it is less sure of itself, and without it an early, worse epoch
-    looks best.
+    Training passes its own smoothing: a network that learns it is less sure of itself, and without it an
+    early, worse epoch looks best.
     """
     scores = predict(model, val.features)  # (N, K)
     logs = np.log(np.clip(scores.astype(np.float64), 1e-12, 1.0))

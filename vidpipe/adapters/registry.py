@@ -57,6 +57,21 @@ class TrainingRun:
         mlflow.log_dict(dict(table), f"{name}_scores.json")
         mlflow.log_figure(pictures.confusion(labels, matrix), f"{name}_confusion.png")
 
+    def log_facts(self, name: str, facts: Mapping[str, Any]) -> None:
+        """What is neither a parameter nor a number, as JSON."""
+        import mlflow
+
+        mlflow.log_dict(dict(facts), f"{name}.json")
+
+    @contextmanager
+    def trial(self, name: str, parameters: Mapping[str, Any]) -> Iterator[TrainingRun]:
+        """An MLflow run nested in this one; until it ends, this one logs nothing."""
+        import mlflow
+
+        with mlflow.start_run(run_name=name, nested=True, tags=self._registry.home_tag) as run:
+            mlflow.log_params(dict(parameters))
+            yield TrainingRun(self._registry, run.info.run_id)
+
     def register(self, bundle: Bundle, record: TrainingRecord) -> ModelVersion:
         """Log the bundle as a pyfunc that serves itself, register it, and call it challenger."""
         return self._registry.register(self.mlflow_run_id, bundle, record)
@@ -71,6 +86,11 @@ class Registry:
 
     # -- training -------------------------------------------------------------------------------
 
+    @property
+    def home_tag(self) -> dict[str, str]:
+        """On every MLflow run of this home: what a kill leaves open is known by it."""
+        return {f"{_PREFIX}home": f"{socket.gethostname()}:{self.store.home}"}
+
     @contextmanager
     def training_run(
         self, name: str, parameters: Mapping[str, Any], *, only: bool = False
@@ -82,12 +102,11 @@ class Registry:
         client = self.store.client  # sets the tracking URI
         import mlflow
 
-        home_tag = {f"{_PREFIX}home": f"{socket.gethostname()}:{self.store.home}"}
         with self.store.errors():
             experiment = mlflow.set_experiment(EXPERIMENT)
             if only:
-                _end_open_runs(client, experiment.experiment_id, home_tag)
-            with mlflow.start_run(run_name=name, tags=home_tag) as run:
+                _end_open_runs(client, experiment.experiment_id, self.home_tag)
+            with mlflow.start_run(run_name=name, tags=self.home_tag) as run:
                 mlflow.log_params(dict(parameters))
                 yield TrainingRun(self, run.info.run_id)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from vidpipe.splits import SPLITS, ResolvedSplit, resolve
 from vidpipe.steps import scoring
 from vidpipe.steps.contest import evaluation_set
 from vidpipe.steps.runs import Report, recorded
-from vidpipe.training import Start, Trainer, TrainingConfig, trainer
+from vidpipe.training import EpochMetrics, Start, Trainer, TrainingConfig, trainer
 
 log = logging.getLogger(__name__)
 
@@ -158,13 +158,13 @@ def _train_new(ports: Ports, lesson: _Lesson, *, only: bool) -> ModelVersion:
     start = Start(known.lstm, known.lstm_config, known.labels) if known else None
     name = f"{lesson.collection} seed {config.seed}"
     with ports.registry.training_run(name, lesson.parameters(), only=only) as mlflow_run:
-        trainers = {
+        teachers = {
             kind: trainer(kind, data["train"], data["val"], config, blocks=block_sizes(spec), start=start)
             for kind in KINDS
         }
         for kind in KINDS:
-            _fit(ports, kind, trainers[kind], mlflow_run)
-        lstm, baseline = trainers["lstm"], trainers["mean_linear"]
+            _fit(ports, kind, teachers[kind], mlflow_run)
+        lstm, baseline = teachers["lstm"], teachers["mean_linear"]
         record = TrainingRecord(
             lesson.collection, split.column, **lesson.hashes(),
             videos={name: dict(Counter(v.label for v in split.part(name))) for name in SPLITS},
@@ -181,6 +181,14 @@ def _train_new(ports: Ports, lesson: _Lesson, *, only: bool) -> ModelVersion:
         return mlflow_run.register(bundle, record)
 
 
+def logged_epochs(kind: Kind, teacher: Trainer, mlflow_run: TrainingRun) -> Iterator[EpochMetrics]:
+    """Train to the end, one point of each curve in the MLflow run after every epoch."""
+    for metrics in teacher.epochs():
+        curve = {f"{kind}_{k}": float(v) for k, v in asdict(metrics).items() if k != "epoch"}
+        mlflow_run.log_metrics(curve, step=metrics.epoch)
+        yield metrics
+
+
 def _put_reference(ports: Ports, version: ModelVersion, split: ResolvedSplit) -> None:
     """What the version answers on its own test split: later nights are compared with it."""
     exam = evaluation_set(version.collection, "test", split.test, frozen=False)
@@ -193,11 +201,10 @@ def _put_reference(ports: Ports, version: ModelVersion, split: ResolvedSplit) ->
 
 def _fit(ports: Ports, kind: Kind, teacher: Trainer, mlflow_run: TrainingRun) -> None:
     with ports.progress.stage(f"train {kind}", teacher.planned) as advance:
-        for metrics in teacher.epochs():
-            curve = {f"{kind}_{k}": float(v) for k, v in asdict(metrics).items() if k != "epoch"}
-            mlflow_run.log_metrics(curve, step=metrics.epoch)
+        for metrics in logged_epochs(kind, teacher, mlflow_run):
             advance(1)
-    log.info("%s: %d epochs, validation accuracy %.3f", kind, metrics.epoch, metrics.val_accuracy)
+            last = metrics
+    log.info("%s: %d epochs, validation accuracy %.3f", kind, last.epoch, last.val_accuracy)
 
 
 def _log_scores(mlflow_run: TrainingRun, kind: Kind, teacher: Trainer, test: Sequences) -> Scores:

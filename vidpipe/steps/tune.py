@@ -1,0 +1,186 @@
+"""Tune: a search for a better training config within a time budget; the best is trained and registered.
+
+Trials learn from the train split and are judged on val; test is opened once, for the version that `train`
+makes of the best. The search begins with the default config, which stays unless another one does better.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vidpipe import search
+from vidpipe.backbones import block_sizes
+from vidpipe.ports import Ports, TrainingRun
+from vidpipe.records import Sequences
+from vidpipe.splits import ResolvedSplit, resolve
+from vidpipe.steps import scoring
+from vidpipe.steps.runs import Report, recorded
+from vidpipe.steps.train import logged_epochs, train
+from vidpipe.training import TrainingConfig, trainer, validate
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One config and how the network that it gave does on the validation videos."""
+
+    config: TrainingConfig
+    mlflow_run_id: str
+    val_loss: float
+    """Cross entropy of the finished network: best epoch, calibrated."""
+    val_accuracy: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TuneReport(Report):
+    """The best config of a search, and the version that it gave."""
+
+    run_id: int
+    model: str
+    version: int
+    mlflow_run_id: str
+    """Of the version."""
+    search_mlflow_run_id: str
+    """Its nested runs are the trials."""
+    trials: int
+    best: Mapping[str, Any]
+    """Parameters that differ from the default; empty when nothing did better."""
+    val_loss: float
+    val_accuracy: float
+    default_val_loss: float
+    default_val_accuracy: float
+    metrics: Mapping[str, float]
+    existing: bool
+    """True when the best config had been trained on the same videos before."""
+    seconds: float
+
+
+def tune(
+    ports: Ports,
+    collection: str,
+    *,
+    split_column: str | None = None,
+    config: TrainingConfig | None = None,
+    budget_s: float = 600.0,
+) -> TuneReport:
+    """Try configs until the budget is spent, then train the best one as `train` does.
+
+    Args:
+        ports: The outside world.
+        collection: Its labelled videos.
+        split_column: As in `train`.
+        config: The default, tried first; its seed is also that of the search.
+        budget_s: Seconds for the trials, of which there is at least one; the best is trained afterwards.
+
+    Raises:
+        NotFound: No such collection, or no labels in it.
+        ConfigurationError: No features yet, or a split that cannot be used.
+        RegistryUnreachable: MLflow does not answer.
+    """
+    default = config or TrainingConfig()
+    spec = ports.limits.spec
+    with recorded(ports, "tune") as run:
+        split = resolve(scoring.labelled(ports, collection, spec), split_column, default.seed)
+        run.videos = len(split.train) + len(split.val)
+        parameters = _parameters(collection, split, spec.feature_set_id, default, budget_s)
+        name = f"tune {collection} seed {default.seed}"
+        with ports.registry.training_run(name, parameters, only=run.only) as mlflow_run:
+            trials = _search(ports, split, default, budget_s, mlflow_run)
+            best = _best(trials)
+            _log_search(mlflow_run, trials, best, budget_s)
+        # Outside of the search's MLflow run: the version's is its own, as if `train` had been called.
+        trained = train(ports, collection, split_column=split_column, config=best.config)
+        differs = search.difference(best.config, default)
+        run.detail = {
+            "collection": collection, "version": trained.version, "existing": trained.existing,
+            "trials": len(trials), "best": differs, "search_mlflow_run_id": mlflow_run.mlflow_run_id,
+        }  # fmt: skip
+        return TuneReport(
+            run.run_id, trained.model, trained.version, trained.mlflow_run_id, mlflow_run.mlflow_run_id,
+            len(trials), differs, best.val_loss, best.val_accuracy, trials[0].val_loss,
+            trials[0].val_accuracy, trained.metrics, trained.existing, run.seconds,
+        )  # fmt: skip
+
+
+def _parameters(
+    collection: str, split: ResolvedSplit, feature_set_id: str, default: TrainingConfig, budget_s: float
+) -> dict[str, Any]:
+    return {
+        "collection": collection,
+        "split_column": split.column or "",
+        "feature_set_id": feature_set_id,
+        "train_videos": len(split.train),
+        "val_videos": len(split.val),
+        "seed": default.seed,
+        "budget_s": budget_s,
+    }
+
+
+def _search(
+    ports: Ports, split: ResolvedSplit, default: TrainingConfig, budget_s: float, mlflow_run: TrainingRun
+) -> list[Trial]:
+    """The trials, in order; the test split is not even read."""
+    labels = sorted({v.label for v in split.train})
+    learn, judge = (scoring.load(ports, ports.limits.spec, part, labels) for part in (split.train, split.val))
+    done: list[Trial] = []
+    with ports.progress.stage("tune, seconds", budget_s) as advance:
+        for config in search.within(budget_s, search.configs(default)):
+            with mlflow_run.trial(f"trial {len(done) + 1}", config.parameters()) as trial_run:
+                trial = _try(ports, learn, judge, config, trial_run)
+            done.append(trial)
+            advance(trial.seconds)
+            log.info(
+                "trial %d: validation loss %.4f, accuracy %.3f, %.1f s, %s",
+                len(done), trial.val_loss, trial.val_accuracy, trial.seconds,
+                search.difference(config, default) or "the default",
+            )  # fmt: skip
+    return done
+
+
+def _try(
+    ports: Ports, learn: Sequences, judge: Sequences, config: TrainingConfig, trial_run: TrainingRun
+) -> Trial:
+    started = time.monotonic()
+    teacher = trainer("lstm", learn, judge, config, blocks=block_sizes(ports.limits.spec))
+    for _ in logged_epochs("lstm", teacher, trial_run):
+        pass
+    loss, accuracy = validate(teacher.model, judge)
+    trial_run.log_metrics({"val_loss": loss, "val_accuracy": accuracy})
+    return Trial(config, trial_run.mlflow_run_id, loss, accuracy, round(time.monotonic() - started, 3))
+
+
+def _best(trials: Sequence[Trial]) -> Trial:
+    """The lowest validation loss; among equals the most right answers, then the earliest."""
+    return min(trials, key=lambda t: (t.val_loss if math.isfinite(t.val_loss) else math.inf, -t.val_accuracy))
+
+
+def _log_search(mlflow_run: TrainingRun, trials: Sequence[Trial], best: Trial, budget_s: float) -> None:
+    default = trials[0]
+    mlflow_run.log_metrics(
+        {
+            "trials": float(len(trials)),
+            "val_loss": best.val_loss,
+            "val_accuracy": best.val_accuracy,
+            "default_val_loss": default.val_loss,
+            "default_val_accuracy": default.val_accuracy,
+        }
+    )
+    rows = [
+        {
+            "mlflow_run_id": trial.mlflow_run_id,
+            "differs": search.difference(trial.config, default.config),
+            "val_loss": trial.val_loss,
+            "val_accuracy": trial.val_accuracy,
+            "seconds": trial.seconds,
+        }
+        for trial in trials
+    ]
+    facts = {"budget_s": budget_s, "best": rows[trials.index(best)], "trials": rows}
+    mlflow_run.log_facts("search", facts)
