@@ -22,6 +22,8 @@ import pytest
         (("rollback",), "vidpipe models"),
         (("classify",), "vidpipe train"),
         (("classify", "--model", "challenger"), "vidpipe train"),
+        (("explain", "0123"), "8 digits"),
+        (("explain", "01234567"), "collection_videos"),
         (("sql", "select 1"), "vidpipe ingest"),
         (("ingest", "/no/such/folder", "--collection", "x"), "mounted"),
         (("nightly", "--failure-budget", "often"), "0.1"),

@@ -16,6 +16,7 @@ from vidpipe.display import (
     print_csv,
     print_decision,
     print_error,
+    print_explanation,
     print_facts,
     print_json,
     print_records,
@@ -214,3 +215,30 @@ def test_a_roll_back_has_no_numbers_to_show(capsys):
     print_decision(facts)
     assert capsys.readouterr().out == "clips version 1: rolled_back\n"
     assert decision_markdown(facts) == "# clips version 1: rolled_back\n\n"
+
+
+EXPLAINED = {
+    "model": "clips", "version": 3, "video_id": "ab" * 32, "label": "dog", "score": 0.75,
+    "top": {"dog": 0.75, "cat": 0.2, "été": 0.05}, "head": "attention", "note": None,
+    "frames": [{"time_s": k / 4, "weight": 0.02 * (k % 4 + 1)} for k in range(20)],
+}  # fmt: skip
+
+
+def test_an_explanation_shows_the_label_and_the_heaviest_frames_in_order_of_time(capsys: Captured) -> None:
+    print_explanation(EXPLAINED)
+    head, video, following, looks, *frames = said(capsys).splitlines()
+    assert head == "clips version 3: dog 0.750"
+    assert video.split() == ["video", "ab" * 32]
+    assert following.split(maxsplit=1) == ["next", "cat 0.200, été 0.050"]
+    assert looks == "  looks  at 10 of 20 frames most; an even share is 0.050"
+    times = [float(line.split()[0]) for line in frames]
+    assert len(frames) == 10 and times == sorted(times)
+    assert {line.split()[2] for line in frames} == {"0.080", "0.060"}, "the lighter half is left out"
+    assert {len(line.split()[3]) for line in frames} == {30, 22}, "bars are as long as the weights are large"
+
+
+def test_weights_that_say_nothing_are_not_drawn(capsys: Captured) -> None:
+    print_explanation({**EXPLAINED, "head": "last", "note": "it does not weigh frames."})
+    lines = said(capsys).splitlines()
+    assert lines[-1] == "  note   it does not weigh frames."
+    assert len(lines) == 4

@@ -336,6 +336,27 @@ def forget(
 
 
 @app.command()
+def explain(
+    video_id: Annotated[str, typer.Argument(help="The video's hash, or its first eight or more digits.")],
+    model: Annotated[
+        str | None,
+        typer.Option(help="champion, challenger or a version. Default: the champion, else the challenger."),
+    ] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Why a video gets its label: the best labels, and which of its frames weigh most."""
+    from vidpipe.display import print_explanation
+
+    def step(ports: Ports) -> Report:
+        from vidpipe.steps.explain import explain as run
+
+        return run(ports, video_id, model=model)
+
+    run_step(home, as_json, step, show=print_explanation)
+
+
+@app.command()
 def sql(
     query: Annotated[str | None, typer.Argument(help="A query on the published warehouse.")] = None,
     file: Annotated[Path | None, typer.Option(help="A file that holds the query.")] = None,

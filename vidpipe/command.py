@@ -7,7 +7,7 @@ run holds the lease.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -68,8 +68,9 @@ def run_step(
     *,
     wait: bool = False,
     code: Callable[[Any], int] = lambda report: 0,
+    show: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> None:
-    """Run one step with all ports and print its report."""
+    """Run one step with all ports and print its report, for people by `show` where it is given."""
 
     def action() -> int:
         from vidpipe.display import TerminalProgress, print_decision, print_facts, print_json
@@ -80,6 +81,8 @@ def run_step(
         facts = report.to_dict()
         if as_json:
             print_json(facts)
+        elif show:
+            show(facts)
         elif "decision" in facts:
             print_decision(facts)
         else:

@@ -15,6 +15,9 @@ from typing import Any
 from vidpipe.errors import VidpipeError
 
 _SHOWN_ITEMS = 12
+_SHOWN_FRAMES = 10
+_BAR = 30
+"""Characters of the longest bar."""
 
 
 class TerminalProgress:
@@ -146,6 +149,26 @@ def _decision_rows(evidence: Mapping[str, Any]) -> list[list[str]]:
         rows.append(["McNemar", won, *blank])
     rows.append(["p of luck against chance", f"{evidence['p_chance']:.2g}", *blank])
     return rows
+
+
+def print_explanation(facts: Mapping[str, Any]) -> None:
+    """What a version says of a video, then the frames that weigh most, in order of time, with bars."""
+    says = f"{facts['label']} {facts['score']:.3f}"
+    sys.stdout.write(f"{facts['model']} version {facts['version']}: {says}\n")
+    others = [f"{label} {score:.3f}" for label, score in facts["top"].items() if label != facts["label"]]
+    sys.stdout.write(f"  video  {facts['video_id']}\n")
+    sys.stdout.write(f"  next   {', '.join(others)}\n")
+    if facts["note"]:
+        sys.stdout.write(f"  note   {facts['note']}\n")
+        return
+    frames = facts["frames"]
+    heaviest = sorted(frames, key=lambda f: -f["weight"])[:_SHOWN_FRAMES]
+    most = heaviest[0]["weight"]
+    even = f"an even share is {1 / len(frames):.3f}"
+    sys.stdout.write(f"  looks  at {len(heaviest)} of {len(frames)} frames most; {even}\n")
+    for frame in sorted(heaviest, key=lambda f: f["time_s"]):
+        bar = "█" * max(1, round(_BAR * frame["weight"] / most))
+        sys.stdout.write(f"  {frame['time_s']:9.2f} s  {frame['weight']:.3f}  {bar}\n")
 
 
 def _interval(found: Mapping[str, float]) -> str:

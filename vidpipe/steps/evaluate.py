@@ -71,14 +71,14 @@ def evaluate(
     )  # fmt: skip
 
 
-def default_alias(ports: Ports) -> str:
-    """The challenger where there is one, else the champion.
+def default_alias(ports: Ports, order: Sequence[str] = ("challenger", "champion")) -> str:
+    """The first of these aliases that there is: the challenger, else the champion.
 
     Raises:
         NotFound: There is neither.
     """
     aliases = ports.registry.aliases()
-    for alias in ("challenger", "champion"):
+    for alias in order:
         if alias in aliases:
             return alias
     raise NotFound(

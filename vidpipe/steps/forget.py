@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.ports import Ports
 from vidpipe.records import StoredFeatures
 from vidpipe.steps.gc import collect
 from vidpipe.steps.runs import Report, recorded
-
-LEAST_PREFIX = 8
+from vidpipe.steps.video_ids import full_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ def forget(ports: Ports, video_id: str) -> ForgetReport:
         LeaseHeld: Another run is at work.
     """
     with recorded(ports, "forget") as run:
-        chosen = _full_id(ports, video_id)
+        chosen = full_id(ports, video_id)
         moved = [
             (feature_set_id, _rewritten(ports, feature_set_id, part, chosen))
             for feature_set_id, part in ports.ledger.parts_of_video(chosen)
@@ -53,19 +51,6 @@ def forget(ports: Ports, video_id: str) -> ForgetReport:
         run.videos = 1
         run.detail = {"video_id": chosen}
         return ForgetReport(run.run_id, chosen, len(moved))
-
-
-def _full_id(ports: Ports, prefix: str) -> str:
-    if len(prefix) < LEAST_PREFIX:
-        raise ConfigurationError(
-            f"{prefix!r} is too short to name a video.", next_step=f"give {LEAST_PREFIX} digits or more."
-        )
-    found = ports.ledger.videos_starting(prefix)
-    if not found:
-        raise NotFound(f"no video {prefix}.", next_step="vidpipe sql 'from collection_videos'")
-    if len(found) > 1:
-        raise ConfigurationError(f"{prefix} fits more than one video.", next_step="give more digits.")
-    return found[0]
 
 
 def _rewritten(ports: Ports, feature_set_id: str, part: str, without: str) -> Sequence[StoredFeatures]:

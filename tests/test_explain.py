@@ -1,0 +1,186 @@
+"""Explaining: the label that `classify` gives, and when the model looked; from stored features, read-only."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vidpipe.errors import ConfigurationError, NotFound
+from vidpipe.inference import attention
+from vidpipe.ports import Ports
+from vidpipe.steps.classify import classify
+from vidpipe.steps.explain import ExplainReport, explain
+from vidpipe.steps.extract import extract
+from vidpipe.steps.ingest import ingest
+from vidpipe.steps.train import train
+from vidpipe.training import TrainingConfig
+
+LAST, ATTENTION = 1, 2
+"""Versions by their head; the second is the challenger, and nobody is champion."""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("explain") / "home"
+    home.mkdir()
+    (home / "vidpipe.toml").write_text("sample_fps = 2\n")
+    return home
+
+
+@pytest.fixture(scope="module")
+def ports(home: Path, labelled_clips: tuple[Path, Path], make_ports: Callable[[Path], Ports]) -> Ports:
+    """Two versions, both of which have scored all videos."""
+    source, manifest = labelled_clips
+    ports = make_ports(home)
+    ingest(ports, "clips", source, manifest=manifest)
+    extract(ports)
+    for version, head in ((LAST, "last"), (ATTENTION, "attention")):
+        config = TrainingConfig(epochs=15, head=head)  # type: ignore[arg-type]
+        assert train(ports, "clips", config=config).version == version
+        classify(ports, model=str(version))
+    return ports
+
+
+@pytest.fixture(scope="module")
+def ids(ports: Ports) -> list[str]:
+    return [i for (i,) in ask(ports, "select distinct video_id from video_features order by video_id")]
+
+
+def ask(ports: Ports, query: str) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = ports.warehouse.query(query).rows  # type: ignore[attr-defined]
+    return rows
+
+
+def test_label_and_scores_are_to_the_bit_those_that_classify_stored(ports: Ports, ids: list[str]) -> None:
+    for version in (LAST, ATTENTION):
+        stored = ask(
+            ports,
+            f"select video_id, label, score from predictions where model_version = {version} order by rank",
+        )
+        for video_id in ids[:5]:
+            report = explain(ports, video_id, model=str(version))
+            assert report.version == version
+            mine = [(label, score) for video, label, score in stored if video == video_id]
+            assert [(k, np.float32(v)) for k, v in report.top.items()] == [
+                (k, np.float32(v)) for k, v in mine
+            ]
+            assert (report.label, report.score) == next(iter(report.top.items()))
+
+
+def test_every_frame_has_its_true_time_and_the_weight_that_the_network_gave_it(
+    ports: Ports, ids: list[str]
+) -> None:
+    report = explain(ports, ids[0])
+    spec = ports.limits.spec.feature_set_id
+    (video,) = ports.store.read(spec, ports.ledger.stored_features(spec, ids[:1]))
+    bundle = ports.registry.load(ports.registry.version(str(ATTENTION)))
+    assert [f.time_s for f in report.frames] == video.times_s.tolist()
+    assert [f.weight for f in report.frames] == attention(bundle.lstm, [video.values])[0].tolist()
+    assert sum(f.weight for f in report.frames) == pytest.approx(1, abs=1e-5)
+    assert len({f.weight for f in report.frames}) > 1
+    assert (report.head, report.note) == ("attention", None)
+
+
+def test_a_head_that_weighs_no_frames_says_so(ports: Ports, ids: list[str]) -> None:
+    report = explain(ports, ids[0], model=str(LAST))
+    assert report.head == "last"
+    (weight,) = {f.weight for f in report.frames}
+    assert weight == pytest.approx(1 / len(report.frames))
+    assert report.note and "'last'" in report.note and "does not weigh frames" in report.note
+
+
+def test_the_champion_explains_where_there_is_one_else_the_challenger(ports: Ports, ids: list[str]) -> None:
+    assert explain(ports, ids[0]).version == ATTENTION
+    ports.registry.set_alias("champion", LAST)
+    try:
+        assert explain(ports, ids[0]).version == LAST
+        assert explain(ports, ids[0], model="challenger").version == ATTENTION
+    finally:
+        ports.registry.drop_alias("champion")
+
+
+def test_eight_digits_name_a_video(ports: Ports, ids: list[str]) -> None:
+    assert explain(ports, ids[3][:8]).video_id == ids[3]
+    with pytest.raises(ConfigurationError, match="too short"):
+        explain(ports, ids[3][:7])
+
+
+def test_nothing_is_decoded_written_or_published(ports: Ports, ids: list[str], home: Path) -> None:
+    runs = ask(ports, "select count(*) from runs")
+    ledger, published = (home / "state/ledger.duckdb").read_bytes(), (home / "warehouse.duckdb").stat()
+    explain(replace(ports, videos=None, catalog=None, lease=None), ids[0])  # type: ignore[arg-type]
+    assert (home / "state/ledger.duckdb").read_bytes() == ledger
+    assert (home / "warehouse.duckdb").stat() == published
+    assert ask(ports, "select count(*) from runs") == runs
+
+
+def test_a_video_that_is_not_known_is_not_found(ports: Ports) -> None:
+    with pytest.raises(NotFound, match="no video 0000000000") as caught:
+        explain(ports, "0" * 10)
+    assert "collection_videos" in caught.value.next_step
+
+
+def test_a_version_that_does_not_exist_is_not_found(ports: Ports, ids: list[str]) -> None:
+    with pytest.raises(NotFound, match="'99'"):
+        explain(ports, ids[0], model="99")
+
+
+def test_a_video_without_features_of_the_versions_set_asks_for_them(
+    ports: Ports, clips: Any, tmp_path: Path
+) -> None:
+    source = tmp_path / "new"
+    source.mkdir()
+    file = sorted(clips.incoming.glob("*.mp4"))[0]
+    (source / file.name).write_bytes(file.read_bytes())
+    ingest(ports, "new", source)
+    ((video_id,),) = ask(ports, "select video_id from collection_videos where collection = 'new'")
+    with pytest.raises(ConfigurationError, match=f"{video_id[:12]} has no features of set") as caught:
+        explain(ports, video_id)
+    assert caught.value.next_step.startswith("vidpipe extract")
+
+
+# -- the command line ---------------------------------------------------------------------------
+
+
+def called(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "vidpipe", "explain", *arguments]
+    environment = {**os.environ, "VIDPIPE_HOME": str(home)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def report(ports: Ports, ids: list[str]) -> ExplainReport:
+    return explain(ports, ids[0])
+
+
+def test_json_has_every_frame(report: ExplainReport, home: Path) -> None:
+    ended = called(home, report.video_id[:12], "--json")
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout) == report.to_dict()
+    assert set(report.to_dict()) >= {
+        "model", "version", "video_id", "label", "score", "top", "head", "frames",
+    }  # fmt: skip
+    assert set(json.loads(ended.stdout)["frames"][0]) == {"time_s", "weight"}
+
+
+def test_a_person_sees_the_label_and_at_most_ten_frames(report: ExplainReport, home: Path) -> None:
+    lines = called(home, report.video_id).stdout.splitlines()
+    assert lines[0].endswith(f"version {ATTENTION}: {report.label} {report.score:.3f}")
+    bars = [line for line in lines if line.endswith("█")]
+    assert len(bars) == min(10, len(report.frames))
+    heaviest = max(report.frames, key=lambda f: f.weight)
+    assert any(line.split()[0] == f"{heaviest.time_s:.2f}" and line.count("█") == 30 for line in bars)
+
+
+def test_a_person_is_told_of_a_head_without_weights(report: ExplainReport, home: Path) -> None:
+    said = called(home, report.video_id, "--model", str(LAST)).stdout
+    assert "does not weigh frames" in said and "█" not in said

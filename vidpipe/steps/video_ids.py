@@ -1,0 +1,31 @@
+"""Which video a person means: its hash, or as many of its first digits as tell it from the others."""
+
+from __future__ import annotations
+
+from vidpipe.errors import ConfigurationError, NotFound
+from vidpipe.ports import Ports
+
+LEAST_PREFIX = 8
+
+
+def full_id(ports: Ports, prefix: str) -> str:
+    """The id of the one video that starts like this.
+
+    Args:
+        ports: The outside world.
+        prefix: Eight digits or more.
+
+    Raises:
+        NotFound: No such video.
+        ConfigurationError: Too few digits, or they fit more than one.
+    """
+    if len(prefix) < LEAST_PREFIX:
+        raise ConfigurationError(
+            f"{prefix!r} is too short to name a video.", next_step=f"give {LEAST_PREFIX} digits or more."
+        )
+    found = ports.ledger.videos_starting(prefix)
+    if not found:
+        raise NotFound(f"no video {prefix}.", next_step="vidpipe sql 'from collection_videos'")
+    if len(found) > 1:
+        raise ConfigurationError(f"{prefix} fits more than one video.", next_step="give more digits.")
+    return found[0]
