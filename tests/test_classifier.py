@@ -168,6 +168,20 @@ def test_input_dropout_drops_the_same_features_in_all_frames_of_a_video() -> Non
     assert (kept == 0).float().mean().item() == pytest.approx(0.25, abs=0.05)
 
 
+def test_kind_dropout_drops_whole_kinds_but_never_the_first() -> None:
+    config = ClassifierConfig(
+        "lstm", 9, K, hidden_size=H, input_dropout=0.0, kind_dropout=0.4, blocks=(4, 3, 2)
+    )
+    model = LSTMVideoClassifier(config).train()
+    torch.manual_seed(0)
+    kept = model._kept(torch.tensor([500, 500]))
+    assert torch.equal(kept[:500], kept[500:]) and set(kept.unique().tolist()) == {0.0, 1.0}
+    assert (kept[:, :4] == 1).all()
+    for span in (slice(4, 7), slice(7, 9)):
+        assert torch.equal(kept[:, span].amin(1), kept[:, span].amax(1)), "a kind stays or goes as a whole"
+        assert (kept[:, span] == 0).float().mean().item() == pytest.approx(0.4, abs=0.06)
+
+
 # -- the config -----------------------------------------------------------------------------------
 
 

@@ -60,6 +60,8 @@ class ClassifierConfig:
     """Before the last layer, and between layers."""
     input_dropout: float = 0.3
     """Of the standardised features, the same for all frames of a video."""
+    kind_dropout: float = 0.0
+    """How often a video is shown without one kind of features; the first kind always stays."""
     input_scale: float = INPUT_SCALE
     head: Head = "last"
     bidirectional: bool = False
@@ -152,7 +154,7 @@ class LSTMVideoClassifier(nn.Module):
     def _frames(self, packed: PackedSequence) -> torch.Tensor:
         """What the LSTM sees of frames (rows, D)."""
         x = (packed.data - self.mean) / self.deviation
-        if self.training and self.config.input_dropout:
+        if self.training:
             x = x * self._kept(packed.batch_sizes)
         if self.projection is None:
             return x * self.config.input_scale
@@ -160,13 +162,17 @@ class LSTMVideoClassifier(nn.Module):
         return projected
 
     def _kept(self, alive: torch.Tensor) -> torch.Tensor:
-        """Input dropout: which features are kept, (rows, D); for all frames of a video the same.
+        """Dropout of features, and of whole kinds of them, (rows, D); for all frames of a video the same.
 
         Source: Gal and Ghahramani, A Theoretically Grounded Application of Dropout in Recurrent Neural
         Networks (2016). It also takes a tenth of the random numbers, else a fifth of the training's time.
         """
         share = 1 - self.config.input_dropout
-        masks = torch.empty(int(alive[0]), self.config.input_size).bernoulli_(share).div_(share)
+        videos = int(alive[0])
+        masks = torch.empty(videos, self.config.input_size).bernoulli_(share).div_(share)
+        begins = list(accumulate(self.config.blocks))
+        for begin, end in pairwise(begins):
+            masks[:, begin:end] *= torch.rand(videos, 1) >= self.config.kind_dropout
         places = torch.cat([torch.arange(int(n)) for n in alive])
         return masks[places]
 

@@ -55,7 +55,8 @@ class TrainingConfig:
     hidden_size: int = 128
     num_layers: int = 1
     dropout: float = 0.5
-    input_dropout: float = 0.3
+    input_dropout: float = 0.1
+    kind_dropout: float = 0.3
     head: Head = "attention"
     bidirectional: bool = True
     projection: int = 128
@@ -69,7 +70,7 @@ class TrainingConfig:
         """The textbook's network: one direction, its last hidden state through a linear layer."""
         return replace(
             self, hidden_size=256, head="last", bidirectional=False, projection=0, shortcut=False,
-            learning_rate=1e-3, input_dropout=0.3, dropout=0.3,
+            learning_rate=1e-3, input_dropout=0.3, kind_dropout=0.0, dropout=0.3,
         )  # fmt: skip
 
     def epochs_for(self, videos: int) -> int:
@@ -151,7 +152,7 @@ class LSTMTrainer:
         self.architecture = ClassifierConfig(
             kind="lstm", input_size=D, num_classes=len(train.labels),
             hidden_size=config.hidden_size, num_layers=config.num_layers,
-            dropout=config.dropout, input_dropout=config.input_dropout,
+            dropout=config.dropout, input_dropout=config.input_dropout, kind_dropout=config.kind_dropout,
             head=config.head, bidirectional=config.bidirectional,
             blocks=tuple(blocks) or (D,), projection=config.projection, shortcut=config.shortcut,
         )  # fmt: skip
