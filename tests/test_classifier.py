@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from torch.nn.utils.rnn import pack_padded_sequence
 
-from vidpipe.classifier import ClassifierConfig, LSTMVideoClassifier, MeanLinearClassifier, build, pad
+from vidpipe.classifier import ClassifierConfig, LSTMVideoClassifier, MeanLinearClassifier, build, pack, pad
 from vidpipe.inference import predict
 
 deterministic = settings(derandomize=True, deadline=None, max_examples=25)
@@ -180,6 +181,17 @@ def test_kind_dropout_drops_whole_kinds_but_never_the_first() -> None:
     for span in (slice(4, 7), slice(7, 9)):
         assert torch.equal(kept[:, span].amin(1), kept[:, span].amax(1)), "a kind stays or goes as a whole"
         assert (kept[:, span] == 0).float().mean().item() == pytest.approx(0.4, abs=0.06)
+
+
+def test_packed_is_what_pytorch_packs_of_the_padded() -> None:
+    features = sequences([2, 5, 1, 5, 3])
+    packed, lengths = pack(features)
+    x, expected_lengths = pad(features)
+    expected = pack_padded_sequence(x, expected_lengths, batch_first=True, enforce_sorted=False)
+    assert torch.equal(lengths, expected_lengths)
+    assert torch.equal(packed.batch_sizes, expected.batch_sizes)
+    model = lstm()
+    assert torch.equal(model.logits(packed, lengths), model(x, lengths))
 
 
 # -- the config -----------------------------------------------------------------------------------

@@ -138,6 +138,10 @@ class LSTMVideoClassifier(nn.Module):
     def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Logits (N, K) of padded sequences x (N, T, D) with their valid lengths (N,)."""
         packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        return self.logits(packed, lengths)
+
+    def logits(self, packed: PackedSequence, lengths: torch.Tensor) -> torch.Tensor:
+        """The same of sequences without padding: see `pack`."""
         packed = _with_data(packed, self._frames(packed))
         states, (hidden, _) = self.lstm(packed)  # zero initial states; hidden is at each last valid step
         if self.config.head == "last":
@@ -219,6 +223,22 @@ def build(config: ClassifierConfig) -> nn.Module:
     if config.kind == "mean_linear":
         return MeanLinearClassifier(config.input_size, config.num_classes)
     return LSTMVideoClassifier(config)
+
+
+def pack(features: Sequence[Floats]) -> tuple[PackedSequence, torch.Tensor]:
+    """Sequences (T_i, D) as PyTorch packs them, and their lengths (N,): one copy, no padding on the way."""
+    lengths = np.array([len(f) for f in features])
+    order = np.argsort(-lengths, kind="stable")
+    alive = (lengths[:, None] > np.arange(lengths.max())).sum(0)  # by step, how many sequences go on
+    begins = np.concatenate([[0], np.cumsum(alive)[:-1]])
+    rows = np.empty((int(lengths.sum()), features[0].shape[1]), np.float32)
+    for place, i in enumerate(order):
+        rows[begins[: lengths[i]] + place] = features[i]
+    packed = PackedSequence(
+        torch.from_numpy(rows), torch.from_numpy(alive), torch.from_numpy(order),
+        torch.from_numpy(np.argsort(order)),
+    )  # fmt: skip
+    return packed, torch.from_numpy(lengths)
 
 
 def pad(features: Sequence[Floats]) -> tuple[torch.Tensor, torch.Tensor]:

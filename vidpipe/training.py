@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from vidpipe.classifier import ClassifierConfig, Head, Kind, build, pad
+from vidpipe.classifier import ClassifierConfig, Head, Kind, LSTMVideoClassifier, build, pack
 from vidpipe.inference import predict
 from vidpipe.records import Floats, Sequences
 
@@ -93,7 +93,12 @@ class Trainer(Protocol):
     """Trains one network: iterate `epochs()`, then take `model`, the best one by validation loss."""
 
     architecture: ClassifierConfig
-    model: nn.Module
+
+    @property
+    def model(self) -> nn.Module:
+        """The network."""
+        ...
+
     planned: int
     """Epochs to come."""
 
@@ -160,7 +165,7 @@ class LSTMTrainer:
         torch.manual_seed(config.seed)
         if start:
             self.architecture = replace(start.config, num_classes=len(train.labels))
-        self.model = build(self.architecture)
+        self.model = LSTMVideoClassifier(self.architecture)
         if start:
             _take_over(self.model, start, train.labels)
         else:
@@ -197,9 +202,9 @@ class LSTMTrainer:
         loss_sum, hits = 0.0, 0
         for chosen in _batches(len(self._train), self.config.batch_videos, self._dice):
             crops = [_crop(self._train.features[i], self.config.crop_share, self._dice) for i in chosen]
-            x, lengths = pad(crops)  # (B, T, D), (B,)
+            packed, lengths = pack(crops)
             targets = torch.from_numpy(self._train.targets[chosen])  # (B,)
-            logits = self.model(x, lengths)  # (B, K)
+            logits = self.model.logits(packed, lengths)  # (B, K)
             loss = loss_of(logits, targets)
             optimizer.zero_grad()
             loss.backward()
