@@ -70,7 +70,7 @@ ABLATION: dict[str, TrainingConfig] = {
     "no crops": replace(DEFAULT, crop_share=1.0),
     "no label smoothing": replace(DEFAULT, label_smoothing=0.0),
     "no dropout": replace(DEFAULT, dropout=0.0, input_dropout=0.0),
-    "no dropout of kinds": replace(DEFAULT, kind_dropout=0.0),
+    "dropout of kinds, 0.3": replace(DEFAULT, kind_dropout=0.3),
     "no weight decay": replace(DEFAULT, weight_decay=0.0),
     "two layers": replace(DEFAULT, num_layers=2),
     "256 units": replace(DEFAULT, hidden_size=256),
@@ -281,7 +281,8 @@ def measure(given: argparse.Namespace, home: Path, folder: Path) -> dict[str, An
         "arrow": arrow(clips),
     }  # fmt: skip
     if given.ablation or "movement" in given.tasks:
-        ingest(ports, "movement", folder, manifest=make_movements(clips, given.source, folder))
+        manifest = make_movements(clips, given.source, folder)
+        ingest(ports, "movement", folder, manifest=manifest, replace_source=True)
         extract(ports, "movement")
         tasks["movement"] = whole_split(Clips(ports, "movement", "split"))
     blocks = block_sizes(clips.spec)

@@ -120,8 +120,7 @@ def _training_data(record: TrainingRecord) -> str:
 - Split: {how}; {", ".join(f"{_total(record, s)} {s}" for s in _SPLITS)} videos
 - Dataset hash: `{record.dataset_hash}` (split, content hash and label of every video)
 {_history(record)}
-The training split taught the network, the validation split chose the best epoch and the temperature, the test
-split judged it."""
+The training split taught the network, the validation split set the temperature, the test split judged it."""
 
 
 def _history(record: TrainingRecord) -> str:

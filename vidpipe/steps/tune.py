@@ -33,7 +33,7 @@ class Trial:
     config: TrainingConfig
     mlflow_run_id: str
     val_loss: float
-    """Cross entropy of the finished network: best epoch, calibrated."""
+    """Cross entropy of the finished network, calibrated."""
     val_accuracy: float
     seconds: float
 
