@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from vidpipe import backbones, convolutions
+from vidpipe import backbones, convolutions, cores
 from vidpipe.backbones import Backbone, default_spec
 from vidpipe.records import Floats, Pixels
 
@@ -42,7 +42,7 @@ def eager() -> Backbone:
 
 
 def eager_without_kept_memory() -> Backbone:
-    backbones._keep_freed_memory = lambda: None
+    cores.keep_freed_memory = lambda: None
     return eager()
 
 

@@ -6,7 +6,6 @@ single bit, on how many neighbours it had or where in the batch it stood.
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -42,8 +41,6 @@ LITE0_MAPS = MapSizes(last=1280, middle=112, side=14)
 POOLING = "average+grid+motion"
 BATCH_FRAMES = 4
 """Small enough for the activations to stay in a core's cache: 16 runs at 0.8 of the speed."""
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
-"""Source: mallopt(3), /usr/include/malloc.h."""
 
 
 def default_spec(sample_fps: float) -> FeatureSpec:
@@ -186,7 +183,7 @@ def load_backbone(spec: FeatureSpec, *, dtype: Dtype = "auto") -> Backbone:
             next_step="use the vidpipe version that made this feature set.",
         )
     pooling = Pooling(spec.pooling, LITE0_MAPS)
-    _keep_freed_memory()
+    cores.keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     chosen = getattr(torch, _best_dtype(device) if dtype == "auto" else dtype)
     return Backbone(_lite0(spec.weights_sha256), pooling, spec.transform.size_px, device, chosen)
@@ -195,22 +192,6 @@ def load_backbone(spec: FeatureSpec, *, dtype: Dtype = "auto") -> Backbone:
 def _best_dtype(device: torch.device) -> Dtype:
     fast = device.type == "cpu" and can_fuse() and cores.have_bfloat16()
     return "bfloat16" if fast else "float32"
-
-
-def _keep_freed_memory() -> None:
-    """Let glibc reuse the buffers of activations instead of giving them back to the kernel.
-
-    Each forward pass otherwise maps, zeroes and unmaps some hundred megabytes: measured, 37 against
-    81 frames/s at batch 32, 68 against 111 at batch 8. One arena for all threads: each would keep its
-    own. Elsewhere than on glibc this does nothing.
-    """
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
-        return
-    mallopt(_M_ARENA_MAX, 1)
-    mallopt(_M_MMAP_THRESHOLD, 1 << 30)
-    mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
 def _lite0(weights_sha256: str) -> nn.Module:

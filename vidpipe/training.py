@@ -22,6 +22,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from vidpipe import cores
 from vidpipe.classifier import ClassifierConfig, Head, Kind, LSTMVideoClassifier, build, pack
 from vidpipe.inference import predict
 from vidpipe.records import Floats, Sequences
@@ -179,6 +180,7 @@ class LSTMTrainer:
     def epochs(self) -> Iterator[EpochMetrics]:
         """Train to the last epoch; afterwards `model` is finished and calibrated."""
         config, model = self.config, self.model
+        cores.keep_freed_memory()
         torch.manual_seed(config.seed)  # whatever else was built since
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
