@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from vidpipe import training
+from vidpipe import baseline, training, validation
+from vidpipe.baseline import BaselineTrainer
 from vidpipe.classifier import Kind
 from vidpipe.inference import predict
 from vidpipe.records import Sequences
-from vidpipe.training import EpochMetrics, Start, Trainer, TrainingConfig, calibrate, trainer
+from vidpipe.training import LSTMTrainer, Start, TrainingConfig
+from vidpipe.validation import EpochMetrics, Trainer, calibrate
 
 D = 12
 SMALL = TrainingConfig(epochs=6, hidden_size=12, projection=8, batch_videos=16, label_smoothing=0.0)
@@ -60,6 +62,10 @@ def trained(
     return teacher, list(teacher.epochs())
 
 
+def trainer(kind: Kind, train: Sequences, val: Sequences, config: TrainingConfig) -> Trainer:
+    return BaselineTrainer(train, val) if kind == "mean_linear" else LSTMTrainer(train, val, config)
+
+
 def val_loss(model: torch.nn.Module, val: Sequences) -> float:
     """Cross entropy, in plain numpy."""
     scores = predict(model, val.features).astype(np.float64)
@@ -86,8 +92,8 @@ def test_another_seed_gives_other_weights() -> None:
 
 
 def test_the_baseline_at_the_end_is_the_best_one_by_validation_loss(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "LEAST_TO_CALIBRATE", 1000)
-    monkeypatch.setattr(training, "PENALTIES", (1e-2, 1.0, 1e-4))
+    monkeypatch.setattr(validation, "LEAST_TO_CALIBRATE", 1000)
+    monkeypatch.setattr(baseline, "PENALTIES", (1e-2, 1.0, 1e-4))
     val = noise(40, 2)
     teacher, metrics = trained("mean_linear", noise(40, 1), val, SMALL)
     losses = [m.val_loss for m in metrics]
@@ -97,7 +103,7 @@ def test_the_baseline_at_the_end_is_the_best_one_by_validation_loss(monkeypatch:
 
 
 def test_the_lstm_at_the_end_is_that_of_the_last_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "LEAST_TO_CALIBRATE", 1000)
+    monkeypatch.setattr(validation, "LEAST_TO_CALIBRATE", 1000)
     val = noise(40, 2)
     config = replace(SMALL, epochs=30, learning_rate=0.03, dropout=0.0)
     teacher, metrics = trained("lstm", noise(40, 1), val, config)
@@ -143,7 +149,7 @@ def test_the_baseline_reaches_the_optimum_that_scikit_learn_reaches() -> None:
     x = np.stack([f.mean(0) for f in train.features])
     x = (x - x.mean(0)) / (x.std(0) + 1e-3)
     best = min(
-        training.PENALTIES,
+        baseline.PENALTIES,
         key=lambda p: val_loss(_fitted(train, p), val),
     )
     # loss + p |w|^2 over both rows is, with w = w1 - w0 = 2 w1, loss + p/2 |w|^2: C = 1 / (N p)
@@ -155,8 +161,8 @@ def test_the_baseline_reaches_the_optimum_that_scikit_learn_reaches() -> None:
 def _fitted(train: Sequences, penalty: float) -> torch.nn.Module:
     """The baseline with this penalty, not calibrated."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "PENALTIES", (penalty,))
-        patch.setattr(training, "LEAST_TO_CALIBRATE", 1000)
+        patch.setattr(baseline, "PENALTIES", (penalty,))
+        patch.setattr(validation, "LEAST_TO_CALIBRATE", 1000)
         return trained("mean_linear", train, train, SMALL)[0].model
 
 
@@ -185,7 +191,7 @@ def test_a_warm_start_knows_what_it_knew_and_takes_new_labels() -> None:
     labels = ("first", "second", "third")
     more = Sequences(train.video_ids, train.features, train.targets, labels)
     start = Start(old.model, old.architecture, ("first", "second"))
-    new = trainer("lstm", more, more, SMALL, start=start)
+    new = LSTMTrainer(more, more, SMALL, start=start)
     assert new.architecture.num_classes == 3
     linear, theirs = new.model.get_submodule("linear"), old.model.get_submodule("linear")
     assert torch.equal(linear.weight[:2], theirs.weight) and not linear.weight[2].any()

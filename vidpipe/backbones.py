@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +22,7 @@ from vidpipe import cores
 from vidpipe.convolutions import FusedTrunk, can_fuse
 from vidpipe.errors import ConfigurationError, UnsafeModel
 from vidpipe.pooling import MapSizes, Pooling
-from vidpipe.records import FeatureSpec, Floats, FrameTransform, Pixels
+from vidpipe.records import FeatureSpec, Floats, FrameTransform, Pixels, spans
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 
@@ -125,8 +124,7 @@ class Backbones:
         self._backbones, self._views = backbones, views
         self.batch_frames = BATCH_FRAMES
         self.workers = max(b.workers for b in backbones)
-        ends = [0, *accumulate(b.row_size for b in backbones)]
-        self._spans = [slice(begin, end) for begin, end in pairwise(ends)]
+        self._spans = spans([b.row_size for b in backbones])
 
     def threads(self) -> AbstractContextManager[Executor]:
         """Where batches are computed side by side."""

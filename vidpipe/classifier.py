@@ -23,16 +23,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import accumulate, pairwise
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence, pad_sequence
 
-from vidpipe.records import Floats
+from vidpipe.packing import Packing
+from vidpipe.records import Floats, spans
 
 Kind = Literal["lstm", "mean_linear"]
 Head = Literal["last", "mean", "max", "attention"]
@@ -91,14 +92,13 @@ class Projection(nn.Module):
 
     def __init__(self, blocks: Sequence[int], size: int) -> None:
         super().__init__()
-        self._ends = list(accumulate(blocks))
+        self._spans = spans(blocks)
         self.linears = nn.ModuleList(nn.Linear(block, size) for block in blocks)
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in blocks)
 
     def blocks(self) -> Iterator[tuple[slice, nn.Linear, nn.LayerNorm]]:
         """For each block the columns it stands in, and its layers."""
-        spans = [slice(begin, end) for begin, end in pairwise([0, *self._ends])]
-        for span, linear, norm in zip(spans, self.linears, self.norms, strict=True):
+        for span, linear, norm in zip(self._spans, self.linears, self.norms, strict=True):
             assert isinstance(linear, nn.Linear) and isinstance(norm, nn.LayerNorm)
             yield span, linear, norm
 
@@ -174,9 +174,8 @@ class LSTMVideoClassifier(nn.Module):
         share = 1 - self.config.input_dropout
         videos = int(alive[0])
         masks = torch.empty(videos, self.config.input_size).bernoulli_(share).div_(share)
-        begins = list(accumulate(self.config.blocks))
-        for begin, end in pairwise(begins):
-            masks[:, begin:end] *= torch.rand(videos, 1) >= self.config.kind_dropout
+        for span in spans(self.config.blocks)[1:]:
+            masks[:, span] *= torch.rand(videos, 1) >= self.config.kind_dropout
         places = torch.cat([torch.arange(int(n)) for n in alive])
         return masks[places]
 
@@ -189,6 +188,14 @@ class LSTMVideoClassifier(nn.Module):
         weights: torch.Tensor = self.attention(states)[..., 0]  # (N, T)
         weights = weights.masked_fill(~valid, -torch.inf).softmax(1)
         return (states * weights[..., None]).sum(1)
+
+
+def put_statistics(
+    model: nn.Module, mean: npt.NDArray[np.float64], deviation: npt.NDArray[np.float64]
+) -> None:
+    """Store what features are standardised with, each (D,), in a network."""
+    model.get_buffer("mean").copy_(torch.from_numpy(mean))
+    model.get_buffer("deviation").copy_(torch.from_numpy(deviation + 1e-3))
 
 
 def _with_data(packed: PackedSequence, data: torch.Tensor) -> PackedSequence:
@@ -229,13 +236,12 @@ def pack(features: Sequence[Floats]) -> tuple[PackedSequence, torch.Tensor]:
     """Sequences (T_i, D) as PyTorch packs them, and their lengths (N,): one copy, no padding on the way."""
     lengths = np.array([len(f) for f in features])
     order = np.argsort(-lengths, kind="stable")
-    alive = (lengths[:, None] > np.arange(lengths.max())).sum(0)  # by step, how many sequences go on
-    begins = np.concatenate([[0], np.cumsum(alive)[:-1]])
-    rows = np.empty((int(lengths.sum()), features[0].shape[1]), np.float32)
-    for place, i in enumerate(order):
-        rows[begins[: lengths[i]] + place] = features[i]
+    packing = Packing.of(lengths[order].tolist())
+    data = np.empty((int(lengths.sum()), features[0].shape[1]), np.float32)
+    for i, rows in zip(order, packing.rows_of_videos(), strict=True):
+        data[rows] = features[i]
     packed = PackedSequence(
-        torch.from_numpy(rows), torch.from_numpy(alive), torch.from_numpy(order),
+        torch.from_numpy(data), torch.tensor(packing.alive), torch.from_numpy(order),
         torch.from_numpy(np.argsort(order)),
     )  # fmt: skip
     return packed, torch.from_numpy(lengths)

@@ -1,11 +1,8 @@
 """Scores of many sequences: the classifier at work.
 
-The LSTM runs in blocks of videos, one core a block. Within a block the frames of all videos stand together,
-and matrix products have fixed shapes, filled up with zeros: a video's scores have the same bits whoever
-else is asked for, on any number of cores.
-
-    rows of a block's frames    step 0: a b c d │ step 1: a b c │ step 2: a b │ …    (a is the longest video)
-    the same backwards          mirrored: each video's rows in reverse, the steps as they are
+The LSTM runs in blocks of videos, one core a block. Within a block the frames of all videos stand together
+(see `packing.py`; backwards, each video's rows in reverse), and matrix products have fixed shapes, filled up
+with zeros: a video's scores have the same bits whoever else is asked for, on any number of cores.
 
 Where the CPU computes in bfloat16, the product of frames and first weights does: 1.5 times as fast, and on
 trained models scores differ by at most 0.001 from float32's.
@@ -14,7 +11,6 @@ trained models scores differ by at most 0.001 from float32's.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -22,6 +18,7 @@ from torch import nn
 
 from vidpipe import cores
 from vidpipe.classifier import LSTMVideoClassifier, Projection, pad
+from vidpipe.packing import Packing
 from vidpipe.records import Floats
 
 BLOCK_VIDEOS = 64
@@ -93,48 +90,17 @@ def _weights(model: nn.Module, features: Sequence[Floats]) -> list[Floats]:
     """Attention of one block, the longest sequence first."""
     if not isinstance(model, LSTMVideoClassifier) or model.attention is None:
         return [np.full(len(f), 1 / len(f), np.float32) for f in features]
-    block = _Block.of(features)
+    block = _packing(features)
     states, _ = _states(model, block, _frames(model, features, block))
     return [_attention(model.attention, states[rows]).numpy() for rows in block.rows_of_videos()]
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """Where the frames of a block's videos stand."""
-
-    lengths: Sequence[int]
-    """Frames of each video, the longest first."""
-    alive: Sequence[int]
-    """For each step t, how many videos go on."""
-    starts: Sequence[int]
-    """The row where each step's frames begin, and the end."""
-
-    @classmethod
-    def of(cls, features: Sequence[Floats]) -> _Block:
-        lengths = np.array([len(f) for f in features])
-        alive = [int((lengths > t).sum()) for t in range(lengths[0])]
-        return cls(lengths.tolist(), alive, [0, *np.cumsum(alive).tolist()])
-
-    @property
-    def rows(self) -> int:
-        """All rows, up to whole products."""
-        return -(-self.starts[-1] // PRODUCT_ROWS) * PRODUCT_ROWS
-
-    def rows_of_videos(self) -> list[torch.Tensor]:
-        """The rows of each video, in the order of its frames."""
-        begins = torch.tensor(self.starts)
-        return [begins[:length] + place for place, length in enumerate(self.lengths)]
-
-    def mirrored(self) -> torch.Tensor:
-        """For each row, the row of the same video's frame as far from its end; rows filled up stay."""
-        mirror = torch.arange(self.rows)
-        for rows in self.rows_of_videos():
-            mirror[rows] = rows.flip(0)
-        return mirror
+def _packing(features: Sequence[Floats]) -> Packing:
+    return Packing.of([len(f) for f in features])
 
 
 def _lstm_logits(model: LSTMVideoClassifier, features: Sequence[Floats]) -> torch.Tensor:
-    block = _Block.of(features)
+    block = _packing(features)
     frames = _frames(model, features, block)
     states, last = _states(model, block, frames)
     pooled = torch.zeros(BLOCK_VIDEOS, model.linear.in_features)  # a fixed shape as well
@@ -165,11 +131,12 @@ def _attention(layer: nn.Linear, states: torch.Tensor) -> torch.Tensor:
 # -- what the LSTM sees --------------------------------------------------------------------------
 
 
-def _frames(model: LSTMVideoClassifier, features: Sequence[Floats], block: _Block) -> torch.Tensor:
+def _frames(model: LSTMVideoClassifier, features: Sequence[Floats], block: Packing) -> torch.Tensor:
     """What the first layer sees of all frames, (rows, P); without a projection their features (rows, D)."""
-    x = np.zeros((block.rows, features[0].shape[1]), np.float32)
+    whole_products = -(-block.starts[-1] // PRODUCT_ROWS)
+    x = np.zeros((whole_products * PRODUCT_ROWS, features[0].shape[1]), np.float32)
     for rows, frames in zip(block.rows_of_videos(), features, strict=True):
-        x[rows.numpy()] = frames
+        x[rows] = frames
     raw = torch.from_numpy(x)
     if model.projection is None:
         return raw  # standardised within the first layer's product
@@ -204,9 +171,9 @@ def _product(x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
 # -- the LSTM ------------------------------------------------------------------------------------
 
 
-def _states(model: LSTMVideoClassifier, block: _Block, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _states(model: LSTMVideoClassifier, block: Packing, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Hidden states of the last layer (rows, H), and each video's last (64, H); H counts both directions."""
-    mirror, last = block.mirrored(), torch.zeros(0)
+    mirror, last = block.mirrored(len(x)), torch.zeros(0)
     for layer in range(model.lstm.num_layers):
         states, last = _direction(model, f"l{layer}", x, block)
         if model.config.bidirectional:
@@ -217,7 +184,7 @@ def _states(model: LSTMVideoClassifier, block: _Block, x: torch.Tensor) -> tuple
 
 
 def _direction(
-    model: LSTMVideoClassifier, name: str, x: torch.Tensor, block: _Block
+    model: LSTMVideoClassifier, name: str, x: torch.Tensor, block: Packing
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """States of one layer in one direction, whose weights end in `name`."""
     w_in = getattr(model.lstm, f"weight_ih_{name}")
@@ -229,7 +196,7 @@ def _direction(
     return _layer(ahead, getattr(model.lstm, f"weight_hh_{name}"), block)
 
 
-def _layer(ahead: torch.Tensor, w_hidden: torch.Tensor, block: _Block) -> tuple[torch.Tensor, torch.Tensor]:
+def _layer(ahead: torch.Tensor, w_hidden: torch.Tensor, block: Packing) -> tuple[torch.Tensor, torch.Tensor]:
     """One layer by the equations of classifier.py: hidden states (rows, H), and each video's last (64, H).
 
     Args:

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +33,11 @@ def canonical_json(value: Any) -> str:
 def short_hash(value: Any) -> str:
     """First 16 hex digits of the SHA-256 of a value's canonical JSON."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
+
+
+def spans(sizes: Sequence[int]) -> list[slice]:
+    """Where blocks of these sizes stand, one behind the other."""
+    return [slice(begin, end) for begin, end in pairwise([0, *accumulate(sizes)])]
 
 
 # -- videos and collections ---------------------------------------------------------------------

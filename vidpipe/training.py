@@ -1,31 +1,29 @@
-"""Training: a loop that yields one line of metrics per epoch.
+"""Training the LSTM: a loop that yields one line of metrics per epoch.
 
 data ──▶ standardise ──▶ epochs: shuffle, crop, forward, loss, step ──▶ validate ──▶ temperature
                               ▲                                            │
                               └────────────────────────────────────────────┘
 
-Each trainer has an `architecture`, `epochs()` to iterate, and afterwards the finished `model`. The LSTM's is
-that of the last epoch, where the learning rate has come down to nothing. The epoch of the lowest validation
-loss is a bad choice where labels are hard to tell apart: the fourth of forty, and 0.46 right instead of 0.61
-(task `movement` of benchmarks/accuracy.py). Sureness grows before it is earned; the temperature mends that.
+The finished model is that of the last epoch, where the learning rate has come down to nothing. The epoch of
+the lowest validation loss is a bad choice where labels are hard to tell apart: the fourth of forty, and 0.46
+right instead of 0.61 (task `movement` of benchmarks/accuracy.py). Sureness grows before it is earned; the
+temperature mends that.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
 from vidpipe import cores
-from vidpipe.classifier import ClassifierConfig, Head, Kind, LSTMVideoClassifier, build, pack
-from vidpipe.inference import predict
+from vidpipe.classifier import ClassifierConfig, Head, LSTMVideoClassifier, pack, put_statistics
 from vidpipe.records import Floats, Sequences
+from vidpipe.validation import EpochMetrics, calibrate, validate
 
 LEAST_STEPS = 120
 """A training on few videos has as many epochs as this asks for."""
@@ -33,11 +31,6 @@ LEAST_FRAMES = 3
 """A crop keeps so many."""
 RISE = 0.2
 """Share of all steps in which the learning rate rises, before it falls along a cosine (one cycle)."""
-PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-"""Of the baseline's squared weights; validation chooses one."""
-TEMPERATURES = np.geomspace(0.25, 4.0, 81)
-LEAST_TO_CALIBRATE = 10
-"""Fewer validation videos say nothing of a temperature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,65 +77,12 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class EpochMetrics:
-    """One epoch of one network."""
-
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    val_loss: float
-    val_accuracy: float
-
-
-class Trainer(Protocol):
-    """Trains one network: iterate `epochs()`, then take `model`."""
-
-    architecture: ClassifierConfig
-
-    @property
-    def model(self) -> nn.Module:
-        """The network."""
-        ...
-
-    planned: int
-    """Epochs to come."""
-
-    def epochs(self) -> Iterator[EpochMetrics]:
-        """Train; a line after each epoch."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
 class Start:
     """A trained network to go on from, and the labels that it knows."""
 
     model: nn.Module
     config: ClassifierConfig
     labels: Sequence[str]
-
-
-def trainer(
-    kind: Kind,
-    train: Sequences,
-    val: Sequences,
-    config: TrainingConfig,
-    *,
-    blocks: Sequence[int] = (),
-    start: Start | None = None,
-) -> Trainer:
-    """What trains a network of this kind.
-
-    Args:
-        kind: The LSTM or the baseline.
-        train: Teaches.
-        val: Chooses the temperature, and the baseline's penalty.
-        config: How.
-        blocks: Sizes of the kinds of features, which sum to D; default: one kind.
-        start: Where an LSTM starts from; default: from random weights.
-    """
-    if kind == "mean_linear":
-        return BaselineTrainer(train, val)
-    return LSTMTrainer(train, val, config, blocks, start)
 
 
 class LSTMTrainer:
@@ -156,6 +96,15 @@ class LSTMTrainer:
         blocks: Sequence[int] = (),
         start: Start | None = None,
     ) -> None:
+        """Prepare a network.
+
+        Args:
+            train: Teaches.
+            val: Chooses the temperature.
+            config: How.
+            blocks: Sizes of the kinds of features, which sum to D; default: one kind.
+            start: Where it starts from; default: from random weights.
+        """
         self.config = config
         self.planned = config.epochs_for(len(train))
         D = train.features[0].shape[1]
@@ -218,89 +167,6 @@ class LSTMTrainer:
         return loss_sum / len(self._train), hits / len(self._train)
 
 
-class BaselineTrainer:
-    """Trains mean + linear with the same care: to the optimum, for each penalty; validation chooses.
-
-    An epoch is one penalty.
-    """
-
-    def __init__(self, train: Sequences, val: Sequences) -> None:
-        self.planned = len(PENALTIES)
-        D = train.features[0].shape[1]
-        self.architecture = ClassifierConfig("mean_linear", D, len(train.labels))
-        self.model = build(self.architecture)
-        self._train, self._val = train, val
-        means = np.stack([f.mean(0, dtype=np.float64) for f in train.features])
-        _put_statistics(self.model, means.mean(0), means.std(0))
-
-    def epochs(self) -> Iterator[EpochMetrics]:
-        """Try all penalties; afterwards `model` is the best one, calibrated."""
-        x = torch.from_numpy(np.stack([f.mean(0) for f in self._train.features]))[:, None]  # (N, 1, D)
-        ones, targets = torch.ones(len(x)), torch.from_numpy(self._train.targets)
-        best_loss, best_weights = float("inf"), copy.deepcopy(self.model.state_dict())
-        for epoch, penalty in enumerate(PENALTIES, start=1):
-            loss, logits = self._fit(x, ones, targets, penalty)
-            val_loss, val_accuracy = validate(self.model, self._val)
-            right = float((logits.argmax(1) == targets).float().mean())
-            yield EpochMetrics(epoch, loss, right, val_loss, val_accuracy)
-            if val_loss < best_loss:
-                best_loss, best_weights = val_loss, copy.deepcopy(self.model.state_dict())
-        self.model.load_state_dict(best_weights)
-        self.model.eval()
-        calibrate(self.model, self._val)
-
-    def _fit(
-        self, x: torch.Tensor, lengths: torch.Tensor, targets: torch.Tensor, penalty: float
-    ) -> tuple[float, torch.Tensor]:
-        linear = self.model.get_submodule("linear")
-        assert isinstance(linear, nn.Linear)
-        nn.init.zeros_(linear.weight)
-        nn.init.zeros_(linear.bias)
-        optimizer = torch.optim.LBFGS(linear.parameters(), max_iter=100, line_search_fn="strong_wolfe")
-
-        def loss() -> torch.Tensor:
-            optimizer.zero_grad()
-            fit = nn.functional.cross_entropy(self.model(x, lengths), targets)
-            total: torch.Tensor = fit + penalty * linear.weight.square().sum()
-            total.backward()  # type: ignore[no-untyped-call]
-            return total
-
-        optimizer.step(loss)  # type: ignore[no-untyped-call]
-        with torch.no_grad():
-            logits = self.model(x, lengths)
-            return float(nn.functional.cross_entropy(logits, targets)), logits
-
-
-def calibrate(model: nn.Module, val: Sequences) -> float:
-    """Divide the last layer by the temperature at which validation scores mean most; the temperature.
-
-    Labels stay as they are; scores come nearer to the share of right answers among their like. The truth
-    counts as (n + 1) / (n + 2), not as certain: a few right answers do not prove the next one.
-
-    Source: Guo et al., On Calibration of Modern Neural Networks (2017), section 4.2; the smoothing is that of
-    Platt, Probabilistic Outputs for Support Vector Machines (1999), section 2.2.
-    """
-    n, K = len(val), len(val.labels)
-    if n < LEAST_TO_CALIBRATE:
-        return 1.0
-    scores = predict(model, val.features).astype(np.float64)
-    logits = np.log(np.clip(scores, 1e-12, 1))  # but for a constant
-    truth = np.full((n, K), 1 / (n + 2) / max(K - 1, 1))
-    truth[np.arange(n), val.targets] = (n + 1) / (n + 2)
-    losses = []
-    for temperature in TEMPERATURES:
-        scaled = logits / temperature
-        normed = scaled - np.log(np.exp(scaled).sum(1, keepdims=True))
-        losses.append(-(truth * normed).sum(1).mean())
-    best = float(TEMPERATURES[int(np.argmin(losses))])
-    linear = model.get_submodule("linear")
-    assert isinstance(linear, nn.Linear)
-    with torch.no_grad():
-        linear.weight.div_(best)
-        linear.bias.div_(best)
-    return best
-
-
 def _batches(
     count: int, batch_videos: int, dice: np.random.Generator
 ) -> Iterator[np.ndarray[tuple[int], np.dtype[np.int64]]]:
@@ -322,14 +188,7 @@ def _standardise(model: nn.Module, train: Sequences) -> None:
     count = sum(len(f) for f in train.features)
     mean = sum(f.sum(0, dtype=np.float64) for f in train.features) / count
     variance = sum(((f - mean) ** 2).sum(0, dtype=np.float64) for f in train.features) / count
-    _put_statistics(model, np.asarray(mean), np.sqrt(np.asarray(variance)))
-
-
-def _put_statistics(
-    model: nn.Module, mean: npt.NDArray[np.float64], deviation: npt.NDArray[np.float64]
-) -> None:
-    model.get_buffer("mean").copy_(torch.from_numpy(mean))
-    model.get_buffer("deviation").copy_(torch.from_numpy(deviation + 1e-3))
+    put_statistics(model, np.asarray(mean), np.sqrt(np.asarray(variance)))
 
 
 def _take_over(model: nn.Module, start: Start, labels: Sequence[str]) -> None:
@@ -343,11 +202,3 @@ def _take_over(model: nn.Module, start: Start, labels: Sequence[str]) -> None:
             fresh[k] = weights[name][theirs]
         weights[name] = fresh
     model.load_state_dict(weights)
-
-
-def validate(model: nn.Module, val: Sequences) -> tuple[float, float]:
-    """Cross entropy and accuracy on the validation videos."""
-    scores = predict(model, val.features)  # (N, K)
-    of_truth = scores[np.arange(len(val)), val.targets]
-    loss = float(-np.log(np.clip(of_truth, 1e-12, 1.0)).mean())
-    return loss, float((scores.argmax(1) == val.targets).mean())

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidpipe.classifier import Head, LSTMVideoClassifier
+from vidpipe.classifier import Head
 from vidpipe.errors import ConfigurationError
 from vidpipe.inference import attention, predict
-from vidpipe.ports import ModelBundle, Ports
+from vidpipe.ports import Ports
 from vidpipe.records import ModelVersion, VideoFeatures
 from vidpipe.steps.evaluate import default_alias
 from vidpipe.steps.runs import Report
@@ -69,7 +69,7 @@ def explain(ports: Ports, video_id: str, *, model: str | None = None) -> Explain
     order = np.argsort(-scores, kind="stable")[:TOP]
     top = {bundle.labels[k]: float(scores[k]) for k in order}
     (weights,) = attention(bundle.lstm, [video.values])  # (T,)
-    head = _head(bundle)
+    head = bundle.lstm_config.head
     frames = [FrameWeight(float(t), float(w)) for t, w in zip(video.times_s, weights, strict=True)]
     label, score = next(iter(top.items()))
     return ExplainReport(
@@ -88,11 +88,6 @@ def _features(ports: Ports, version: ModelVersion, video_id: str) -> VideoFeatur
         )
     (video,) = ports.store.read(spec_id, stored)
     return video
-
-
-def _head(bundle: ModelBundle) -> Head:
-    assert isinstance(bundle.lstm, LSTMVideoClassifier)
-    return bundle.lstm.config.head
 
 
 def _note(version: ModelVersion, head: Head) -> str | None:

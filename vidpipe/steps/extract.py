@@ -12,12 +12,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import accumulate, pairwise
 
 from vidpipe.errors import NotFound, RegistryUnreachable
 from vidpipe.extraction import extract as run_engine
 from vidpipe.ports import Part, Ports
-from vidpipe.records import ExtractedVideo, FeatureSpec, PartResult, PendingVideo, VideoFeatures
+from vidpipe.records import ExtractedVideo, FeatureSpec, PartResult, PendingVideo, VideoFeatures, spans
 from vidpipe.sampling import expected_samples
 from vidpipe.steps.runs import Report, RunLog, recorded
 
@@ -154,9 +153,7 @@ class _SideBySide:
     name = ""
 
     def __init__(self, parts: Sequence[Part], sizes: Sequence[int]) -> None:
-        self._parts = parts
-        ends = [0, *accumulate(sizes)]
-        self._spans = [slice(begin, end) for begin, end in pairwise(ends)]
+        self._parts, self._spans = parts, spans(sizes)
 
     @property
     def rows(self) -> int:

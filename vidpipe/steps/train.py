@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from vidpipe.backbones import block_sizes
+from vidpipe.baseline import BaselineTrainer
 from vidpipe.classifier import Kind
 from vidpipe.metrics import confusion_matrix
 from vidpipe.model_card import TrainingRecord
@@ -24,11 +25,11 @@ from vidpipe.splits import SPLITS, ResolvedSplit, resolve
 from vidpipe.steps import scoring
 from vidpipe.steps.contest import evaluation_set
 from vidpipe.steps.runs import Report, recorded
-from vidpipe.training import EpochMetrics, Start, Trainer, TrainingConfig, trainer
+from vidpipe.training import LSTMTrainer, Start, TrainingConfig
+from vidpipe.validation import EpochMetrics, Trainer
 
 log = logging.getLogger(__name__)
 
-KINDS: tuple[Kind, Kind] = ("lstm", "mean_linear")
 RECIPE = 3
 """Raised when the code trains differently from the same inputs: old versions are not taken for new."""
 
@@ -84,6 +85,7 @@ class _Lesson:
         found = {
             **self.config.parameters(),
             **self.hashes(),
+            "epochs": self.config.epochs_for(len(self.split.train)),
             "collection": self.collection,
             "split_column": self.split.column or "",
             "feature_set_id": self.spec.feature_set_id,
@@ -158,13 +160,10 @@ def _train_new(ports: Ports, lesson: _Lesson, *, only: bool) -> ModelVersion:
     start = Start(known.lstm, known.lstm_config, known.labels) if known else None
     name = f"{lesson.collection} seed {config.seed}"
     with ports.registry.training_run(name, lesson.parameters(), only=only) as mlflow_run:
-        teachers = {
-            kind: trainer(kind, data["train"], data["val"], config, blocks=block_sizes(spec), start=start)
-            for kind in KINDS
-        }
-        for kind in KINDS:
-            _fit(ports, kind, teachers[kind], mlflow_run)
-        lstm, baseline = teachers["lstm"], teachers["mean_linear"]
+        lstm = LSTMTrainer(data["train"], data["val"], config, block_sizes(spec), start)
+        baseline = BaselineTrainer(data["train"], data["val"])
+        _fit(ports, "lstm", lstm, mlflow_run)
+        _fit(ports, "mean_linear", baseline, mlflow_run)
         record = TrainingRecord(
             lesson.collection, split.column, **lesson.hashes(),
             videos={name: dict(Counter(v.label for v in split.part(name))) for name in SPLITS},

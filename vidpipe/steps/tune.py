@@ -21,7 +21,8 @@ from vidpipe.splits import ResolvedSplit, resolve
 from vidpipe.steps import scoring
 from vidpipe.steps.runs import Report, recorded
 from vidpipe.steps.train import logged_epochs, train
-from vidpipe.training import TrainingConfig, trainer, validate
+from vidpipe.training import LSTMTrainer, TrainingConfig
+from vidpipe.validation import validate
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +133,7 @@ def _search(
     done: list[Trial] = []
     with ports.progress.stage("tune, seconds", budget_s) as advance:
         for config in search.within(budget_s, search.configs(default)):
-            with mlflow_run.trial(f"trial {len(done) + 1}", config.parameters()) as trial_run:
+            with mlflow_run.trial(f"trial {len(done) + 1}", _trial_parameters(config, learn)) as trial_run:
                 trial = _try(ports, learn, judge, config, trial_run)
             done.append(trial)
             advance(trial.seconds)
@@ -144,11 +145,15 @@ def _search(
     return done
 
 
+def _trial_parameters(config: TrainingConfig, learn: Sequences) -> dict[str, Any]:
+    return {**config.parameters(), "epochs": config.epochs_for(len(learn))}
+
+
 def _try(
     ports: Ports, learn: Sequences, judge: Sequences, config: TrainingConfig, trial_run: TrainingRun
 ) -> Trial:
     started = time.monotonic()
-    teacher = trainer("lstm", learn, judge, config, blocks=block_sizes(ports.limits.spec))
+    teacher = LSTMTrainer(learn, judge, config, block_sizes(ports.limits.spec))
     for _ in logged_epochs("lstm", teacher, trial_run):
         pass
     loss, accuracy = validate(teacher.model, judge)
