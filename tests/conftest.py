@@ -22,6 +22,8 @@ from vidpipe.demo_clips import DemoCollection, make_collection
 from vidpipe.display import TerminalProgress
 from vidpipe.ports import Ports
 from vidpipe.settings import load_settings
+from vidpipe.steps.extract import extract
+from vidpipe.steps.ingest import ingest
 from vidpipe.wiring import Home, open_home, open_ports
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -132,6 +134,24 @@ def ports(home: Home) -> Ports:
 def make_ports() -> Callable[[Path], Ports]:
     """All ports of a home at the given path."""
     return lambda path: open_ports(open_home(load_settings(path)), TerminalProgress())
+
+
+@pytest.fixture(scope="session")
+def home_of_clips(
+    labelled_clips: tuple[Path, Path], make_ports: Callable[[Path], Ports]
+) -> Callable[[Path, int], Ports]:
+    """All ports of a new home: its collection `clips` has features, so many frames a second."""
+
+    def make(path: Path, sample_fps: int) -> Ports:
+        source, manifest = labelled_clips
+        path.mkdir(parents=True)
+        (path / "vidpipe.toml").write_text(f"sample_fps = {sample_fps}\n")
+        ports = make_ports(path)
+        ingest(ports, "clips", source, manifest=manifest)
+        extract(ports)
+        return ports
+
+    return make
 
 
 @pytest.fixture

@@ -67,6 +67,24 @@ def test_a_loaded_network_gives_the_same_scores_and_is_ready_to_serve(
     assert np.array_equal(predict(again.baseline, features), predict(bundle.baseline, features))
 
 
+def test_a_bundle_from_before_the_heads_loads_and_scores_alike(
+    bundle: Bundle, saved: tuple[Path, str]
+) -> None:
+    """Older versions did not write `head`, `blocks` and their like; theirs was the plain network."""
+    folder, _ = saved
+    later = {"kind_dropout", "head", "bidirectional", "blocks", "projection", "shortcut"}
+    for name in ("lstm.json", "mean_linear.json"):
+        raw = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps({k: v for k, v in raw.items() if k not in later}))
+    old = load(folder, digest(folder))
+    features = [np.random.default_rng(k).normal(size=(k + 1, D)).astype(np.float32) for k in range(4)]
+    assert old.lstm_config == bundle.lstm_config
+    assert np.array_equal(predict(old.lstm, features), predict(bundle.lstm, features))
+    weights = set(old.lstm.state_dict())
+    of_layer = {f"lstm.{w}_l{n}" for w in ("weight_ih", "weight_hh", "bias_ih", "bias_hh") for n in (0, 1)}
+    assert weights == {"mean", "deviation", "linear.weight", "linear.bias", *of_layer}
+
+
 def test_a_bundle_is_exactly_its_files(saved: tuple[Path, str]) -> None:
     assert sorted(f.name for f in saved[0].iterdir()) == sorted(FILES)
 

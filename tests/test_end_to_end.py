@@ -89,6 +89,11 @@ def test_the_second_pass_does_none(story: dict[str, Any]) -> None:
     assert (night["ingested"], night["extracted"], night["classified"], night["failed"]) == (0, 0, 0, 0)
 
 
+def test_an_evaluation_on_what_taught_the_version_says_so(story: dict[str, Any], run: Run) -> None:
+    code, report = run("evaluate", "--split", "train")
+    assert code == 0 and report["seen"] == report["n"] > 0
+
+
 def test_the_model_learnt_something(story: dict[str, Any]) -> None:
     _, report = story["evaluate"]
     assert report["n"] == 8 or report["n"] >= 4
@@ -96,6 +101,7 @@ def test_the_model_learnt_something(story: dict[str, Any]) -> None:
     assert {"accuracy", "macro_f1"} <= set(report["baseline"])
     low, high = report["accuracy_interval"]
     assert 0 <= low <= report["accuracy"] <= high <= 1
+    assert report["seen"] == 0
     assert report["accuracy"] <= report["top_3"] <= 1 and 0 <= report["calibration_error"] <= 1
     assert report["gain"]["value"] == pytest.approx(report["accuracy"] - report["baseline"]["accuracy"])
     counts = [n for row in report["confusion"].values() for n in row.values()]

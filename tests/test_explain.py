@@ -19,7 +19,6 @@ from vidpipe.inference import attention
 from vidpipe.ports import Ports
 from vidpipe.steps.classify import classify
 from vidpipe.steps.explain import ExplainReport, explain
-from vidpipe.steps.extract import extract
 from vidpipe.steps.ingest import ingest
 from vidpipe.steps.train import train
 from vidpipe.training import TrainingConfig
@@ -30,19 +29,13 @@ LAST, ATTENTION = 1, 2
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("explain") / "home"
-    home.mkdir()
-    (home / "vidpipe.toml").write_text("sample_fps = 2\n")
-    return home
+    return tmp_path_factory.mktemp("explain") / "home"
 
 
 @pytest.fixture(scope="module")
-def ports(home: Path, labelled_clips: tuple[Path, Path], make_ports: Callable[[Path], Ports]) -> Ports:
+def ports(home: Path, home_of_clips: Callable[[Path, int], Ports]) -> Ports:
     """Two versions, both of which have scored all videos."""
-    source, manifest = labelled_clips
-    ports = make_ports(home)
-    ingest(ports, "clips", source, manifest=manifest)
-    extract(ports)
+    ports = home_of_clips(home, 2)
     for version, head in ((LAST, "last"), (ATTENTION, "attention")):
         config = TrainingConfig(epochs=15, head=head)  # type: ignore[arg-type]
         assert train(ports, "clips", config=config).version == version

@@ -21,8 +21,6 @@ from vidpipe.ports import Ports
 from vidpipe.records import Sequences
 from vidpipe.steps import scoring
 from vidpipe.steps import tune as tune_step
-from vidpipe.steps.extract import extract
-from vidpipe.steps.ingest import ingest
 from vidpipe.steps.train import train
 from vidpipe.steps.tune import Trial, TuneReport, tune
 from vidpipe.training import TrainingConfig
@@ -32,21 +30,13 @@ TRIALS = 4
 
 
 @pytest.fixture(scope="module")
-def home(labelled_clips: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with the features of the labelled clips, a frame a second."""
-    home = tmp_path_factory.mktemp("tune") / "home"
-    home.mkdir()
-    (home / "vidpipe.toml").write_text("sample_fps = 1\n")
-    return home
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("tune") / "home"
 
 
 @pytest.fixture(scope="module")
-def ports(home: Path, labelled_clips: tuple[Path, Path], make_ports: Callable[[Path], Ports]) -> Ports:
-    source, manifest = labelled_clips
-    ports = make_ports(home)
-    ingest(ports, "clips", source, manifest=manifest)
-    extract(ports)
-    return ports
+def ports(home: Path, home_of_clips: Callable[[Path, int], Ports]) -> Ports:
+    return home_of_clips(home, 1)
 
 
 class Watched:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -12,9 +13,11 @@ from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.metrics import Indices, confusion_matrix
 from vidpipe.ports import ModelBundle, Ports
 from vidpipe.records import LabelledVideo, ModelVersion, Scores, Sequences
-from vidpipe.splits import resolve, split_columns
+from vidpipe.splits import group_hash, resolve, split_columns
 from vidpipe.steps import scoring
 from vidpipe.steps.runs import Report
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,8 @@ class EvaluateReport(Report):
     n: int
     groups: int
     """Independent groups of videos: what the intervals draw from."""
+    seen: int
+    """Videos that taught the version, or share a group with one that did: their scores flatter it."""
     accuracy: float
     accuracy_interval: tuple[float, float]
     """95 %, bootstrap by group."""
@@ -64,7 +69,7 @@ def evaluate(
     ahead = paired_bootstrap(data.targets, predicted, of_baseline, groups, len(data.labels))
     return EvaluateReport(
         model=version.model, version=version.version, collection=chosen, split=split,
-        n=mine.n, groups=ahead.groups,
+        n=mine.n, groups=ahead.groups, seen=_seen(version, bundle, videos),
         accuracy_interval=(interval.low, interval.high), **_headline(mine),
         baseline=_headline(theirs), gain=asdict(ahead.accuracy),
         per_label=mine.per_label, confusion=_confusion(data, predicted),
@@ -130,6 +135,19 @@ def _ids(
     if column not in split_columns(videos):
         column = None
     return {v.video_id for v in resolve(videos, column, 0).part(split)}
+
+
+def _seen(version: ModelVersion, bundle: ModelBundle, videos: Sequence[LabelledVideo]) -> int:
+    """How many of the videos, or of their groups' videos, the version learnt from; a warning, if any."""
+    taught = {*bundle.split_ids["train"], *bundle.split_ids["val"]}
+    groups = set(bundle.training_groups)
+    count = sum(v.video_id in taught or group_hash(v.group) in groups for v in videos)
+    if count:
+        log.warning(
+            "%d of these %d videos taught version %d, or share a group with videos that did: their scores "
+            "flatter it", count, len(videos), version.version,
+        )  # fmt: skip
+    return count
 
 
 def _groups(videos: Sequence[LabelledVideo], data: Sequences) -> Indices:
