@@ -4,7 +4,8 @@ from typing import Any
 
 from prefect import flow, task
 
-from flows.shared import RETRIES, ports_of, publish_result
+from flows.fleet import ports_of
+from flows.shared import RETRIES, publish_result
 from vidpipe.steps.classify import ClassifyReport, classify
 
 

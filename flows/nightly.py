@@ -9,11 +9,12 @@ from prefect import flow, task
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from flows.extract import extract_all
-from flows.shared import RETRIES, ports_of, publish_result
+from flows.fleet import ports_of
+from flows.shared import RETRIES, publish_result
 from vidpipe.ports import Ports
 from vidpipe.steps import nightly as night_steps
 from vidpipe.steps.classify import ClassifyReport
+from vidpipe.steps.extract import extract
 from vidpipe.steps.gc import OLD_S, collect
 from vidpipe.steps.nightly import Night, NightlyReport, conclude, parse_budget
 from vidpipe.steps.runs import RunLog, recorded
@@ -44,7 +45,7 @@ def play_night(ports: Ports, failure_budget: str | None) -> NightlyReport:
         night = Night()
         for collection in ports.ledger.collections():
             ingest_collection(ports, night, collection.name)
-        night.extracted = extract_all(ports, None, retry_failed=True, alone=False)
+        night.extracted = extract(ports, retry_failed=True, alone=False)
         with night.without_registry():
             night.classified = classify_news(ports)
             night.shadow = shadow_challenger(ports, run)

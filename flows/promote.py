@@ -6,7 +6,8 @@ from typing import Any
 
 from prefect import flow, task
 
-from flows.shared import RETRIES, ports_of, publish_markdown, publish_result
+from flows.fleet import ports_of
+from flows.shared import RETRIES, publish_markdown, publish_result
 from vidpipe.display import decision_markdown
 from vidpipe.steps.freeze_eval import FreezeReport, freeze_eval
 from vidpipe.steps.promote import PromoteReport, promote, rollback

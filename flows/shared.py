@@ -1,12 +1,10 @@
-"""What all flows share: an opened home, the retry rule, the result as an artifact."""
+"""What all flows share: progress in the log, the retry rule, the result as an artifact."""
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 # Read by Prefect on import. No telemetry; the library's log lines become the flow's; a slow disk may
@@ -21,10 +19,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.schemas.objects import State, TaskRun
 
 from vidpipe.errors import TransientError
-from vidpipe.ports import Ports
-from vidpipe.settings import load_settings
 from vidpipe.steps.runs import Report
-from vidpipe.wiring import open_home, open_ports
 
 
 class LogProgress:
@@ -44,12 +39,6 @@ class LogProgress:
                 logged = done
 
         yield advance
-
-
-def ports_of(home: str | None) -> Ports:
-    """All ports of a home; the same arguments and settings as the command line's."""
-    logging.getLogger("vidpipe").setLevel(logging.INFO)  # Prefect adds its handler, not a level
-    return open_ports(open_home(load_settings(Path(home) if home else None)), LogProgress())
 
 
 def is_transient(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:

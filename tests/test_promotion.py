@@ -196,7 +196,7 @@ def test_backfill_opens_no_video_stops_in_time_and_switches_collections_as_a_who
     with monkeypatch.context() as clock:
         ticks = iter(range(1000))
         clock.setattr(classify_step, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
-        clock.setattr(classify_step, "CHUNK_VIDEOS", 10)
+        clock.setattr(classify_step, "SHARD_VIDEOS", 10)
         some = classify(story.ports, backfill=True, budget_s=4)
     assert 0 < some.classified < N
     assert some.remaining == 2 * (N - some.classified), "both collections hold the same videos"

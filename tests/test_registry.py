@@ -301,8 +301,22 @@ def test_a_loaded_bundle_scores_as_the_one_that_was_registered(registry, bundles
         assert np.array_equal(predict(found.baseline, sequences), predict(bundle.baseline, sequences))
 
 
+def test_a_bundle_is_loaded_once_and_again_when_another_was_asked_for(registry):
+    one, two = (registry.version(str(n)) for n in (1, 2))
+    first = registry.load(one)
+    assert registry.load(one) is first
+    assert registry.load(two) is not first
+    assert registry.load(one) is not first
+
+
+def opened_anew(home: Path) -> Registry:
+    """Nothing is loaded yet."""
+    return Registry(home, "clips", None)
+
+
 @pytest.mark.parametrize("name", FILES)
-def test_a_version_whose_files_were_tampered_with_is_refused(name, registry, home):
+def test_a_version_whose_files_were_tampered_with_is_refused(name, home):
+    registry = opened_anew(home)
     file = stored(home, name)[0]
     content = bytearray(file.read_bytes())
     content[-2] ^= 1
@@ -313,13 +327,15 @@ def test_a_version_whose_files_were_tampered_with_is_refused(name, registry, hom
     assert registry.load(registry.version("1")).labels == LABELS, "it is whole again"
 
 
-def test_a_version_that_lost_a_file_is_refused(registry, home):
+def test_a_version_that_lost_a_file_is_refused(home):
+    registry = opened_anew(home)
     with changed(stored(home, "lstm.json")[0], None), pytest.raises(UnsafeModel, match=r"lacks lstm\.json"):
         registry.load(registry.version("1"))
 
 
-def test_the_bundle_of_another_version_is_refused(registry, home):
+def test_the_bundle_of_another_version_is_refused(home):
     """Files that vidpipe itself wrote, but not for this version."""
+    registry = opened_anew(home)
     ours, theirs = stored(home, "lstm.safetensors")
 
     with changed(ours, theirs.read_bytes()), pytest.raises(UnsafeModel):

@@ -669,7 +669,7 @@ def test_eight_nights_started_together_yield_one_set_of_rows(home: Path, arrival
 @contextmanager
 def classify_stopped_half_way(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     """A classify run that has stored one video's predictions when the block begins, and goes on after it."""
-    monkeypatch.setattr(classify_step, "CHUNK_VIDEOS", 1)
+    monkeypatch.setattr(classify_step, "SHARD_VIDEOS", 1)
     half_way, go_on = threading.Event(), threading.Event()
     reports: list[Any] = []
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -247,6 +247,25 @@ class Progress(Protocol):
     def stage(self, name: str, total: float) -> AbstractContextManager[Callable[[float], None]]: ...
 
 
+class Shard(Protocol):
+    """A piece of a run's work that needs nothing of the others."""
+
+    @property
+    def cost(self) -> float: ...
+
+
+S = TypeVar("S", bound=Shard)
+R = TypeVar("R")
+
+
+class Fleet(Protocol):
+    """Who computes shards: this process, or workers; `work` is a function that they can import."""
+
+    def compute(
+        self, ports: Ports, work: Callable[[Ports, S], R], shards: Sequence[S]
+    ) -> Iterator[tuple[S, R]]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The settings that steps follow."""
@@ -276,6 +295,7 @@ class Ports:
     warehouse: Warehouse
     lease: Lease
     progress: Progress
+    fleet: Fleet
     limits: Limits
     make_bundle: Callable[..., ModelBundle]
     load_backbone: Callable[[FeatureSpec], Backbone]

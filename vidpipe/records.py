@@ -132,6 +132,8 @@ class PendingVideo:
     file: Path
     duration_s: float | None
     frames_expected: int | None
+    pixels: int = 0
+    """Of one frame; 0 where it is not known."""
 
 
 # -- features -----------------------------------------------------------------------------------

@@ -40,6 +40,16 @@ def select_expression(sample_fps: float) -> str:
     return f"isnan(prev_selected_t)+gt({cell.format('t')},{cell.format('prev_selected_t')})"
 
 
+MEGAPIXELS_A_SAMPLE = 2.0
+"""Decoding so many costs about what the CNN needs for one sampled frame (README, Speed)."""
+
+
+def expected_cost(duration_s: float | None, frames: int | None, pixels: int, sample_fps: float) -> float:
+    """About what a video costs, in sampled frames: its own, and decoding all that lie between them."""
+    decoded_megapixels = (frames or 0) * pixels / 1e6
+    return expected_samples(duration_s, frames, sample_fps) + decoded_megapixels / MEGAPIXELS_A_SAMPLE
+
+
 def expected_samples(duration_s: float | None, frames: int | None, sample_fps: float) -> int:
     """About how many frames a video will give: what it costs, not what it must yield."""
     by_time = int(duration_s * sample_fps) + 1 if duration_s and duration_s > 0 else None

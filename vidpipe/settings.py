@@ -39,6 +39,13 @@ class Settings(BaseSettings):
         ge=1,
         description="Videos probed or decoded side by side.",
     )
+    task_runner: Literal["threads", "processes", "dask", "ray"] = Field(
+        "threads", description="What computes the shards of a flow: its own process, or workers."
+    )
+    lanes: int = Field(2, ge=1, description="Shards that workers compute side by side.")
+    cluster: str | None = Field(
+        None, description="Dask scheduler or Ray head; default: a cluster of `lanes` workers on this machine."
+    )
     part_frames: int = Field(
         4096, ge=1, description="Frames per Parquet part: what a crash may cost to redo."
     )

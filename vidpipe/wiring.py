@@ -14,8 +14,9 @@ from vidpipe.adapters.lease import Lease
 from vidpipe.adapters.ledger import Ledger
 from vidpipe.adapters.warehouse import Warehouse
 from vidpipe.gate import Policy
-from vidpipe.ports import Limits, Ports, Progress
+from vidpipe.ports import Fleet, Limits, Ports, Progress
 from vidpipe.settings import Settings
+from vidpipe.steps.shards import Here
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,10 @@ def open_catalog() -> Catalog:
     return Catalog()
 
 
-def open_ports(home: Home, progress: Progress, *, wait_for_lease: bool = False) -> Ports:
-    """Everything that the steps may touch."""
+def open_ports(
+    home: Home, progress: Progress, *, fleet: Fleet | None = None, wait_for_lease: bool = False
+) -> Ports:
+    """Everything that the steps may touch; by default, this process computes what there is to compute."""
     from vidpipe.adapters.bundle import Bundle
     from vidpipe.adapters.feature_store import FeatureStore
     from vidpipe.adapters.registry import Registry
@@ -63,6 +66,7 @@ def open_ports(home: Home, progress: Progress, *, wait_for_lease: bool = False) 
         warehouse=home.warehouse,
         lease=home.lease,
         progress=progress,
+        fleet=fleet or Here(),
         limits=Limits(
             spec=default_spec(settings.sample_fps),
             workers=settings.workers,

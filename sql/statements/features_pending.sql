@@ -5,6 +5,7 @@ with present as (
         v.video_id,
         v.duration_s,
         v.frames_expected,
+        v.width_px * v.height_px as pixels,
         c.source,
         cv.path
     from core.collection_video as cv
@@ -39,7 +40,8 @@ final as (
         present.source,
         present.path,
         present.duration_s,
-        present.frames_expected
+        present.frames_expected,
+        coalesce(present.pixels, 0) as pixels
     from present
     anti join done on present.video_key = done.video_key
     qualify row_number() over (partition by present.video_key order by present.path) = 1

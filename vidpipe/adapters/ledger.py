@@ -165,7 +165,7 @@ class Ledger(Decisions):
                 "features_pending", feature_set_id=feature_set_id, collection=collection,
                 retry_failed=retry_failed,
             )  # fmt: skip
-        return [PendingVideo(v, Path(source) / path, d, n) for v, source, path, d, n in rows]
+        return [PendingVideo(v, Path(source) / path, *facts) for v, source, path, *facts in rows]
 
     def count_features(self, feature_set_id: str, collection: str | None) -> int:
         """How many present videos have features of this set."""

@@ -83,6 +83,8 @@ class Registry:
     def __init__(self, home: Path, model: str, tracking_uri: str | None) -> None:
         self.model = model
         self.store = MlflowStore(home, tracking_uri)
+        self._loaded: dict[tuple[int, str], Bundle] = {}
+        """The bundle that was loaded last, by version and hash."""
 
     # -- training -------------------------------------------------------------------------------
 
@@ -212,15 +214,22 @@ class Registry:
     def load(self, version: ModelVersion) -> Bundle:
         """The bundle of a version, verified against the hash it was registered with; runs none of its code.
 
+        The one that was loaded last is at hand, as long as that hash stands.
+
         Raises:
             UnsafeModel: The files are not those that were registered.
         """
         with self.store.errors():
             found = self.store.client.get_model_version(self.model, str(version.version))
             digest = found.tags.get(f"{_PREFIX}digest", "")
-            uri = self.store.client.get_model_version_download_uri(self.model, str(version.version))
-            with self.store.download(uri) as local:
-                return bundles.load(local / "artifacts" / "bundle", digest)
+            if (version.version, digest) not in self._loaded:
+                self._loaded = {(version.version, digest): self._download(version, digest)}
+        return self._loaded[version.version, digest]
+
+    def _download(self, version: ModelVersion, digest: str) -> Bundle:
+        uri = self.store.client.get_model_version_download_uri(self.model, str(version.version))
+        with self.store.download(uri) as local:
+            return bundles.load(local / "artifacts" / "bundle", digest)
 
     def sweep(self, older_than_s: float) -> tuple[int, int]:
         """Remove temporary folders that were left behind: (files, bytes)."""

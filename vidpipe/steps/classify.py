@@ -14,7 +14,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -28,8 +27,8 @@ from vidpipe.steps.runs import Report, RunLog, recorded
 
 log = logging.getLogger(__name__)
 
-CHUNK_VIDEOS = 2000
-"""Predictions are committed in chunks of this many videos."""
+SHARD_VIDEOS = 2000
+"""Predictions are computed and committed for so many videos at a time."""
 SCORE_VIDEOS = 256
 """Videos whose features are in memory at once."""
 
@@ -115,16 +114,33 @@ def shadow(ports: Ports, run: RunLog, budget_s: float) -> dict[str, int] | None:
     }  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class ScoreShard:
+    """Videos whose stored features one version is to score."""
+
+    version: ModelVersion
+    videos: Sequence[StoredFeatures]
+
+    @property
+    def cost(self) -> float:
+        """Their frames."""
+        return float(sum(v.n_frames for v in self.videos))
+
+
+def work(ports: Ports, shard: ScoreShard) -> list[Prediction]:
+    """Score a shard. Reads the registry and the store, never the database: any worker can do it."""
+    bundle = ports.registry.load(shard.version)
+    found: list[Prediction] = []
+    for videos in _read_ahead(ports.store.read(shard.version.spec.feature_set_id, shard.videos)):
+        found += _predictions(bundle, videos, ports.limits.top_k)
+    return found
+
+
 class _Scorer:
     """One version at work in one run."""
 
     def __init__(self, ports: Ports, run: RunLog, version: ModelVersion) -> None:
         self.ports, self.run, self.version = ports, run, version
-
-    @cached_property
-    def _bundle(self) -> ModelBundle:
-        """Loaded once, with the first video that there is to score."""
-        return self.ports.registry.load(self.version)
 
     def waiting(self, collection: str | None) -> list[tuple[str, int | None, int]]:
         """Collections with videos to score, the newest first: name, version that it serves, videos."""
@@ -138,14 +154,12 @@ class _Scorer:
         if not pending:
             return 0
         done = 0
+        shards = [ScoreShard(version, some) for some in _cut(pending)]
         with self.ports.progress.stage(f"classify with version {version.version}", len(pending)) as advance:
-            for chunk in _chunks(pending):
-                predictions: list[Prediction] = []
-                for videos in _read_ahead(self.ports.store.read(spec_id, chunk)):
-                    predictions += _predictions(self._bundle, videos, self.ports.limits.top_k)
+            for shard, predictions in self.ports.fleet.compute(self.ports, work, shards):
                 ledger.put_predictions(self.run.run_id, version.model, version.version, spec_id, predictions)
-                advance(len(chunk))
-                done += len(chunk)
+                advance(len(shard.videos))
+                done += len(shard.videos)
                 if _is_over(deadline):
                     break
         return done
@@ -186,10 +200,10 @@ def _is_over(deadline: float | None) -> bool:
     return deadline is not None and time.monotonic() >= deadline
 
 
-def _chunks(pending: Sequence[StoredFeatures]) -> Iterator[list[StoredFeatures]]:
+def _cut(pending: Sequence[StoredFeatures]) -> Iterator[list[StoredFeatures]]:
     rest = iter(pending)
-    while chunk := list(islice(rest, CHUNK_VIDEOS)):
-        yield chunk
+    while some := list(islice(rest, SHARD_VIDEOS)):
+        yield some
 
 
 def _read_ahead(videos: Iterator[VideoFeatures]) -> Iterator[list[VideoFeatures]]:

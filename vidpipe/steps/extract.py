@@ -17,7 +17,7 @@ from vidpipe.errors import NotFound, RegistryUnreachable
 from vidpipe.extraction import extract as run_engine
 from vidpipe.ports import Part, Ports
 from vidpipe.records import ExtractedVideo, FeatureSpec, PartResult, PendingVideo, VideoFeatures, spans
-from vidpipe.sampling import expected_samples
+from vidpipe.sampling import expected_cost
 from vidpipe.steps.runs import Report, RunLog, recorded
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,8 @@ class Batch:
     specs: tuple[FeatureSpec, ...]
     """Of one sampling rate and one size."""
     videos: tuple[PendingVideo, ...]
+    cost: float
+    """In sampled frames."""
     again: bool = False
     """Videos that failed before."""
 
@@ -62,8 +64,8 @@ def extract(
     with recorded(ports, "extract") as run:
         batches, skipped = plan(ports, collection, retry_failed=retry_failed, alone=alone)
         with ports.progress.stage("extract", sum(len(b.videos) for b in batches)) as advance:
-            for batch in batches:
-                commit(ports, run, batch, work(ports, batch))
+            for batch, parts in ports.fleet.compute(ports, work, batches):
+                commit(ports, run, batch, parts)
                 advance(len(batch.videos))
         return report(run, skipped)
 
@@ -213,21 +215,21 @@ def _batches(
     for (video, _, _), specs in lacking.items():
         alike[tuple(specs)].append(video)
     for together, videos in alike.items():
-        for some in _cut(videos, together[0].sample_fps, part_frames):
-            yield Batch(together, some, again)
+        for some, cost in _cut(videos, together[0].sample_fps, part_frames):
+            yield Batch(together, some, cost, again)
 
 
 def _cut(
     videos: Sequence[PendingVideo], sample_fps: float, part_frames: int
-) -> Iterator[tuple[PendingVideo, ...]]:
-    """Cut by expected frames, so that every part costs about the same; a long video has its own."""
+) -> Iterator[tuple[tuple[PendingVideo, ...], float]]:
+    """Cut by expected cost, so that every part takes about the same time; a long video has its own."""
     some: list[PendingVideo] = []
-    frames = 0
+    cost = 0.0
     for video in videos:
         some.append(video)
-        frames += expected_samples(video.duration_s, video.frames_expected, sample_fps)
-        if frames >= part_frames:
-            yield tuple(some)
-            some, frames = [], 0
+        cost += expected_cost(video.duration_s, video.frames_expected, video.pixels, sample_fps)
+        if cost >= part_frames:
+            yield tuple(some), cost
+            some, cost = [], 0.0
     if some:
-        yield tuple(some)
+        yield tuple(some), cost
