@@ -33,5 +33,10 @@ def extract_all(
 
 @flow(name="extract")
 def extract_flow(collection: str | None = None, home: str | None = None) -> dict[str, Any]:
-    """Give every present video features."""
+    """Give every present video features.
+
+    Args:
+        collection: One collection; all when empty.
+        home: Another home than the one that VIDPIPE_HOME names.
+    """
     return publish_result(extract_all(ports_of(home), collection))

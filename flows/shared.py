@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ os.environ.setdefault("DO_NOT_TRACK", "true")
 from prefect import Task, get_run_logger
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.context import FlowRunContext
 
 from vidpipe.errors import TransientError
 from vidpipe.ports import Ports
@@ -50,6 +52,15 @@ def ports_of(home: str | None) -> Ports:
     """All ports of a home; the same arguments and settings as the command line's."""
     logging.getLogger("vidpipe").setLevel(logging.INFO)  # Prefect adds its handler, not a level
     return open_ports(open_home(load_settings(Path(home) if home else None)), LogProgress())
+
+
+def due_at() -> datetime | None:
+    """When a schedule wanted the present run, UTC; None when a person asked for it."""
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    if run is None or not run.auto_scheduled or run.expected_start_time is None:
+        return None
+    return run.expected_start_time.astimezone(UTC).replace(tzinfo=None)
 
 
 def is_transient(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
