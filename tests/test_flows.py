@@ -171,6 +171,19 @@ def test_every_deployment_names_a_real_flow_and_every_schedule_is_utc() -> None:
             assert deployment["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
 
 
+def test_the_servers_scheduler_can_insert_the_runs_of_a_schedule(prefect_server: None) -> None:
+    from prefect.client.orchestration import get_client
+
+    from flows.nightly import nightly_flow
+
+    nights = nightly_flow.to_deployment("nightly", cron="0 2 * * *").apply()
+    with get_client(sync_client=True) as client:
+        answer = client._client.post(f"/deployments/{nights}/schedule", json={"min_runs": 3})
+        assert answer.is_success, answer.text
+        assert len(client.read_flow_runs()) >= 3
+        client.delete_deployment(nights)
+
+
 def test_every_parameter_of_a_deployment_has_a_type_and_a_description() -> None:
     from prefect.flows import load_flow_from_entrypoint
     from prefect.utilities.callables import parameter_schema
