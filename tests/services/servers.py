@@ -157,6 +157,7 @@ class Fleet:
             "MLFLOW_BACKEND_STORE_URI": self._database("postgresql+psycopg", "mlflow"),
             "MLFLOW_ARTIFACTS_DESTINATION": str(self.folder / "artifacts"),
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_SERVER_ALLOWED_HOSTS": "mlflow:5000,localhost:*,127.0.0.1:*",
         }
         command = [
             sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.mlflow_port),
@@ -172,6 +173,8 @@ class Fleet:
             "PREFECT_HOME": str(self.folder / "prefect-server"),
             "PREFECT_SERVER_DATABASE_CONNECTION_URL": self._database("postgresql+asyncpg", "prefect"),
             "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+            "PREFECT_SERVER_UI_API_URL": self.api,
+            "PREFECT_UI_URL": f"http://127.0.0.1:{self.prefect_port}",
             # A day in seconds: schedules are looked at, and runs called late, every second or two.
             "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2",
             "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "1",
@@ -189,7 +192,7 @@ class Fleet:
             "PREFECT_WORKER_WEBSERVER_HOST": "127.0.0.1",
             "PREFECT_WORKER_WEBSERVER_PORT": str(self.health_port),
         }
-        command = prefect("worker", "start", "--pool", "vidpipe", "--with-healthcheck")
+        command = prefect("worker", "start", "--pool", "vidpipe", "--type", "process", "--with-healthcheck")
         return Service(
             "worker", command, {**self.environment, **settings}, self.folder,
             lambda: answers(f"http://127.0.0.1:{self.health_port}/health"),
@@ -238,11 +241,15 @@ class Fleet:
         self._make_gated_ffmpeg()
         self.mlflow.start(wait=False)
         self.prefect.start()
-        self.run(*prefect("work-pool", "create", "vidpipe", "--type", "process", "--overwrite"))
-        self.run(*prefect("--no-prompt", "deploy", "--all"))
+        self.deploy()
         self.worker.start(wait=False)
         self.mlflow.wait()
         self.worker.wait()
+
+    def deploy(self) -> None:
+        """Register pool and deployments, as compose's one-shot job does."""
+        here = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        self.run("env", f"PATH={here}", "sh", "docker/deploy.sh")
 
     def stop(self) -> None:
         """End everything, and whatever is left of it."""

@@ -9,16 +9,20 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import httpx
 import pytest
 from servers import Fleet, Service, marked, prefect, until
 
@@ -173,6 +177,12 @@ def test_the_champion_lies_on_the_server_and_its_files_went_through_it(installed
     assert not (installed.fleet.home / "mlflow" / "mlflow.db").exists()
 
 
+def test_mlflow_answers_those_who_call_it_by_its_name_and_no_stranger(installed: Installation) -> None:
+    health = f"{installed.fleet.mlflow_uri}/api/2.0/mlflow/registered-models/search"
+    for host, status in (("mlflow:5000", 200), ("evil.example", 403)):
+        assert httpx.get(health, headers={"Host": host}).status_code == status
+
+
 def test_the_deployments_are_registered_with_schedules_limits_and_described_parameters(
     installed: Installation,
 ) -> None:
@@ -243,7 +253,7 @@ def test_nights_missed_by_a_worker_that_was_away_are_made_up_for_in_one(installe
         ]
 
     until("four nights are late", lambda: [r["state_name"] for r in missed()] == ["Late"] * 4)
-    fleet.run(*prefect("--no-prompt", "deploy", "--all"))  # a new release comes out
+    fleet.deploy()  # a new release comes out
     assert [r["state_name"] for r in missed()] == ["Late"] * 4, "the late ones stay"
     fleet.worker.start()
     until("all have ended", lambda: all(r["state_type"] in ENDED for r in missed()), 150)
@@ -303,3 +313,41 @@ def _night_in_the_middle(installed: Installation, away: Service) -> str:
     finally:
         installed.fleet.open_gate()
     return run_id
+
+
+def test_a_night_that_fails_calls_the_webhook(installed: Installation) -> None:
+    fleet = installed.fleet
+    moved = installed.inbox.rename(installed.inbox.with_name("elsewhere"))
+    with receiver() as (url, bodies):
+        for _ in range(2):  # the second time changes nothing
+            fleet.run(sys.executable, "-m", "flows.alert", url)
+        assert len(fleet.ask("POST", "/automations/filter")) == 1
+        run = installed.wait_for(installed.trigger("nightly"))
+        assert run["state_type"] == "FAILED" and "inbox" in run["state"]["message"]
+        until("the webhook is called", lambda: bodies)
+        text = json.loads(bodies[0])["text"]
+    assert text.startswith(f"nightly Failed: {run['state']['message']} ") and run["id"] in text
+    moved.rename(installed.inbox)
+    run = installed.wait_for(installed.trigger("nightly"))
+    assert (run["state_type"], run["state"]["message"]) == ("COMPLETED", "ok")
+    installed.assert_whole()
+
+
+@contextmanager
+def receiver() -> Iterator[tuple[str, list[bytes]]]:
+    """A web server for one webhook: its address, and the bodies that it was sent."""
+    bodies: list[bytes] = []
+
+    class Listener(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Listener) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/hook", bodies
+        server.shutdown()
