@@ -1,4 +1,5 @@
 # Two commands: `make demo` plays the whole job, `make test` proves it. Both build what they need.
+# `make test-services` proves it again on real servers; it needs Debian's package postgresql.
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,11 +8,12 @@ STAMP := $(VENV)/.built
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help venv demo test check bench clean
+.PHONY: help venv demo test test-services check bench clean
 
 help:
 	@echo "make demo   build the environment and play the whole job, ending in SQL"
 	@echo "make test   build the environment, check the code, run the tests"
+	@echo "make test-services  the same chain on real servers: PostgreSQL, MLflow, Prefect, a worker"
 	@echo "make venv   build the environment in .venv and nothing else"
 	@echo "make bench  measure what the README claims"
 
@@ -38,6 +40,11 @@ check: $(STAMP)
 
 test: check
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+test-services: $(STAMP)
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null \
+	  || { echo "PostgreSQL is not here. On Debian: apt-get install postgresql"; exit 1; }
+	@$(BIN)/python -m pytest -m services tests/services
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks

@@ -25,7 +25,13 @@ def classify_archive(home: str | None, collection: str | None, budget_s: float |
 def classify_flow(
     collection: str | None = None, model: str = "champion", home: str | None = None
 ) -> dict[str, Any]:
-    """Turn features into prediction rows."""
+    """Turn features into prediction rows.
+
+    Args:
+        collection: One collection; all when empty.
+        model: champion, challenger or a version number.
+        home: Another home than the one that VIDPIPE_HOME names.
+    """
     return publish_result(classify_pending(home, collection, model))
 
 
@@ -33,5 +39,14 @@ def classify_flow(
 def backfill_flow(
     collection: str | None = None, budget_s: float | None = None, home: str | None = None
 ) -> dict[str, Any]:
-    """The champion's predictions for the archive, the newest collections first, for so many seconds."""
+    """The champion's predictions for the archive, the newest collections first.
+
+    The archive is what only older versions have scored. No video is opened, and what the time does not
+    allow is left to the next backfill, or to the nights.
+
+    Args:
+        collection: One collection; all when empty.
+        budget_s: Seconds that it may take; without a limit when empty.
+        home: Another home than the one that VIDPIPE_HOME names.
+    """
     return publish_result(classify_archive(home, collection, budget_s))

@@ -13,5 +13,10 @@ from vidpipe.steps.extract import extract
 
 @flow(name="extract")
 def extract_flow(collection: str | None = None, home: str | None = None) -> dict[str, Any]:
-    """Give every present video features."""
+    """Give every present video features.
+
+    Args:
+        collection: One collection; all when empty.
+        home: Another home than the one that VIDPIPE_HOME names.
+    """
     return publish_result(extract(ports_of(home), collection))

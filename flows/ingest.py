@@ -20,5 +20,12 @@ def ingest_collection(home: str | None, collection: str, source: str, manifest: 
 def ingest_flow(
     collection: str, source: str, manifest: str | None = None, home: str | None = None
 ) -> dict[str, Any]:
-    """Bring a collection up to date with its folder or manifest."""
+    """Bring a collection up to date with its folder or manifest.
+
+    Args:
+        collection: Its name; a new name makes a new collection.
+        source: Folder of videos, as the worker sees it.
+        manifest: CSV with `path` and any of `label`, `group` and split columns; none when empty.
+        home: Another home than the one that VIDPIPE_HOME names.
+    """
     return publish_result(ingest_collection(home, collection, source, manifest))

@@ -1,5 +1,8 @@
 """The night: `vidpipe nightly` with every part a task. It holds the lease from the first task to the last,
 so that two nights never overlap, whatever the scheduler believes.
+
+A scheduled night that comes late, after a later one did its work, has nothing to do: a worker that was away
+for a week makes up for it in one night, not in seven.
 """
 
 from collections.abc import Mapping
@@ -10,7 +13,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from flows.fleet import ports_of
-from flows.shared import RETRIES, publish_result
+from flows.shared import RETRIES, due_at, publish_result
 from vidpipe.ports import Ports
 from vidpipe.steps import nightly as night_steps
 from vidpipe.steps.classify import ClassifyReport
@@ -58,9 +61,17 @@ def nightly_flow(failure_budget: str | None = None, home: str | None = None) -> 
     """Every collection: what is new, ingested, extracted, classified, published.
 
     Ends Failed when the night went over its failure budget or a source could not be listed; what
-    succeeded is published all the same.
+    succeeded is published all the same. Ends Skipped when it comes so late that another did its work.
+
+    Args:
+        failure_budget: Share (0.1) or count (25) of failing videos that is too much; as set when empty.
+        home: Another home than the one that VIDPIPE_HOME names.
     """
-    report = play_night(ports_of(home), failure_budget)
+    ports = ports_of(home)
+    due = due_at()
+    if due and (other := night_steps.night_since(ports, due)):
+        return Completed(name="Skipped", message=f"run {other} did the work since this night was due.")
+    report = play_night(ports, failure_budget)
     facts = publish_result(report)
     if report.status in ("over_budget", "failed"):
         return Failed(

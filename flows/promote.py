@@ -37,7 +37,14 @@ def restore_version(home: str | None, to: int | None, reason: str | None) -> Pro
 def freeze_eval_flow(
     collection: str, split: str = "test", split_column: str | None = None, home: str | None = None
 ) -> dict[str, Any]:
-    """Make a split of a collection the set that every version is judged on from now on."""
+    """Make a split of a collection the set that every version is judged on from now on.
+
+    Args:
+        collection: A collection with labels.
+        split: train, val, test or all.
+        split_column: The manifest's column of train/val/test; cut by group when empty.
+        home: Another home than the one that VIDPIPE_HOME names.
+    """
     return publish_result(freeze_set(home, collection, split, split_column))
 
 
@@ -49,7 +56,15 @@ def promote_flow(
     reason: str | None = None,
     home: str | None = None,
 ) -> dict[str, Any]:
-    """Make the challenger (or the given version) champion if the gate lets it."""
+    """Make the challenger (or the given version) champion if the gate lets it.
+
+    Args:
+        version: A version number; the challenger when empty.
+        eval_set: Hash of a frozen evaluation set; the last one when empty.
+        force: Promote against the gate; needs a reason.
+        reason: Recorded with the decision.
+        home: Another home than the one that VIDPIPE_HOME names.
+    """
     return _publish_decision(promote_version(home, version, eval_set, force, reason))
 
 
@@ -57,7 +72,13 @@ def promote_flow(
 def rollback_flow(
     to: int | None = None, reason: str | None = None, home: str | None = None
 ) -> dict[str, Any]:
-    """Give the title back to the champion before, or to the given one."""
+    """Give the title back to the champion before, or to the given one.
+
+    Args:
+        to: Version number of an earlier champion; the last one when empty.
+        reason: Recorded with the decision.
+        home: Another home than the one that VIDPIPE_HOME names.
+    """
     return _publish_decision(restore_version(home, to, reason))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 # Read by Prefect on import. No telemetry; the library's log lines become the flow's; a slow disk may
@@ -17,6 +18,7 @@ os.environ.setdefault("DO_NOT_TRACK", "true")
 from prefect import Task, get_run_logger
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.context import FlowRunContext
 
 from vidpipe.errors import TransientError
 from vidpipe.steps.runs import Report
@@ -39,6 +41,15 @@ class LogProgress:
                 logged = done
 
         yield advance
+
+
+def due_at() -> datetime | None:
+    """When a schedule wanted the present run, UTC; None when a person asked for it."""
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    if run is None or not run.auto_scheduled or run.expected_start_time is None:
+        return None
+    return run.expected_start_time.astimezone(UTC).replace(tzinfo=None)
 
 
 def is_transient(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:

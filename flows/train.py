@@ -27,5 +27,13 @@ def train_flow(
     seed: int = 0,
     home: str | None = None,
 ) -> dict[str, Any]:
-    """Train on a labelled collection and register the version as challenger."""
+    """Train on a labelled collection and register the version as challenger.
+
+    Args:
+        collection: A collection with labels.
+        split_column: The manifest's column of train/val/test; cut by group when empty.
+        epochs: Passes over the training videos; 40, more on few videos, when empty.
+        seed: Seed of everything random.
+        home: Another home than the one that VIDPIPE_HOME names.
+    """
     return publish_result(train_challenger(home, collection, split_column, epochs, seed))

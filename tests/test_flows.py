@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -158,10 +159,72 @@ def test_every_deployment_names_a_real_flow_and_every_schedule_is_utc() -> None:
 
     deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
     assert {d["name"] for d in deployments} == {
-        "nightly", "ingest", "extract", "train", "freeze-eval", "promote", "rollback", "classify", "backfill",
+        "nightly", "retrain", "backfill", "ingest", "extract", "train", "freeze-eval", "promote", "rollback",
+        "classify",
     }  # fmt: skip
     for deployment in deployments:
         file, name = deployment["entrypoint"].split(":")
         module = importlib.import_module(file.removesuffix(".py").replace("/", "."))
         assert callable(getattr(module, name)), deployment["entrypoint"]
         assert all(s["timezone"] == "UTC" for s in deployment.get("schedules", []))
+        if "schedules" in deployment:
+            assert deployment["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
+
+
+def test_the_servers_scheduler_can_insert_the_runs_of_a_schedule(prefect_server: None) -> None:
+    from prefect.client.orchestration import get_client
+
+    from flows.nightly import nightly_flow
+
+    nights = nightly_flow.to_deployment("nightly", cron="0 2 * * *").apply()
+    with get_client(sync_client=True) as client:
+        answer = client._client.post(f"/deployments/{nights}/schedule", json={"min_runs": 3})
+        assert answer.is_success, answer.text
+        assert len(client.read_flow_runs()) >= 3
+        client.delete_deployment(nights)
+
+
+def test_every_parameter_of_a_deployment_has_a_type_and_a_description() -> None:
+    from prefect.flows import load_flow_from_entrypoint
+    from prefect.utilities.callables import parameter_schema
+
+    for deployment in yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]:
+        flow = load_flow_from_entrypoint(str(ROOT / deployment["entrypoint"]))
+        schema = parameter_schema(flow)
+        assert set(deployment.get("parameters", {})) <= set(schema.properties)
+        for name, said in schema.properties.items():
+            assert said.get("description"), (deployment["name"], name)
+            assert said.get("type") or said.get("anyOf"), (deployment["name"], name)
+
+
+def test_a_late_night_is_skipped_when_another_did_its_work(
+    played: dict[str, Any], monkeypatch: pytest.MonkeyPatch, make_ports: Any
+) -> None:
+    from flows import nightly
+
+    ledger = make_ports(Path(played["home"])).ledger
+    before = [run["run_id"] for run in ledger.table("overview_runs")]
+    monkeypatch.setattr(nightly, "due_at", lambda: datetime(2020, 1, 1))
+    state = nightly.nightly_flow(home=played["home"], return_state=True)
+    assert (state.is_completed(), state.name) == (True, "Skipped")
+    assert "did the work since this night was due" in state.message
+    assert [run["run_id"] for run in ledger.table("overview_runs")] == before
+    monkeypatch.setattr(nightly, "due_at", lambda: datetime(2100, 1, 1))
+    state = nightly.nightly_flow(home=played["home"], return_state=True)
+    assert (state.is_completed(), state.name, state.message) == (True, "Completed", "ok")
+
+
+def test_a_retraining_takes_the_champions_collection_and_leaves_a_challenger(
+    played: dict[str, Any], tmp_path: Path, make_ports: Any
+) -> None:
+    from flows.retrain import retrain_flow
+
+    home = tmp_path / "home"
+    shutil.copytree(played["home"], home, ignore=shutil.ignore_patterns("artifacts"))
+    told = retrain_flow(epochs=1, seed=3, home=str(home))
+    registry = make_ports(home).registry
+    made = registry.version("challenger")
+    assert (made.version, made.collection, made.split_column) == (told["version"], "demo", "split")
+    assert told["decision"] is None and registry.aliases()["champion"] == 1
+    again = retrain_flow(epochs=1, seed=3, judge=True, home=str(home))
+    assert (again["version"], again["existing"], again["decision"]) == (made.version, True, "refused")

@@ -716,6 +716,22 @@ def test_a_run_that_takes_the_lease_marks_those_left_open_as_crashed(ledger):
     ]  # fmt: skip
 
 
+def test_a_night_makes_up_for_those_that_were_due_before_it_unless_it_failed(ledger):
+    def play(kind, status):
+        run = ledger.start_run(kind)
+        ledger.finish_run(run, status=status, videos=0, frames=0, failed=0, seconds=0.1, detail={})
+        return run
+
+    due = datetime.now(UTC).replace(tzinfo=None) - timedelta(seconds=1)
+    play("extract", "ok")
+    play("nightly", "failed")
+    ledger.start_run("nightly")
+    assert ledger.night_since(due) is None
+    done = play("nightly", "no_champion")
+    assert ledger.night_since(due) == done
+    assert ledger.night_since(due + timedelta(minutes=1)) is None
+
+
 def test_a_statement_for_people_comes_back_as_rows_by_name(ledger):
     ledger.start_run("extract")
 

@@ -50,6 +50,12 @@ def test_every_option_that_the_readme_names_exists() -> None:
         "--pool",
         "--type",
         "--env-manager",
+        "--detach",
+        "--build",
+        "--constraint",
+        "--background",
+        "--artifacts-destination",
+        "--watch",
     }  # other programs'
     assert named - others <= known
 

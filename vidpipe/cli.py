@@ -288,6 +288,34 @@ def nightly(
 
 
 @app.command()
+def serve(
+    cron: Annotated[str, typer.Option(help="When the night starts, UTC.")] = "0 2 * * *",
+    retrain_cron: Annotated[
+        str | None, typer.Option(help="When a challenger is trained, UTC. Default: when asked for.")
+    ] = None,
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Of Prefect on 127.0.0.1, if PREFECT_API_URL names none.")
+    ] = 4200,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the nights on schedule on this machine, with a Prefect server of its own, until Ctrl-C."""
+
+    def action() -> int:
+        from vidpipe.display import print_facts, print_json
+        from vidpipe.serve import serve as run
+
+        facts = {"seconds": run(open_at(home), cron=cron, retrain_cron=retrain_cron, port=port)}
+        if as_json:
+            print_json(facts)
+        else:
+            print_facts("serve", facts)
+        return 0
+
+    guarded(action, as_json)
+
+
+@app.command()
 def retry(
     collection: CollectionOption = None,
     home: HomeOption = None,

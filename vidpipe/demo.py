@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -11,17 +10,10 @@ from pathlib import Path
 from vidpipe.demo_clips import DemoCollection, make_collection
 from vidpipe.display import print_json, print_table
 from vidpipe.errors import StopError
+from vidpipe.flow_process import flow_command, flow_environment
 from vidpipe.wiring import Home
 
 QUERY = "select path, label, round(score, 3) as score from latest_predictions where collection = '{}'"
-QUIET = {
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
-    "PREFECT_LOGGING_EXTRA_LOGGERS": "vidpipe",
-}
-"""No connection beyond this machine, time for a first start, and the library's log lines in Prefect."""
 
 
 def run_demo(home: Home, source: Path | None, manifest: Path | None, *, as_json: bool = False) -> None:
@@ -50,10 +42,8 @@ def run_flow(home: Path, flow: str, *arguments: str) -> None:
     Raises:
         StopError: It ended with an error.
     """
-    (home / "prefect").mkdir(parents=True, exist_ok=True)
-    environment = {**QUIET, "PREFECT_HOME": str(home / "prefect"), **os.environ, "VIDPIPE_HOME": str(home)}
-    command = [sys.executable, "-m", f"flows.{flow}", *arguments]
-    ended = subprocess.run(command, env=environment, stdout=sys.stderr, check=False)
+    command = flow_command(flow, *arguments)
+    ended = subprocess.run(command, env=flow_environment(home), stdout=sys.stderr, check=False)
     if ended.returncode != 0:
         raise StopError(
             f"the flow {flow} ended with code {ended.returncode}.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -150,6 +151,8 @@ class Ledger(Protocol):
         self, run_id: int, *, status: str, videos: int, frames: int, failed: int, seconds: float,
         detail: Mapping[str, Any],
     ) -> None: ...  # fmt: skip
+
+    def night_since(self, moment: datetime) -> int | None: ...
 
     def collection(self, name: str) -> Collection | None: ...
     def collections(self) -> list[Collection]: ...

@@ -6,6 +6,7 @@ Every statement stands in `sql/statements`, under the name used here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,12 @@ class Ledger(Decisions):
                 "run_finish", run_id=run_id, status=status, videos=videos, frames=frames, failed=failed,
                 seconds=seconds, detail=canonical_json(detail), now=now_utc(),
             )  # fmt: skip
+
+    def night_since(self, moment: datetime) -> int | None:
+        """The last night that began at or after a moment (UTC, naive) and was not in vain."""
+        with self.session() as session:
+            found = session.rows("night_since", moment=moment)[0][0]
+            return None if found is None else int(found)
 
     # -- collections and videos -----------------------------------------------------------------
 

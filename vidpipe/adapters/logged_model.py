@@ -40,6 +40,8 @@ class LoggedModel:
     """A model that MLflow has stored, and that no version names yet."""
 
     uri: str
+    model_id: str
+    """MLflow's own id of it; a server wants to see that the URI is that model's."""
     digest: str
     """Hash of its bundle."""
     card: str
@@ -70,7 +72,7 @@ def log(bundle: Bundle, record: TrainingRecord, folder: Path) -> LoggedModel:
         input_example=_example(),
         metadata=model_card.facts(*about) | {"digest": digest},
     )
-    return LoggedModel(str(info.model_uri), digest, card)
+    return LoggedModel(str(info.model_uri), str(info.model_id), digest, card)
 
 
 def requirements() -> list[str]:

@@ -30,7 +30,7 @@ class LimitedProcess:
         self.wait_s = wait_s
         self._waited_s = 0.0
         self._popen = subprocess.Popen(
-            [*_die_with_parent(), *command],
+            [*die_with_parent("KILL"), *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -114,10 +114,10 @@ def _limit(pid: int, wait_s: float) -> None:
 
 
 @cache
-def _die_with_parent() -> tuple[str, ...]:
-    """A prefix that makes the kernel kill the decoder with us (util-linux; Debian always has it)."""
+def die_with_parent(how: str) -> tuple[str, ...]:
+    """A prefix that makes the kernel send a signal when we die (util-linux; Debian always has it)."""
     setpriv = shutil.which("setpriv")
     if not setpriv:
         return ()
-    probe = subprocess.run([setpriv, "--pdeathsig", "KILL", "true"], capture_output=True, check=False)
-    return (setpriv, "--pdeathsig", "KILL") if probe.returncode == 0 else ()
+    probe = subprocess.run([setpriv, "--pdeathsig", how, "true"], capture_output=True, check=False)
+    return (setpriv, "--pdeathsig", how) if probe.returncode == 0 else ()

@@ -125,6 +125,7 @@ class Registry:
                 self.model,
                 logged.uri,
                 run_id=mlflow_run_id,
+                model_id=logged.model_id,
                 tags=_version_tags(bundle, logged.digest, record),
                 description=model_card.shortened(logged.card, _DESCRIPTION_LENGTH),
             )

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from vidpipe.errors import ConfigurationError, RegistryUnreachable, StopError
 from vidpipe.ports import Ports
@@ -107,6 +108,14 @@ def nightly(ports: Ports, *, failure_budget: str | None = None) -> NightlyReport
             night.shadow = shadow_challenger(ports, run)
         collect(ports, OLD_S)
         return conclude(run, night, budget)
+
+
+def night_since(ports: Ports, due: datetime) -> int | None:
+    """The run that has done what a night due at that time (UTC) would do; None when it is still to be done.
+
+    A night that could not list a source or reach MLflow is no excuse for another.
+    """
+    return ports.ledger.night_since(due)
 
 
 def ingest_collection(ports: Ports, night: Night, name: str) -> None:

@@ -146,6 +146,24 @@ def train(
         )
 
 
+def retrain(
+    ports: Ports, collection: str | None = None, *, split_column: str | None = None,
+    config: TrainingConfig | None = None,
+) -> TrainReport:  # fmt: skip
+    """Train as the champion was trained, on the labels of today; arguments and errors as in `train`.
+
+    Args:
+        ports: The outside world.
+        collection: Default: the champion's, with its split column.
+        split_column: As in `train`.
+        config: As in `train`.
+    """
+    if collection is None:
+        champion = ports.registry.version("champion")
+        collection, split_column = champion.collection, split_column or champion.split_column
+    return train(ports, collection, split_column=split_column, config=config)
+
+
 def _start(ports: Ports, warm_start: str | None) -> tuple[ModelVersion, ModelBundle] | None:
     if warm_start is None:
         return None

@@ -1,0 +1,50 @@
+"""Tell a webhook when a run fails, crashes or is late: `python -m flows.alert URL`, once for each server.
+
+Late says that no worker is there: then nothing fails, because nothing runs. The body is JSON with one key,
+`text`, which chat services show as a message. Again with another URL, the automation is changed, not doubled.
+"""
+
+import argparse
+import asyncio
+
+from prefect.automations import Automation
+from prefect.blocks.webhook import Webhook
+from prefect.events.actions import CallWebhook
+from prefect.events.schemas.automations import EventTrigger, Posture
+from prefect.types import SecretDict
+from pydantic import SecretStr
+
+NAME = "vidpipe-alert"
+EVENTS = {"prefect.flow-run.Failed", "prefect.flow-run.Crashed", "prefect.flow-run.Late"}
+TEXT = "{{ flow.name }} {{ flow_run.state.name }}: {{ flow_run.state.message }} {{ flow_run|ui_url or '' }}"
+
+
+async def alert(url: str) -> None:
+    """Register the webhook and the automation that calls it."""
+    headers = SecretDict({"Content-Type": "application/json"})
+    block_id = await Webhook(url=SecretStr(url), headers=headers).asave(NAME, overwrite=True)
+    automation = Automation(
+        name=NAME,
+        description="Calls the webhook of the same name when a run fails, crashes or is late.",
+        trigger=EventTrigger(
+            expect=EVENTS, for_each={"prefect.resource.id"}, posture=Posture.Reactive, threshold=1
+        ),
+        actions=[CallWebhook(block_document_id=block_id, payload=_payload())],
+    )
+    try:
+        automation.id = (await Automation.aread(name=NAME)).id
+    except ValueError:  # there is none
+        await automation.acreate()
+    else:
+        await automation.aupdate()
+
+
+def _payload() -> str:
+    """JSON whatever the message holds: quotes and line breaks of an error are escaped by the template."""
+    return "{% set text %}" + TEXT + '{% endset %}{"text": {{ text|tojson }}}'
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m flows.alert", description=__doc__)
+    parser.add_argument("url", help="called with POST")
+    asyncio.run(alert(parser.parse_args().url))

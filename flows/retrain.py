@@ -1,0 +1,52 @@
+"""Retrain and challenge: once a week a version that knows the labels of today competes with the champion.
+
+Nights score the challenger in the champion's shadow; the gate decides, here or when somebody asks for it.
+"""
+
+from typing import Any
+
+from prefect import flow, task
+
+from flows.fleet import ports_of
+from flows.promote import promote_flow
+from flows.shared import RETRIES, publish_result
+from vidpipe.ports import Ports
+from vidpipe.steps.extract import extract
+from vidpipe.steps.train import TrainReport, retrain
+from vidpipe.training import TrainingConfig
+
+
+@task(**RETRIES)
+def retrain_challenger(
+    ports: Ports, collection: str | None, split_column: str | None, config: TrainingConfig
+) -> TrainReport:
+    """Train, log, register; the same labels as before give the version that exists."""
+    return retrain(ports, collection, split_column=split_column, config=config)
+
+
+@flow(name="retrain")
+def retrain_flow(
+    collection: str | None = None,
+    split_column: str | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    judge: bool = False,
+    home: str | None = None,
+) -> dict[str, Any]:
+    """Train a challenger on the labels of today; leave it to the nights, or let the gate decide at once.
+
+    Features that the present settings ask for and that no night has made are made first.
+
+    Args:
+        collection: A collection with labels; the champion's, with its split column, when empty.
+        split_column: The manifest's column of train/val/test; the champion's, or cut by group, when empty.
+        epochs: Passes over the training videos; 40, more on few videos, when empty.
+        seed: Seed of everything random.
+        judge: Promote it if the gate lets it. Otherwise it stays challenger until somebody asks.
+        home: Another home than the one that VIDPIPE_HOME names.
+    """
+    ports = ports_of(home)
+    extract(ports, collection)
+    config = TrainingConfig(seed=seed, epochs=epochs)
+    facts = publish_result(retrain_challenger(ports, collection, split_column, config))
+    return facts | {"decision": promote_flow(home=home)["decision"] if judge else None}

@@ -1,0 +1,7 @@
+-- The last night that began at or after a moment and could do its work.
+select max(run_id) as run_id
+from core.run
+where
+    kind = 'nightly'
+    and started_at >= $moment
+    and status in ('ok', 'no_champion', 'over_budget')

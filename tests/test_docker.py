@@ -1,0 +1,139 @@
+"""`docker/`: no Docker engine is needed to hold the files to the rules that they promise."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
+TEXT = (ROOT / "docker" / "compose.yaml").read_text(encoding="utf-8")
+COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+SECRETS = {"POSTGRES_PASSWORD": "secret", "VIDEOS_DIR": "/tmp"}
+
+
+def _has_compose() -> bool:
+    """Whether the client's plug-in is here; the engine need not be."""
+    if shutil.which("docker") is None:
+        return False
+    return subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0
+
+
+if _has_compose():
+
+    def compose_config(**environment: str) -> subprocess.CompletedProcess[str]:
+        command = ["docker", "compose", "-f", str(ROOT / "docker" / "compose.yaml"), "config", "--quiet"]
+        without = {k: v for k, v in os.environ.items() if k not in SECRETS}
+        return subprocess.run(command, env=without | environment, capture_output=True, text=True, check=False)
+
+    def test_docker_compose_itself_takes_the_file_and_asks_for_what_is_not_set() -> None:
+        assert compose_config(**SECRETS).returncode == 0
+        for name in SECRETS:
+            ended = compose_config(**{k: v for k, v in SECRETS.items() if k != name})
+            assert ended.returncode != 0 and name in ended.stderr
+
+
+def test_only_the_two_web_pages_are_published_and_on_loopback() -> None:
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert published == {"prefect": ["127.0.0.1:4200:4200"], "mlflow": ["127.0.0.1:5000:5000"]}
+    assert not any(s.get("network_mode") or s.get("privileged") for s in SERVICES.values())
+
+
+def test_no_secret_has_a_value_or_a_default() -> None:
+    for variable in re.findall(r"\$(.\w*.{0,2})", TEXT):
+        assert re.match(r"\{\w+:\?", variable), f"${variable} has a default, or may be empty"
+    assert set(re.findall(r"\$\{(\w+)", TEXT)) == set(SECRETS)
+    for line in TEXT.splitlines():
+        if re.search(r"PASSWORD|://\w+:.*@", line):
+            assert "${POSTGRES_PASSWORD:?" in line, line
+    example = (ROOT / "docker" / ".env.example").read_text(encoding="utf-8")
+    assert set(re.findall(r"^(\w+)=$", example, re.M)) == set(SECRETS), "named, and left empty"
+    assert ".env" in (ROOT / ".gitignore").read_text(encoding="utf-8").split()
+
+
+def test_every_image_has_a_pinned_tag() -> None:
+    images = [s["image"] for s in SERVICES.values()] + re.findall(r"^FROM (\S+)", DOCKERFILE, re.M)
+    for image in images:
+        assert re.fullmatch(r"[\w/]+:\d+\.\d+(\.\d+)?(-[\w-]+)?", image), image
+    for line in re.findall(r"pip install .*", DOCKERFILE):
+        assert "--constraint constraints.txt" in line
+    constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    assert re.search(r"torch==\S+", DOCKERFILE).group() in constraints.split()  # type: ignore[union-attr]
+
+
+def test_nothing_of_ours_runs_as_root() -> None:
+    last_stage = DOCKERFILE.split("\nFROM ")[-1]
+    assert re.findall(r"^USER (\d+)$", last_stage, re.M) == ["10001"]
+    for name, service in SERVICES.items():
+        assert "user" not in service
+        if name != "postgres":  # its image starts as root and steps down
+            assert service["cap_drop"] == ["ALL"]
+            assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_every_service_has_a_health_check_and_waits_for_those_it_needs() -> None:
+    assert "HEALTHCHECK" in DOCKERFILE and "8080/health" in DOCKERFILE  # the worker's
+    for name, service in SERVICES.items():
+        if name == "deploy":
+            assert service["healthcheck"] == {"disable": True} and service["restart"] == "no"
+        elif name != "worker":
+            assert service["healthcheck"]["test"][0] == "CMD"
+        for needed, how in service.get("depends_on", {}).items():
+            ends = needed == "deploy"
+            assert how["condition"] == ("service_completed_successfully" if ends else "service_healthy")
+    assert set(SERVICES["worker"]["depends_on"]) == {"deploy", "mlflow"}
+
+
+def test_what_must_last_lies_in_named_volumes_and_videos_are_read_only() -> None:
+    mounts = [m for s in SERVICES.values() for m in s.get("volumes", [])]
+    named = {m.split(":")[0] for m in mounts if not m.startswith((".", "$"))}
+    assert named == set(COMPOSE["volumes"]) == {"postgres", "prefect", "mlflow", "home"}
+    assert all(m.endswith(":ro") for m in mounts if m.startswith((".", "$")))
+    made = re.search(r"install --directory .*", DOCKERFILE).group().split()  # type: ignore[union-attr]
+    for service in ("prefect", "mlflow", "worker"):
+        for mount in SERVICES[service]["volumes"]:
+            target = mount.split(":")[1]
+            assert target in made or mount.startswith("$"), "the image has the folder, owned by its user"
+    assert SERVICES["worker"]["volumes"][0] == "home:/data/home" and "VIDPIPE_HOME=/data/home" in DOCKERFILE
+
+
+def test_every_file_that_is_copied_or_mounted_exists() -> None:
+    for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.M):
+        for source in line.split()[:-1]:
+            assert (ROOT / source).exists(), source
+            ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+            assert f"!{source}" in ignored, source
+    for service in SERVICES.values():
+        for mount in service.get("volumes", []):
+            if mount.startswith("./"):
+                assert (ROOT / "docker" / mount.split(":")[0]).is_file()
+    assert os.access(ROOT / "docker" / "deploy.sh", os.X_OK)
+
+
+@pytest.mark.parametrize("service", ["prefect", "mlflow"])
+def test_the_commands_exist_and_take_their_options(service: str) -> None:
+    program, *arguments = SERVICES[service]["command"]
+    verbs = [a for a in arguments if a.isalpha()]
+    shown = subprocess.run(
+        [sys.executable, "-m", program, *verbs, "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    for option in (a for a in arguments if a.startswith("--")):
+        assert option in shown, option
+
+
+def test_the_settings_are_those_that_the_services_test_tries() -> None:
+    tried = (ROOT / "tests" / "services" / "servers.py").read_text(encoding="utf-8")
+    for name in ("prefect", "mlflow", "worker", "deploy"):
+        for variable, value in SERVICES[name]["environment"].items():
+            assert f'"{variable}"' in tried, variable
+            if not re.search(r"[:/]", value):
+                assert f'"{value}"' in tried, f"{variable}: {value}"
