@@ -89,6 +89,19 @@ def print_facts(title: str, facts: Mapping[str, Any]) -> None:
         print_table(["is, was called", *claimed], rows)
 
 
+def print_doctor(facts: Mapping[str, Any]) -> None:
+    """One line for each thing that was looked at, what comes next below it, the count at the end."""
+    lines = facts["lines"]
+    width = max(len(line["check"]) for line in lines)
+    for line in lines:
+        sys.stdout.write(f"{line['state']:<7}  {line['check']:<{width}}  {line['message']}\n")
+        if line["next"]:
+            sys.stdout.write(f"{'':<7}  {'':<{width}}  next: {line['next']}\n")
+    counts = {state: sum(line["state"] == state for line in lines) for state in ("ok", "warning", "fix")}
+    said = ", ".join(f"{n} {state}" for state, n in counts.items())
+    sys.stdout.write(f"{said}; {facts['seconds']:.1f} s\n")
+
+
 def print_manifest(facts: Mapping[str, Any]) -> None:
     """What a manifest holds, what it leaves out and why, and the command that takes it in."""
     warnings, following = facts["warnings"], facts["next"]

