@@ -1,12 +1,13 @@
-"""The verbs that look and change nothing: doctor."""
+"""The verbs that only look: what is there is shown, nothing of it is changed."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidpipe.command import FAILED, HomeOption, JsonOption, guarded
+from vidpipe.command import FAILED, HomeOption, JsonOption, guarded, open_at
 from vidpipe.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -43,3 +44,30 @@ def _examined(home: Path | None) -> DoctorReport:
     except ConfigurationError as error:
         return DoctorReport([Line("settings", "fix", error.message, error.next_step)], 0.0)
     return step(open_probes(open_home(settings)))
+
+
+@looking.command()
+def report(
+    run: Annotated[int | None, typer.Argument(help="Number of a run. Default: the last night.")] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the page of a night anew from the published warehouse, and say where it lies."""
+
+    def action() -> int:
+        import webbrowser
+        from pathlib import Path
+
+        from vidpipe.display import print_json
+        from vidpipe.steps.report import report as step
+        from vidpipe.wiring import open_videos
+
+        opened = open_at(home)
+        page = step(opened.warehouse, open_videos(opened.settings), opened.reports, run)
+        print_json(page.to_dict()) if as_json else sys.stdout.write(f"{page.report}\n")
+        if open_page:
+            webbrowser.open(Path(page.report).as_uri())
+        return 0
+
+    guarded(action, as_json)

@@ -69,6 +69,7 @@ class Videos(Protocol):
     def decode(
         self, file: Path, sample_fps: float, views: Sequence[FrameTransform], duration_s: float | None
     ) -> Decoding: ...
+    def thumbnail(self, file: Path, duration_s: float | None) -> bytes: ...
 
 
 class Part(Protocol):
@@ -228,11 +229,24 @@ class Ledger(Protocol):
     def agreeing_nights(self, challenger: int, champion: int, agreement: float) -> int: ...
 
 
+class Reader(Protocol):
+    """Answers a named statement with rows."""
+
+    def __call__(self, name: str, /, **parameters: Any) -> list[dict[str, Any]]: ...
+
+
 class Warehouse(Protocol):
     """The published snapshot."""
 
     def publish(self) -> None: ...
+    def reading(self) -> AbstractContextManager[Reader]: ...
     def sweep(self, older_than_s: float) -> tuple[int, int]: ...
+
+
+class Reports(Protocol):
+    """The pages that people open."""
+
+    def write(self, run_id: int, page: str) -> Path: ...
 
 
 class Lease(Protocol):
@@ -279,6 +293,7 @@ class Ports:
     registry: Registry
     ledger: Ledger
     warehouse: Warehouse
+    reports: Reports
     lease: Lease
     progress: Progress
     limits: Limits

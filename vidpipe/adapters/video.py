@@ -45,6 +45,8 @@ CONTAINERS = (
 MAX_PIXELS = 8192 * 8192
 """Source: `max_pixels` in https://ffmpeg.org/ffmpeg-codecs.html; 8K video has 33 million."""
 PROBE_WAIT_S = 20.0
+PICTURE_WAIT_S = 10.0
+PICTURE_PX = 160
 ANSWER_WAIT_S = 5.0
 STARTS = 3
 """The fastest start is the binary's own; others wait for the disk or for a core."""
@@ -280,6 +282,33 @@ class VideoFiles:
         size_px = views[0].size_px
         return Decoding(command, file, (len(views) * size_px, size_px, 3), wait_s)
 
+    def thumbnail(self, file: Path, duration_s: float | None) -> bytes:
+        """A frame from the middle as a small JPEG; the first frame where the duration is not known, or wrong.
+
+        Raises:
+            VideoError: The file is gone or gives no frame.
+        """
+        _refuse_control_characters(file)
+        if not os.access(file, os.R_OK):
+            raise Vanished(f"{file} is gone or may not be read.")
+        middle_s = (duration_s or 0.0) / 2
+        picture = self._picture(file, middle_s) or (self._picture(file, 0.0) if middle_s else b"")
+        if not picture:
+            raise NoFrames(f"{file.name}: no frame decodes.")
+        return picture
+
+    def _picture(self, file: Path, at_s: float) -> bytes:
+        """Nothing where ffmpeg gives nothing."""
+        process = LimitedProcess(
+            _picture_command(self.tools.ffmpeg, file, at_s), PICTURE_WAIT_S, lambda _: None
+        )
+        try:
+            picture = process.read_all()
+            process.finish()
+        finally:
+            process.kill()
+        return picture
+
 
 def _refuse_control_characters(file: Path) -> None:
     """ffmpeg prints names into its log; a line break there could forge the lines that we read."""
@@ -311,6 +340,22 @@ def _decode_command(binary: str, file: Path, sample_fps: float, views: Sequence[
     output = frames.output("pipe:", format="rawvideo", pix_fmt="rgb24", fps_mode="passthrough")
     arguments: list[str] = output.global_args(
         "-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+verbose", "-filter_threads", "1"
+    ).compile(cmd=binary)
+    return arguments
+
+
+def _picture_command(binary: str, file: Path, at_s: float) -> list[str]:
+    """One frame, within a square of `PICTURE_PX`, as JPEG on stdout."""
+    stream = ffmpeg.input(
+        f"file:{file}", ss=f"{at_s:.3f}", protocol_whitelist="file,pipe", format_whitelist=CONTAINERS,
+        threads=1, max_pixels=MAX_PIXELS,
+    )["V:0"]  # fmt: skip
+    small = stream.filter(
+        "scale", PICTURE_PX, PICTURE_PX, force_original_aspect_ratio="decrease", flags="area"
+    ).filter("setsar", 1)
+    output = small.output("pipe:", format="mjpeg", vframes=1, pix_fmt="yuvj420p", **{"q:v": 5})
+    arguments: list[str] = output.global_args(
+        "-nostdin", "-hide_banner", "-loglevel", "error", "-filter_threads", "1"
     ).compile(cmd=binary)
     return arguments
 

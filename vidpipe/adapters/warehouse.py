@@ -14,15 +14,17 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from vidpipe.adapters import sqlfiles
 from vidpipe.errors import ConfigurationError, NotFound, StorageFailed
+from vidpipe.ports import Reader
 
 log = logging.getLogger(__name__)
 
@@ -111,11 +113,7 @@ class Warehouse:
             NotFound: Nothing has been published yet.
             ConfigurationError: The query is wrong; DuckDB's words say how.
         """
-        if not self.file.exists():
-            raise NotFound(
-                f"{self.file} does not exist yet.",
-                next_step="vidpipe ingest SOURCE --collection NAME",
-            )
+        self._refuse_unborn()
         try:
             with self._connect() as connection:
                 cursor = connection.execute(sql)
@@ -123,6 +121,30 @@ class Warehouse:
                 return Answer(columns, cursor.fetchall())
         except duckdb.Error as error:
             raise ConfigurationError(str(error), next_step="vidpipe sql 'show tables'") from None
+
+    @contextmanager
+    def reading(self) -> Iterator[Reader]:
+        """Named statements on one snapshot: whatever is published meanwhile, all answers fit together.
+
+        Raises:
+            NotFound: Nothing has been published yet.
+        """
+        self._refuse_unborn()
+        with self._connect() as connection:
+
+            def read(name: str, /, **parameters: Any) -> list[dict[str, Any]]:
+                cursor = connection.execute(sqlfiles.statement(name), parameters)
+                columns = [column[0] for column in cursor.description or []]
+                return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+
+            yield read
+
+    def _refuse_unborn(self) -> None:
+        if not self.file.exists():
+            raise NotFound(
+                f"{self.file} does not exist yet.",
+                next_step="vidpipe ingest SOURCE --collection NAME",
+            )
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         """Read-only; a snapshot that somebody has open for writing makes room for a fresh copy."""
