@@ -520,7 +520,7 @@ def test_every_relation_opens_in_a_read_only_file_also_under_another_name(wareho
 
 
 def test_there_are_enough_examples():
-    assert len(sqlfiles.examples()) >= 10
+    assert len(sqlfiles.examples()) >= 15
 
 
 @pytest.mark.parametrize("example", sqlfiles.examples(), ids=lambda f: f.stem)

@@ -360,42 +360,6 @@ def explain(
 
 
 @app.command()
-def sql(
-    query: Annotated[str | None, typer.Argument(help="A query on the published warehouse.")] = None,
-    file: Annotated[Path | None, typer.Option(help="A file that holds the query.")] = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated rows.")] = False,
-    home: HomeOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Ask the published warehouse, read-only."""
-
-    def action() -> int:
-        from vidpipe.display import print_csv, print_json, print_table
-
-        answer = open_at(home).warehouse.query(_query_text(query, file))
-        if as_json:
-            print_json({"columns": answer.columns, "rows": answer.rows})
-        elif as_csv:
-            print_csv(answer.columns, answer.rows)
-        else:
-            print_table(answer.columns, answer.rows)
-        return 0
-
-    guarded(action, as_json)
-
-
-def _query_text(query: str | None, file: Path | None) -> str:
-    if (query is None) == (file is None):
-        raise typer.BadParameter("pass a query, or --file, not both.")
-    if file is None:
-        return query or ""
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"cannot read {file}: {error}.", next_step="pass a text file.") from None
-
-
-@app.command()
 def collections(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """One row per collection: present, classified, failing, serving version."""
     from vidpipe.steps import inspect
