@@ -1,7 +1,7 @@
 """The verbs. Each opens a home, runs one step and prints its report; no step is written here.
 
-What they share (options, errors, exit codes) is in `command.py`; `manifest` and the verbs that only look have
-rooms of their own.
+What they share (options, errors, exit codes) is in `command.py`; manifests, labels and the verbs that only
+look have rooms of their own.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from vidpipe import __version__
+from vidpipe.cli_label import labelling
 from vidpipe.cli_look import looking
 from vidpipe.cli_manifest import manifests
 from vidpipe.command import (
@@ -44,6 +45,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(manifests, name="manifest")
+app.add_typer(labelling)
 app.add_typer(looking)
 
 

@@ -65,6 +65,19 @@ class ListedVideo:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenLabel:
+    """One line of what a person hands in: a label for what lies, or lay, at a path."""
+
+    path: str
+    label: str | None
+    """None: left open."""
+    collection: str | None = None
+    """None: the one that the whole file is for."""
+    video_id: str | None = None
+    """The content that was looked at; None where the file does not say."""
+
+
+@dataclass(frozen=True, slots=True)
 class Collection:
     """A named set of videos with one source and an optional manifest."""
 
@@ -279,6 +292,8 @@ class LabelledVideo:
     """The video's own id where the manifest names no group."""
     splits: Mapping[str, str]
     stored: StoredFeatures
+    given: bool = False
+    """A person gave the label after ingest; where no split is listed for it, the video teaches."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ with told as (
     where
         finished_at is not null
         and run_id <= $run_id
-        and kind = (select kind from runs where run_id = $run_id)
+        and kind = (select this.kind from runs as this where this.run_id = $run_id)
 ),
 
 parts as (
@@ -19,8 +19,8 @@ parts as (
     from told
     inner join runs as part
         on
-            part.run_id = told.run_id
-            or (part.started_at >= told.started_at and part.finished_at <= told.finished_at)
+            told.run_id = part.run_id
+            or (told.started_at <= part.started_at and told.finished_at >= part.finished_at)
     where part.kind = 'classify'
 ),
 

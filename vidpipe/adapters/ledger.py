@@ -14,6 +14,8 @@ from vidpipe.adapters.database import Session, now_utc
 from vidpipe.adapters.decisions import Decisions
 from vidpipe.adapters.ledger_rows import (
     FAILURES,
+    GIVEN_LABELS,
+    GIVEN_PATHS,
     IDS,
     LISTING,
     MOVES,
@@ -200,14 +202,29 @@ class Ledger(Decisions):
         with self.session() as session:
             rows = session.rows("labelled_videos", collection=collection, feature_set_id=feature_set_id)
         return [
-            LabelledVideo(v, path, label, group, dict(splits or {}), StoredFeatures(v, part, offset, n))
-            for v, path, label, group, splits, part, offset, n in rows
+            LabelledVideo(
+                v, path, label, group, dict(splits or {}), StoredFeatures(v, part, offset, n), given
+            )
+            for v, path, label, group, splits, part, offset, n, given in rows
         ]
 
     def count_labelled(self, collection: str) -> int:
         """Present paths with a label, with or without features."""
         with self.session() as session:
             return int(session.rows("labels_known", collection=collection)[0][0])
+
+    def items_at(self, collection: str, paths: Iterable[str]) -> dict[str, tuple[str, str | None]]:
+        """Path to (video_id, label that holds), of those paths at which the collection knows a video."""
+        with self.session() as session:
+            session.give("given", GIVEN_PATHS, [(path,) for path in paths])
+            rows = session.rows("items_of_paths", collection=collection)
+        return {path: (video_id, label) for path, video_id, label in rows}
+
+    def give_labels(self, collection: str, labels: Mapping[str, str], source: str) -> None:
+        """From now on these videos, by id, carry these labels in the collection, whatever is listed."""
+        with self.session() as session:
+            session.give("given", GIVEN_LABELS, list(labels.items()))
+            session.run("given_labels_put", collection=collection, source=source, now=now_utc())
 
     def stored_features(self, feature_set_id: str, video_ids: Iterable[str]) -> list[StoredFeatures]:
         """Where the features of these videos lie; those without are left out."""

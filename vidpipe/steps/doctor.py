@@ -85,7 +85,8 @@ def _side_by_side(checks: Mapping[str, Check], wait_s: float) -> dict[str, list[
         threading.Thread(
             target=lambda name=name, check=check: answers.put((name, _safely(name, check))), daemon=True
         ).start()
-    late = {name: [Line(name, "warning", f"no answer within {wait_s:.1f} s", None)] for name in checks}
+    advice = "run it again: the machine may be busy."
+    late = {name: [Line(name, "warning", f"no answer within {wait_s:.1f} s", advice)] for name in checks}
     deadline = time.monotonic() + wait_s
     found: dict[str, list[Line]] = {}
     while len(found) < len(checks):
