@@ -441,6 +441,17 @@ def test_a_page_that_cannot_be_written_spoils_no_night(
     assert (night.status, night.report) == ("no_champion", None)
 
 
+def test_a_forgotten_video_is_on_no_page_any_more(told: Any) -> None:
+    pages = Reports(told.folder / "pages")
+    for run_id in (2, 3):
+        report(told.warehouse, FakeVideos(), pages, run_id)
+    shown = re.findall(r'data-video="(\w+)"', (told.folder / "pages" / "3.html").read_text())
+
+    assert pages.forget("f" * 64) == 0
+    assert pages.forget(shown[0]) == 1
+    assert [f.name for f in (told.folder / "pages").iterdir()] == ["2.html"]
+
+
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "reports").write_text("a file stands in the way")
     with pytest.raises(StorageFailed):

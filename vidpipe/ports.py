@@ -251,6 +251,7 @@ class Reports(Protocol):
     """The pages that people open."""
 
     def write(self, run_id: int, page: str) -> Path: ...
+    def forget(self, video_id: str) -> int: ...
 
 
 class Lease(Protocol):

@@ -2,6 +2,7 @@
 select
     item.collection,
     item.path,
+    item.video_id,
     collections.source,
     video.bytes,
     video.duration_s,

@@ -14,6 +14,7 @@ with lowest as (
 select
     item.collection,
     item.path,
+    item.video_id,
     collections.source,
     video.bytes,
     video.duration_s,

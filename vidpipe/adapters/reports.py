@@ -14,6 +14,24 @@ class Reports:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    def forget(self, video_id: str) -> int:
+        """Remove the pages that picture a video; how many. `vidpipe report RUN` writes them anew without it.
+
+        Raises:
+            StorageFailed: A page cannot be removed.
+        """
+        sign = f'data-video="{video_id}"'.encode()
+        try:
+            pages = [page for page in self._folder.glob("*.html") if sign in page.read_bytes()]
+            for page in pages:
+                page.unlink()
+        except OSError as error:
+            raise StorageFailed(
+                f"cannot remove pages of {self._folder}: {error.strerror}.",
+                next_step="make them writable, then forget again.",
+            ) from None
+        return len(pages)
+
     def write(self, run_id: int, page: str) -> Path:
         """Put a run's page in place, whole or not at all; where it lies.
 
