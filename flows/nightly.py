@@ -6,6 +6,7 @@ for a week makes up for it in one night, not in seven.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from prefect import flow, task
@@ -41,6 +42,12 @@ def shadow_challenger(ports: Ports, run: RunLog) -> Mapping[str, int] | None:
     return night_steps.shadow_challenger(ports, run)
 
 
+@task(**RETRIES)
+def tell_night(ports: Ports, run_id: int) -> str | None:
+    """The night's page, from what has just been published."""
+    return night_steps.told(ports, run_id)
+
+
 def play_night(ports: Ports, failure_budget: str | None) -> NightlyReport:
     """`vidpipe.steps.nightly.nightly`, in tasks."""
     budget = parse_budget(failure_budget, ports.limits.failure_budget)
@@ -53,7 +60,8 @@ def play_night(ports: Ports, failure_budget: str | None) -> NightlyReport:
             night.classified = classify_news(ports)
             night.shadow = shadow_challenger(ports, run)
         collect(ports, OLD_S)
-        return conclude(run, night, budget)
+        ended = conclude(run, night, budget)
+    return replace(ended, report=tell_night(ports, ended.run_id))
 
 
 @flow(name="nightly")

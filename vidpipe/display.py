@@ -13,6 +13,7 @@ from datetime import date, datetime
 from typing import Any
 
 from vidpipe.errors import VidpipeError
+from vidpipe.evidence import evidence_rows
 
 _SHOWN_ITEMS = 12
 _SHOWN_FRAMES = 10
@@ -89,6 +90,19 @@ def print_facts(title: str, facts: Mapping[str, Any]) -> None:
         print_table(["is, was called", *claimed], rows)
 
 
+def print_doctor(facts: Mapping[str, Any]) -> None:
+    """One line for each thing that was looked at, what comes next below it, the count at the end."""
+    lines = facts["lines"]
+    width = max(len(line["check"]) for line in lines)
+    for line in lines:
+        sys.stdout.write(f"{line['state']:<7}  {line['check']:<{width}}  {line['message']}\n")
+        if line["next"]:
+            sys.stdout.write(f"{'':<7}  {'':<{width}}  next: {line['next']}\n")
+    counts = {state: sum(line["state"] == state for line in lines) for state in ("ok", "warning", "fix")}
+    said = ", ".join(f"{n} {state}" for state, n in counts.items())
+    sys.stdout.write(f"{said}; {facts['seconds']:.1f} s\n")
+
+
 def print_manifest(facts: Mapping[str, Any]) -> None:
     """What a manifest holds, what it leaves out and why, and the command that takes it in."""
     warnings, following = facts["warnings"], facts["next"]
@@ -104,7 +118,7 @@ def print_decision(facts: Mapping[str, Any]) -> None:
     for kind in ("reasons", "warnings"):
         for text in facts[kind]:
             sys.stdout.write(f"  {kind.removesuffix('s')}: {text}\n")
-    if rows := _decision_rows(facts["evidence"]):
+    if rows := evidence_rows(facts["evidence"]):
         print_table(rows[0], rows[1:])
 
 
@@ -114,41 +128,12 @@ def decision_markdown(facts: Mapping[str, Any]) -> str:
     lines += [
         f"- **{kind.removesuffix('s')}**: {text}" for kind in ("reasons", "warnings") for text in facts[kind]
     ]
-    if rows := _decision_rows(facts["evidence"]):
+    if rows := evidence_rows(facts["evidence"]):
         cells = [
             [str(c).replace("|", "\\|") for c in row] for row in (rows[0], ["---"] * len(rows[0]), *rows[1:])
         ]
         lines += ["", *(f"| {' | '.join(row)} |" for row in cells)]
     return "\n".join(lines) + "\n"
-
-
-def _decision_rows(evidence: Mapping[str, Any]) -> list[list[str]]:
-    """Evidence as a table: one row per number, one column per contender; the head first."""
-    if not evidence:
-        return []
-    names = [name for name in ("challenger", "champion", "baseline") if evidence[name]]
-    scores = [evidence[name] for name in names]
-    exam, difference, coin = evidence["eval_set"], evidence["difference"], evidence["mcnemar"]
-    which = f"{'frozen' if exam['frozen'] else 'own'} set {exam['eval_set_hash']}"
-    rows = [
-        [f"on {exam['videos']} videos, {which}", *names],
-        ["accuracy", *(f"{s['accuracy']:.3f}" for s in scores)],
-        ["macro F1", *(f"{s['macro_f1']:.3f}" for s in scores)],
-        ["calibration error", *(f"{evidence['calibration_error'][n]:.3f}" for n in names)],
-        *(
-            [f"recall of {label}", *(f"{s['per_label'][label]['recall']:.3f}" for s in scores)]
-            for label, mine in scores[0]["per_label"].items()
-            if mine["support"]
-        ),
-    ]
-    blank = [""] * (len(names) - 1)
-    if difference:
-        for name, title in (("accuracy", "accuracy gained, 95 %"), ("macro_f1", "macro F1 gained, 95 %")):
-            rows.append([title, _interval(difference[name]), *blank])
-        won = f"{coin['only_challenger']} won, {coin['only_champion']} lost, p = {coin['p']:.2g}"
-        rows.append(["McNemar", won, *blank])
-    rows.append(["p of luck against chance", f"{evidence['p_chance']:.2g}", *blank])
-    return rows
 
 
 def print_explanation(facts: Mapping[str, Any]) -> None:
@@ -169,10 +154,6 @@ def print_explanation(facts: Mapping[str, Any]) -> None:
     for frame in sorted(heaviest, key=lambda f: f["time_s"]):
         bar = "█" * max(1, round(_BAR * frame["weight"] / most))
         sys.stdout.write(f"  {frame['time_s']:9.2f} s  {frame['weight']:.3f}  {bar}\n")
-
-
-def _interval(found: Mapping[str, float]) -> str:
-    return f"{found['value']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}]"
 
 
 def _flattened(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

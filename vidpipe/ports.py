@@ -20,21 +20,27 @@ from vidpipe.gate import Policy
 from vidpipe.model_card import TrainingRecord
 from vidpipe.records import (
     Collection,
+    DiskFacts,
     EvaluationSet,
     Failure,
     FeatureSpec,
     FrameTransform,
+    GivenLabel,
     LabelledVideo,
     MediaFacts,
     ModelVersion,
+    NetworkFacts,
     PartResult,
     PendingVideo,
     Prediction,
     ProbedVideo,
     Promotion,
+    ServiceFacts,
     SourceFile,
     Stage,
     StoredFeatures,
+    ToolFacts,
+    Unfinished,
     VideoFeatures,
 )
 
@@ -53,6 +59,7 @@ class Catalog(Protocol):
     def write_manifest(
         self, manifest: Path, columns: Sequence[str], rows: Sequence[Sequence[str]], *, overwrite: bool
     ) -> bool: ...
+    def read_labels(self, file: Path) -> list[GivenLabel]: ...
     def hash_file(self, file: Path) -> str: ...
 
 
@@ -65,6 +72,7 @@ class Videos(Protocol):
     def decode(
         self, file: Path, sample_fps: float, views: Sequence[FrameTransform], duration_s: float | None
     ) -> Decoding: ...
+    def thumbnail(self, file: Path, duration_s: float | None) -> bytes: ...
 
 
 class Part(Protocol):
@@ -179,6 +187,8 @@ class Ledger(Protocol):
     def put_parts(self, run_id: int, results: Sequence[PartResult]) -> None: ...
     def labelled_videos(self, collection: str, feature_set_id: str) -> list[LabelledVideo]: ...
     def count_labelled(self, collection: str) -> int: ...
+    def items_at(self, collection: str, paths: Iterable[str]) -> dict[str, tuple[str, str | None]]: ...
+    def give_labels(self, collection: str, labels: Mapping[str, str], source: str) -> None: ...
     def stored_features(self, feature_set_id: str, video_ids: Iterable[str]) -> list[StoredFeatures]: ...
 
     def unscored(
@@ -226,11 +236,25 @@ class Ledger(Protocol):
     def agreeing_nights(self, challenger: int, champion: int, agreement: float) -> int: ...
 
 
+class Reader(Protocol):
+    """Answers a named statement with rows."""
+
+    def __call__(self, name: str, /, **parameters: Any) -> list[dict[str, Any]]: ...
+
+
 class Warehouse(Protocol):
     """The published snapshot."""
 
     def publish(self) -> None: ...
+    def reading(self) -> AbstractContextManager[Reader]: ...
     def sweep(self, older_than_s: float) -> tuple[int, int]: ...
+
+
+class Reports(Protocol):
+    """The pages that people open."""
+
+    def write(self, run_id: int, page: str) -> Path: ...
+    def forget(self, video_id: str) -> int: ...
 
 
 class Lease(Protocol):
@@ -296,6 +320,7 @@ class Ports:
     registry: Registry
     ledger: Ledger
     warehouse: Warehouse
+    reports: Reports
     lease: Lease
     progress: Progress
     fleet: Fleet
@@ -303,3 +328,23 @@ class Ports:
     make_bundle: Callable[..., ModelBundle]
     load_backbone: Callable[[FeatureSpec], Backbone]
     actor: str = field(default="unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """What `doctor` asks. Each may fail by itself, may take long, and changes nothing."""
+
+    ffmpeg: Callable[[], ToolFacts]
+    ffprobe: Callable[[], ToolFacts]
+    network: Callable[[], NetworkFacts]
+    disk: Callable[[], DiskFacts]
+    mlflow: Callable[[], ServiceFacts]
+    prefect: Callable[[], ServiceFacts]
+    misfits: Callable[[], Sequence[str]]
+    """Packages out of their supported range, in words."""
+    lease_holder: Callable[[], Mapping[str, object] | None]
+    unfinished: Callable[[], Unfinished | None]
+    """None while there is no ledger."""
+    unnamed_parts: Callable[[frozenset[tuple[str, str]]], Sequence[float]]
+    """Ages in seconds of the parts that are not among these."""
+    snapshot: Callable[[], ServiceFacts]

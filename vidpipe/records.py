@@ -71,6 +71,19 @@ class ListedVideo:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenLabel:
+    """One line of what a person hands in: a label for what lies, or lay, at a path."""
+
+    path: str
+    label: str | None
+    """None: left open."""
+    collection: str | None = None
+    """None: the one that the whole file is for."""
+    video_id: str | None = None
+    """The content that was looked at; None where the file does not say."""
+
+
+@dataclass(frozen=True, slots=True)
 class Collection:
     """A named set of videos with one source and an optional manifest."""
 
@@ -287,6 +300,8 @@ class LabelledVideo:
     """The video's own id where the manifest names no group."""
     splits: Mapping[str, str]
     stored: StoredFeatures
+    given: bool = False
+    """A person gave the label after ingest; where no split is listed for it, the video teaches."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -409,3 +424,71 @@ class Promotion:
     from_version: int | None
     to_version: int | None
     decision: str
+
+
+# -- what `doctor` finds ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFacts:
+    """One of the two binaries, as it answers."""
+
+    path: str
+    version: str
+    start_ms: float
+    """From call to end of `-version`: what each video pays at least."""
+    decoders: frozenset[str] = frozenset()
+    """Names of its video decoders; ffprobe is not asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFacts:
+    """PyTorch and the CNN's weights, as this machine has them."""
+
+    torch: str
+    device: str
+    """Such as `cpu-AVX512`, or the GPU's name."""
+    dtype: str
+    """What `VIDPIPE_CNN_DTYPE` comes to here."""
+    fused: bool
+    threads: int
+    weights_sha256: str | None
+    """Of the installed file; None where there is none."""
+    expected_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiskFacts:
+    """The home and the disk that it lies on, or would lie on."""
+
+    home: Path
+    exists: bool
+    writable: bool
+    mount: str
+    file_system: str
+    free_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFacts:
+    """A service that a run needs: embedded in the home, or a server."""
+
+    where: str
+    problem: str | None
+    """Why it does not answer; None when it does, or when nothing of it is needed yet."""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """What the ledger holds of work that has not ended, and what it names."""
+
+    schema: int
+    known_schema: int
+    """The newest one that this vidpipe knows."""
+    open_runs: Sequence[tuple[int, str]]
+    """Number and kind."""
+    open_intents: Sequence[int]
+    """Decisions whose alias may not have moved."""
+    parts: frozenset[tuple[str, str]]
+    """Every part in use, as (feature_set_id, part)."""

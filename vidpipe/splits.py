@@ -91,6 +91,8 @@ def resolve(videos: Sequence[LabelledVideo], column: str | None, seed: int) -> R
         if where:
             parts[where].append(video)
     if chosen:
+        _place_given(videos, chosen, parts)
+    if chosen:
         _refuse_straddling(parts, chosen)
     else:
         parts["train"], parts["test"] = cut_by_group(parts["train"], TEST_SHARE, seed)
@@ -98,6 +100,14 @@ def resolve(videos: Sequence[LabelledVideo], column: str | None, seed: int) -> R
         parts["train"], parts["val"] = cut_by_group(parts["train"], VAL_SHARE, seed)
     _refuse_unteachable(parts, chosen)
     return ResolvedSplit(chosen, *(tuple(parts[name]) for name in SPLITS))
+
+
+def _place_given(videos: Sequence[LabelledVideo], column: str, parts: dict[str, list[LabelledVideo]]) -> None:
+    """Labels given after ingest have no split in the manifest: they follow their group, else they teach."""
+    of_group = {video.group: name for name in SPLITS for video in parts[name]}
+    for video in videos:
+        if video.given and not video.splits.get(column):
+            parts[of_group.get(video.group, "train")].append(video)
 
 
 def _choose_column(videos: Sequence[LabelledVideo], column: str | None) -> str | None:

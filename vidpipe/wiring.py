@@ -8,15 +8,20 @@ from __future__ import annotations
 import getpass
 from dataclasses import dataclass
 from functools import cache, partial
+from typing import TYPE_CHECKING
 
 from vidpipe.adapters.catalog import Catalog
 from vidpipe.adapters.lease import Lease
 from vidpipe.adapters.ledger import Ledger
+from vidpipe.adapters.reports import Reports
 from vidpipe.adapters.warehouse import Warehouse
 from vidpipe.gate import Policy
-from vidpipe.ports import Fleet, Limits, Ports, Progress
+from vidpipe.ports import Fleet, Limits, Ports, Probes, Progress
 from vidpipe.settings import Settings
 from vidpipe.steps.shards import Here
+
+if TYPE_CHECKING:
+    from vidpipe.adapters.video import VideoFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,7 @@ class Home:
     ledger: Ledger
     lease: Lease
     warehouse: Warehouse
+    reports: Reports
 
 
 def open_home(settings: Settings) -> Home:
@@ -34,12 +40,45 @@ def open_home(settings: Settings) -> Home:
     state = settings.home / "state"
     ledger = Ledger(state / "ledger.duckdb", max_attempts=settings.nightly_attempts)
     warehouse = Warehouse(settings.home / "warehouse.duckdb", ledger.file, ledger.exclusive)
-    return Home(settings, ledger, Lease(state / "lease"), warehouse)
+    return Home(settings, ledger, Lease(state / "lease"), warehouse, Reports(settings.home / "reports"))
 
 
 def open_catalog() -> Catalog:
     """File trees and manifests alone: what needs no home."""
     return Catalog()
+
+
+def open_videos(settings: Settings) -> VideoFiles:
+    """ffmpeg and ffprobe alone."""
+    from vidpipe.adapters.video import VideoFiles, find_tools
+
+    return VideoFiles(
+        find_tools(settings.ffmpeg, settings.ffprobe),
+        min_wait_s=settings.decode_min_s,
+        wait_s_per_s=settings.decode_s_per_s,
+    )
+
+
+def open_probes(home: Home) -> Probes:
+    """What `doctor` asks of a home and of this machine."""
+    from vidpipe.adapters import machine
+    from vidpipe.adapters.feature_store import FeatureStore
+    from vidpipe.adapters.video import find_tool, tool_facts
+
+    settings = home.settings
+    return Probes(
+        ffmpeg=lambda: tool_facts(find_tool("ffmpeg", settings.ffmpeg), decoders=True),
+        ffprobe=lambda: tool_facts(find_tool("ffprobe", settings.ffprobe)),
+        network=partial(machine.network, settings.cnn_dtype),
+        disk=partial(machine.disk, settings.home),
+        mlflow=partial(machine.mlflow, settings.home / "mlflow", settings.mlflow_uri),
+        prefect=partial(machine.prefect, settings.home / "prefect"),
+        misfits=machine.misfits,
+        lease_holder=home.lease.holder,
+        unfinished=home.ledger.unfinished,
+        unnamed_parts=FeatureStore(settings.home / "features").unnamed_ages_s,
+        snapshot=partial(machine.snapshot, home.warehouse.file),
+    )
 
 
 def open_ports(
@@ -49,21 +88,17 @@ def open_ports(
     from vidpipe.adapters.bundle import Bundle
     from vidpipe.adapters.feature_store import FeatureStore
     from vidpipe.adapters.registry import Registry
-    from vidpipe.adapters.video import VideoFiles, find_tools
     from vidpipe.backbones import default_spec, load_backbone
 
     settings = home.settings
     return Ports(
         catalog=open_catalog(),
-        videos=VideoFiles(
-            find_tools(settings.ffmpeg, settings.ffprobe),
-            min_wait_s=settings.decode_min_s,
-            wait_s_per_s=settings.decode_s_per_s,
-        ),
+        videos=open_videos(settings),
         store=FeatureStore(settings.home / "features"),
         registry=Registry(settings.home / "mlflow", settings.model_name, settings.mlflow_uri),
         ledger=home.ledger,
         warehouse=home.warehouse,
+        reports=home.reports,
         lease=home.lease,
         progress=progress,
         fleet=fleet or Here(),

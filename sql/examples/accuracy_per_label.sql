@@ -1,4 +1,4 @@
--- How often is the serving version right, where the label is known? Videos that a split gives to training are left out.
+-- How often is the serving version right, where the label is known? Videos that it may have been trained on are left out.
 with judged as (
     select
         prediction.collection,
@@ -14,6 +14,7 @@ with judged as (
     where
         item.label is not null
         and not coalesce(list_contains(map_values(item.splits), 'train'), false)
+        and coalesce(item.labelled_at > prediction.predicted_at, true)
 ),
 
 final as (

@@ -7,8 +7,9 @@ select
     cv.splits,
     vf.part,
     vf.row_offset,
-    vf.n_frames
-from core.collection_video as cv
+    vf.n_frames,
+    cv.labelled_at is not null as given
+from core.item as cv
 inner join core.collection as c on cv.collection_key = c.collection_key
 inner join core.video as v on cv.video_key = v.video_key
 inner join core.video_feature as vf on v.video_key = vf.video_key

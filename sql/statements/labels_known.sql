@@ -1,6 +1,6 @@
 -- How many present videos of a collection carry a label, with features or not.
 select count(*) as labelled
-from core.collection_video as cv
+from core.item as cv
 inner join core.collection as c on cv.collection_key = c.collection_key
 where
     cv.present

@@ -8,6 +8,9 @@ where video_key in (select v.video_key from core.video as v where v.video_id = $
 delete from core.window_prediction
 where video_key in (select v.video_key from core.video as v where v.video_id = $video_id);
 
+delete from core.given_label
+where video_key in (select v.video_key from core.video as v where v.video_id = $video_id);
+
 delete from core.failure
 where video_key in (select v.video_key from core.video as v where v.video_id = $video_id);
 

@@ -50,6 +50,14 @@ comment on column core.collection_video.inode is 'Inode of the file when last ha
 comment on column core.collection_video.first_seen_at is 'When the path was first listed, UTC.';
 comment on column core.collection_video.last_seen_at is 'When the path was last listed, UTC.';
 
+comment on table core.given_label is
+'One row per collection, video and label that a person gave after ingest; the newest one holds.';
+comment on column core.given_label.collection_key is 'The collection.';
+comment on column core.given_label.video_key is 'The content: the label stays with it wherever the file goes.';
+comment on column core.given_label.label is 'The label that was given.';
+comment on column core.given_label.source is 'Who gave it, or the name of the file that it came in.';
+comment on column core.given_label.given_at is 'When it was taken in, UTC.';
+
 comment on table core.feature_set is
 'One row per feature spec: how frames become features.';
 comment on column core.feature_set.feature_set_key is 'Integer key used inside instead of feature_set_id.';

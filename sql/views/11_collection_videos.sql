@@ -5,12 +5,14 @@ select
     item.path,
     video.video_id,
     item.label,
+    item.label_source,
+    item.labelled_at,
     item.group_name,
     item.splits,
     item.present,
     item.first_seen_at,
     item.last_seen_at
-from core.collection_video as item
+from core.item as item
 inner join core.collection as collection on item.collection_key = collection.collection_key
 left join core.video as video on item.video_key = video.video_key;
 
@@ -21,6 +23,10 @@ comment on column collection_videos.path is 'Path of the file, relative to the c
 comment on column collection_videos.video_id is
 'SHA-256 of the content; null while the file could not be read.';
 comment on column collection_videos.label is 'Known label, if any.';
+comment on column collection_videos.label_source is
+'Where it comes from: manifest, folder, or who or what file gave it later; null without a label.';
+comment on column collection_videos.labelled_at is
+'When it was given later, UTC; null for one from the manifest or the folder.';
 comment on column collection_videos.group_name is 'Videos of one group never straddle a split.';
 comment on column collection_videos.splits is 'Split column of the manifest to train, val or test.';
 comment on column collection_videos.present is 'False when the path is no longer there.';

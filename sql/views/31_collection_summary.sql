@@ -7,7 +7,7 @@ with paths as (
         count(distinct label) filter (where present) as labels,
         count(label) filter (where present) as labelled,
         max(last_seen_at) as last_ingest_at
-    from core.collection_video
+    from core.item
     group by collection_key
 ),
 

@@ -13,7 +13,7 @@ from io import FileIO, StringIO
 from pathlib import Path, PurePosixPath
 
 from vidpipe.errors import ConfigurationError, StorageFailed, Vanished
-from vidpipe.records import SourceFile
+from vidpipe.records import GivenLabel, SourceFile
 
 VIDEO_EXTENSIONS = frozenset({
     ".3g2", ".3gp", ".asf", ".avi", ".dv", ".flv", ".gif", ".h264", ".hevc", ".ivf", ".m2ts", ".m4v",
@@ -87,6 +87,24 @@ class Catalog:
             )  # fmt: skip
         _refuse_duplicates([*missing, *(f.path for f in files)], manifest)
         return sorted(files, key=lambda f: f.path), missing
+
+    def read_labels(self, file: Path) -> list[GivenLabel]:
+        """What a person hands in: a CSV with `path`, `label`, and any of `collection` and `video_id`.
+
+        Raises:
+            ConfigurationError: Not such a file.
+        """
+        rows = _read_rows(file)
+        if rows and "label" not in rows[0]:
+            raise ConfigurationError(
+                f"{file} has no column label.", next_step="vidpipe label-queue writes such a file."
+            )
+        return [
+            GivenLabel(
+                row["path"], row["label"] or None, row.get("collection") or None, row.get("video_id") or None
+            )
+            for row in rows
+        ]
 
     def write_manifest(
         self, manifest: Path, columns: Sequence[str], rows: Sequence[Sequence[str]], *, overwrite: bool

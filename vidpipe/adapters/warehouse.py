@@ -14,19 +14,22 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from vidpipe.adapters import sqlfiles
 from vidpipe.errors import ConfigurationError, NotFound, StorageFailed
+from vidpipe.ports import Reader
 
 log = logging.getLogger(__name__)
 
-_CLOSED: dict[str, str | bool | int | float | list[str]] = {"enable_external_access": False}
+_Option = str | bool | int | float | list[str]
+_CLOSED: dict[str, _Option] = {"enable_external_access": False}
 """Source: https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview."""
 
 
@@ -111,11 +114,7 @@ class Warehouse:
             NotFound: Nothing has been published yet.
             ConfigurationError: The query is wrong; DuckDB's words say how.
         """
-        if not self.file.exists():
-            raise NotFound(
-                f"{self.file} does not exist yet.",
-                next_step="vidpipe ingest SOURCE --collection NAME",
-            )
+        self._refuse_unborn()
         try:
             with self._connect() as connection:
                 cursor = connection.execute(sql)
@@ -124,10 +123,63 @@ class Warehouse:
         except duckdb.Error as error:
             raise ConfigurationError(str(error), next_step="vidpipe sql 'show tables'") from None
 
-    def _connect(self) -> duckdb.DuckDBPyConnection:
+    @contextmanager
+    def reading(self) -> Iterator[Reader]:
+        """Named statements on one snapshot: whatever is published meanwhile, all answers fit together.
+
+        Raises:
+            NotFound: Nothing has been published yet.
+        """
+        self._refuse_unborn()
+        with self._connect() as connection:
+
+            def read(name: str, /, **parameters: Any) -> list[dict[str, Any]]:
+                cursor = connection.execute(sqlfiles.statement(name), parameters)
+                columns = [column[0] for column in cursor.description or []]
+                return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+
+            yield read
+
+    def export(self, folder: Path, relations: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """Write public relations of one snapshot as `<relation>.parquet`, each whole or not at all.
+
+        Args:
+            folder: Made if need be; files of those names in it are replaced, others left alone.
+            relations: Some of them; default: all.
+
+        Raises:
+            NotFound: Nothing has been published yet, or no relation has such a name.
+            StorageFailed: The folder cannot be written.
+        """
+        self._refuse_unborn()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with self._connect({}) as connection:
+                rows = connection.execute(sqlfiles.statement("public_relations")).fetchall()
+                known = [name for (name,) in rows]
+                if unknown := sorted(set(relations or ()) - set(known)):
+                    raise NotFound(
+                        f"no relation {unknown[0]!r}; there are {', '.join(known)}.",
+                        next_step="vidpipe sql 'show tables'",
+                    )
+                return [_write_parquet(connection, name, folder) for name in relations or known]
+        except (OSError, duckdb.IOException) as error:
+            raise StorageFailed(
+                f"cannot write to {folder}: {error}.",
+                next_step="pass a folder that may be written, with space.",
+            ) from error
+
+    def _refuse_unborn(self) -> None:
+        if not self.file.exists():
+            raise NotFound(
+                f"{self.file} does not exist yet.",
+                next_step="vidpipe ingest SOURCE --collection NAME",
+            )
+
+    def _connect(self, config: dict[str, _Option] = _CLOSED) -> duckdb.DuckDBPyConnection:
         """Read-only; a snapshot that somebody has open for writing makes room for a fresh copy."""
         try:
-            return duckdb.connect(str(self.file), read_only=True, config=_CLOSED)
+            return duckdb.connect(str(self.file), read_only=True, config=config)
         except duckdb.IOException as error:
             if "lock" not in str(error).lower():
                 raise
@@ -136,7 +188,20 @@ class Warehouse:
             )
             with suppress(OSError), self._exclusive():
                 self._replace_by(self.file)
-        return duckdb.connect(str(self.file), read_only=True, config=_CLOSED)
+        return duckdb.connect(str(self.file), read_only=True, config=config)
+
+
+def _write_parquet(connection: duckdb.DuckDBPyConnection, relation: str, folder: Path) -> dict[str, Any]:
+    """One file of a relation whose name has been looked up in the catalogue."""
+    file = folder / f"{relation}.parquet"
+    temp = folder / f".{file.name}.{os.getpid()}.tmp"
+    try:
+        connection.table(relation).write_parquet(str(temp), compression="zstd")
+        temp.replace(file)
+    finally:
+        temp.unlink(missing_ok=True)
+    rows = connection.table(relation).count("*").fetchall()[0][0]
+    return {"relation": relation, "rows": rows, "bytes": file.stat().st_size, "file": str(file)}
 
 
 def _sync(file: Path) -> None:

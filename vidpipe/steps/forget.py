@@ -24,10 +24,12 @@ class ForgetReport(Report):
     video_id: str
     parts: int
     """Parts that were written anew."""
+    pages: int
+    """Reports that pictured it, removed."""
 
 
 def forget(ports: Ports, video_id: str) -> ForgetReport:
-    """Erase a video's features, predictions and failures.
+    """Erase a video's features, predictions and failures, the labels it was given, and pages that picture it.
 
     Killed at any point, it can be called again: until the last step the video is whole or gone.
 
@@ -46,11 +48,12 @@ def forget(ports: Ports, video_id: str) -> ForgetReport:
             (feature_set_id, _rewritten(ports, feature_set_id, part, chosen))
             for feature_set_id, part in ports.ledger.parts_of_video(chosen)
         ]
+        pages = ports.reports.forget(chosen)
         ports.ledger.forget(chosen, moved)
         collect(ports, 0.0)  # the old parts still hold the video; under the lease nobody writes new ones
         run.videos = 1
         run.detail = {"video_id": chosen}
-        return ForgetReport(run.run_id, chosen, len(moved))
+        return ForgetReport(run.run_id, chosen, len(moved), pages)
 
 
 def _rewritten(ports: Ports, feature_set_id: str, part: str, without: str) -> Sequence[StoredFeatures]:

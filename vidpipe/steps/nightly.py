@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from vidpipe.errors import ConfigurationError, RegistryUnreachable, StopError
@@ -19,6 +19,7 @@ from vidpipe.steps.classify import ClassifyReport, classify, shadow
 from vidpipe.steps.extract import ExtractReport, extract
 from vidpipe.steps.gc import OLD_S, collect
 from vidpipe.steps.ingest import IngestReport, ingest_again
+from vidpipe.steps.report import report
 from vidpipe.steps.runs import Report, RunLog, recorded
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ class NightlyReport(Report):
     failed: int
     seconds: float
     problems: Sequence[str]
+    report: str | None = None
+    """Where the night's page lies; None when it could not be written."""
 
 
 @dataclass(slots=True)
@@ -107,7 +110,17 @@ def nightly(ports: Ports, *, failure_budget: str | None = None) -> NightlyReport
             night.classified = classify_news(ports)
             night.shadow = shadow_challenger(ports, run)
         collect(ports, OLD_S)
-        return conclude(run, night, budget)
+        ended = conclude(run, night, budget)
+    return replace(ended, report=told(ports, ended.run_id))
+
+
+def told(ports: Ports, run_id: int) -> str | None:
+    """Write the page of a night that has been published; a page that cannot be written spoils no night."""
+    try:
+        return report(ports.warehouse, ports.videos, ports.reports, run_id).report
+    except Exception as error:  # whatever it is: the night is done, and its numbers are in the warehouse
+        log.warning("no report of run %s: %s: %s", run_id, type(error).__name__, error)
+        return None
 
 
 def night_since(ports: Ports, due: datetime) -> int | None:

@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 LEASE, TRAINING, PROMOTION = "lease", "training", "promotion"
 ROOMS = {
     "ingest": LEASE, "extract": LEASE, "classify": LEASE, "nightly": LEASE, "retry": LEASE, "gc": LEASE,
-    "forget": LEASE, "train": TRAINING, "tune": TRAINING, "promote": PROMOTION, "rollback": PROMOTION,
-    "freeze-eval": PROMOTION,
+    "forget": LEASE, "label": LEASE, "train": TRAINING, "tune": TRAINING, "promote": PROMOTION,
+    "rollback": PROMOTION, "freeze-eval": PROMOTION,
 }  # fmt: skip
 """Where each kind of run works: under the lease, or in a room beside it."""
 

@@ -1,0 +1,5 @@
+-- Decisions of any model whose alias may not have moved.
+select promotion_id
+from core.promotion
+where not is_final
+order by promotion_id

@@ -1,0 +1,7 @@
+-- What people may read, by name.
+select view_name
+from duckdb_views()
+where
+    not internal
+    and schema_name = 'main'
+order by view_name

@@ -1,0 +1,15 @@
+-- The decisions about the champion until then, newest first, and who was champion.
+select
+    promotion_id,
+    decision,
+    from_version,
+    to_version,
+    reason,
+    actor,
+    decided_at,
+    evidence,
+    champion_as_of($until) as champion
+from promotions
+where decided_at <= $until
+order by promotion_id desc
+limit $most

@@ -1,0 +1,48 @@
+-- One row per collection and path, with the label that holds: the newest that a person gave, else the listed one.
+create or replace view core.item as
+with newest as (
+    select
+        collection_key,
+        video_key,
+        arg_max(label, given_at) as label,
+        arg_max(source, given_at) as source,
+        max(given_at) as given_at
+    from core.given_label
+    group by collection_key, video_key
+)
+
+select
+    listed.collection_key,
+    listed.path,
+    listed.video_key,
+    coalesce(newest.label, listed.label) as label,
+    case
+        when newest.label is not null then newest.source
+        when listed.label is not null then coalesce(collection.label_from, 'manifest')
+    end as label_source,
+    newest.given_at as labelled_at,
+    listed.group_name,
+    listed.splits,
+    listed.present,
+    listed.first_seen_at,
+    listed.last_seen_at
+from core.collection_video as listed
+inner join core.collection as collection on listed.collection_key = collection.collection_key
+left join newest
+    on
+        listed.collection_key = newest.collection_key
+        and listed.video_key = newest.video_key;
+
+comment on view core.item is
+'Internal: collection_videos with integer keys.';
+comment on column core.item.collection_key is 'The collection.';
+comment on column core.item.path is 'Path of the file, relative to the collection''s source.';
+comment on column core.item.video_key is 'The content; null while the file could not be read.';
+comment on column core.item.label is 'Known label, if any.';
+comment on column core.item.label_source is 'Where the label comes from.';
+comment on column core.item.labelled_at is 'When a person gave it, UTC; null for a listed one.';
+comment on column core.item.group_name is 'Videos of one group never straddle a split.';
+comment on column core.item.splits is 'Split column of the manifest to train, val or test.';
+comment on column core.item.present is 'False when the path is no longer there.';
+comment on column core.item.first_seen_at is 'When the path was first listed, UTC.';
+comment on column core.item.last_seen_at is 'When the path was last listed, UTC.';

@@ -1,0 +1,157 @@
+"""What `doctor` finds out about this machine: disk, PyTorch, packages, and services that should answer.
+
+Nothing here changes anything, and nothing waits for long.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+
+import duckdb
+from packaging.requirements import Requirement
+
+from vidpipe.errors import ConfigurationError
+from vidpipe.records import DiskFacts, NetworkFacts, ServiceFacts
+
+SERVICE_WAIT_S = 2.0
+NETWORK_WAIT_S = 20.0
+_MOUNTS = Path("/proc/self/mounts")
+
+
+def disk(home: Path) -> DiskFacts:
+    """The home, or the nearest folder above it that exists: the home itself is not made."""
+    there = next(folder for folder in (home, *home.parents) if folder.exists())
+    mount = next(folder for folder in (there.resolve(), *there.resolve().parents) if folder.is_mount())
+    return DiskFacts(
+        home, home.is_dir(), os.access(there, os.W_OK | os.X_OK), str(mount), _file_system(mount),
+        shutil.disk_usage(there).free,
+    )  # fmt: skip
+
+
+def _file_system(mount: Path) -> str:
+    """Its type, such as ext4 or nfs4; unknown where the kernel does not say."""
+    try:
+        lines = _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return "unknown"
+    types = {fields[1]: fields[2] for line in lines if len(fields := line.split()) > 2}
+    return types.get(str(mount), "unknown")
+
+
+def network(dtype: str) -> NetworkFacts:
+    """PyTorch, asked in a process of its own: a build that this CPU cannot run kills that one only.
+
+    Raises:
+        ConfigurationError: It does not load.
+    """
+    command = [sys.executable, "-m", "vidpipe.adapters.machine", dtype]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=NETWORK_WAIT_S, check=False)
+    if ended.returncode != 0:
+        last = (ended.stderr.strip().splitlines() or [f"it ended with code {ended.returncode}"])[-1]
+        raise ConfigurationError(
+            f"PyTorch does not load: {last}",
+            next_step="install the package again: pip install --force-reinstall torch.",
+        )
+    return NetworkFacts(**json.loads(ended.stdout))
+
+
+def _network_here(dtype: str) -> NetworkFacts:
+    import torch
+
+    from vidpipe import backbones, cores
+    from vidpipe.convolutions import can_fuse
+
+    gpu = torch.cuda.is_available()
+    device = torch.device("cuda" if gpu else "cpu")
+    return NetworkFacts(
+        torch=torch.__version__,
+        device=torch.cuda.get_device_name() if gpu else f"cpu-{torch.backends.cpu.get_cpu_capability()}",
+        dtype=backbones.best_dtype(device) if dtype == "auto" else dtype,
+        fused=not gpu and can_fuse(),
+        threads=cores.count(),
+        weights_sha256=backbones.installed_weights_sha256(),
+        expected_sha256=backbones.LITE0_SHA256,
+    )
+
+
+def mlflow(home: Path, uri: str | None) -> ServiceFacts:
+    """The tracking server, or the SQLite store in the home; MLflow itself takes seconds to load."""
+    if uri is None:
+        return _sqlite(home / "mlflow.db")
+    if uri.startswith("sqlite:///"):
+        return _sqlite(Path(uri.removeprefix("sqlite:///")))
+    return _server(uri, "/health")
+
+
+def prefect(home: Path) -> ServiceFacts:
+    """The server that PREFECT_API_URL names; without one each flow brings its own."""
+    url = os.environ.get("PREFECT_API_URL")
+    if not url:
+        return ServiceFacts(str(home), None, "embedded: each flow starts a server of its own")
+    return _server(url, "/health")
+
+
+def snapshot(file: Path) -> ServiceFacts:
+    """Whether the published warehouse opens."""
+    if not file.exists():
+        return ServiceFacts(str(file), None, "nothing has been published yet")
+    try:
+        duckdb.connect(str(file), read_only=True).close()
+    except duckdb.Error as error:
+        return ServiceFacts(str(file), str(error).splitlines()[0])
+    return ServiceFacts(str(file), None)
+
+
+def _server(uri: str, path: str) -> ServiceFacts:
+    if not uri.startswith(("http://", "https://")):
+        return ServiceFacts(uri, None, "no HTTP address: not asked")
+    try:
+        with urllib.request.urlopen(uri.rstrip("/") + path, timeout=SERVICE_WAIT_S):  # noqa: S310
+            return ServiceFacts(uri, None)
+    except (OSError, ValueError) as error:
+        return ServiceFacts(uri, str(error))
+
+
+def _sqlite(file: Path) -> ServiceFacts:
+    if not file.exists():
+        return ServiceFacts(str(file), None, "made by the first training")
+    try:
+        store = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=SERVICE_WAIT_S)
+        store.execute("select version_num from alembic_version").fetchall()
+        store.close()
+    except sqlite3.Error as error:
+        return ServiceFacts(str(file), str(error))
+    return ServiceFacts(str(file), None)
+
+
+def misfits(requirements: Iterable[str] | None = None) -> list[str]:
+    """Installed packages out of the range that vidpipe's own metadata gives, as sentences."""
+    wanted = metadata.requires("vidpipe") or [] if requirements is None else requirements
+    return list(_misfits(Requirement(text) for text in wanted))
+
+
+def _misfits(requirements: Iterable[Requirement]) -> Iterator[str]:
+    for needed in requirements:
+        if needed.marker and not needed.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            found = metadata.version(needed.name)
+        except metadata.PackageNotFoundError:
+            yield f"{needed.name} is not installed, {needed.specifier or 'any version'} is needed"
+            continue
+        if not needed.specifier.contains(found, prereleases=True):
+            yield f"{needed.name} is {found}, {needed.specifier} is needed"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(asdict(_network_here(sys.argv[1]))))

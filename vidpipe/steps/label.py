@@ -1,0 +1,198 @@
+"""The label loop: which videos a person should label next, and taking the labels in.
+
+The queue goes out as a CSV with an empty column `label`; the same file comes back filled. Labels taken in are
+kept beside what the manifest lists, by content, with source and time: the next ingest does not undo them, and
+nothing that the file leaves out becomes absent.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vidpipe.errors import ConfigurationError, NotFound
+from vidpipe.ports import Ports
+from vidpipe.records import Floats, GivenLabel, StoredFeatures
+from vidpipe.selection import pick
+from vidpipe.steps.runs import Report, recorded
+
+POOL = 5
+"""The queue is picked from so many times its length of the most useful videos."""
+COLUMNS = (
+    "path", "label", "predicted", "score", "runner_up", "margin", "newer_predicted", "collection", "video_id",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class QueueReport(Report):
+    """What was asked for."""
+
+    output: str
+    queued: int
+    candidates: int
+    """Classified videos without a label."""
+    disagreeing: int
+    """Of the queued ones, those on which a newer version contradicts the serving one."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelReport(Report):
+    """What was taken in."""
+
+    run_id: int
+    labelled: int
+    """Videos that have another label now."""
+    unchanged: int
+    blank: int
+    unknown: int
+    """Paths at which their collection knows no video."""
+    changed: int
+    """Paths that hold another content than the one that was looked at."""
+
+
+# -- out ----------------------------------------------------------------------------------------
+
+
+def label_queue(
+    ports: Ports, output: Path, *, collection: str | None = None, limit: int = 50, overwrite: bool = False
+) -> QueueReport:
+    """Write the most useful videos to label next as a CSV.
+
+    Useful is where the two best labels are close, and where a newer version contradicts the serving one;
+    of videos that look alike few are asked.
+
+    Raises:
+        NotFound: No such collection, or nothing in it that is classified and has no label.
+        ConfigurationError: Another file has that name.
+    """
+    _check(ports, collection)
+    with ports.warehouse.reading() as read:
+        pool = read("label_candidates", collection=collection, most=POOL * limit)
+    if not pool:
+        raise NotFound(
+            "no classified video is without a label.",
+            next_step="vidpipe classify, if there is a champion; vidpipe collections shows what is labelled.",
+        )
+    picked = pick([row["usefulness"] for row in pool], _means(ports, pool), limit)
+    rows = [pool[k] for k in picked]
+    ports.catalog.write_manifest(output, COLUMNS, [_line(row) for row in rows], overwrite=overwrite)
+    disagreeing = sum(row["newer_predicted"] not in (None, row["predicted"]) for row in rows)
+    return QueueReport(str(output), len(rows), int(pool[0]["candidates"]), disagreeing)
+
+
+def _check(ports: Ports, collection: str | None) -> None:
+    if collection is not None and ports.ledger.collection(collection) is None:
+        raise NotFound(f"no collection {collection!r}.", next_step="vidpipe collections lists them.")
+
+
+def _line(row: Mapping[str, Any]) -> list[str]:
+    values = {**row, "label": None, "score": f"{row['score']:.4f}", "margin": f"{row['margin']:.4f}"}
+    return ["" if values[name] is None else str(values[name]) for name in COLUMNS]
+
+
+def _means(ports: Ports, pool: Sequence[Mapping[str, Any]]) -> Floats:
+    """(N, D) mean features, in the order of the pool; feature sets, which do not compare, side by side."""
+    of_set: dict[str, list[StoredFeatures]] = defaultdict(list)
+    for row in pool:
+        stored = StoredFeatures(row["video_id"], row["part"], row["row_offset"], row["n_frames"])
+        of_set[row["feature_set_id"]].append(stored)
+    where = {row["video_id"]: n for n, row in enumerate(pool)}
+    blocks: list[Floats] = []
+    for feature_set_id, wanted in of_set.items():
+        means = {v.video_id: v.values.mean(0) for v in ports.store.read(feature_set_id, wanted)}
+        block = np.zeros((len(pool), len(next(iter(means.values())))), np.float32)
+        for video_id, mean in means.items():
+            block[where[video_id]] = mean
+        blocks.append(block)
+    return np.concatenate(blocks, axis=1)
+
+
+# -- in -----------------------------------------------------------------------------------------
+
+
+def label(
+    ports: Ports, file: Path, *, collection: str | None = None, source: str | None = None
+) -> LabelReport:
+    """Take in the labels of a CSV; the next training uses them.
+
+    Args:
+        ports: The outside world.
+        file: With `path` and `label`; `collection` and `video_id` are heeded where they are there.
+        collection: That of lines which name none.
+        source: Who gave them; default: the file's name.
+
+    Raises:
+        NotFound: No such collection.
+        ConfigurationError: No collection is named, no path is known, or one video gets two labels.
+        LeaseHeld: Another run is at work.
+    """
+    given = ports.catalog.read_labels(file)
+    by_collection = _by_collection(given, collection, file)
+    for name in by_collection:
+        _check(ports, name)
+    with recorded(ports, "label") as run:
+        counts = dict.fromkeys(("labelled", "unchanged", "unknown", "changed"), 0)
+        for name, lines in by_collection.items():
+            found = ports.ledger.items_at(name, [line.path for line in lines])
+            new = dict(_new_labels(lines, found, counts))
+            counts["labelled"] += len(new)
+            if new:
+                ports.ledger.give_labels(name, new, source or file.name)
+        known = sum(counts.values()) - counts["unknown"]
+        if counts["unknown"] and not known:
+            raise ConfigurationError(
+                f"none of the {counts['unknown']} paths of {file} is in {', '.join(by_collection)}.",
+                next_step="pass the --collection that they are of; paths are relative to its source.",
+            )
+        run.videos = counts["labelled"]
+        run.detail = {**counts, "source": source or file.name}
+        return LabelReport(run_id=run.run_id, blank=sum(line.label is None for line in given), **counts)
+
+
+def _by_collection(
+    given: Sequence[GivenLabel], collection: str | None, file: Path
+) -> dict[str, list[GivenLabel]]:
+    """The filled lines of each collection."""
+    found: dict[str, list[GivenLabel]] = defaultdict(list)
+    for line in given:
+        name = line.collection or collection
+        if line.label is None:
+            continue
+        if name is None:
+            raise ConfigurationError(
+                f"{file} names no collection for {line.path}.", next_step="pass --collection NAME."
+            )
+        found[name].append(line)
+    return dict(found)
+
+
+def _new_labels(
+    lines: Sequence[GivenLabel], found: Mapping[str, tuple[str, str | None]], counts: dict[str, int]
+) -> Iterator[tuple[str, str]]:
+    """Videos whose label is another one now; the rest is counted."""
+    said: dict[str, GivenLabel] = {}
+    for line in lines:
+        assert line.label is not None
+        video_id, before = found.get(line.path, (None, None))
+        if video_id is None:
+            counts["unknown"] += 1
+            continue
+        if line.video_id not in (None, video_id):
+            counts["changed"] += 1
+            continue
+        other = said.setdefault(video_id, line)
+        if other.label != line.label:
+            raise ConfigurationError(
+                f"{other.path} and {line.path} hold the same video, but are labelled {other.label!r} and "
+                f"{line.label!r}.",
+                next_step="keep one of the two.",
+            )
+        if before == line.label:
+            counts["unchanged"] += 1
+        elif other is line:
+            yield video_id, line.label

@@ -1,0 +1,132 @@
+"""Report: one page that tells how a night went, from the published snapshot alone.
+
+The numbers are those of `sql/statements/report_*.sql`; pictures come from the videos, where they still are.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vidpipe.errors import NotFound, VideoError
+from vidpipe.ports import Reader, Reports, Videos, Warehouse
+from vidpipe.report_page import Picture, render
+from vidpipe.steps.runs import Report
+
+log = logging.getLogger(__name__)
+
+PICTURED = 12
+"""Videos shown with a picture, in each of the two lists: they are most of the page's weight."""
+MAX_PICTURE_BYTES = 16_000
+"""Four times the usual; with it a page stays below a megabyte whatever the videos show."""
+LISTED = 40
+"""Failures and decisions named one by one."""
+NIGHTS = 8
+"""Nights whose label mix is compared, this one included."""
+PICTURES_S = 60.0
+"""Seconds for all pictures; what is not done by then goes without."""
+PICTURE_WORKERS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class PageReport(Report):
+    """Which run was told, and where the page lies."""
+
+    run_id: int
+    report: str
+    bytes: int
+    pictures: int
+
+
+def report(warehouse: Warehouse, videos: Videos, reports: Reports, run_id: int | None = None) -> PageReport:
+    """Write the page of a run; by default of the last night.
+
+    Raises:
+        NotFound: No such run has ended, or nothing has been published.
+        StorageFailed: The page cannot be written.
+    """
+    with warehouse.reading() as read:
+        facts = _facts(read, run_id)
+    pictures = _pictures(videos, [*facts["unsure"], *facts["disagreements"]])
+    page = render(facts, pictures)
+    number = int(facts["run"]["run_id"])
+    file = reports.write(number, page)
+    shown = sum(picture.jpeg is not None for picture in pictures.values())
+    return PageReport(number, str(file), len(page.encode(errors="backslashreplace")), shown)
+
+
+# -- the numbers --------------------------------------------------------------------------------
+
+
+def _facts(read: Reader, run_id: int | None) -> dict[str, Any]:
+    """Everything that the page tells, by section: rows as the statements give them."""
+    run = _run(read, run_id)
+    shadow = run["detail"].get("shadow") or {}
+    stages = read("report_stages", run_id=run["run_id"])
+    span = {"since": run["started_at"], "until": run["finished_at"]}
+    parts = {"run_ids": [stage["run_id"] for stage in stages if stage["kind"] == "classify"]}
+    decisions = read("report_decisions", until=span["until"], most=LISTED)
+    for decision in decisions:
+        decision["evidence"] = json.loads(decision["evidence"] or "{}")
+    return {
+        "run": run,
+        "stages": stages,
+        "arrived": read("report_arrived", **span),
+        "classified": read("report_classified", **parts),
+        "labels": read("report_labels", run_id=run["run_id"], runs=NIGHTS),
+        "unsure": read("report_unsure", **parts, most=PICTURED),
+        "shadow": shadow,
+        "disagreements": read(
+            "report_disagreements", run_id=run["run_id"], champion=shadow.get("champion"),
+            challenger=shadow.get("version"), most=PICTURED,
+        ),
+        "failures": read("report_failures", **span, most=LISTED),
+        "failure_reasons": read("report_failure_reasons", **span),
+        "verdicts": read("report_verdicts", **span),
+        "decisions": decisions,
+    }  # fmt: skip
+
+
+def _run(read: Reader, run_id: int | None) -> dict[str, Any]:
+    rows = read("report_run", run_id=run_id)
+    if not rows:
+        which = "no night has" if run_id is None else f"no run {run_id} that has"
+        raise NotFound(
+            f"{which} ended and been published.",
+            next_step="vidpipe nightly, or vidpipe sql 'from runs' lists the runs.",
+        )
+    return {**rows[0], "detail": json.loads(rows[0]["detail"] or "{}")}
+
+
+# -- the pictures -------------------------------------------------------------------------------
+
+
+def _pictures(videos: Videos, rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Picture]:
+    """A picture, or the reason why there is none, for each (collection, path)."""
+    wanted = {(row["collection"], row["path"]): row for row in rows}
+    deadline = time.monotonic() + PICTURES_S
+    with ThreadPoolExecutor(PICTURE_WORKERS, thread_name_prefix="picture") as pool:
+        found = pool.map(lambda row: _picture(videos, row, deadline), wanted.values())
+        return dict(zip(wanted, found, strict=True))
+
+
+def _picture(videos: Videos, row: Mapping[str, Any], deadline: float) -> Picture:
+    if time.monotonic() > deadline:
+        return Picture(None, "no time left for a picture")
+    file = Path(row["source"]) / row["path"]
+    try:
+        if file.stat().st_size != row["bytes"]:
+            return Picture(None, "the file has changed since")
+        jpeg = videos.thumbnail(file, row["duration_s"])
+    except (OSError, ValueError, VideoError) as error:  # our Vanished is an OSError, too
+        log.info("no picture of %s: %s", row["path"], error)
+        return Picture(None, "the file is gone" if not file.exists() else "no frame can be shown")
+    if len(jpeg) > MAX_PICTURE_BYTES:
+        return Picture(None, "too large a picture")
+    return Picture(jpeg, "")
