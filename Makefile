@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.built
+ENGINES := $(VENV)/.built-engines
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -28,6 +29,10 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
+$(ENGINES): $(STAMP)
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,dask,ray]'
+	@touch $@
+
 demo: $(STAMP)
 	@$(BIN)/vidpipe demo
 
@@ -41,7 +46,7 @@ check: $(STAMP)
 test: check
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-test-services: $(STAMP)
+test-services: $(ENGINES)
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null \
 	  || { echo "PostgreSQL is not here. On Debian: apt-get install postgresql"; exit 1; }
 	@$(BIN)/python -m pytest -m services tests/services

@@ -67,6 +67,7 @@ ABLATION: dict[str, TrainingConfig] = {
     "mean of states": replace(DEFAULT, head="mean"),
     "maximum of states": replace(DEFAULT, head="max"),
     "no crops": replace(DEFAULT, crop_share=1.0),
+    "crops of half": replace(DEFAULT, crop_share=0.5),
     "no label smoothing": replace(DEFAULT, label_smoothing=0.0),
     "no dropout": replace(DEFAULT, dropout=0.0, input_dropout=0.0),
     "dropout of kinds, 0.3": replace(DEFAULT, kind_dropout=0.3),

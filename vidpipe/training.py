@@ -47,12 +47,12 @@ class TrainingConfig:
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     label_smoothing: float = 0.1
-    crop_share: float = 0.5
+    crop_share: float = 0.75
     """Each time a video is shown, it is cut to a random span of at least this share of its frames."""
     hidden_size: int = 128
     num_layers: int = 1
     dropout: float = 0.5
-    input_dropout: float = 0.1
+    input_dropout: float = 0.2
     kind_dropout: float = 0.0
     """0.3 is worth two points where scenes tell few-shot labels apart, and costs ten where motion does."""
     head: Head = "attention"

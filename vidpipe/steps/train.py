@@ -30,7 +30,7 @@ from vidpipe.validation import EpochMetrics, Trainer
 
 log = logging.getLogger(__name__)
 
-RECIPE = 3
+RECIPE = 4
 """Raised when the code trains differently from the same inputs: old versions are not taken for new."""
 
 
