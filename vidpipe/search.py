@@ -25,7 +25,7 @@ CHOICES: Mapping[str, Sequence[Any]] = {
     "hidden_size": (64, 128, 256),
     "projection": (64, 128, 256),
     "dropout": (0.1, 0.3, 0.5),
-    "input_dropout": (0.0, 0.1, 0.3),
+    "input_dropout": (0.0, 0.2, 0.4),
     "kind_dropout": (0.0, 0.3, 0.5),
     "weight_decay": (1e-3, 1e-2, 1e-1),
     "label_smoothing": (0.0, 0.05, 0.1, 0.2),
