@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-ALL = ("cnn", "extraction", "rescoring", "scale", "accuracy", "survival", "kills")
+ALL = ("cnn", "extraction", "rescoring", "scale", "fleet", "accuracy", "survival", "kills")
 
 
 def main() -> int:
