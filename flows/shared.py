@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
 # Read by Prefect on import. No telemetry; the library's log lines become the flow's; a slow disk may
 # take long to make the embedded server's database.
@@ -16,7 +18,12 @@ os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
 os.environ.setdefault("DO_NOT_TRACK", "true")
 
 from prefect import Task, get_run_logger
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext
 
@@ -25,12 +32,14 @@ from vidpipe.steps.runs import Report
 
 
 class LogProgress:
-    """Progress as log lines, a tenth of the way at a time."""
+    """Progress as log lines and as an artifact of the flow run, a tenth of the way at a time."""
 
     @contextmanager
     def stage(self, name: str, total: float) -> Iterator[Callable[[float], None]]:
-        """Log when another tenth of `total` is done."""
+        """Tell when another tenth of `total` is done."""
         logger = get_run_logger()
+        key = "vidpipe-progress-" + re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
+        artifact = cast(UUID, create_progress_artifact(0.0, key=key, description=name))
         done = logged = 0.0
 
         def advance(amount: float) -> None:
@@ -38,6 +47,7 @@ class LogProgress:
             done += amount
             if done - logged >= total / 10 or done >= total:
                 logger.info("%s: %.0f of %.0f", name, done, total)
+                update_progress_artifact(artifact, min(100.0, 100 * done / total if total else 100.0))
                 logged = done
 
         yield advance

@@ -92,6 +92,14 @@ def test_flow_and_command_line_leave_the_same_rows(
     assert [[row[f] for f in facts] for row in mine] == [[row[f] for f in facts] for row in theirs]
 
 
+def test_each_stage_ends_with_a_progress_artifact_at_100(played: dict[str, Any]) -> None:
+    from prefect.artifacts import Artifact
+
+    for stage in ("extract", "classify-with-version-1"):
+        artifact = Artifact.get(f"vidpipe-progress-{stage}")
+        assert artifact is not None and (artifact.type, artifact.data) == ("progress", 100.0), stage
+
+
 def test_each_result_is_a_table_artifact(played: dict[str, Any]) -> None:
     from prefect.artifacts import Artifact
 

@@ -38,12 +38,13 @@ CollectionOption = Annotated[str | None, typer.Option("--collection", help="One 
 
 def open_at(home: Path | None) -> Home:
     """The home that was asked for; from here on log lines go to stderr."""
-    from vidpipe.display import log_to_stderr
+    from vidpipe.logs import log_to_stderr
     from vidpipe.settings import load_settings
     from vidpipe.wiring import open_home
 
-    log_to_stderr()
-    return open_home(load_settings(home))
+    settings = load_settings(home)
+    log_to_stderr(as_json=settings.log_format == "json")
+    return open_home(settings)
 
 
 def guarded(action: Callable[[], int], as_json: bool) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import logging
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -48,16 +47,6 @@ class TerminalProgress:
         with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
             task = bars.add_task(name, total=total)
             yield lambda amount: bars.advance(task, amount)
-
-
-def log_to_stderr() -> None:
-    """The library's log lines, on stderr."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
-    logger = logging.getLogger("vidpipe")
-    logger.handlers[:] = [handler]
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
 
 
 def print_json(value: Any) -> None:

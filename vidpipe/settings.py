@@ -46,6 +46,9 @@ class Settings(BaseSettings):
     cluster: str | None = Field(
         None, description="Dask scheduler or Ray head; default: a cluster of `lanes` workers on this machine."
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Log lines on stderr: for people, or one JSON object each."
+    )
     part_frames: int = Field(
         4096, ge=1, description="Frames per Parquet part: what a crash may cost to redo."
     )

@@ -132,7 +132,7 @@ def commit(ports: Ports, run: RunLog, batch: Batch, results: Sequence[PartResult
     result = results[0]  # the same videos and frames as in the others
     bad = [v for v in result.videos if v.error_class]
     for video in bad:
-        log.warning("%s: %s", video.video_id[:12], video.message)
+        log.warning("%s: %s", video.video_id[:12], video.message, extra={"video_id": video.video_id})
     run.videos += len(result.videos) - len(bad)
     run.frames += result.frames
     run.failed += len(bad)

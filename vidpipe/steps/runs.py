@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vidpipe.errors import VidpipeError
+from vidpipe.logs import RUN
 from vidpipe.ports import Ports
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ def recorded(ports: Ports, kind: str) -> Iterator[RunLog]:
     with _place(ports, kind) as only:
         ended = [k for k in ROOMS if ROOMS[k] == ROOMS[kind]] if only and not nested else []
         run = RunLog(ports.ledger.start_run(kind, ended=ended), only=only)
+        outer = RUN.set((run.run_id, kind))
         try:
             yield run
         except BaseException as error:
@@ -73,7 +75,10 @@ def recorded(ports: Ports, kind: str) -> Iterator[RunLog]:
             run.detail["error"] = f"{type(error).__name__}: {error}"
             _close_quietly(ports, run, publish=not nested)
             raise
-        _close(ports, run, publish=not nested)
+        else:
+            _close(ports, run, publish=not nested)
+        finally:
+            RUN.reset(outer)
 
 
 @contextmanager

@@ -1,0 +1,43 @@
+"""Log lines: for people, or for programs one JSON object each, with the run and the video it is about."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+RUN: ContextVar[tuple[int, str] | None] = ContextVar("run", default=None)
+"""Id and kind of the run that this thread is at work for; the innermost one."""
+TEXT = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
+
+
+class JsonLines(logging.Formatter):
+    """at, level, logger and message; run_id, run, video_id and error where there are some."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
+        at = datetime.fromtimestamp(record.created, UTC).replace(tzinfo=None)
+        said: dict[str, Any] = {
+            "at": at.isoformat(timespec="milliseconds"), "level": record.levelname.lower(),
+            "logger": record.name, "message": record.getMessage(),
+        }  # fmt: skip
+        if run := RUN.get():
+            said["run_id"], said["run"] = run
+        if video_id := getattr(record, "video_id", None):
+            said["video_id"] = video_id
+        if record.exc_info:
+            said["error"] = self.formatException(record.exc_info)
+        return json.dumps(said, ensure_ascii=False)
+
+
+def log_to_stderr(*, as_json: bool = False) -> None:
+    """The library's log lines, on stderr."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines() if as_json else TEXT)
+    logger = logging.getLogger("vidpipe")
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
