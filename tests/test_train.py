@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from vidpipe.steps.train import train
 from vidpipe.training import TrainingConfig
 
 CONFIG = TrainingConfig(epochs=2, hidden_size=8, projection=8)
+PICTURES = ("confusion", "labels", "calibration")
 
 
 @pytest.fixture
@@ -62,3 +64,25 @@ def test_the_start_is_one_of_the_inputs(ports: Ports, taught: list[str]) -> None
 def test_a_start_that_is_not_there_is_an_error(ports: Ports, taught: list[str]) -> None:
     with pytest.raises(NotFound, match="'7'"):
         train(ports, "all", config=CONFIG, warm_start="7")
+
+
+def test_the_mlflow_run_has_pictures_of_what_was_learnt_and_where_the_model_looks(
+    ports: Ports, taught: list[str]
+) -> None:
+    found = train(ports, "three", config=CONFIG)
+    client = ports.registry.store.client  # type: ignore[attr-defined]
+    names = {file.path for file in client.list_artifacts(found.mlflow_run_id)}
+    of_both = {f"{kind}_{what}.png" for kind in ("lstm", "mean_linear") for what in PICTURES}
+    assert names >= of_both | {"attention.png"}
+
+
+def test_a_video_that_is_gone_costs_its_pictures_and_nothing_else(
+    ports: Ports, clips: Any, tmp_path: Path
+) -> None:
+    source = shutil.copytree(clips.labelled, tmp_path / "clips")
+    ingest(ports, "here", source, manifest=clips.manifest)
+    extract(ports)
+    shutil.rmtree(source)
+    found = train(ports, "here", config=CONFIG)
+    client = ports.registry.store.client  # type: ignore[attr-defined]
+    assert "attention.png" not in {file.path for file in client.list_artifacts(found.mlflow_run_id)}

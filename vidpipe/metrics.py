@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -73,6 +73,31 @@ def graded(truth: Indices, given: Floats, labels: Sequence[str]) -> Scores:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ScoreBin:
+    """Predictions with a score within one tenth."""
+
+    score: float
+    """Mean."""
+    right: float
+    """Share."""
+    videos: int
+
+
+def reliability(right: npt.NDArray[np.bool_], scores: Floats) -> list[ScoreBin]:
+    """Scores beside the share of right answers among their like; tenths without predictions are left out.
+
+    Args:
+        right: Whether each prediction is right, (N,).
+        scores: Softmax probability of each prediction, (N,).
+    """
+    bins = np.minimum((scores * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    return [
+        ScoreBin(float(scores[bins == b].mean()), float(right[bins == b].mean()), int((bins == b).sum()))
+        for b in np.unique(bins)
+    ]
+
+
 def calibration_error(right: npt.NDArray[np.bool_], scores: Floats) -> float:
     """Expected calibration error: how far scores are from the share of right answers among their like.
 
@@ -82,11 +107,4 @@ def calibration_error(right: npt.NDArray[np.bool_], scores: Floats) -> float:
         right: Whether each prediction is right, (N,).
         scores: Softmax probability of each prediction, (N,).
     """
-    if not len(right):
-        return 0.0
-    bins = np.minimum((scores * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    gaps = [
-        abs(float(right[bins == b].mean()) - float(scores[bins == b].mean())) * float((bins == b).mean())
-        for b in np.unique(bins)
-    ]
-    return float(sum(gaps))
+    return sum(abs(b.right - b.score) * b.videos / len(right) for b in reliability(right, scores))

@@ -19,11 +19,13 @@ from vidpipe.extraction import Decoding
 from vidpipe.gate import Policy
 from vidpipe.model_card import TrainingRecord
 from vidpipe.records import (
+    AttentionStrip,
     Collection,
     DiskFacts,
     EvaluationSet,
     Failure,
     FeatureSpec,
+    Floats,
     FrameTransform,
     GivenLabel,
     LabelledVideo,
@@ -73,6 +75,7 @@ class Videos(Protocol):
         self, file: Path, sample_fps: float, views: Sequence[FrameTransform], duration_s: float | None
     ) -> Decoding: ...
     def thumbnail(self, file: Path, duration_s: float | None) -> bytes: ...
+    def picture(self, file: Path, at_s: float) -> bytes: ...
 
 
 class Part(Protocol):
@@ -125,9 +128,11 @@ class TrainingRun(Protocol):
         self,
         name: str,
         labels: Sequence[str],
-        matrix: npt.NDArray[np.int64],
+        truth: npt.NDArray[np.int64],
+        given: Floats,
         table: Mapping[str, Any],
     ) -> None: ...
+    def log_attention(self, strips: Sequence[AttentionStrip]) -> None: ...
     def log_facts(self, name: str, facts: Mapping[str, Any]) -> None: ...
     def trial(self, name: str, parameters: Mapping[str, Any]) -> AbstractContextManager[TrainingRun]: ...
     def register(self, bundle: Any, record: TrainingRecord) -> ModelVersion: ...

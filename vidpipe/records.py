@@ -345,6 +345,17 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True)
+class AttentionStrip:
+    """How much each frame of a video weighs, and what is to be seen there."""
+
+    title: str
+    times_s: Sequence[float]
+    weights: Sequence[float]
+    pictures: Sequence[tuple[float, bytes]]
+    """A few moments in seconds, and the JPEG of each."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelVersion:
     """One version of the registered model and what it was made from."""
 

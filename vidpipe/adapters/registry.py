@@ -18,8 +18,9 @@ from vidpipe.adapters import logged_model, pictures
 from vidpipe.adapters.bundle import Bundle
 from vidpipe.adapters.mlflow_store import EXPERIMENT, MlflowStore
 from vidpipe.errors import NotFound, UnsafeModel
+from vidpipe.metrics import confusion_matrix
 from vidpipe.model_card import TrainingRecord
-from vidpipe.records import FeatureSpec, ModelVersion
+from vidpipe.records import AttentionStrip, FeatureSpec, Floats, ModelVersion
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion
@@ -48,14 +49,34 @@ class TrainingRun:
         self,
         name: str,
         labels: Sequence[str],
-        matrix: npt.NDArray[np.int64],
+        truth: npt.NDArray[np.int64],
+        given: Floats,
         table: Mapping[str, Any],
     ) -> None:
-        """A confusion matrix (K, K) as a picture, and scores as JSON."""
+        """Scores as JSON; confusion, labels and calibration as pictures.
+
+        Args:
+            name: What the files are called by.
+            labels: K label names.
+            truth: Indices into them, (N,).
+            given: Probability of each label, (N, K).
+            table: The scores.
+        """
         import mlflow
 
+        best, top = given.argmax(1), given.max(1, initial=0.0)
         mlflow.log_dict(dict(table), f"{name}_scores.json")
-        mlflow.log_figure(pictures.confusion(labels, matrix), f"{name}_confusion.png")
+        mlflow.log_figure(
+            pictures.confusion(labels, confusion_matrix(truth, best, len(labels))), f"{name}_confusion.png"
+        )
+        mlflow.log_figure(pictures.per_label(table["per_label"]), f"{name}_labels.png")
+        mlflow.log_figure(pictures.calibration(best == truth, top), f"{name}_calibration.png")
+
+    def log_attention(self, strips: Sequence[AttentionStrip]) -> None:
+        """When the model looks, over pictures of what is there."""
+        import mlflow
+
+        mlflow.log_figure(pictures.attention(strips), "attention.png")
 
     def log_facts(self, name: str, facts: Mapping[str, Any]) -> None:
         """What is neither a parameter nor a number, as JSON."""

@@ -292,13 +292,13 @@ class VideoFiles:
         if not os.access(file, os.R_OK):
             raise Vanished(f"{file} is gone or may not be read.")
         middle_s = (duration_s or 0.0) / 2
-        picture = self._picture(file, middle_s) or (self._picture(file, 0.0) if middle_s else b"")
+        picture = self.picture(file, middle_s) or (self.picture(file, 0.0) if middle_s else b"")
         if not picture:
             raise NoFrames(f"{file.name}: no frame decodes.")
         return picture
 
-    def _picture(self, file: Path, at_s: float) -> bytes:
-        """Nothing where ffmpeg gives nothing."""
+    def picture(self, file: Path, at_s: float) -> bytes:
+        """The frame at this time as a small JPEG; nothing where ffmpeg gives nothing."""
         process = LimitedProcess(
             _picture_command(self.tools.ffmpeg, file, at_s), PICTURE_WAIT_S, lambda _: None
         )

@@ -10,17 +10,22 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from torch import nn
 
 from vidpipe.backbones import block_sizes
 from vidpipe.baseline import BaselineTrainer
 from vidpipe.classifier import Kind
-from vidpipe.metrics import confusion_matrix
+from vidpipe.errors import VideoError
+from vidpipe.inference import attention, predict
+from vidpipe.metrics import graded
 from vidpipe.model_card import TrainingRecord
 from vidpipe.ports import ModelBundle, Ports, TrainingRun
-from vidpipe.records import FeatureSpec, ModelVersion, Scores, Sequences, short_hash
+from vidpipe.records import AttentionStrip, FeatureSpec, ModelVersion, Scores, Sequences, short_hash
 from vidpipe.splits import SPLITS, ResolvedSplit, resolve
 from vidpipe.steps import scoring
 from vidpipe.steps.contest import evaluation_set
@@ -30,6 +35,8 @@ from vidpipe.validation import EpochMetrics, Trainer
 
 log = logging.getLogger(__name__)
 
+STRIPS, PICTURES = 3, 8
+"""Test videos shown with their attention, and pictures of each."""
 RECIPE = 4
 """Raised when the code trains differently from the same inputs: old versions are not taken for new."""
 
@@ -190,6 +197,7 @@ def _train_new(ports: Ports, lesson: _Lesson, *, only: bool) -> ModelVersion:
             warm_start=lesson.start[0].version if lesson.start else None,
         )  # fmt: skip
         mlflow_run.log_metrics(record.metrics())
+        _log_attention(ports, mlflow_run, lesson, lstm.model)
         bundle = ports.make_bundle(
             labels=tuple(labels), spec=spec, split_ids=split.ids(), training_groups=lesson.training_groups,
             lstm=lstm.model, lstm_config=lstm.architecture,
@@ -225,7 +233,34 @@ def _fit(ports: Ports, kind: Kind, teacher: Trainer, mlflow_run: TrainingRun) ->
 
 
 def _log_scores(mlflow_run: TrainingRun, kind: Kind, teacher: Trainer, test: Sequences) -> Scores:
-    scores, predicted = scoring.score(teacher.model, test)
-    matrix = confusion_matrix(test.targets, predicted, len(test.labels))
-    mlflow_run.log_scores(kind, test.labels, matrix, asdict(scores))
+    given = predict(teacher.model, test.features)
+    scores = graded(test.targets, given, test.labels)
+    mlflow_run.log_scores(kind, test.labels, test.targets, given, asdict(scores))
     return scores
+
+
+def _log_attention(ports: Ports, mlflow_run: TrainingRun, lesson: _Lesson, model: nn.Module) -> None:
+    """When the model looks, in the first test videos of some labels; a file that is gone has no pictures."""
+    collection = ports.ledger.collection(lesson.collection)
+    if lesson.config.head != "attention" or collection is None:
+        return
+    first = {video.label: video for video in reversed(lesson.split.test)}
+    strips = []
+    for label, video in sorted(first.items())[:STRIPS]:
+        (found,) = ports.store.read(lesson.spec.feature_set_id, [video.stored])
+        (weights,) = attention(model, [found.values])
+        if pictures := _pictures(ports, Path(collection.source) / video.path, found.times_s):
+            title = f"{label}: {video.path}"
+            strips.append(AttentionStrip(title, found.times_s.tolist(), weights.tolist(), pictures))
+    if strips:
+        mlflow_run.log_attention(strips)
+
+
+def _pictures(ports: Ports, file: Path, times_s: npt.NDArray[np.float64]) -> list[tuple[float, bytes]]:
+    chosen = times_s[np.linspace(0, len(times_s) - 1, min(PICTURES, len(times_s))).astype(int)]
+    try:
+        found = [(float(at_s), ports.videos.picture(file, float(at_s))) for at_s in chosen]
+    except VideoError as error:
+        log.info("no pictures of %s: %s", file.name, error)
+        return []
+    return [(at_s, jpeg) for at_s, jpeg in found if jpeg]
