@@ -32,6 +32,7 @@ from vidpipe.records import (
     NetworkFacts,
     PartResult,
     PendingVideo,
+    Place,
     Prediction,
     ProbedVideo,
     Promotion,
@@ -39,6 +40,7 @@ from vidpipe.records import (
     SourceFile,
     Stage,
     StoredFeatures,
+    StoredObject,
     ToolFacts,
     Unfinished,
     VideoFeatures,
@@ -56,11 +58,34 @@ class Catalog(Protocol):
 
     def list_folder(self, source: Path, *, label_from: str | None = None) -> list[SourceFile]: ...
     def list_manifest(self, source: Path, manifest: Path) -> tuple[list[SourceFile], list[str]]: ...
+    def pick_videos(
+        self, objects: Sequence[SourceFile], *, label_from: str | None = None
+    ) -> list[SourceFile]: ...
+    def pick_named(
+        self, source: str, objects: Sequence[SourceFile], manifest: Path
+    ) -> tuple[list[SourceFile], list[str]]: ...
     def write_manifest(
         self, manifest: Path, columns: Sequence[str], rows: Sequence[Sequence[str]], *, overwrite: bool
     ) -> bool: ...
     def read_labels(self, file: Path) -> list[GivenLabel]: ...
     def hash_file(self, file: Path) -> str: ...
+
+
+class Objects(Protocol):
+    """Object storage."""
+
+    def list(self, source: str) -> list[SourceFile]: ...
+    def find(self, uri: str) -> StoredObject: ...
+
+
+class Staging(Protocol):
+    """Videos as local files, wherever they lie."""
+
+    def local(
+        self, place: Place, *, has_room: Callable[[], None] = lambda: None
+    ) -> AbstractContextManager[Path]: ...
+    def drop(self, place: Place) -> None: ...
+    def sweep(self, older_than_s: float) -> tuple[int, int]: ...
 
 
 class Videos(Protocol):
@@ -307,6 +332,8 @@ class Limits:
     """What the gate asks for."""
     backfill_s: float
     """Seconds that a night may spend on scoring the archive again."""
+    staging_bytes: int
+    """Room on the local disk for objects on their way."""
     wait_for_lease: bool = False
 
 
@@ -315,6 +342,8 @@ class Ports:
     """Everything a step may touch."""
 
     catalog: Catalog
+    objects: Objects
+    staging: Staging
     videos: Videos
     store: FeatureStore
     registry: Registry

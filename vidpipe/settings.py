@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     task_runner: Literal["threads", "processes", "dask", "ray"] = Field(
         "threads", description="What computes the shards of a flow: its own process, or workers."
     )
+    staging_bytes: int = Field(
+        8_000_000_000, ge=1, description="Room on the local disk for objects on their way, in bytes."
+    )
     lanes: int = Field(2, ge=1, description="Shards that workers compute side by side.")
     cluster: str | None = Field(
         None, description="Dask scheduler or Ray head; default: a cluster of `lanes` workers on this machine."

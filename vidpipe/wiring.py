@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from vidpipe.adapters.catalog import Catalog
 from vidpipe.adapters.lease import Lease
 from vidpipe.adapters.ledger import Ledger
+from vidpipe.adapters.objects import Objects
 from vidpipe.adapters.reports import Reports
+from vidpipe.adapters.staging import Staging
 from vidpipe.adapters.warehouse import Warehouse
 from vidpipe.gate import Policy
 from vidpipe.ports import Fleet, Limits, Ports, Probes, Progress
@@ -46,6 +48,11 @@ def open_home(settings: Settings) -> Home:
 def open_catalog() -> Catalog:
     """File trees and manifests alone: what needs no home."""
     return Catalog()
+
+
+def open_staging(settings: Settings) -> Staging:
+    """Where objects lie while they are read."""
+    return Staging(settings.home / "staging", settings.staging_bytes, Objects().download)
 
 
 def open_videos(settings: Settings) -> VideoFiles:
@@ -93,6 +100,8 @@ def open_ports(
     settings = home.settings
     return Ports(
         catalog=open_catalog(),
+        objects=Objects(),
+        staging=open_staging(settings),
         videos=open_videos(settings),
         store=FeatureStore(settings.home / "features"),
         registry=Registry(settings.home / "mlflow", settings.model_name, settings.mlflow_uri),
@@ -110,6 +119,7 @@ def open_ports(
             failure_budget=settings.failure_budget,
             policy=_policy(settings),
             backfill_s=settings.backfill_s,
+            staging_bytes=settings.staging_bytes,
             wait_for_lease=wait_for_lease,
         ),
         make_bundle=Bundle,
