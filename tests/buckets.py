@@ -175,10 +175,11 @@ class Installation:
 def install(tmp_path: Path, make_ports: Callable[[Path], Ports]) -> Callable[..., Installation]:
     """Makes a home with a bound for staging; a frame a second is enough to look at."""
 
-    def make(name: str = "home", staging_bytes: int = 1 << 30) -> Installation:
+    def make(name: str = "home", staging_bytes: int = 1 << 30, **more: str) -> Installation:
         home = tmp_path / name
         home.mkdir()
-        (home / "vidpipe.toml").write_text(f"sample_fps = 1\nstaging_bytes = {staging_bytes}\n")
+        settings = {"sample_fps": 1, "staging_bytes": staging_bytes, **more}
+        (home / "vidpipe.toml").write_text("".join(f"{k} = {v!r}\n" for k, v in settings.items()))
         ports, watch = make_ports(home), Watch(home / "staging")
         return Installation(home, replace(ports, staging=Staging(watch.folder, staging_bytes, watch)), watch)
 

@@ -28,6 +28,7 @@ BUILTINS = {
     "Forbidden": PermissionError,
     "RegistryUnreachable": ConnectionError,
     "StorageUnreachable": ConnectionError,
+    "LeaseLost": ConnectionError,
     "ConfigurationError": ValueError,
     "NotFound": LookupError,
     "IncompatibleFeatures": ValueError,

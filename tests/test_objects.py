@@ -5,16 +5,22 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import fsspec
+import numpy as np
 import pytest
 from buckets import Bucket, Installation, counts
 
-from vidpipe.adapters.objects import Objects
+from vidpipe.adapters.feature_store import FeatureStore
+from vidpipe.adapters.objects import BucketFolder, Objects
+from vidpipe.backbones import default_spec
 from vidpipe.demo_clips import DemoCollection
-from vidpipe.errors import ConfigurationError, StorageUnreachable
+from vidpipe.errors import ConfigurationError, IncompatibleFeatures, StorageUnreachable
 from vidpipe.ports import Ports
+from vidpipe.records import StoredFeatures, VideoFeatures
 from vidpipe.steps.ingest import ingest, ingest_again
 
 
@@ -138,3 +144,82 @@ def test_a_folder_by_address_is_the_folder(ports: Ports, clips: DemoCollection, 
     made = ingest(ports, "inbox", folder.as_uri())
     assert counts(ingest(ports, "inbox", folder)) == (0, made.videos, 0, 0)
     assert not (tmp_path / "home" / "staging").exists()
+
+
+# -- features in a bucket -------------------------------------------------------------------------
+
+SPEC = replace(default_spec(4.0), feature_size=64)
+SET = SPEC.feature_set_id
+
+
+def write(store: FeatureStore, videos: int, frames: int = 30) -> list[StoredFeatures]:
+    """A part; where each video's rows lie in it."""
+    numbers = np.random.default_rng(0)
+    stored = []
+    with store.new_part(SPEC, "numerics") as part:
+        for number in range(videos):
+            values = numbers.normal(size=(frames, 64)).astype(np.float32)
+            stored.append(StoredFeatures(f"video-{number}", part.name, part.rows, frames))
+            part.append(VideoFeatures(f"video-{number}", np.arange(frames) / 4, values))
+        part.commit()
+    return stored
+
+
+def same(
+    store: FeatureStore, stored: list[StoredFeatures], other: FeatureStore, of: list[StoredFeatures]
+) -> bool:
+    pairs = zip(store.read(SET, stored), other.read(SET, of), strict=True)
+    return all(a.video_id == b.video_id and np.array_equal(a.values, b.values) for a, b in pairs)
+
+
+def test_a_part_in_a_bucket_has_the_bits_of_one_in_a_folder(bucket: Bucket, tmp_path: Path) -> None:
+    far = FeatureStore(tmp_path / "far", BucketFolder(f"{bucket.uri}/store"))
+    near = FeatureStore(tmp_path / "near")
+    there, here = write(far, 20), write(near, 20)
+    assert bucket.keys("store/") == [f"store/feature_set={SET}/{there[0].part}"]
+    assert [f for f in (tmp_path / "far").rglob("*") if f.is_file()] == []
+    assert same(far, there, near, here) and same(far, there[3:9:2], near, here[3:9:2])
+    moved = far.rewrite(SET, there[5:])
+    assert same(far, moved, near, here[5:])
+    assert far.sweep({(SET, moved[0].part)}, 0)[0] == 1
+    assert bucket.keys("store/") == [f"store/feature_set={SET}/{moved[0].part}"]
+    with pytest.raises(IncompatibleFeatures, match=there[0].part):
+        list(far.read(SET, there))
+
+
+def test_one_video_of_a_large_part_is_read_by_ranges(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FeatureStore(tmp_path, BucketFolder(f"{bucket.uri}/ranges"))
+    stored = write(store, 400, frames=100)
+    from s3fs.core import S3File
+
+    read: list[int] = []
+    fetch = S3File._fetch_range
+    monkeypatch.setattr(
+        S3File, "_fetch_range", lambda self, start, end: read.append(end - start) or fetch(self, start, end)
+    )
+    (found,) = store.read(SET, [stored[200]])
+    whole = bucket.client.head_object(Bucket=bucket.name, Key=bucket.keys("ranges/")[0])["ContentLength"]
+    assert len(found.values) == 100 and sum(read) < whole / 5 and len(read) < 8
+
+
+def test_an_upload_that_fails_leaves_no_part_and_no_file(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise ConnectionResetError("cut off")
+
+    monkeypatch.setattr(fsspec.filesystem("s3", use_listings_cache=False), "put_file", broken)
+    store = FeatureStore(tmp_path, BucketFolder(f"{bucket.uri}/broken"))
+    with pytest.raises(StorageUnreachable, match="cut off"):
+        write(store, 2)
+    assert bucket.keys("broken/") == []
+    assert [f for f in tmp_path.rglob("*") if f.is_file()] == []
+
+
+def test_a_bucket_for_features_that_is_not_there_says_what_to_check(bucket: Bucket, tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path, BucketFolder("s3://no-such-bucket/features"))
+    with pytest.raises(ConfigurationError, match="no-such-bucket") as caught:
+        write(store, 1)
+    assert "VIDPIPE_FEATURES_URI" in caught.value.next_step

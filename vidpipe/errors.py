@@ -12,7 +12,8 @@ VidpipeError
 ├── TransientError          try again: somebody else is busy, or away
 │   ├── LedgerLocked
 │   ├── RegistryUnreachable
-│   └── StorageUnreachable
+│   ├── StorageUnreachable
+│   └── LeaseLost           the database that keeps the lease does not answer
 ├── LeaseHeld               another run is at work: leave it alone
 └── StopError               stop, and tell the person what to do
     ├── ConfigurationError  a setting, a manifest or a request that cannot be right
@@ -112,6 +113,10 @@ class RegistryUnreachable(TransientError, ConnectionError):
 
 class StorageUnreachable(TransientError, ConnectionError):
     """Object storage does not answer."""
+
+
+class LeaseLost(TransientError, ConnectionError):
+    """The database that keeps the lease does not answer."""
 
 
 class LeaseHeld(VidpipeError):

@@ -291,6 +291,7 @@ class Lease(Protocol):
     def beside(
         self, room: str, *, shared: bool = False, wait: bool = True
     ) -> AbstractContextManager[bool]: ...
+    def holder(self) -> Mapping[str, object] | None: ...
 
 
 class Progress(Protocol):

@@ -24,6 +24,7 @@ from vidpipe.errors import StorageUnreachable
 from vidpipe.steps.classify import classify
 from vidpipe.steps.extract import extract
 from vidpipe.steps.forget import forget
+from vidpipe.steps.gc import gc
 from vidpipe.steps.ingest import ingest, ingest_again
 from vidpipe.steps.nightly import nightly
 from vidpipe.steps.report import _pictures
@@ -47,7 +48,8 @@ def test_videos_features_and_predictions_are_those_of_the_same_files_in_a_folder
 ) -> None:
     bucket.put_tree(clips.labelled, "labelled")
     bucket.put("labelled.csv", clips.manifest)
-    folder, far = install("folder"), install("far", staging_bytes=700_000)
+    features_uri = f"{bucket.uri}/features"
+    folder, far = install("folder"), install("far", staging_bytes=700_000, features_uri=features_uri)
     sources = {folder.home: (clips.labelled, clips.manifest), far.home: (f"{bucket.uri}/labelled", None)}
     for one in (folder, far):
         source, manifest = sources[one.home]
@@ -65,6 +67,8 @@ def test_videos_features_and_predictions_are_those_of_the_same_files_in_a_folder
     assert 0 < far.watch.most_bytes <= 700_000 < sum(f.stat().st_size for f in clips.labelled.rglob("*.mp4"))
     assert [name for name, _ in far.watch.staged() if not name.endswith(".csv")] == []
     assert not (folder.home / "staging").exists()
+    assert len(bucket.keys("features/")) == 1  # one part, and nothing of it at home
+    assert [f for f in (far.home / "features").rglob("*") if f.is_file()] == []
     far.ports.registry.set_alias("champion", 1)
     night = nightly(far.ports)  # scores nothing: its page would have no picture
     assert (night.ingested, night.extracted) == (0, 0)
@@ -263,6 +267,26 @@ def test_a_server_that_is_away_is_said_in_one_line(
     assert ended.returncode == 1
     assert json.loads(ended.stdout)["error"]["class"] == "StorageUnreachable"
     assert "Traceback" not in ended.stderr
+
+
+def test_features_in_a_bucket_are_forgotten_and_collected_like_files(
+    inbox: str, bucket: Bucket, install: Callable[..., Installation]
+) -> None:
+    one = install(features_uri=f"{inbox}-features")
+    prefix = f"{inbox}-features".removeprefix(f"{bucket.uri}/")
+    ingest(one.ports, "inbox", inbox)
+    extract(one.ports)
+    before, parts = one.features(), bucket.keys(prefix)
+    chosen = sorted(before)[0]
+    forget(one.ports, chosen)
+    after = one.features()
+    assert sorted(after) == sorted(before)[1:]
+    assert all(np.array_equal(after[v], before[v]) for v in after)
+    assert len(parts) == len(bucket.keys(prefix)) == 1 and parts != bucket.keys(prefix)
+    bucket.put(f"{parts[0].rsplit('/', 1)[0]}/part-left.parquet", b"half")
+    assert gc(one.ports).files == 0
+    assert gc(one.ports, older_than_s=0).files == 1
+    assert one.features().keys() == after.keys()
 
 
 def test_forget_and_gc_leave_nothing_of_a_video_in_staging(

@@ -6,6 +6,7 @@ endpoint are theirs to find, as other programs do: `AWS_PROFILE`, `AWS_ENDPOINT_
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,6 +64,52 @@ class Objects:
             raise Vanished(f"{wanted.uri} has been replaced since it was listed.")
 
 
+class BucketFolder:
+    """A prefix of a bucket as a folder of files that never change."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+
+    def put(self, file: Path, name: str) -> None:
+        """Upload a file: it is visible once it is whole, as a single PUT or the end of a multipart upload.
+
+        Raises:
+            StorageUnreachable: It did not arrive whole.
+        """
+        uri = f"{self._uri}/{name}"
+        with _writing(uri):
+            _storage(uri).put_file(str(file), _key(uri))
+            arrived = _stored(uri, _storage(uri).info(_key(uri)))
+        if arrived.size_bytes != file.stat().st_size:
+            raise StorageUnreachable(f"{uri} has {arrived.size_bytes:,} bytes, {file.name} has more.")
+
+    @contextmanager
+    def opened(self, name: str) -> Iterator[Any]:
+        """A file object without read-ahead: what is asked for is one request each.
+
+        Raises:
+            StorageUnreachable: The storage does not answer, now or while it is read.
+        """
+        uri = f"{self._uri}/{name}"
+        with _answering(uri), _storage(uri).open(_key(uri), "rb", cache_type="none") as stream:
+            yield stream
+
+    def ages_s(self) -> Iterator[tuple[str, int, float]]:
+        """Name, bytes and age of every object."""
+        root, now = _key(self._uri), time.time()
+        with _listing(self._uri):
+            found = _storage(self._uri).find(root, detail=True)
+        for key, facts in found.items():
+            changed = facts.get("LastModified") or facts.get("mtime")
+            yield key.removeprefix(f"{root}/"), int(facts["size"]), now - changed.timestamp()
+
+    def remove(self, name: str) -> None:
+        """Remove an object."""
+        uri = f"{self._uri}/{name}"
+        with _writing(uri):
+            _storage(uri).rm_file(_key(uri))
+
+
 def _storage(uri: str) -> Any:
     """The file system of a URI's scheme; fsspec keeps one for each process and scheme."""
     import fsspec
@@ -105,6 +152,18 @@ def _listing(uri: str) -> Iterator[None]:
         raise ConfigurationError(
             f"may not read {uri}: {error}.",
             next_step="grant these credentials s3:ListBucket and s3:GetObject, or their like.",
+        ) from None
+
+
+@contextmanager
+def _writing(uri: str) -> Iterator[None]:
+    try:
+        with _answering(uri):
+            yield
+    except (FileNotFoundError, PermissionError) as error:
+        raise ConfigurationError(
+            f"cannot write {uri}: {error}.",
+            next_step="check the bucket of VIDPIPE_FEATURES_URI, and that these credentials may write there.",
         ) from None
 
 
