@@ -1,6 +1,5 @@
 """Ingest one collection. One task: listing, hashing and probing share one pass over the files."""
 
-from pathlib import Path
 from typing import Any
 
 from prefect import flow, task
@@ -13,7 +12,7 @@ from vidpipe.steps.ingest import IngestReport, ingest
 @task(**RETRIES)
 def ingest_collection(home: str | None, collection: str, source: str, manifest: str | None) -> IngestReport:
     """List, hash, probe, record."""
-    return ingest(ports_of(home), collection, Path(source), manifest=Path(manifest) if manifest else None)
+    return ingest(ports_of(home), collection, source, manifest=manifest)
 
 
 @flow(name="ingest", flow_run_name="ingest-{collection}")
@@ -24,7 +23,7 @@ def ingest_flow(
 
     Args:
         collection: Its name; a new name makes a new collection.
-        source: Folder of videos, as the worker sees it.
+        source: Folder of videos, as the worker sees it, or prefix in a bucket.
         manifest: CSV with `path` and any of `label`, `group` and split columns; none when empty.
         home: Another home than the one that VIDPIPE_HOME names.
     """

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from buckets import bucket, inbox, install, s3_server, s3_settings  # noqa: F401  (fixtures)
 
 os.environ.update(
     DO_NOT_TRACK="true", MLFLOW_DISABLE_TELEMETRY="true", PREFECT_SERVER_ANALYTICS_ENABLED="false"

@@ -352,7 +352,7 @@ def test_with_the_heaviest_pictures_everywhere_it_still_does(
 ) -> None:
     warehouse = warehouse_of(tmp_path, videos=10_000, labels=1000, failures=3000, depth=15)
     heaviest = Picture(bytes(MAX_PICTURE_BYTES), "")
-    monkeypatch.setattr("vidpipe.steps.report._picture", lambda videos, row, deadline: heaviest)
+    monkeypatch.setattr("vidpipe.steps.report._picture", lambda *_: heaviest)
 
     made = report(warehouse, FakeVideos(), Reports(tmp_path))
 

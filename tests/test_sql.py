@@ -26,7 +26,7 @@ DAY = timedelta(days=1)
 CONTRACT = {
     "collections": "collection source manifest created_at",
     "collection_videos": "collection path video_id label label_source labelled_at group_name splits "
-    "present first_seen_at last_seen_at",
+    "present etag first_seen_at last_seen_at",
     "videos": "video_id bytes container video_codec width_px height_px rotation source_fps is_vfr "
     "duration_s frames_expected frames_decoded verdict",
     "feature_sets": "feature_set_id spec created_at",

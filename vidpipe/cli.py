@@ -76,9 +76,13 @@ def demo(
 
 @app.command()
 def ingest(
-    source: Annotated[Path, typer.Argument(help="Folder of videos, or a CSV manifest in it.")],
+    source: Annotated[
+        str, typer.Argument(help="Folder of videos, s3:// or gs:// prefix, or a CSV manifest in it.")
+    ],
     collection: Annotated[str, typer.Option("--collection", help="Name of the collection.")],
-    manifest: Annotated[Path | None, typer.Option(help="CSV: path, and any of label, group, splits.")] = None,
+    manifest: Annotated[
+        str | None, typer.Option(help="CSV, by path or URI: path, and any of label, group, splits.")
+    ] = None,
     label_from: Annotated[str | None, typer.Option(help="`folder`: the top folder is the label.")] = None,
     replace_source: Annotated[bool, typer.Option("--replace-source", help="Change the source.")] = False,
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Believe a shrunk listing.")] = False,
@@ -86,7 +90,7 @@ def ingest(
     as_json: JsonOption = False,
     wait: WaitOption = False,
 ) -> None:
-    """Hash and probe the videos of a folder or manifest into a collection."""
+    """Hash and probe the videos of a folder, bucket or manifest into a collection."""
     from vidpipe.steps.ingest import ingest as step
 
     run_step(

@@ -60,10 +60,13 @@ def report(
 
         from vidpipe.display import print_json
         from vidpipe.steps.report import report as step
-        from vidpipe.wiring import open_videos
+        from vidpipe.wiring import open_staging, open_videos
 
         opened = open_at(home)
-        page = step(opened.warehouse, open_videos(opened.settings), opened.reports, run)
+        page = step(
+            opened.warehouse, open_videos(opened.settings), opened.reports, run,
+            staging=open_staging(opened.settings),
+        )  # fmt: skip
         print_json(page.to_dict()) if as_json else sys.stdout.write(f"{page.report}\n")
         if open_page:
             webbrowser.open(Path(page.report).as_uri())

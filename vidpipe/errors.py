@@ -7,10 +7,13 @@ VidpipeError
 │   ├── NoVideoStream       readable media without a picture
 │   ├── NoFrames            a video stream of which no frame decodes
 │   ├── TooSlow             the decoder ran past its wall clock
+│   ├── TooLarge            an object for which the disk has too little room set aside
 │   └── Forbidden           a playlist, a script or a link: not a media container
 ├── TransientError          try again: somebody else is busy, or away
 │   ├── LedgerLocked
-│   └── RegistryUnreachable
+│   ├── RegistryUnreachable
+│   ├── StorageUnreachable
+│   └── LeaseLost           the database that keeps the lease does not answer
 ├── LeaseHeld               another run is at work: leave it alone
 └── StopError               stop, and tell the person what to do
     ├── ConfigurationError  a setting, a manifest or a request that cannot be right
@@ -84,6 +87,12 @@ class TooSlow(VideoError, TimeoutError):
     verdict = "too_slow"
 
 
+class TooLarge(VideoError, OSError):
+    """An object for which the disk has too little room set aside."""
+
+    verdict = None
+
+
 class Forbidden(VideoError, PermissionError):
     """A playlist, a script or a link: not a media container."""
 
@@ -100,6 +109,14 @@ class LedgerLocked(TransientError):
 
 class RegistryUnreachable(TransientError, ConnectionError):
     """The MLflow server does not answer."""
+
+
+class StorageUnreachable(TransientError, ConnectionError):
+    """Object storage does not answer."""
+
+
+class LeaseLost(TransientError, ConnectionError):
+    """The database that keeps the lease does not answer."""
 
 
 class LeaseHeld(VidpipeError):

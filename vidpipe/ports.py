@@ -34,6 +34,7 @@ from vidpipe.records import (
     NetworkFacts,
     PartResult,
     PendingVideo,
+    Place,
     Prediction,
     ProbedVideo,
     Promotion,
@@ -41,6 +42,7 @@ from vidpipe.records import (
     SourceFile,
     Stage,
     StoredFeatures,
+    StoredObject,
     ToolFacts,
     Unfinished,
     VideoFeatures,
@@ -58,11 +60,34 @@ class Catalog(Protocol):
 
     def list_folder(self, source: Path, *, label_from: str | None = None) -> list[SourceFile]: ...
     def list_manifest(self, source: Path, manifest: Path) -> tuple[list[SourceFile], list[str]]: ...
+    def pick_videos(
+        self, objects: Sequence[SourceFile], *, label_from: str | None = None
+    ) -> list[SourceFile]: ...
+    def pick_named(
+        self, source: str, objects: Sequence[SourceFile], manifest: Path
+    ) -> tuple[list[SourceFile], list[str]]: ...
     def write_manifest(
         self, manifest: Path, columns: Sequence[str], rows: Sequence[Sequence[str]], *, overwrite: bool
     ) -> bool: ...
     def read_labels(self, file: Path) -> list[GivenLabel]: ...
     def hash_file(self, file: Path) -> str: ...
+
+
+class Objects(Protocol):
+    """Object storage."""
+
+    def list(self, source: str) -> list[SourceFile]: ...
+    def find(self, uri: str) -> StoredObject: ...
+
+
+class Staging(Protocol):
+    """Videos as local files, wherever they lie."""
+
+    def local(
+        self, place: Place, *, has_room: Callable[[], None] = lambda: None
+    ) -> AbstractContextManager[Path]: ...
+    def drop(self, place: Place) -> None: ...
+    def sweep(self, older_than_s: float) -> tuple[int, int]: ...
 
 
 class Videos(Protocol):
@@ -271,6 +296,7 @@ class Lease(Protocol):
     def beside(
         self, room: str, *, shared: bool = False, wait: bool = True
     ) -> AbstractContextManager[bool]: ...
+    def holder(self) -> Mapping[str, object] | None: ...
 
 
 class Progress(Protocol):
@@ -312,6 +338,8 @@ class Limits:
     """What the gate asks for."""
     backfill_s: float
     """Seconds that a night may spend on scoring the archive again."""
+    staging_bytes: int
+    """Room on the local disk for objects on their way."""
     wait_for_lease: bool = False
 
 
@@ -320,6 +348,8 @@ class Ports:
     """Everything a step may touch."""
 
     catalog: Catalog
+    objects: Objects
+    staging: Staging
     videos: Videos
     store: FeatureStore
     registry: Registry

@@ -50,13 +50,33 @@ class SourceFile:
     path: str
     """Relative to the source, POSIX separators, valid UTF-8."""
     size_bytes: int
-    mtime_ns: int
-    inode: int
-    """With size and mtime, the quick answer to "has it changed?"."""
+    mtime_ns: int | None
+    inode: int | None
+    """With size and mtime, the quick answer to "has it changed?"; an object has neither, but an etag."""
     label: str | None = None
     group: str | None = None
     splits: Mapping[str, str] = field(default_factory=dict)
     """Split column name to train, val or test."""
+    etag: str | None = None
+    """Object storage's mark of the content; None for files."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object of a bucket, as it was when it was listed."""
+
+    uri: str
+    size_bytes: int
+    etag: str | None
+
+    @property
+    def name(self) -> str:
+        """The last part of its key, as of a path."""
+        return self.uri.rsplit("/", 1)[-1]
+
+
+Place = Path | StoredObject
+"""Where a video can be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +109,9 @@ class Collection:
 
     name: str
     source: str
-    """Absolute folder."""
+    """Absolute folder, or URI of a prefix in a bucket."""
     manifest: str | None = None
-    """Absolute path of a CSV file."""
+    """Absolute path, or URI, of a CSV file."""
     label_from: str | None = None
     """`folder`, or None."""
 
@@ -142,7 +162,7 @@ class PendingVideo:
     """A video that still lacks features: where to read it, what it is likely to cost."""
 
     video_id: str
-    file: Path
+    file: Place
     duration_s: float | None
     frames_expected: int | None
     pixels: int = 0

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from vidpipe.errors import ConfigurationError
@@ -41,6 +41,15 @@ class Settings(BaseSettings):
     )
     task_runner: Literal["threads", "processes", "dask", "ray"] = Field(
         "threads", description="What computes the shards of a flow: its own process, or workers."
+    )
+    lease_uri: SecretStr | None = Field(
+        None, description="PostgreSQL database that keeps the lease where several hosts share a home."
+    )
+    features_uri: str | None = Field(
+        None, description="Prefix of a bucket, for this home alone, where features are kept; default: in it."
+    )
+    staging_bytes: int = Field(
+        8_000_000_000, ge=1, description="Room on the local disk for objects on their way, in bytes."
     )
     lanes: int = Field(2, ge=1, description="Shards that workers compute side by side.")
     cluster: str | None = Field(

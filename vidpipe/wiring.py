@@ -8,19 +8,25 @@ from __future__ import annotations
 import getpass
 from dataclasses import dataclass
 from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vidpipe import ports
 from vidpipe.adapters.catalog import Catalog
 from vidpipe.adapters.lease import Lease
 from vidpipe.adapters.ledger import Ledger
+from vidpipe.adapters.objects import BucketFolder, Objects
 from vidpipe.adapters.reports import Reports
+from vidpipe.adapters.staging import Staging
 from vidpipe.adapters.warehouse import Warehouse
 from vidpipe.gate import Policy
+from vidpipe.places import checked_uri, is_uri
 from vidpipe.ports import Fleet, Limits, Ports, Probes, Progress
 from vidpipe.settings import Settings
 from vidpipe.steps.shards import Here
 
 if TYPE_CHECKING:
+    from vidpipe.adapters.feature_store import FeatureStore
     from vidpipe.adapters.video import VideoFiles
 
 
@@ -30,7 +36,7 @@ class Home:
 
     settings: Settings
     ledger: Ledger
-    lease: Lease
+    lease: ports.Lease
     warehouse: Warehouse
     reports: Reports
 
@@ -40,12 +46,26 @@ def open_home(settings: Settings) -> Home:
     state = settings.home / "state"
     ledger = Ledger(state / "ledger.duckdb", max_attempts=settings.nightly_attempts)
     warehouse = Warehouse(settings.home / "warehouse.duckdb", ledger.file, ledger.exclusive)
-    return Home(settings, ledger, Lease(state / "lease"), warehouse, Reports(settings.home / "reports"))
+    return Home(settings, ledger, open_lease(settings), warehouse, Reports(settings.home / "reports"))
+
+
+def open_lease(settings: Settings) -> ports.Lease:
+    """A file's lock on this host, or a lock that hosts share."""
+    if settings.lease_uri is None:
+        return Lease(settings.home / "state" / "lease")
+    from vidpipe.adapters.postgres_lease import PostgresLease
+
+    return PostgresLease(settings.lease_uri.get_secret_value())
 
 
 def open_catalog() -> Catalog:
     """File trees and manifests alone: what needs no home."""
     return Catalog()
+
+
+def open_staging(settings: Settings) -> Staging:
+    """Where objects lie while they are read."""
+    return Staging(settings.home / "staging", settings.staging_bytes, Objects().download)
 
 
 def open_videos(settings: Settings) -> VideoFiles:
@@ -59,10 +79,20 @@ def open_videos(settings: Settings) -> VideoFiles:
     )
 
 
+def open_store(settings: Settings) -> FeatureStore:
+    """Features: in the home, in another folder, or in a bucket."""
+    from vidpipe.adapters.feature_store import FeatureStore
+
+    root = settings.home / "features"
+    if settings.features_uri is None:
+        return FeatureStore(root)
+    where = checked_uri(settings.features_uri)
+    return FeatureStore(root, BucketFolder(where)) if is_uri(where) else FeatureStore(Path(where))
+
+
 def open_probes(home: Home) -> Probes:
     """What `doctor` asks of a home and of this machine."""
     from vidpipe.adapters import machine
-    from vidpipe.adapters.feature_store import FeatureStore
     from vidpipe.adapters.video import find_tool, tool_facts
 
     settings = home.settings
@@ -76,7 +106,7 @@ def open_probes(home: Home) -> Probes:
         misfits=machine.misfits,
         lease_holder=home.lease.holder,
         unfinished=home.ledger.unfinished,
-        unnamed_parts=FeatureStore(settings.home / "features").unnamed_ages_s,
+        unnamed_parts=lambda named: open_store(settings).unnamed_ages_s(named),
         snapshot=partial(machine.snapshot, home.warehouse.file),
     )
 
@@ -86,15 +116,16 @@ def open_ports(
 ) -> Ports:
     """Everything that the steps may touch; by default, this process computes what there is to compute."""
     from vidpipe.adapters.bundle import Bundle
-    from vidpipe.adapters.feature_store import FeatureStore
     from vidpipe.adapters.registry import Registry
     from vidpipe.backbones import default_spec, load_backbone
 
     settings = home.settings
     return Ports(
         catalog=open_catalog(),
+        objects=Objects(),
+        staging=open_staging(settings),
         videos=open_videos(settings),
-        store=FeatureStore(settings.home / "features"),
+        store=open_store(settings),
         registry=Registry(settings.home / "mlflow", settings.model_name, settings.mlflow_uri),
         ledger=home.ledger,
         warehouse=home.warehouse,
@@ -110,6 +141,7 @@ def open_ports(
             failure_budget=settings.failure_budget,
             policy=_policy(settings),
             backfill_s=settings.backfill_s,
+            staging_bytes=settings.staging_bytes,
             wait_for_lease=wait_for_lease,
         ),
         make_bundle=Bundle,

@@ -1,4 +1,5 @@
--- Present videos without features of this set; a known-bad, unchanged one only when it is due again.
+-- Present videos without features of this set; a known-bad, unchanged one only when it is due again. Of several
+-- copies, a file is read rather than an object, which would have to be downloaded.
 with present as (
     select
         v.video_key,
@@ -7,7 +8,9 @@ with present as (
         v.frames_expected,
         v.width_px * v.height_px as pixels,
         c.source,
-        cv.path
+        cv.path,
+        cv.size_bytes,
+        cv.etag
     from core.collection_video as cv
     inner join core.collection as c on cv.collection_key = c.collection_key
     inner join core.video as v on cv.video_key = v.video_key
@@ -39,12 +42,17 @@ final as (
         present.video_id,
         present.source,
         present.path,
+        present.size_bytes,
+        present.etag,
         present.duration_s,
         present.frames_expected,
         coalesce(present.pixels, 0) as pixels
     from present
     anti join done on present.video_key = done.video_key
-    qualify row_number() over (partition by present.video_key order by present.path) = 1
+    qualify
+        row_number() over (
+            partition by present.video_key order by present.etag is not null asc, present.path asc
+        ) = 1
 )
 
 select *

@@ -5,6 +5,7 @@ with known as (
         cv.size_bytes,
         cv.mtime_ns,
         cv.inode,
+        cv.etag,
         cv.video_key
     from core.collection_video as cv
     inner join core.collection as c on cv.collection_key = c.collection_key
@@ -35,4 +36,5 @@ where
     or known.size_bytes is distinct from listing.size_bytes
     or known.mtime_ns is distinct from listing.mtime_ns
     or known.inode is distinct from listing.inode
+    or known.etag is distinct from listing.etag
     or known.video_key in (select video_key from probe_due)

@@ -21,12 +21,13 @@ when matched then
             size_bytes = fresh.size_bytes,
             mtime_ns = fresh.mtime_ns,
             inode = fresh.inode,
+            etag = fresh.etag,
             last_seen_at = $now
 when not matched then insert (
     collection_key, path, video_key, label, group_name, splits, present, size_bytes, mtime_ns, inode,
-    first_seen_at, last_seen_at
+    etag, first_seen_at, last_seen_at
 )
 values (
     fresh.collection_key, fresh.path, fresh.video_key, fresh.label, fresh.group_name, fresh.splits, true,
-    fresh.size_bytes, fresh.mtime_ns, fresh.inode, $now, $now
+    fresh.size_bytes, fresh.mtime_ns, fresh.inode, fresh.etag, $now, $now
 )

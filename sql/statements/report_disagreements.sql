@@ -4,6 +4,7 @@ select
     item.path,
     item.video_id,
     collections.source,
+    item.etag,
     video.bytes,
     video.duration_s,
     mine.label,

@@ -16,6 +16,7 @@ select
     item.path,
     item.video_id,
     collections.source,
+    item.etag,
     video.bytes,
     video.duration_s,
     lowest.model_version,

@@ -47,6 +47,8 @@ comment on column core.collection_video.size_bytes is 'Size of the file when las
 comment on column core.collection_video.mtime_ns is
 'Modification time of the file when last hashed, in ns.';
 comment on column core.collection_video.inode is 'Inode of the file when last hashed.';
+comment on column core.collection_video.etag is
+'Object storage''s mark of the content when last hashed; null for a file.';
 comment on column core.collection_video.first_seen_at is 'When the path was first listed, UTC.';
 comment on column core.collection_video.last_seen_at is 'When the path was last listed, UTC.';
 

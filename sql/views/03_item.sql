@@ -24,6 +24,7 @@ select
     listed.group_name,
     listed.splits,
     listed.present,
+    listed.etag,
     listed.first_seen_at,
     listed.last_seen_at
 from core.collection_video as listed
@@ -44,5 +45,6 @@ comment on column core.item.labelled_at is 'When a person gave it, UTC; null for
 comment on column core.item.group_name is 'Videos of one group never straddle a split.';
 comment on column core.item.splits is 'Split column of the manifest to train, val or test.';
 comment on column core.item.present is 'False when the path is no longer there.';
+comment on column core.item.etag is 'Object storage''s mark of the content; null for a file.';
 comment on column core.item.first_seen_at is 'When the path was first listed, UTC.';
 comment on column core.item.last_seen_at is 'When the path was last listed, UTC.';

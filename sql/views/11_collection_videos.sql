@@ -10,6 +10,7 @@ select
     item.group_name,
     item.splits,
     item.present,
+    item.etag,
     item.first_seen_at,
     item.last_seen_at
 from core.item as item
@@ -30,5 +31,7 @@ comment on column collection_videos.labelled_at is
 comment on column collection_videos.group_name is 'Videos of one group never straddle a split.';
 comment on column collection_videos.splits is 'Split column of the manifest to train, val or test.';
 comment on column collection_videos.present is 'False when the path is no longer there.';
+comment on column collection_videos.etag is
+'Object storage''s mark of the content when last hashed; null for a file.';
 comment on column collection_videos.first_seen_at is 'When the path was first listed, UTC.';
 comment on column collection_videos.last_seen_at is 'When the path was last listed, UTC.';

@@ -8,7 +8,8 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from io import FileIO, StringIO
 from pathlib import Path, PurePosixPath
 
@@ -67,26 +68,40 @@ class Catalog:
         Raises:
             ConfigurationError: No `path` column, a path twice, or one that leaves the source.
         """
-        rows = _read_rows(manifest)
-        split_columns = _split_columns(rows)
-        files: list[SourceFile] = []
-        missing: list[str] = []
-        for line, row in enumerate(rows, start=2):
-            path = _checked_path(row.get("path") or "", source, manifest, line)
+
+        def look(path: str) -> SourceFile | None:
             try:
                 found = (source / path).stat()
             except OSError:
-                missing.append(path)
-                continue
-            splits = {c: row[c] for c in split_columns if row[c]}
-            files.append(
-                SourceFile(
-                    path, found.st_size, found.st_mtime_ns, found.st_ino,
-                    row.get("label") or None, row.get("group") or None, splits,
-                )
-            )  # fmt: skip
-        _refuse_duplicates([*missing, *(f.path for f in files)], manifest)
-        return sorted(files, key=lambda f: f.path), missing
+                return None
+            return SourceFile(path, found.st_size, found.st_mtime_ns, found.st_ino)
+
+        return _named(manifest, str(source), look)
+
+    def pick_videos(
+        self, objects: Sequence[SourceFile], *, label_from: str | None = None
+    ) -> list[SourceFile]:
+        """Of the listed objects those that are videos by their extension, hidden ones left out.
+
+        Unlike a file, an object of which the name says nothing is not looked into: that would be a request
+        for each, every night. A manifest can name it.
+        """
+        files = [
+            file for file in objects
+            if PurePosixPath(file.path).suffix.lower() in VIDEO_EXTENSIONS
+            and not any(part.startswith(".") for part in PurePosixPath(file.path).parts)
+        ]  # fmt: skip
+        return [_labelled_by_folder(file) for file in files] if label_from == "folder" else files
+
+    def pick_named(
+        self, source: str, objects: Sequence[SourceFile], manifest: Path
+    ) -> tuple[list[SourceFile], list[str]]:
+        """Of the listed objects those that a manifest names, and the named paths at which there is none.
+
+        Raises:
+            ConfigurationError: As `list_manifest`.
+        """
+        return _named(manifest, source, {file.path: file for file in objects}.get)
 
     def read_labels(self, file: Path) -> list[GivenLabel]:
         """What a person hands in: a CSV with `path`, `label`, and any of `collection` and `video_id`.
@@ -222,7 +237,27 @@ def _utf8(path: str) -> str:
 def _labelled_by_folder(file: SourceFile) -> SourceFile:
     parts = PurePosixPath(file.path).parts
     label = parts[0] if len(parts) > 1 else None
-    return SourceFile(file.path, file.size_bytes, file.mtime_ns, file.inode, label)
+    return replace(file, label=label)
+
+
+def _named(
+    manifest: Path, source: str, look: Callable[[str], SourceFile | None]
+) -> tuple[list[SourceFile], list[str]]:
+    """The files that a manifest names, sorted by path, with what it says of them; the paths without one."""
+    rows = _read_rows(manifest)
+    split_columns = _split_columns(rows)
+    files: list[SourceFile] = []
+    missing: list[str] = []
+    for line, row in enumerate(rows, start=2):
+        path = _checked_path(row.get("path") or "", source, manifest, line)
+        if (found := look(path)) is None:
+            missing.append(path)
+            continue
+        splits = {c: row[c] for c in split_columns if row[c]}
+        label, group = row.get("label") or None, row.get("group") or None
+        files.append(replace(found, label=label, group=group, splits=splits))
+    _refuse_duplicates([*missing, *(f.path for f in files)], manifest)
+    return sorted(files, key=lambda f: f.path), missing
 
 
 def _read_rows(manifest: Path) -> list[dict[str, str]]:
@@ -250,7 +285,7 @@ def _split_columns(rows: list[dict[str, str]]) -> list[str]:
     return [c for c in columns if values[c] and values[c] <= SPLIT_NAMES]
 
 
-def _checked_path(raw: str, source: Path, manifest: Path, line: int) -> str:
+def _checked_path(raw: str, source: str, manifest: Path, line: int) -> str:
     path = PurePosixPath(raw)
     if not raw or path.is_absolute() or ".." in path.parts:
         raise ConfigurationError(

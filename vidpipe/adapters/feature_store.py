@@ -6,7 +6,8 @@
         a3f…      1            0.25    …           ┘
         77c…      0            0.04    …
 
-A video's rows lie together, so that reading one video touches no neighbour.
+A video's rows lie together, so that reading one video touches no neighbour. Parts are written here; a whole
+one may then go to a bucket, under the same name, and is read there by ranges.
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence, Set
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vidpipe.errors import IncompatibleFeatures, StorageFailed
+from vidpipe.errors import IncompatibleFeatures, StorageFailed, StorageUnreachable
 from vidpipe.records import FeatureSpec, Floats, StoredFeatures, VideoFeatures
 
 TEMP_SUFFIX = ".tmp"
@@ -44,6 +46,26 @@ def _schema(feature_size: int, metadata: dict[str, str]) -> pa.Schema:
     )
 
 
+class Bucket(Protocol):
+    """Where whole parts lie instead of in the folder, by their names below the store's root."""
+
+    def put(self, file: Path, name: str) -> None:
+        """Make a file visible under a name, at once and whole."""
+        ...
+
+    def opened(self, name: str) -> AbstractContextManager[Any]:
+        """A file object that reads what is asked for and no more; what fails within is the bucket's error."""
+        ...
+
+    def ages_s(self) -> Iterator[tuple[str, int, float]]:
+        """Name, bytes and age of everything in it."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove it for good."""
+        ...
+
+
 READ_FRAMES = 2048
 """Rows that are read at once, and some: about 10 MB."""
 
@@ -51,8 +73,9 @@ READ_FRAMES = 2048
 class PartWriter:
     """One part in the making: `append` in order, then `commit`; anything else leaves no part."""
 
-    def __init__(self, folder: Path, spec: FeatureSpec, numerics: str) -> None:
+    def __init__(self, folder: Path, spec: FeatureSpec, numerics: str, bucket: Bucket | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self._bucket = bucket
         self.name = f"part-{uuid.uuid4().hex}.parquet"
         self.rows = 0
         self._final = folder / self.name
@@ -101,19 +124,29 @@ class PartWriter:
             if self.rows == 0:
                 self._temp.unlink()
                 return None
-            _sync(self._temp)
-            self._temp.rename(self._final)
-            _sync(self._final.parent)
+            self._publish()
+        except StorageUnreachable:
+            raise
         except OSError as error:
             raise _storage_failed(error, self._temp) from error
         return self.name
 
+    def _publish(self) -> None:
+        """A rename, or one upload: neither shows half a part."""
+        if self._bucket:
+            self._bucket.put(self._temp, f"{self._final.parent.name}/{self.name}")
+            self._temp.unlink()
+        else:
+            _sync(self._temp)
+            self._temp.rename(self._final)
+            _sync(self._final.parent)
+
 
 class FeatureStore:
-    """The folder of feature sets."""
+    """The folder of feature sets; with a bucket, whole parts lie there and unfinished ones here."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, bucket: Bucket | None = None) -> None:
+        self._root, self._bucket = root, bucket
 
     def folder(self, feature_set_id: str) -> Path:
         """Where a feature set's parts lie."""
@@ -122,7 +155,7 @@ class FeatureStore:
     def new_part(self, spec: FeatureSpec, numerics: str) -> PartWriter:
         """A context manager; leaving it without `commit` leaves nothing behind."""
         try:
-            return PartWriter(self.folder(spec.feature_set_id), spec, numerics)
+            return PartWriter(self.folder(spec.feature_set_id), spec, numerics, self._bucket)
         except OSError as error:
             raise _storage_failed(error, self._root) from error
 
@@ -131,12 +164,15 @@ class FeatureStore:
 
         Raises:
             IncompatibleFeatures: A part is gone, or its rows are not those that the ledger names.
+            StorageUnreachable: The bucket does not answer.
         """
         by_part: dict[str, list[StoredFeatures]] = defaultdict(list)
         for stored in wanted:
             by_part[stored.part].append(stored)
         for part, videos in sorted(by_part.items()):
-            yield from _read_part(self.folder(feature_set_id) / part, videos)
+            file = self.folder(feature_set_id) / part
+            with self._opened(file) as opened:
+                yield from _read_part(opened, file, videos)
 
     def rewrite(self, feature_set_id: str, kept: Sequence[StoredFeatures]) -> list[StoredFeatures]:
         """Copy the rows of these videos of one part into a new part; where they lie there.
@@ -145,7 +181,8 @@ class FeatureStore:
         """
         if not kept:
             return []
-        metadata = part_metadata(self.folder(feature_set_id) / kept[0].part)
+        with self._opened(self.folder(feature_set_id) / kept[0].part) as opened:
+            metadata = _own_metadata(opened.schema_arrow)
         spec = FeatureSpec.from_json(metadata["vidpipe.spec"])
         moved: list[StoredFeatures] = []
         with self.new_part(spec, metadata["vidpipe.numerics"]) as part:
@@ -158,23 +195,44 @@ class FeatureStore:
     def sweep(self, named: Set[tuple[str, str]], older_than_s: float) -> tuple[int, int]:
         """Remove parts that are not `named` (feature_set_id, part), and temporary ones: (files, bytes)."""
         files = size_bytes = 0
-        for file, age_s in self._unnamed(named):
+        for file, freed_bytes, age_s in self._unnamed(named):
             if age_s >= older_than_s:
-                freed_bytes = file.stat().st_size
                 file.unlink()
+                files, size_bytes = files + 1, size_bytes + freed_bytes
+        for bucket, name, freed_bytes, age_s in self._unnamed_far(named):
+            if age_s >= older_than_s:
+                bucket.remove(name)
                 files, size_bytes = files + 1, size_bytes + freed_bytes
         return files, size_bytes
 
     def unnamed_ages_s(self, named: Set[tuple[str, str]]) -> list[float]:
         """Ages of the parts that `sweep` would remove once they are old enough."""
-        return [age_s for _, age_s in self._unnamed(named)]
+        near = [age_s for _, _, age_s in self._unnamed(named)]
+        return [*near, *(age_s for _, _, _, age_s in self._unnamed_far(named))]
 
-    def _unnamed(self, named: Set[tuple[str, str]]) -> Iterator[tuple[Path, float]]:
+    def _unnamed(self, named: Set[tuple[str, str]]) -> Iterator[tuple[Path, int, float]]:
         for file in self._root.glob("feature_set=*/part-*"):
-            key = (file.parent.name.removeprefix("feature_set="), file.name)
-            if key not in named:
+            if self._bucket or _named_as(file) not in named:
                 with suppress(FileNotFoundError):  # renamed or collected since it was listed
-                    yield file, time.time() - file.stat().st_mtime
+                    found = file.stat()
+                    yield file, found.st_size, time.time() - found.st_mtime
+
+    def _unnamed_far(self, named: Set[tuple[str, str]]) -> Iterator[tuple[Bucket, str, int, float]]:
+        for name, size_bytes, age_s in self._bucket.ages_s() if self._bucket else ():
+            if Path(name).match("feature_set=*/part-*") and _named_as(Path(name)) not in named:
+                assert self._bucket
+                yield self._bucket, name, size_bytes, age_s
+
+    @contextmanager
+    def _opened(self, file: Path) -> Iterator[pq.ParquetFile]:
+        """A part, wherever it lies."""
+        with _unreadable_part(file), ExitStack() as stack:
+            if self._bucket:
+                source = stack.enter_context(self._bucket.opened(f"{file.parent.name}/{file.name}"))
+                part = pq.ParquetFile(source, pre_buffer=True)
+            else:
+                part = pq.ParquetFile(file, memory_map=True)
+            yield stack.enter_context(part)
 
     def parts(self, feature_set_id: str | None = None) -> list[Path]:
         """All files below the store, finished or not, of one feature set or of all."""
@@ -182,20 +240,21 @@ class FeatureStore:
         return sorted(p for p in root.glob("**/part-*") if p.is_file()) if root.exists() else []
 
 
-def _read_part(file: Path, videos: list[StoredFeatures]) -> Iterator[VideoFeatures]:
-    with _unreadable_part(file):
-        part = pq.ParquetFile(file, memory_map=True)
-    with part:
-        sizes = [part.metadata.row_group(i).num_rows for i in range(part.num_row_groups)]
-        group_at = {row: i for i, row in enumerate(np.cumsum([0, *sizes]).tolist())}
-        for run in _runs(videos):
-            begin, end = run[0].row_offset, run[-1].row_offset + run[-1].n_frames
-            if begin not in group_at or end not in group_at:
-                raise _other_rows(file, run[0], "no such rows")
-            with _unreadable_part(file):
-                table = part.read_row_groups(list(range(group_at[begin], group_at[end])))
-            for stored in run:
-                yield _video(table.slice(stored.row_offset - begin, stored.n_frames), stored, file)
+def _named_as(file: Path) -> tuple[str, str]:
+    """As the ledger names a part: (feature_set_id, part)."""
+    return file.parent.name.removeprefix("feature_set="), file.name
+
+
+def _read_part(part: pq.ParquetFile, file: Path, videos: list[StoredFeatures]) -> Iterator[VideoFeatures]:
+    sizes = [part.metadata.row_group(i).num_rows for i in range(part.num_row_groups)]
+    group_at = {row: i for i, row in enumerate(np.cumsum([0, *sizes]).tolist())}
+    for run in _runs(videos):
+        begin, end = run[0].row_offset, run[-1].row_offset + run[-1].n_frames
+        if begin not in group_at or end not in group_at:
+            raise _other_rows(file, run[0], "no such rows")
+        table = part.read_row_groups(list(range(group_at[begin], group_at[end])))
+        for stored in run:
+            yield _video(table.slice(stored.row_offset - begin, stored.n_frames), stored, file)
 
 
 def _runs(videos: list[StoredFeatures]) -> Iterator[list[StoredFeatures]]:
@@ -217,6 +276,8 @@ def _runs(videos: list[StoredFeatures]) -> Iterator[list[StoredFeatures]]:
 def _unreadable_part(file: Path) -> Iterator[None]:
     try:
         yield
+    except StorageUnreachable:
+        raise
     except (OSError, pa.ArrowInvalid) as error:
         raise IncompatibleFeatures(
             f"the feature part {file} cannot be read: {error}.",
@@ -244,8 +305,11 @@ def _other_rows(file: Path, stored: StoredFeatures, found: str) -> IncompatibleF
 
 def part_metadata(file: Path) -> dict[str, str]:
     """The spec and numerics class that a part carries."""
-    raw = pq.read_schema(file).metadata or {}
-    found = {k.decode(): v.decode() for k, v in raw.items()}
+    return _own_metadata(pq.read_schema(file))
+
+
+def _own_metadata(schema: pa.Schema) -> dict[str, str]:
+    found = {k.decode(): v.decode() for k, v in (schema.metadata or {}).items()}
     return {k: v for k, v in found.items() if k.startswith("vidpipe.")}
 
 

@@ -28,6 +28,7 @@ from vidpipe.adapters.ledger_rows import (
     outcome_row,
     video_row,
 )
+from vidpipe.places import place_of
 from vidpipe.records import (
     Collection,
     Failure,
@@ -175,7 +176,10 @@ class Ledger(Decisions):
                 "features_pending", feature_set_id=feature_set_id, collection=collection,
                 retry_failed=retry_failed,
             )  # fmt: skip
-        return [PendingVideo(v, Path(source) / path, *facts) for v, source, path, *facts in rows]
+        return [
+            PendingVideo(v, place_of(source, path, size, etag), *facts)
+            for v, source, path, size, etag, *facts in rows
+        ]
 
     def count_features(self, feature_set_id: str, collection: str | None) -> int:
         """How many present videos have features of this set."""

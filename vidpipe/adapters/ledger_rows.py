@@ -12,7 +12,8 @@ _SPLITS = pa.map_(pa.string(), pa.string())
 LISTING = pa.schema(
     {
         "path": pa.string(), "size_bytes": pa.int64(), "mtime_ns": pa.int64(), "inode": pa.uint64(),
-        "label": pa.string(), "group_name": pa.string(), "splits": _SPLITS, "video_id": pa.string(),
+        "label": pa.string(), "group_name": pa.string(), "splits": _SPLITS, "etag": pa.string(),
+        "video_id": pa.string(),
     }
 )  # fmt: skip
 VIDEOS = pa.schema(
@@ -50,7 +51,8 @@ def listing_row(file: SourceFile, video_id: str | None) -> tuple[Any, ...]:
     """A file of a listing, with the content it holds where that is known."""
     splits = list(file.splits.items())
     return (
-        file.path, file.size_bytes, file.mtime_ns, file.inode, file.label, file.group, splits, video_id,
+        file.path, file.size_bytes, file.mtime_ns, file.inode, file.label, file.group, splits, file.etag,
+        video_id,
     )  # fmt: skip
 
 

@@ -109,8 +109,9 @@ def _of_files(
     """Decode and embed the files; a bad one costs nothing but its own row."""
 
     def decode(video: PendingVideo) -> Decoding:
-        facts = videos.probe(video.file)
-        return videos.decode(video.file, spec.sample_fps, [spec.transform], facts.duration_s)
+        file = files[int(video.video_id)]
+        facts = videos.probe(file)
+        return videos.decode(file, spec.sample_fps, [spec.transform], facts.duration_s)
 
     pending = [PendingVideo(str(n), file, None, None) for n, file in files.items()]
     rows = _Rows()

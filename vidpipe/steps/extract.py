@@ -9,14 +9,26 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
 
 from vidpipe.errors import NotFound, RegistryUnreachable
+from vidpipe.extraction import Decoding
 from vidpipe.extraction import extract as run_engine
-from vidpipe.ports import Part, Ports
-from vidpipe.records import ExtractedVideo, FeatureSpec, PartResult, PendingVideo, VideoFeatures, spans
+from vidpipe.ports import Part, Ports, Staging
+from vidpipe.records import (
+    DecodeReport,
+    ExtractedVideo,
+    FeatureSpec,
+    PartResult,
+    PendingVideo,
+    Pixels,
+    VideoFeatures,
+    spans,
+)
 from vidpipe.sampling import expected_cost
 from vidpipe.steps.runs import Report, RunLog, recorded
 
@@ -66,6 +78,8 @@ def extract(
         with ports.progress.stage("extract", sum(len(b.videos) for b in batches)) as advance:
             for batch, parts in ports.fleet.compute(ports, work, batches):
                 commit(ports, run, batch, parts)
+                for video in batch.videos:
+                    ports.staging.drop(video.file)
                 advance(len(batch.videos))
         return report(run, skipped)
 
@@ -115,7 +129,11 @@ def work(ports: Ports, batch: Batch) -> list[PartResult]:
         ]
         outcomes = run_engine(
             batch.videos,
-            decode=lambda v: ports.videos.decode(v.file, sample_fps, views, v.duration_s),
+            decode=_Staged(
+                ports.staging,
+                batch.videos,
+                lambda file, v: ports.videos.decode(file, sample_fps, views, v.duration_s),
+            ),
             embed=Backbones(backbones, [views.index(spec.transform) for spec in batch.specs]),
             sink=_SideBySide(parts, [spec.feature_size for spec in batch.specs]),
             workers=ports.limits.workers,
@@ -147,6 +165,54 @@ def report(run: RunLog, skipped: int) -> ExtractReport:
     return ExtractReport(
         run.run_id, run.videos, run.frames, skipped, run.failed, run.failed_again, run.seconds
     )
+
+
+class _Staged:
+    """Decodes videos from where they lie, objects by way of the local disk.
+
+    Decoders wait for room on the disk in the order of the videos. The rows of the first are written first, so
+    the others hold their room until it is done: were it to wait for them, nothing would go on.
+    """
+
+    def __init__(
+        self,
+        staging: Staging,
+        videos: Sequence[PendingVideo],
+        decode: Callable[[Path, PendingVideo], Decoding],
+    ) -> None:
+        self._staging, self._decode = staging, decode
+        self._number = {video.video_id: number for number, video in enumerate(videos)}
+        self._turns = [Event() for _ in range(len(videos) + 1)]
+        self._turns[0].set()
+
+    def __call__(self, video: PendingVideo) -> Decoding:
+        number = self._number[video.video_id]
+        return _StagedDecoding(self._staging, video, self._decode, self._turns[number : number + 2])
+
+
+class _StagedDecoding:
+    """One video's frames; the local file is there for as long as they are read."""
+
+    def __init__(
+        self,
+        staging: Staging,
+        video: PendingVideo,
+        decode: Callable[[Path, PendingVideo], Decoding],
+        turns: Sequence[Event],
+    ) -> None:
+        self.report: DecodeReport | None = None
+        self._staging, self._video, self._decode = staging, video, decode
+        self._mine, self._next = turns
+
+    def __iter__(self) -> Generator[tuple[float, Pixels], None, None]:
+        self._mine.wait()
+        try:
+            with self._staging.local(self._video.file, has_room=self._next.set) as file:
+                decoding = self._decode(file, self._video)
+                yield from iter(decoding)
+                self.report = decoding.report
+        finally:
+            self._next.set()
 
 
 class _SideBySide:

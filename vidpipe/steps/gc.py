@@ -21,7 +21,7 @@ class GcReport(Report):
 
 
 def gc(ports: Ports, *, older_than_s: float = OLD_S) -> GcReport:
-    """Remove parts that no ledger row names, and temporary files, older than a day.
+    """Remove parts that no ledger row names, temporary files and staged objects, older than a day.
 
     Raises:
         LeaseHeld: Another run is at work.
@@ -36,6 +36,7 @@ def collect(ports: Ports, older_than_s: float) -> tuple[int, int]:
     """The work of `gc`, for whoever holds the lease: (files, bytes) removed."""
     swept = [
         ports.store.sweep(ports.ledger.named_parts(), older_than_s),
+        ports.staging.sweep(older_than_s),
         ports.warehouse.sweep(older_than_s),
         ports.registry.sweep(older_than_s),
     ]

@@ -1,7 +1,7 @@
 """Ingest: list a source, hash and probe what changed, record what is there.
 
-The bytes decide: a moved or copied file is the same video, and an unchanged one (size, mtime, inode) is not
-read again.
+The bytes decide: a moved or copied file is the same video, and an unchanged one (size, mtime, inode; of an
+object, size and etag) is not read again.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from functools import partial
 from pathlib import Path
 
 from vidpipe.errors import ConfigurationError, NotFound, VideoError
+from vidpipe.places import checked_uri, is_uri, place_of
 from vidpipe.ports import Ports
-from vidpipe.records import Collection, Failure, ProbedVideo, SourceFile, Stage
+from vidpipe.records import Collection, Failure, Place, ProbedVideo, SourceFile, Stage
 from vidpipe.steps.runs import Report, RunLog, recorded
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 CHUNK_FILES = 256
 CHUNK_BYTES = 4 << 30
 """Files are committed in chunks of at most this much: what a crash may cost to read again."""
+DOWNLOADS = 8
+"""Objects that are read side by side: they keep the network waiting, not the processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +68,9 @@ class _Probed:
 def ingest(
     ports: Ports,
     collection: str,
-    source: Path,
+    source: str | Path,
     *,
-    manifest: Path | None = None,
+    manifest: str | Path | None = None,
     label_from: str | None = None,
     replace_source: bool = False,
     allow_missing: bool = False,
@@ -78,8 +81,9 @@ def ingest(
     Args:
         ports: The outside world.
         collection: Its name; a new name makes a new collection.
-        source: Folder of videos, or a CSV manifest in such a folder.
-        manifest: CSV with `path` (relative to the source) and any of `label`, `group`, split columns.
+        source: Folder of videos, prefix in a bucket (`s3://BUCKET/PREFIX`), or a CSV manifest there.
+        manifest: Path or URI of a CSV with `path` (relative to the source) and any of `label`, `group`,
+            split columns.
         label_from: `folder` takes the top folder's name as label.
         replace_source: Allow another source than the collection's own.
         allow_missing: Accept a listing that is empty, or lost more than half.
@@ -88,6 +92,7 @@ def ingest(
     Raises:
         ConfigurationError: The source, the manifest or the request cannot be right.
         LeaseHeld: Another run is at work.
+        StorageUnreachable: The bucket cannot be listed or read now.
     """
     with recorded(ports, "ingest") as run:
         wanted = _request(ports, collection, source, manifest, label_from, replace_source)
@@ -112,8 +117,8 @@ def ingest_again(ports: Ports, name: str, *, allow_missing: bool = False) -> Ing
     if known is None:
         raise NotFound(f"no collection {name!r}.", next_step="vidpipe collections lists them.")
     return ingest(
-        ports, name, Path(known.source), manifest=Path(known.manifest) if known.manifest else None,
-        label_from=known.label_from, allow_missing=allow_missing, retry_failed=True,
+        ports, name, known.source, manifest=known.manifest, label_from=known.label_from,
+        allow_missing=allow_missing, retry_failed=True,
     )  # fmt: skip
 
 
@@ -123,8 +128,8 @@ def ingest_again(ports: Ports, name: str, *, allow_missing: bool = False) -> Ing
 def _request(
     ports: Ports,
     name: str,
-    source: Path,
-    manifest: Path | None,
+    source: str | Path,
+    manifest: str | Path | None,
     label_from: str | None,
     replace: bool,
 ) -> Collection:
@@ -136,31 +141,34 @@ def _request(
             f"--label-from {label_from!r} is unknown.", next_step="pass --label-from folder."
         )
     source = _absolute(source)
-    if source.suffix.lower() == ".csv" and source.is_file():
-        source, manifest = source.parent, manifest or source
+    if source.lower().endswith(".csv") and (is_uri(source) or Path(source).is_file()):
+        source, manifest = source.rsplit("/", 1)[0], manifest or source
     known = ports.ledger.collection(name)
-    if known and known.source != str(source) and not replace:
+    if known and known.source != source and not replace:
         raise ConfigurationError(
             f"the collection {name!r} has the source {known.source}, not {source}.",
             next_step="pass --replace-source, or another --collection.",
         )
     if known and not replace:
-        manifest = manifest or (Path(known.manifest) if known.manifest else None)
+        manifest = manifest or known.manifest
         label_from = label_from or known.label_from
-    return Collection(name, str(source), str(_absolute(manifest)) if manifest else None, label_from)
+    return Collection(name, source, _absolute(manifest) if manifest else None, label_from)
 
 
-def _absolute(path: Path) -> Path:
-    """Absolute and without `..`; links stay, since a mount point may be one."""
-    return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100  (resolve would follow links)
+def _absolute(place: str | Path) -> str:
+    """A URI, or a path, absolute and without `..`; links stay, since a mount point may be one."""
+    text = checked_uri(str(place)) if is_uri(str(place)) else str(place)
+    if is_uri(text):
+        return text
+    return os.path.abspath(Path(text).expanduser())  # noqa: PTH100  (resolve would follow links)
 
 
 def _listing(ports: Ports, wanted: Collection, *, allow_missing: bool) -> list[SourceFile]:
     """The files of the source; a listing that lost too much is not believed."""
-    source = Path(wanted.source)
+    source = wanted.source
     known = ports.ledger.present_paths(wanted.name)
     if wanted.manifest:
-        files, missing = ports.catalog.list_manifest(source, Path(wanted.manifest))
+        files, missing = _named(ports, source, wanted.manifest)
         unknown = [path for path in missing if path not in known]
         if unknown and not allow_missing:
             raise ConfigurationError(
@@ -170,7 +178,7 @@ def _listing(ports: Ports, wanted: Collection, *, allow_missing: bool) -> list[S
             )
         _record_missing(ports, wanted, unknown)
     else:
-        files = ports.catalog.list_folder(source, label_from=wanted.label_from)
+        files = _found(ports, source, wanted.label_from)
     lost = len(known - {f.path for f in files})
     if not allow_missing and (not files or 2 * lost > len(known) > 0):
         raise ConfigurationError(
@@ -178,6 +186,22 @@ def _listing(ports: Ports, wanted: Collection, *, allow_missing: bool) -> list[S
             next_step="check that it is mounted; pass --allow-missing if they are meant to be gone.",
         )
     return files
+
+
+def _found(ports: Ports, source: str, label_from: str | None) -> list[SourceFile]:
+    """All videos of a source."""
+    if is_uri(source):
+        return ports.catalog.pick_videos(ports.objects.list(source), label_from=label_from)
+    return ports.catalog.list_folder(Path(source), label_from=label_from)
+
+
+def _named(ports: Ports, source: str, manifest: str) -> tuple[list[SourceFile], list[str]]:
+    """The videos of a source that a manifest names, and the named paths that are not there."""
+    place: Place = ports.objects.find(manifest) if is_uri(manifest) else Path(manifest)
+    with ports.staging.local(place) as file:
+        if is_uri(source):
+            return ports.catalog.pick_named(source, ports.objects.list(source), file)
+        return ports.catalog.list_manifest(Path(source), file)
 
 
 def _record_missing(ports: Ports, wanted: Collection, paths: Sequence[str]) -> None:
@@ -203,12 +227,16 @@ def _read_files(
 ) -> int:
     """Hash, probe and record files, a chunk at a time; the number of files that could be hashed."""
     hashes = 0
-    source = Path(wanted.source)
+    source, far = wanted.source, is_uri(wanted.source)
+    workers = max(ports.limits.workers, DOWNLOADS) if far else ports.limits.workers
     with (
-        ThreadPoolExecutor(ports.limits.workers, thread_name_prefix="ingest") as pool,
+        ThreadPoolExecutor(workers, thread_name_prefix="ingest") as pool,
         ports.progress.stage(f"ingest {wanted.name}", len(files)) as advance,
     ):
-        for chunk in _chunks(files):
+        # Half of the room: what has been hashed is still there to be probed.
+        for chunk in _chunks(
+            files, min(CHUNK_BYTES, ports.limits.staging_bytes // 2) if far else CHUNK_BYTES
+        ):
             hashed = list(pool.map(lambda file: _hash(ports, source, file), chunk))
             first = {h.video_id: h.file for h in hashed if h.video_id}
             known = ports.ledger.known_videos(first, retry_failed=again)
@@ -229,29 +257,35 @@ def _read_files(
     return hashes
 
 
-def _chunks(files: Sequence[SourceFile]) -> Iterator[list[SourceFile]]:
+def _chunks(files: Sequence[SourceFile], most_bytes: int) -> Iterator[list[SourceFile]]:
     chunk: list[SourceFile] = []
     size_bytes = 0
     for file in files:
         chunk.append(file)
         size_bytes += file.size_bytes
-        if len(chunk) == CHUNK_FILES or size_bytes > CHUNK_BYTES:
+        if len(chunk) == CHUNK_FILES or size_bytes > most_bytes:
             yield chunk
             chunk, size_bytes = [], 0
     if chunk:
         yield chunk
 
 
-def _hash(ports: Ports, source: Path, file: SourceFile) -> _Hashed:
+def _hash(ports: Ports, source: str, file: SourceFile) -> _Hashed:
     try:
-        return _Hashed(file, ports.catalog.hash_file(source / file.path))
+        with ports.staging.local(_place(source, file)) as local:
+            return _Hashed(file, ports.catalog.hash_file(local))
     except VideoError as error:
         return _Hashed(file, None, error)
 
 
-def _probe(ports: Ports, source: Path, file: SourceFile, video_id: str) -> _Probed:
+def _place(source: str, file: SourceFile) -> Place:
+    return place_of(source, file.path, file.size_bytes, file.etag)
+
+
+def _probe(ports: Ports, source: str, file: SourceFile, video_id: str) -> _Probed:
     try:
-        facts = ports.videos.probe(source / file.path)
+        with ports.staging.local(_place(source, file)) as local:
+            facts = ports.videos.probe(local)
     except VideoError as error:
         learnt = error.verdict is not None  # a file that vanished says nothing about its bytes
         video = ProbedVideo(video_id, file.size_bytes, None, error.verdict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,7 +35,7 @@ def models(ports: Ports) -> list[dict[str, Any]]:
     ]
 
 
-def status(ledger: Ledger, lease_holder: dict[str, object] | None) -> dict[str, Any]:
+def status(ledger: Ledger, lease_holder: Mapping[str, object] | None) -> dict[str, Any]:
     """Champion, lease, collections, last runs, what fails."""
     return {
         "champion": ledger.table("champion_now")[0]["version"],

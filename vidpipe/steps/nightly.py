@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from vidpipe.errors import ConfigurationError, RegistryUnreachable, StopError
+from vidpipe.errors import ConfigurationError, RegistryUnreachable, StopError, StorageUnreachable
 from vidpipe.ports import Ports
 from vidpipe.steps.champion import settle
 from vidpipe.steps.classify import ClassifyReport, classify, shadow
@@ -117,7 +117,7 @@ def nightly(ports: Ports, *, failure_budget: str | None = None) -> NightlyReport
 def told(ports: Ports, run_id: int) -> str | None:
     """Write the page of a night that has been published; a page that cannot be written spoils no night."""
     try:
-        return report(ports.warehouse, ports.videos, ports.reports, run_id).report
+        return report(ports.warehouse, ports.videos, ports.reports, run_id, staging=ports.staging).report
     except Exception as error:  # whatever it is: the night is done, and its numbers are in the warehouse
         log.warning("no report of run %s: %s: %s", run_id, type(error).__name__, error)
         return None
@@ -135,7 +135,7 @@ def ingest_collection(ports: Ports, night: Night, name: str) -> None:
     """Ingest one collection from where it was; a source that cannot be listed is a problem on record."""
     try:
         night.ingested.append(ingest_again(ports, name))
-    except StopError as error:
+    except (StopError, StorageUnreachable) as error:
         log.error("%s: %s", name, error)
         night.problems.append(f"{name}: {error.message}")
 

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vidpipe.errors import NotFound, VideoError
-from vidpipe.ports import Reader, Reports, Videos, Warehouse
+from vidpipe.errors import NotFound, Vanished, VideoError
+from vidpipe.places import place_of
+from vidpipe.ports import Reader, Reports, Staging, Videos, Warehouse
+from vidpipe.records import StoredObject
 from vidpipe.report_page import Picture, render
 from vidpipe.steps.runs import Report
 
@@ -32,6 +34,8 @@ NIGHTS = 8
 PICTURES_S = 60.0
 """Seconds for all pictures; what is not done by then goes without."""
 PICTURE_WORKERS = 2
+MAX_OBJECT_BYTES = 64 << 20
+"""Objects larger than this are not downloaded for the sake of a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,11 @@ class PageReport(Report):
     pictures: int
 
 
-def report(warehouse: Warehouse, videos: Videos, reports: Reports, run_id: int | None = None) -> PageReport:
-    """Write the page of a run; by default of the last night.
+def report(
+    warehouse: Warehouse, videos: Videos, reports: Reports, run_id: int | None = None,
+    *, staging: Staging | None = None,
+) -> PageReport:  # fmt: skip
+    """Write the page of a run; by default of the last night. Without `staging`, objects have no picture.
 
     Raises:
         NotFound: No such run has ended, or nothing has been published.
@@ -53,7 +60,7 @@ def report(warehouse: Warehouse, videos: Videos, reports: Reports, run_id: int |
     """
     with warehouse.reading() as read:
         facts = _facts(read, run_id)
-    pictures = _pictures(videos, [*facts["unsure"], *facts["disagreements"]])
+    pictures = _pictures(videos, staging, [*facts["unsure"], *facts["disagreements"]])
     page = render(facts, pictures)
     number = int(facts["run"]["run_id"])
     file = reports.write(number, page)
@@ -107,26 +114,52 @@ def _run(read: Reader, run_id: int | None) -> dict[str, Any]:
 # -- the pictures -------------------------------------------------------------------------------
 
 
-def _pictures(videos: Videos, rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Picture]:
+def _pictures(
+    videos: Videos, staging: Staging | None, rows: Sequence[Mapping[str, Any]]
+) -> dict[tuple[str, str], Picture]:
     """A picture, or the reason why there is none, for each (collection, path)."""
     wanted = {(row["collection"], row["path"]): row for row in rows}
     deadline = time.monotonic() + PICTURES_S
     with ThreadPoolExecutor(PICTURE_WORKERS, thread_name_prefix="picture") as pool:
-        found = pool.map(lambda row: _picture(videos, row, deadline), wanted.values())
+        found = pool.map(lambda row: _picture(videos, staging, row, deadline), wanted.values())
         return dict(zip(wanted, found, strict=True))
 
 
-def _picture(videos: Videos, row: Mapping[str, Any], deadline: float) -> Picture:
+def _picture(videos: Videos, staging: Staging | None, row: Mapping[str, Any], deadline: float) -> Picture:
     if time.monotonic() > deadline:
         return Picture(None, "no time left for a picture")
-    file = Path(row["source"]) / row["path"]
+    place = place_of(row["source"], row["path"], row["bytes"], row["etag"])
     try:
-        if file.stat().st_size != row["bytes"]:
-            return Picture(None, "the file has changed since")
-        jpeg = videos.thumbnail(file, row["duration_s"])
+        jpeg = (
+            _of_object(videos, staging, place, row["duration_s"])
+            if isinstance(place, StoredObject)
+            else _of_file(videos, place, row)
+        )
+    except _NoPicture as error:
+        return Picture(None, str(error))
     except (OSError, ValueError, VideoError) as error:  # our Vanished is an OSError, too
         log.info("no picture of %s: %s", row["path"], error)
-        return Picture(None, "the file is gone" if not file.exists() else "no frame can be shown")
+        gone = isinstance(error, Vanished) or (isinstance(place, Path) and not place.exists())
+        return Picture(None, "the file is gone" if gone else "no frame can be shown")
     if len(jpeg) > MAX_PICTURE_BYTES:
         return Picture(None, "too large a picture")
     return Picture(jpeg, "")
+
+
+class _NoPicture(Exception):
+    """Why there is none, in the page's words."""
+
+
+def _of_file(videos: Videos, file: Path, row: Mapping[str, Any]) -> bytes:
+    if file.stat().st_size != row["bytes"]:
+        raise _NoPicture("the file has changed since")
+    return videos.thumbnail(file, row["duration_s"])
+
+
+def _of_object(
+    videos: Videos, staging: Staging | None, place: StoredObject, duration_s: float | None
+) -> bytes:
+    if staging is None or place.size_bytes > MAX_OBJECT_BYTES:
+        raise _NoPicture("too large to fetch for a picture")
+    with staging.local(place) as file:
+        return videos.thumbnail(file, duration_s)
