@@ -42,6 +42,41 @@ def spans(sizes: Sequence[int]) -> list[slice]:
 
 # -- videos and collections ---------------------------------------------------------------------
 
+MIN_WINDOW_S, MAX_WINDOW_S = 1.0, 600.0
+"""A window shorter than this holds next to no frame; a longer one would not stay small in memory."""
+MAX_OVERLAP = 10
+"""So many windows may see one second: bounds what a long video costs and stores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """How long videos are scored: windows of one length, one every so many seconds (see windows.py)."""
+
+    window_s: float
+    stride_s: float
+    """From the start of one window to that of the next; at most `window_s`, so that nothing is unseen."""
+
+    def __post_init__(self) -> None:
+        if not MIN_WINDOW_S <= self.window_s <= MAX_WINDOW_S:
+            raise ConfigurationError(
+                f"window_s must be between {MIN_WINDOW_S:g} and {MAX_WINDOW_S:g} seconds, got "
+                f"{self.window_s:g}.",
+                next_step="pass --window-s, for example 10; 0 scores each video as a whole.",
+            )
+        if not self.window_s / MAX_OVERLAP <= self.stride_s <= self.window_s:
+            raise ConfigurationError(
+                "stride_s must be between a tenth of window_s and window_s "
+                f"({self.window_s / MAX_OVERLAP:g} to {self.window_s:g} seconds), got {self.stride_s:g}.",
+                next_step="pass --stride-s, for example half of --window-s.",
+            )
+        object.__setattr__(self, "window_s", float(self.window_s))
+        object.__setattr__(self, "stride_s", float(self.stride_s))
+
+    @classmethod
+    def of(cls, window_s: float | None, stride_s: float | None) -> Windows | None:
+        """As the ledger stores them: None where there are none."""
+        return None if window_s is None or stride_s is None else cls(window_s, stride_s)
+
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
@@ -94,6 +129,8 @@ class Collection:
     """Absolute path of a CSV file."""
     label_from: str | None = None
     """`folder`, or None."""
+    windows: Windows | None = None
+    """None: each video is scored as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +295,14 @@ class StoredFeatures:
 
 
 @dataclass(frozen=True, slots=True)
+class Unscored(StoredFeatures):
+    """A video that a version has not scored as its collections want it."""
+
+    windows: Windows | None = None
+    """None: as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
 class ExtractedVideo:
     """The outcome of one video: rows in a part, or the error that stands instead of them."""
 
@@ -411,6 +456,20 @@ class Prediction:
     """One row of `predictions`: the label on one rank for one video."""
 
     video_id: str
+    rank: int
+    label: str
+    score: float
+    windows: Windows | None = None
+    """Those whose mean the score is; None where the video was scored as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPrediction:
+    """One row of `window_predictions`: the label on one rank for `[start_s, end_s)` of a video."""
+
+    video_id: str
+    start_s: float
+    end_s: float
     rank: int
     label: str
     score: float

@@ -33,6 +33,9 @@ comment on column core.collection.manifest is 'CSV file with labels, groups and 
 comment on column core.collection.label_from is
 'Where labels come from when not from the manifest, such as folder.';
 comment on column core.collection.created_at is 'When it was first ingested, UTC.';
+comment on column core.collection.window_s is
+'Length in seconds of the windows that its videos are scored in; null where each is scored as a whole.';
+comment on column core.collection.stride_s is 'From the start of one window to that of the next, in seconds.';
 
 comment on table core.collection_video is
 'One row per collection and path. Rows are never deleted, only marked absent.';
@@ -123,6 +126,9 @@ comment on column core.prediction.label_key is 'The label.';
 comment on column core.prediction.score is 'Softmax probability, 0 to 1.';
 comment on column core.prediction.run_id is 'The run that wrote it.';
 comment on column core.prediction.predicted_at is 'When it was written, UTC.';
+comment on column core.prediction.window_s is
+'Length in seconds of the windows whose mean the score is; null where the video was scored as a whole.';
+comment on column core.prediction.stride_s is 'From the start of one window to that of the next, in seconds.';
 
 comment on table core.window_prediction is
 'One row per video, model version, window and rank.';

@@ -19,10 +19,12 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -46,6 +48,8 @@ def _schema(feature_size: int, metadata: dict[str, str]) -> pa.Schema:
 
 READ_FRAMES = 2048
 """Rows that are read at once, and some: about 10 MB."""
+PIECE_FRAMES = 1024
+"""Rows of a piece of a long video: 13 MB."""
 
 
 class PartWriter:
@@ -138,6 +142,29 @@ class FeatureStore:
         for part, videos in sorted(by_part.items()):
             yield from _read_part(self.folder(feature_set_id) / part, videos)
 
+    def times(self, feature_set_id: str, stored: StoredFeatures) -> npt.NDArray[np.float64]:
+        """Presentation times of a video's frames in seconds, (T,), without their features.
+
+        Raises:
+            IncompatibleFeatures: As in `read`.
+        """
+        file = self.folder(feature_set_id) / stored.part
+        with _opened(file) as part, _unreadable_part(file):
+            table = part.read_row_groups(_row_groups(part, stored, file), columns=["video_id", "time_s"])
+        _check_rows(table["video_id"], stored, file)
+        found: npt.NDArray[np.float64] = table["time_s"].to_numpy()
+        return found
+
+    def pieces(self, feature_set_id: str, stored: StoredFeatures) -> Iterator[VideoFeatures]:
+        """A video's features, at most `PIECE_FRAMES` frames at a time: however long it is, memory stays flat.
+
+        Raises:
+            IncompatibleFeatures: As in `read`.
+        """
+        file = self.folder(feature_set_id) / stored.part
+        with _opened(file) as part:
+            yield from _pieces(part, stored, file)
+
     def rewrite(self, feature_set_id: str, kept: Sequence[StoredFeatures]) -> list[StoredFeatures]:
         """Copy the rows of these videos of one part into a new part; where they lie there.
 
@@ -148,10 +175,13 @@ class FeatureStore:
         metadata = part_metadata(self.folder(feature_set_id) / kept[0].part)
         spec = FeatureSpec.from_json(metadata["vidpipe.spec"])
         moved: list[StoredFeatures] = []
-        with self.new_part(spec, metadata["vidpipe.numerics"]) as part:
-            for features in self.read(feature_set_id, kept):
-                moved.append(StoredFeatures(features.video_id, part.name, part.rows, len(features.values)))
-                part.append(features)
+        file = self.folder(feature_set_id) / kept[0].part
+        with _opened(file) as old, self.new_part(spec, metadata["vidpipe.numerics"]) as part:
+            for stored in sorted(kept, key=lambda s: s.row_offset):
+                begin = part.rows
+                moved.append(StoredFeatures(stored.video_id, part.name, begin, stored.n_frames))
+                for features in _pieces(old, stored, file):
+                    part.append(features, part.rows - begin)
             part.commit()
         return moved
 
@@ -198,6 +228,36 @@ def _read_part(file: Path, videos: list[StoredFeatures]) -> Iterator[VideoFeatur
                 yield _video(table.slice(stored.row_offset - begin, stored.n_frames), stored, file)
 
 
+@contextmanager
+def _opened(file: Path) -> Iterator[pq.ParquetFile]:
+    """Read through small buffers: a mapped file's pages would count as ours, all that were ever touched."""
+    with _unreadable_part(file):
+        part = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20)
+    with part:
+        yield part
+
+
+def _row_groups(part: pq.ParquetFile, stored: StoredFeatures, file: Path) -> list[int]:
+    """The row groups of a video: it has them for itself."""
+    sizes = [part.metadata.row_group(i).num_rows for i in range(part.num_row_groups)]
+    group_at = {row: i for i, row in enumerate(np.cumsum([0, *sizes]).tolist())}
+    begin, end = stored.row_offset, stored.row_offset + stored.n_frames
+    if begin not in group_at or end not in group_at:
+        raise _other_rows(file, stored, "no such rows")
+    return list(range(group_at[begin], group_at[end]))
+
+
+def _pieces(part: pq.ParquetFile, stored: StoredFeatures, file: Path) -> Iterator[VideoFeatures]:
+    batches = part.iter_batches(PIECE_FRAMES, row_groups=_row_groups(part, stored, file))
+    while True:
+        with _unreadable_part(file):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        piece = replace(stored, n_frames=batch.num_rows)  # their sum is right: the row groups' are
+        yield _video(pa.Table.from_batches([batch]), piece, file)
+
+
 def _runs(videos: list[StoredFeatures]) -> Iterator[list[StoredFeatures]]:
     """Videos that lie one behind the other are read at once: three times as fast as one by one."""
     run: list[StoredFeatures] = []
@@ -225,13 +285,17 @@ def _unreadable_part(file: Path) -> Iterator[None]:
 
 
 def _video(table: pa.Table, stored: StoredFeatures, file: Path) -> VideoFeatures:
-    ids = table["video_id"].unique().to_pylist()
-    if table.num_rows != stored.n_frames or ids != [stored.video_id]:
-        raise _other_rows(file, stored, f"{table.num_rows} rows of {len(ids)} videos")
+    _check_rows(table["video_id"], stored, file)
     features = table["features"].combine_chunks()
     D = features.type.list_size
     values: Floats = features.flatten().to_numpy().reshape(-1, D)
     return VideoFeatures(stored.video_id, table["time_s"].to_numpy(), values)
+
+
+def _check_rows(video_ids: pa.ChunkedArray, stored: StoredFeatures, file: Path) -> None:
+    ids = video_ids.unique().to_pylist()
+    if len(video_ids) != stored.n_frames or ids != [stored.video_id]:
+        raise _other_rows(file, stored, f"{len(video_ids)} rows of {len(ids)} videos")
 
 
 def _other_rows(file: Path, stored: StoredFeatures, found: str) -> IncompatibleFeatures:

@@ -1,8 +1,10 @@
-"""Labelled features in, scores out: what train, evaluate and promote have in common."""
+"""Features in, scores out: what train, evaluate, promote and classify have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 from torch import nn
@@ -22,6 +24,8 @@ from vidpipe.records import (
     Sequences,
 )
 from vidpipe.splits import one_per_content
+
+T = TypeVar("T")
 
 
 def labelled(ports: Ports, collection: str, spec: FeatureSpec) -> list[LabelledVideo]:
@@ -89,3 +93,21 @@ def answer(network: nn.Module, labels: Sequence[str], features: Sequence[Floats]
     given = predict(network, features)  # (N, K)
     best = given.argmax(1) if len(features) else np.zeros(0, np.int64)
     return Answers(tuple(labels), tuple(labels[k] for k in best), given.max(1, initial=0.0))
+
+
+def best_labels(labels: Sequence[str], scores: Floats, top_k: int) -> list[list[tuple[int, str, float]]]:
+    """Rank, label and score of the top labels in each row of scores (N, K), the best first."""
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
+    return [
+        [(rank, labels[k], float(row[k])) for rank, k in enumerate(best, start=1)]
+        for row, best in zip(scores, order, strict=True)
+    ]
+
+
+def read_ahead(batches: Iterator[T]) -> Iterator[T]:
+    """What the iterator gives, the next batch read while this one is scored."""
+    with ThreadPoolExecutor(1, "read") as reader:
+        ahead = reader.submit(next, batches, None)
+        while (batch := ahead.result()) is not None:
+            ahead = reader.submit(next, batches, None)
+            yield batch
