@@ -241,7 +241,8 @@ def test_long_videos_are_told_by_the_segments_that_the_sql_says(told: Any) -> No
     shown = [a["data-video"] for tag, a in told.page.elements if tag == "article"]
     expected = told.ask(
         "select p.video_id from predictions p join videos v using (video_id) where p.run_id = 6 "
-        "and p.rank = 1 and p.model_version = 1 and v.duration_s > p.window_s order by v.duration_s desc limit 12"
+        "and p.rank = 1 and p.model_version = 1 and v.duration_s > p.window_s "
+        "order by v.duration_s desc limit 12"
     )
     assert shown == [video_id for (video_id,) in expected] and len(shown) == 12
     assert "the 12 longest of 30 videos" in told.page.text

@@ -51,7 +51,8 @@ CONTRACT = {
     "model_disagreements": "collection path video_id serving_version serving_label serving_score "
     "other_version other_label other_score",
     "evaluation_sets": "eval_set_hash collection split videos labels groups frozen_at is_current",
-    "evaluation_videos": "eval_set_hash video_id label group_name",
+    "evaluation_videos": "eval_set_hash video_id label group_name start_s end_s",
+    "labelled_spans": "collection path video_id start_s end_s label",
     "reference_predictions": "model_version label score_from videos",
     "label_shift": "collection serving_version other_version label serving_videos other_videos share_change",
     "given_labels": "collection video_id label source given_at",
@@ -170,7 +171,7 @@ def tell_story(con: duckdb.DuckDBPyConnection) -> None:
     predicted(con, 3, 2, 2, (DOG, 0.5), (CAT, 0.5))
     given(con, "window_prediction", {
         "video_key": 1, "model_version": 2, "start_s": 0.0, "end_s": 5.0, "label_key": CAT,
-        "score": 0.9, "predicted_at": T0,
+        "score": 0.9, "predicted_at": T0 + 2 * DAY,
     })  # fmt: skip
     given(
         con,
@@ -195,6 +196,9 @@ def tell_story(con: duckdb.DuckDBPyConnection) -> None:
         given(con, "reference_prediction", {
             "model_version": 2, "label_key": label, "score_bin": 9, "videos": videos,
         })  # fmt: skip
+    given(con, "labelled_span", {
+        "collection_key": 2, "path": "x.mp4", "start_s": 1.0, "end_s": 4.0, "label": "cat",
+    })  # fmt: skip
     for day, label in ((3, "bird"), (4, "dog")):
         given(con, "given_label", {
             "collection_key": 2, "video_key": 5, "label": label, "source": "ann.csv",

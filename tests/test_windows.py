@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import subprocess
 import sys
 import textwrap
@@ -16,14 +17,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vidpipe.adapters.catalog import Catalog
 from vidpipe.errors import ConfigurationError
 from vidpipe.inference import predict
 from vidpipe.ports import Ports
-from vidpipe.records import Windows
+from vidpipe.records import LabelledSpan, Windows
 from vidpipe.steps import classify as classify_step
-from vidpipe.steps import window_scores
+from vidpipe.steps import scoring, window_scores
 from vidpipe.steps.classify import classify
+from vidpipe.steps.evaluate import evaluate
 from vidpipe.steps.forget import forget
+from vidpipe.steps.freeze_eval import freeze_eval
 from vidpipe.steps.gc import gc
 from vidpipe.steps.ingest import ingest, ingest_again
 from vidpipe.steps.nightly import nightly
@@ -383,6 +387,108 @@ def test_the_verb_takes_windows_and_refuses_wrong_ones(vidpipe: Any, clips: Any)
     assert "5.0" in vidpipe("sql", query, "--csv").stdout
     refused = vidpipe(*source, "--window-s", "10", "--stride-s", "20")
     assert refused.returncode == 1 and "--stride-s" in refused.stderr
+
+
+# -- labelled parts of long videos ----------------------------------------------------------------
+
+
+def spanned(folder: Path, *lines: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "long.mp4").write_bytes(b"x")
+    file = folder / "spans.csv"
+    file.write_text("path,start_s,end_s,label,group,split\n" + "\n".join(lines) + "\n")
+    return file
+
+
+def test_a_manifest_may_label_parts_of_a_video(tmp_path: Path) -> None:
+    file = spanned(tmp_path, "long.mp4,10,20,b,g,train", "long.mp4,0,10,a,g,train")
+    ((listed,), missing) = Catalog().list_manifest(tmp_path, file)
+    assert (listed.label, listed.group, dict(listed.splits), missing) == (None, "g", {"split": "train"}, [])
+    assert listed.spans == (LabelledSpan(0, 10, "a"), LabelledSpan(10, 20, "b"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        (["long.mp4,0,10,a,g,train", "long.mp4,9,20,b,g,train"], "two labels from 9 s on"),
+        (["long.mp4,0,10,a,g,train", "long.mp4,,,b,g,train"], "twice"),
+        (["long.mp4,0,10,a,g,train", "long.mp4,10,20,b,h,train"], "differ in more than their label"),
+        (["long.mp4,5,5,a,g,train"], "no labelled span"),
+        (["long.mp4,-1,5,a,g,train"], "no labelled span"),
+        (["long.mp4,0,inf,a,g,train"], "no labelled span"),
+        (["long.mp4,0,,a,g,train"], "no labelled span"),
+        (["long.mp4,0,5,,g,train"], "no labelled span"),
+    ],
+)
+def test_spans_that_cannot_be_right_are_refused(lines: list[str], says: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        Catalog().list_manifest(tmp_path, spanned(tmp_path, *lines))
+
+
+@pytest.fixture
+def taught(told: Ports, tmp_path: Path) -> tuple[Ports, Path, list[list[str]]]:
+    """The clips once more, as a collection whose manifest labels both halves of each."""
+    known = told.ledger.collection("clips")
+    assert known is not None and known.manifest is not None
+    rows = []
+    with Path(known.manifest).open(newline="") as stream:
+        for row in csv.DictReader(stream):
+            half = f"{row['label']} early", f"{row['label']} late"
+            for (start_s, end_s), label in zip([(0, 1.0), (1.0, 60)], half, strict=True):
+                rows.append([row["path"], str(start_s), str(end_s), label, row["group"], row["split"]])
+    manifest = tmp_path / "halves.csv"
+    write(manifest, rows)
+    ingest(told, "halves", Path(known.source), manifest=manifest)
+    return told, manifest, rows
+
+
+def write(manifest: Path, rows: list[list[str]]) -> None:
+    with manifest.open("w", newline="") as stream:
+        csv.writer(stream).writerows([["path", "start_s", "end_s", "label", "group", "split"], *rows])
+
+
+def test_spans_teach_and_judge_with_the_frames_that_they_hold(taught: Any) -> None:
+    ports, _, rows = taught
+    spec = ports.limits.spec
+    labelled = scoring.labelled(ports, "halves", spec)
+    assert len(labelled) == len(rows) == ports.ledger.count_labelled("halves")
+    names = sorted({row[3] for row in rows})
+    data = scoring.load(ports, spec, labelled, names)
+    whole = {v.video_id: v for v in ports.store.read(spec.feature_set_id, {v.stored for v in labelled})}
+    of_label = {(v.video_id, v.label): v.span for v in labelled}
+    for video_id, values, target in zip(data.video_ids, data.features, data.targets, strict=True):
+        start_s, end_s = of_label[video_id, names[target]]
+        times_s = whole[video_id].times_s
+        assert np.array_equal(values, whole[video_id].values[(times_s >= start_s) & (times_s < end_s)])
+    assert sum(len(x) for x in data.features) == sum(len(v.values) for v in whole.values())
+
+    version = train(ports, "halves", split_column="split", config=TrainingConfig(epochs=2)).version
+    assert train(ports, "halves", split_column="split", config=TrainingConfig(epochs=2)).existing
+    tests = sum(row[5] == "test" for row in rows)
+    report = evaluate(ports, model=str(version))
+    assert (report.n, report.groups) == (tests, len({row[4] for row in rows if row[5] == "test"}))
+    frozen = freeze_eval(ports, "halves", split_column="split")
+    assert frozen.videos == tests and freeze_eval(ports, "halves", split_column="split").existing
+    exam = ports.ledger.evaluation_set()
+    assert exam is not None and exam.set_hash == frozen.eval_set_hash
+    decided = promote(ports, str(version), force=True, reason="a test")
+    assert decided.evidence["eval_set"]["videos"] == tests
+    assert len(ask(ports, "select distinct video_id, start_s, end_s from evaluation_videos")) == tests
+    assert len(ask(ports, "from labelled_spans")) == len(rows)
+
+
+def test_other_spans_are_another_dataset_and_those_without_a_frame_are_an_error(taught: Any) -> None:
+    ports, manifest, rows = taught
+    known = ports.ledger.collection("halves")
+    config = TrainingConfig(epochs=1)
+    first = train(ports, "halves", split_column="split", config=config).version
+    write(manifest, [[row[0], row[1], "1.5" if row[2] == "1.0" else row[2], *row[3:]] for row in rows[::2]])
+    ingest_again(ports, "halves")
+    assert train(ports, "halves", split_column="split", config=config).version != first
+    write(manifest, [*rows[1:], [rows[0][0], "5000", "5001", *rows[0][3:]]])
+    ingest(ports, "halves", Path(known.source))
+    with pytest.raises(ConfigurationError, match="shows nothing from 5000 s"):
+        train(ports, "halves", split_column="split", config=config)
 
 
 # -- memory ---------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import accumulate, pairwise
@@ -78,6 +79,20 @@ class Windows:
         return None if window_s is None or stride_s is None else cls(window_s, stride_s)
 
 
+Span = tuple[float, float]
+"""`[start_s, end_s)` of a video, in seconds."""
+WHOLE: Span = (0.0, math.inf)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledSpan:
+    """A part of a video that carries a label of its own."""
+
+    start_s: float
+    end_s: float
+    label: str
+
+
 @dataclass(frozen=True, slots=True)
 class SourceFile:
     """One file of a collection's source, as the listing sees it: nothing of it has been read."""
@@ -92,6 +107,8 @@ class SourceFile:
     group: str | None = None
     splits: Mapping[str, str] = field(default_factory=dict)
     """Split column name to train, val or test."""
+    spans: tuple[LabelledSpan, ...] = ()
+    """Where the manifest labels parts of it, in order of time; it has no label as a whole then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,6 +364,8 @@ class LabelledVideo:
     stored: StoredFeatures
     given: bool = False
     """A person gave the label after ingest; where no split is listed for it, the video teaches."""
+    span: Span | None = None
+    """The part that the label is of; None: all of the video."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -413,6 +432,13 @@ class EvaluationVideo:
     video_id: str
     label: str
     group: str
+    span: Span = WHOLE
+    """The part that it is judged on; by default all of it."""
+
+    def facts(self) -> tuple[Any, ...]:
+        """What decides the set that it is of."""
+        whole = (self.video_id, self.label, self.group)
+        return whole if self.span == WHOLE else (*whole, *self.span)
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,7 +455,7 @@ class EvaluationSet:
     @property
     def set_hash(self) -> str:
         """Hash of ids, labels and groups: the same videos, labelled alike, are the same set."""
-        return short_hash([(v.video_id, v.label, v.group) for v in self.videos])
+        return short_hash([v.facts() for v in self.videos])
 
     @property
     def labels(self) -> list[str]:

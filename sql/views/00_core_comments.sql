@@ -53,6 +53,14 @@ comment on column core.collection_video.inode is 'Inode of the file when last ha
 comment on column core.collection_video.first_seen_at is 'When the path was first listed, UTC.';
 comment on column core.collection_video.last_seen_at is 'When the path was last listed, UTC.';
 
+comment on table core.labelled_span is
+'One row per part of a video that the manifest labels, as it was listed last.';
+comment on column core.labelled_span.collection_key is 'The collection.';
+comment on column core.labelled_span.path is 'Path of the file, relative to the collection''s source.';
+comment on column core.labelled_span.start_s is 'Start of the part in seconds, inclusive.';
+comment on column core.labelled_span.end_s is 'End of the part in seconds, exclusive.';
+comment on column core.labelled_span.label is 'Its label.';
+
 comment on table core.given_label is
 'One row per collection, video and label that a person gave after ingest; the newest one holds.';
 comment on column core.given_label.collection_key is 'The collection.';
@@ -179,6 +187,8 @@ comment on table core.evaluation_video is
 comment on column core.evaluation_video.evaluation_set_key is 'The set.';
 comment on column core.evaluation_video.video_key is 'The content.';
 comment on column core.evaluation_video.label is 'Its true label when the set was frozen.';
+comment on column core.evaluation_video.start_s is 'Start of the part, in seconds; null where it is all of the video.';
+comment on column core.evaluation_video.end_s is 'End of the part, in seconds; null where it is all of the video.';
 comment on column core.evaluation_video.group_name is 'Its group when the set was frozen.';
 
 comment on table core.reference_prediction is

@@ -23,6 +23,7 @@ from vidpipe.adapters.ledger_rows import (
     OUTCOMES,
     PATHS,
     PREDICTIONS,
+    SPANS,
     VIDEOS,
     WINDOWS,
     listing_row,
@@ -153,6 +154,9 @@ class Ledger(Decisions):
         with self.session() as session:
             session.give("listing", LISTING, [listing_row(f, None) for f in listing])
             session.run("listing_touch", collection=collection, now=now_utc())
+            spans = [(f.path, s.start_s, s.end_s, s.label) for f in listing for s in f.spans]
+            session.give("given", SPANS, spans)
+            session.run("labelled_spans_put", collection=collection)
             return len(session.rows("listing_absent", collection=collection))
 
     def put_failures(self, failures: Sequence[Failure]) -> None:
@@ -213,18 +217,25 @@ class Ledger(Decisions):
             self._put_failures(session, failing)
 
     def labelled_videos(self, collection: str, feature_set_id: str) -> list[LabelledVideo]:
-        """Labelled present videos with features, one for each path."""
+        """Labelled present videos with features, one for each path, or for each labelled span of it."""
         with self.session() as session:
             rows = session.rows("labelled_videos", collection=collection, feature_set_id=feature_set_id)
         return [
             LabelledVideo(
-                v, path, label, group, dict(splits or {}), StoredFeatures(v, part, offset, n), given
+                v,
+                path,
+                label,
+                group,
+                dict(splits or {}),
+                StoredFeatures(v, part, offset, n),
+                given,
+                None if start_s is None else (start_s, end_s),
             )
-            for v, path, label, group, splits, part, offset, n, given in rows
+            for v, path, label, group, splits, part, offset, n, given, start_s, end_s in rows
         ]
 
     def count_labelled(self, collection: str) -> int:
-        """Present paths with a label, with or without features."""
+        """Labels of present paths and of spans of them, with or without features."""
         with self.session() as session:
             return int(session.rows("labels_known", collection=collection)[0][0])
 

@@ -46,7 +46,13 @@ WINDOWS = pa.schema(
         "label": pa.string(), "score": pa.float32(),
     }
 )  # fmt: skip
-EVALUATION = pa.schema({name: pa.string() for name in ("video_id", "label", "group_name")})
+EVALUATION = pa.schema(
+    {
+        "video_id": pa.string(), "label": pa.string(), "group_name": pa.string(), "start_s": pa.float64(),
+        "end_s": pa.float64(),
+    }
+)  # fmt: skip
+SPANS = pa.schema({"path": pa.string(), "start_s": pa.float64(), "end_s": pa.float64(), "label": pa.string()})
 ANSWERS = pa.schema({"label": pa.string(), "score_bin": pa.uint8(), "videos": pa.int64()})
 MOVES = pa.schema({"video_id": pa.string(), "part": pa.string(), "row_offset": pa.int64()})
 GIVEN_LABELS = pa.schema({"video_id": pa.string(), "label": pa.string()})
