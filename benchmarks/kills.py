@@ -115,6 +115,8 @@ TABLES = {
     "feature_sets": "select feature_set_id, spec::varchar from feature_sets",
     "failures": "select collection, path, video_id, stage, error_class from failures",
     "predictions": "select video_id, model_version, feature_set_id, rank, label, score from predictions",
+    "window_predictions": "select video_id, model_version, start_s, end_s, rank, label, score "
+    "from window_predictions",
     "promotions": "select from_version, to_version, decision, eval_set_hash from promotions",
     "evaluation_videos": "select * from evaluation_videos",
     "reference_predictions": "select * from reference_predictions",
@@ -178,7 +180,7 @@ def play(home: Path, clips: Clips, load_backbone: Callable[..., Any] | None = No
     incoming = home / "incoming"
     _arrive(incoming, clips.first)
     ingest(ports, "clips", clips.labelled, manifest=clips.manifest)
-    ingest(ports, "incoming", incoming)
+    ingest(ports, "incoming", incoming, window_s=1)
     extract(ports)
     train(ports, "clips", split_column="split", config=TrainingConfig(epochs=2, hidden_size=8))
     freeze_eval(ports, "clips")
@@ -324,6 +326,7 @@ def _doubled_keys(database: Any) -> bool:
         "videos": "video_id",
         "video_features": "video_id, feature_set_id",
         "predictions": "video_id, model_version, rank",
+        "window_predictions": "video_id, model_version, start_s, rank",
         "latest_predictions": "collection, path",
     }
     return any(

@@ -24,7 +24,7 @@ from vidpipe.adapters.video import VideoFiles
 from vidpipe.adapters.warehouse import Warehouse
 from vidpipe.errors import NoFrames, NotFound, StorageFailed, Vanished
 from vidpipe.ports import Ports
-from vidpipe.report_page import SECTIONS, Picture, label_mix, short, span
+from vidpipe.report_page import SECTIONS, Picture, clock, label_mix, short, span, timeline
 from vidpipe.steps import nightly as night_steps
 from vidpipe.steps.ingest import ingest
 from vidpipe.steps.nightly import nightly
@@ -43,7 +43,7 @@ insert into core.collection (collection_key, name, source, created_at) values
     (1, 'yard <b>&amp;</b>', $source, $night), (2, 'street', $source, $night);
 insert into core.video (video_key, video_id, bytes, container, video_codec, duration_s, frames_expected,
     frames_decoded, decode_errors, verdict)
-select k, lpad(k::varchar, 64, '0'), 1000 + k, 'mov,mp4', 'h264', 10, 100, 100, 0,
+select k, lpad(k::varchar, 64, '0'), 1000 + k, 'mov,mp4', 'h264', if(k < 40, 3605 - k * 60, 10), 100, 100, 0,
     ['ok', 'ok', 'ok', 'partial', 'no_frames'][1 + k % 5]
 from range($videos) as made (k);
 insert into core.collection_video (collection_key, path, video_key, present, first_seen_at, last_seen_at)
@@ -69,8 +69,14 @@ values
     (8, 'nightly', 'running', $night + interval 1 day, null, null, null, null, null, null);
 insert into core.prediction
 select k, 1, v, 1, r, (k * v + r - 1) % $labels, if(r = 1, 0.3 + (k % 70) / 100, 0.2 - (k % 9) / 100),
-    if(v = 2, 3, if(k % 4 = 0, 2, 6)), $night
+    if(v = 2, 3, if(k % 4 = 0, 2, 6)), $night, if(k < 40, 10, null), if(k < 40, 5, null)
 from range($videos) as made (k), range(1, 3) as version (v), range(1, 3) as ranked (r);
+insert into core.window_prediction
+select k, 1, v, 1, 5 * w, 5 * w + 10, 1, hash(k, w // 4, v) % least($labels, 11), 0.3 + (w % 70) / 100, 6,
+    $night
+from range($videos) as made (k), range(1, 3) as version (v), range(720) as windows (w)
+where k < 40 and 5 * w + 10 <= 3605 - k * 60
+order by k, v, w;
 insert into core.collection_serving values (1, 1, $night), (2, 1, $night);
 insert into core.failure
 select 1, 'bad <em> ' || k || '.mp4', null, 'probe', 'Unreadable', repeat('moov <atom> not found ', 40), 2,
@@ -229,6 +235,56 @@ def test_the_lowest_scores_come_first(told: Any) -> None:
     scores = [float(s) for s in re.findall(r"<b>([\d.]+)</b>", section)]
     assert len(scores) == 12 and scores == sorted(scores)
     assert scores[0] == pytest.approx(lowest, abs=5e-4)
+
+
+def test_long_videos_are_told_by_the_segments_that_the_sql_says(told: Any) -> None:
+    shown = [a["data-video"] for tag, a in told.page.elements if tag == "article"]
+    expected = told.ask(
+        "select p.video_id from predictions p join videos v using (video_id) where p.run_id = 6 "
+        "and p.rank = 1 and p.model_version = 1 and v.duration_s > p.window_s "
+        "order by v.duration_s desc limit 12"
+    )
+    assert shown == [video_id for (video_id,) in expected] and len(shown) == 12
+    assert "the 12 longest of 30 videos" in told.page.text
+
+    (path,) = told.ask(f"select path from latest_predictions where video_id = '{shown[0]}'")[0]
+    rows = told.page.table(f"Segments of {path}, in order")
+    segments = told.ask(
+        f"select start_s, end_s, label, peak_score from timeline where video_id = '{shown[0]}'"
+    )
+    assert f"The 12 longest of {len(segments)} segments" in told.page.text
+    assert len(rows) == 12
+    assert {tuple(row[:4]) for row in rows} <= {
+        (clock(s), clock(e), k, f"{p:.3f}") for s, e, k, p in segments
+    }
+    assert "4 other labels" in told.page.text  # eleven in all
+
+
+def test_the_pieces_of_a_line_lie_side_by_side_and_gaps_stay_open() -> None:
+    video = {"collection": "c", "path": "p", "video_id": "v", "label": "a", "score": 0.5}
+    spans = [(0, 20, "a"), (15, 30, "b"), (25, 40, "a"), (80, 100, "z")]
+    segments = [{"start_s": s, "end_s": e, "label": k, "peak_score": 1, "mean_score": 1} for s, e, k in spans]
+
+    line = timeline(video, segments, {"a": 0, "b": 1})
+
+    assert [(p.colour, p.left, p.width) for p in line.drawn] == [
+        (0, 0, 17.5), (1, 17.5, 10), (0, 27.5, 12.5), (None, 80, 20),
+    ]  # fmt: skip
+    many = [{**segments[0], "start_s": k, "end_s": k + 1 + (k == 7)} for k in range(500)]
+    line = timeline(video, many, {})
+    assert (line.segments, len(line.listed)) == (500, 12) and many[7] in line.listed
+    assert [(p.left, round(p.width, 6)) for p in line.drawn] == [(0, 100)], "all of them are grey"
+    line = timeline(video, [s | {"label": "ab"[k % 2]} for k, s in enumerate(many)], {"a": 0, "b": 1})
+    assert len(line.drawn) <= 160 and sum(p.width for p in line.drawn) == pytest.approx(100)
+    line = timeline(video, [s for k, s in enumerate(many) if not 100 <= k < 300], {})
+    assert [(round(p.left), round(p.width)) for p in line.drawn] == [(0, 20), (60, 40)]
+    assert [clock(s) for s in (0, 59.6, 3599, 7205)] == ["0:00", "1:00", "59:59", "2:00:05"]
+
+
+def test_a_night_without_long_videos_says_how_to_have_some(tmp_path: Path) -> None:
+    warehouse = warehouse_of(tmp_path, videos=0, labels=3, failures=0)
+    made = report(warehouse, FakeVideos(), Reports(tmp_path / "reports"))
+    assert "No long video was classified" in Path(made.report).read_text(encoding="utf-8")
 
 
 def test_disagreements_are_those_of_tonights_shadow(told: Any) -> None:

@@ -24,7 +24,7 @@ T0 = datetime(2026, 3, 1, 12)
 DAY = timedelta(days=1)
 
 CONTRACT = {
-    "collections": "collection source manifest created_at",
+    "collections": "collection source manifest created_at window_s stride_s",
     "collection_videos": "collection path video_id label label_source labelled_at group_name splits "
     "present etag first_seen_at last_seen_at",
     "videos": "video_id bytes container video_codec width_px height_px rotation source_fps is_vfr "
@@ -33,7 +33,8 @@ CONTRACT = {
     "video_features": "video_id feature_set_id n_frames part row_offset numerics run_id",
     "failures": "collection path video_id stage error_class message attempts status first_at last_at",
     "runs": "run_id kind status started_at finished_at videos frames failed seconds detail",
-    "predictions": "video_id model_name model_version feature_set_id rank label score run_id predicted_at",
+    "predictions": "video_id model_name model_version feature_set_id rank label score run_id predicted_at "
+    "window_s stride_s",
     "window_predictions": "video_id model_name model_version feature_set_id start_s end_s rank "
     "label score run_id predicted_at",
     "promotions": "promotion_id model_name from_version to_version decision evidence "
@@ -50,10 +51,14 @@ CONTRACT = {
     "model_disagreements": "collection path video_id serving_version serving_label serving_score "
     "other_version other_label other_score",
     "evaluation_sets": "eval_set_hash collection split videos labels groups frozen_at is_current",
-    "evaluation_videos": "eval_set_hash video_id label group_name",
+    "evaluation_videos": "eval_set_hash video_id label group_name start_s end_s",
+    "labelled_spans": "collection path video_id start_s end_s label",
     "reference_predictions": "model_version label score_from videos",
     "label_shift": "collection serving_version other_version label serving_videos other_videos share_change",
     "given_labels": "collection video_id label source given_at",
+    "timeline": "collection path video_id start_s end_s label peak_score mean_score windows model_version",
+    "events": "collection path video_id label start_s end_s peak_score mean_score windows model_version "
+    "predicted_at",
     "drift": "collection day model_version videos label_drift_from_training score_drift_from_training "
     "label_drift_from_recent score_drift_from_recent",
 }
@@ -93,6 +98,15 @@ def predicted(con, video: int, version: int, day: int, *ranked: tuple[int, float
         given(con, "prediction", {
             "video_key": video, "model_version": version, "rank": rank, "label_key": label,
             "score": score, "predicted_at": T0 + day * DAY,
+        })  # fmt: skip
+
+
+def windowed(con, video: int, version: int, start_s: float, end_s: float, *ranked: tuple[int, float]) -> None:
+    """Rows of one window of a video, best first."""
+    for rank, (label, score) in enumerate(ranked, start=1):
+        given(con, "window_prediction", {
+            "video_key": video, "model_version": version, "start_s": start_s, "end_s": end_s, "rank": rank,
+            "label_key": label, "score": score, "predicted_at": T0,
         })  # fmt: skip
 
 
@@ -157,7 +171,7 @@ def tell_story(con: duckdb.DuckDBPyConnection) -> None:
     predicted(con, 3, 2, 2, (DOG, 0.5), (CAT, 0.5))
     given(con, "window_prediction", {
         "video_key": 1, "model_version": 2, "start_s": 0.0, "end_s": 5.0, "label_key": CAT,
-        "score": 0.9, "predicted_at": T0,
+        "score": 0.9, "predicted_at": T0 + 2 * DAY,
     })  # fmt: skip
     given(
         con,
@@ -182,6 +196,9 @@ def tell_story(con: duckdb.DuckDBPyConnection) -> None:
         given(con, "reference_prediction", {
             "model_version": 2, "label_key": label, "score_bin": 9, "videos": videos,
         })  # fmt: skip
+    given(con, "labelled_span", {
+        "collection_key": 2, "path": "x.mp4", "start_s": 1.0, "end_s": 4.0, "label": "cat",
+    })  # fmt: skip
     for day, label in ((3, "bird"), (4, "dog")):
         given(con, "given_label", {
             "collection_key": 2, "video_key": 5, "label": label, "source": "ann.csv",
@@ -400,6 +417,68 @@ def test_promotions_hide_open_intents(story):
     assert rows(story, "select to_version from promotions order by 1") == [(1,), (2,)]
 
 
+# -- windows of long videos -----------------------------------------------------------------------
+
+TIMELINE = "select collection, path, start_s, end_s, label, peak_score, mean_score, windows from timeline "
+
+
+@pytest.fixture
+def long(story):
+    """The yard's b.mp4, which is the street's x.mp4, has windows of 10 s, one every 5 s, by both versions."""
+    for start_s, label, score in (
+        (0, CAT, 0.9), (5, CAT, 0.7), (10, DOG, 0.6), (15, CAT, 0.8), (20, CAT, 0.4), (40, CAT, 0.9),
+    ):  # fmt: skip
+        windowed(story, 2, 2, start_s, start_s + 10, (label, score), (CAT + DOG - label, 1 - score))
+    windowed(story, 2, 1, 0, 10, (DOG, 0.6), (CAT, 0.4))
+    return story
+
+
+def test_timeline_joins_windows_of_one_label_that_touch_and_no_others(long):
+    assert rows(long, TIMELINE + "where path = 'b.mp4' order by start_s") == [
+        ("yard", "b.mp4", 0.0, 15.0, "cat", 0.9, 0.8, 2),
+        ("yard", "b.mp4", 10.0, 20.0, "dog", 0.6, 0.6, 1),
+        ("yard", "b.mp4", 15.0, 30.0, "cat", 0.8, 0.6, 2),
+        ("yard", "b.mp4", 40.0, 50.0, "cat", 0.9, 0.9, 1),
+    ]
+
+
+def test_timeline_follows_a_collection_to_its_version_and_back(long):
+    assert rows(long, TIMELINE + "where collection = 'street'") == [
+        ("street", "x.mp4", 0.0, 10.0, "dog", 0.6, 0.6, 1)
+    ]
+    long.execute("update core.collection_serving set model_version = 1")
+
+    assert {r[2:5] for r in rows(long, TIMELINE)} == {(0.0, 10.0, "dog")}
+
+    long.execute("update core.collection_serving set model_version = 2 where collection_key = 1")
+    assert len(rows(long, TIMELINE + "where path = 'b.mp4'")) == 4
+
+
+def test_timeline_shows_present_videos_only_and_copies_once(long):
+    assert rows(long, "select path from timeline where video_id = 'v1'") == [("a.mp4",)]
+    long.execute("update core.collection_video set present = false where video_key in (1, 2)")
+    assert rows(long, "from timeline") == []
+
+
+EVENTS = "select path, label, start_s, end_s, peak_score, windows from {} where path = 'b.mp4' order by all"
+
+
+def test_events_are_where_a_label_scores_high_throughout_and_ask_for_more_by_their_peak(long):
+    assert rows(long, EVENTS.format("events")) == [
+        ("b.mp4", "cat", 0.0, 25.0, 0.9, 3), ("b.mp4", "cat", 40.0, 50.0, 0.9, 1),
+        ("b.mp4", "dog", 10.0, 30.0, 0.6, 2),
+    ]  # fmt: skip
+
+
+def test_events_above_another_score_see_labels_of_lower_rank_too(long):
+    assert rows(long, EVENTS.format("events_above(0.75)")) == [
+        ("b.mp4", "cat", 0.0, 10.0, 0.9, 1), ("b.mp4", "cat", 15.0, 25.0, 0.8, 1),
+        ("b.mp4", "cat", 40.0, 50.0, 0.9, 1),
+    ]  # fmt: skip
+    found = rows(long, EVENTS.format("events_above(0.35)"))
+    assert ("b.mp4", "cat", 0.0, 30.0, 0.9, 5) in found
+
+
 # -- media and nights -----------------------------------------------------------------------------
 
 
@@ -510,7 +589,9 @@ def test_everything_has_a_comment(warehouse):
         where schema_name = 'main' and not internal
     """
     commented = dict(rows(warehouse, query))
-    assert {"macro champion_as_of", "view latest_predictions", "runs.detail"} < set(commented)
+    assert {"macro champion_as_of", "macro events_above", "view latest_predictions", "runs.detail"} < set(
+        commented
+    )
     assert [name for name, comment in commented.items() if not comment] == []
 
 

@@ -84,6 +84,13 @@ def ingest(
         str | None, typer.Option(help="CSV, by path or URI: path, and any of label, group, splits.")
     ] = None,
     label_from: Annotated[str | None, typer.Option(help="`folder`: the top folder is the label.")] = None,
+    window_s: Annotated[
+        float | None,
+        typer.Option(min=0, help="Score long videos in windows of so many seconds; 0: as a whole."),
+    ] = None,
+    stride_s: Annotated[
+        float | None, typer.Option(min=0, help="From one window to the next. Default: half a window.")
+    ] = None,
     replace_source: Annotated[bool, typer.Option("--replace-source", help="Change the source.")] = False,
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Believe a shrunk listing.")] = False,
     home: HomeOption = None,
@@ -96,8 +103,8 @@ def ingest(
     run_step(
         home, as_json,
         lambda ports: step(
-            ports, collection, source, manifest=manifest, label_from=label_from,
-            replace_source=replace_source, allow_missing=allow_missing,
+            ports, collection, source, manifest=manifest, label_from=label_from, window_s=window_s,
+            stride_s=stride_s, replace_source=replace_source, allow_missing=allow_missing,
         ), wait=wait,
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import accumulate, pairwise
@@ -42,6 +43,55 @@ def spans(sizes: Sequence[int]) -> list[slice]:
 
 # -- videos and collections ---------------------------------------------------------------------
 
+MIN_WINDOW_S, MAX_WINDOW_S = 1.0, 600.0
+"""A window shorter than this holds next to no frame; a longer one would not stay small in memory."""
+MAX_OVERLAP = 10
+"""So many windows may see one second: bounds what a long video costs and stores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """How long videos are scored: windows of one length, one every so many seconds (see windows.py)."""
+
+    window_s: float
+    stride_s: float
+    """From the start of one window to that of the next; at most `window_s`, so that nothing is unseen."""
+
+    def __post_init__(self) -> None:
+        if not MIN_WINDOW_S <= self.window_s <= MAX_WINDOW_S:
+            raise ConfigurationError(
+                f"window_s must be between {MIN_WINDOW_S:g} and {MAX_WINDOW_S:g} seconds, got "
+                f"{self.window_s:g}.",
+                next_step="pass --window-s, for example 10; 0 scores each video as a whole.",
+            )
+        if not self.window_s / MAX_OVERLAP <= self.stride_s <= self.window_s:
+            raise ConfigurationError(
+                "stride_s must be between a tenth of window_s and window_s "
+                f"({self.window_s / MAX_OVERLAP:g} to {self.window_s:g} seconds), got {self.stride_s:g}.",
+                next_step="pass --stride-s, for example half of --window-s.",
+            )
+        object.__setattr__(self, "window_s", float(self.window_s))
+        object.__setattr__(self, "stride_s", float(self.stride_s))
+
+    @classmethod
+    def of(cls, window_s: float | None, stride_s: float | None) -> Windows | None:
+        """As the ledger stores them: None where there are none."""
+        return None if window_s is None or stride_s is None else cls(window_s, stride_s)
+
+
+Span = tuple[float, float]
+"""`[start_s, end_s)` of a video, in seconds."""
+WHOLE: Span = (0.0, math.inf)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledSpan:
+    """A part of a video that carries a label of its own."""
+
+    start_s: float
+    end_s: float
+    label: str
+
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
@@ -59,6 +109,8 @@ class SourceFile:
     """Split column name to train, val or test."""
     etag: str | None = None
     """Object storage's mark of the content; None for files."""
+    spans: tuple[LabelledSpan, ...] = ()
+    """Where the manifest labels parts of it, in order of time; it has no label as a whole then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +166,8 @@ class Collection:
     """Absolute path, or URI, of a CSV file."""
     label_from: str | None = None
     """`folder`, or None."""
+    windows: Windows | None = None
+    """None: each video is scored as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +332,14 @@ class StoredFeatures:
 
 
 @dataclass(frozen=True, slots=True)
+class Unscored(StoredFeatures):
+    """A video that a version has not scored as its collections want it."""
+
+    windows: Windows | None = None
+    """None: as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
 class ExtractedVideo:
     """The outcome of one video: rows in a part, or the error that stands instead of them."""
 
@@ -322,6 +384,8 @@ class LabelledVideo:
     stored: StoredFeatures
     given: bool = False
     """A person gave the label after ingest; where no split is listed for it, the video teaches."""
+    span: Span | None = None
+    """The part that the label is of; None: all of the video."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -399,6 +463,13 @@ class EvaluationVideo:
     video_id: str
     label: str
     group: str
+    span: Span = WHOLE
+    """The part that it is judged on; by default all of it."""
+
+    def facts(self) -> tuple[Any, ...]:
+        """What decides the set that it is of."""
+        whole = (self.video_id, self.label, self.group)
+        return whole if self.span == WHOLE else (*whole, *self.span)
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,7 +486,7 @@ class EvaluationSet:
     @property
     def set_hash(self) -> str:
         """Hash of ids, labels and groups: the same videos, labelled alike, are the same set."""
-        return short_hash([(v.video_id, v.label, v.group) for v in self.videos])
+        return short_hash([v.facts() for v in self.videos])
 
     @property
     def labels(self) -> list[str]:
@@ -442,6 +513,20 @@ class Prediction:
     """One row of `predictions`: the label on one rank for one video."""
 
     video_id: str
+    rank: int
+    label: str
+    score: float
+    windows: Windows | None = None
+    """Those whose mean the score is; None where the video was scored as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPrediction:
+    """One row of `window_predictions`: the label on one rank for `[start_s, end_s)` of a video."""
+
+    video_id: str
+    start_s: float
+    end_s: float
     rank: int
     label: str
     score: float

@@ -1,14 +1,14 @@
 """The page that a report is: facts in, one self-contained HTML text out.
 
 No script, no network (the page forbids itself both), all text escaped by the template engine. The sections
-stand in `pages/`, one file each: another one, such as timelines of long videos, is a name here and a file
-there.
+stand in `pages/`, one file each: another one is a name here and a file there.
 """
 
 from __future__ import annotations
 
 import base64
-from collections import Counter
+from bisect import bisect_right
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +24,7 @@ SECTIONS = {
     "arrived": "What came in",
     "classified": "What was classified",
     "labels": "Label mix",
+    "timelines": "Long videos",
     "unsure": "Lowest scores",
     "disagreements": "Champion and challenger",
     "failures": "Failures",
@@ -35,6 +36,11 @@ SECTIONS = {
 SHOWN_LABELS = 15
 SHOWN_ROWS = 40
 LONGEST_TEXT = 160
+COLOURS = 7
+"""Labels told apart by colour: more cannot be; the rest is grey, and named in the tables."""
+DRAWN_PIECES = 160
+"""Of one video; what a bar can show on a phone."""
+LISTED_SEGMENTS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,7 @@ def render(facts: Mapping[str, Any], pictures: Mapping[tuple[str, str], Picture]
         "label_mix": label_mix(facts["labels"], facts["run"]["run_id"]),
         "nights": len({row["run_id"] for row in facts["labels"]} - {facts["run"]["run_id"]}),
         "collections": _collections(facts),
+        **_timelines(facts),
         "evidence": _evidence(facts["decisions"]),
         "picture": lambda row: pictures.get((row["collection"], row["path"]), Picture(None, "no picture")),
     }
@@ -106,6 +113,94 @@ def _share(counts: Counter[str], labels: Sequence[str]) -> float:
     return sum(counts[label] for label in labels) / max(1, counts.total())
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A segment as it is drawn, in per cent of the video's length."""
+
+    colour: int | None
+    left: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """One long video."""
+
+    collection: str
+    path: str
+    video_id: str
+    label: str
+    score: float
+    end_s: float
+    segments: int
+    drawn: Sequence[Piece]
+    """Side by side, but for gaps."""
+    listed: Sequence[Mapping[str, Any]]
+    """The longest ones, in order of time."""
+
+
+def _timelines(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What the section shows: videos, and the labels that have a colour."""
+    seconds = Counter[str]()
+    of_video: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    for row in facts["timeline"]:
+        of_video[row["collection"], row["video_id"]].append(row)
+        seconds[row["label"]] += row["end_s"] - row["start_s"]
+    names = sorted(seconds, key=lambda label: (-seconds[label], label))
+    colours = {label: number for number, label in enumerate(names[:COLOURS])}
+    shown = [(video, of_video[video["collection"], video["video_id"]]) for video in facts["long_videos"]]
+    return {
+        "timelines": [timeline(video, segments, colours) for video, segments in shown if segments],
+        "timeline_colours": names[:COLOURS],
+        "other_labels": len(names[COLOURS:]),
+    }
+
+
+def timeline(
+    video: Mapping[str, Any], segments: Sequence[Mapping[str, Any]], colours: Mapping[str, int]
+) -> Timeline:
+    """One video's segments, in order of time, as they are drawn and listed."""
+    end_s = max(segment["end_s"] for segment in segments)
+    pieces = [_piece(segments, k, end_s, colours) for k in range(len(segments))]
+    by_length = sorted(range(len(segments)), key=lambda k: -pieces[k].width)
+    facts = {name: video[name] for name in ("collection", "path", "video_id", "label", "score")}
+    return Timeline(
+        **facts, end_s=end_s, segments=len(segments),
+        drawn=pieces if len(pieces) <= DRAWN_PIECES else _sampled(pieces),
+        listed=[segments[k] for k in sorted(by_length[:LISTED_SEGMENTS])],
+    )  # fmt: skip
+
+
+def _piece(segments: Sequence[Mapping[str, Any]], k: int, end_s: float, colours: Mapping[str, int]) -> Piece:
+    """Segments overlap where their windows do: the border is drawn in the middle."""
+    this = segments[k]
+    begin_s, stop_s = this["start_s"], this["end_s"]
+    if k > 0:
+        begin_s = max(begin_s, (begin_s + segments[k - 1]["end_s"]) / 2)
+    if k + 1 < len(segments):
+        stop_s = min(stop_s, (stop_s + segments[k + 1]["start_s"]) / 2)
+    share = 100 / end_s
+    return Piece(colours.get(this["label"]), begin_s * share, (stop_s - begin_s) * share)
+
+
+def _sampled(pieces: Sequence[Piece]) -> list[Piece]:
+    """More than can be drawn: what lies at the middle of each of so many slots, so that no gap is made up."""
+    width = 100 / DRAWN_PIECES
+    begins = [piece.left for piece in pieces]
+    found: list[Piece] = []
+    for slot in range(DRAWN_PIECES):
+        middle = (slot + 0.5) * width
+        piece = pieces[max(0, bisect_right(begins, middle) - 1)]
+        if not piece.left <= middle < piece.left + piece.width:
+            continue
+        before = found[-1] if found else None
+        if before and before.colour == piece.colour and abs(before.left + before.width - slot * width) < 1e-6:
+            found[-1] = Piece(before.colour, before.left, before.width + width)
+        else:
+            found.append(Piece(piece.colour, slot * width, width))
+    return found
+
+
 def _collections(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What each collection's ingest found, beside what was seen for the first time."""
     fresh = {row["collection"]: row for row in facts["arrived"]}
@@ -148,7 +243,7 @@ def _environment() -> Environment:
     )  # fmt: skip
     environment.filters |= {
         "count": count, "percent": percent, "points": points, "span": span, "size": size,
-        "instant": instant, "short": short, "rate": rate, "data_uri": data_uri,
+        "instant": instant, "clock": clock, "short": short, "rate": rate, "data_uri": data_uri,
     }  # fmt: skip
     return environment
 
@@ -181,6 +276,12 @@ def span(seconds: float | None) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def clock(seconds: float) -> str:
+    """A time within a video, as players show it."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
 
 
 def size(size_bytes: float) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidpipe.errors import ConfigurationError
-from vidpipe.records import LabelledVideo, SplitName, short_hash
+from vidpipe.records import LabelledVideo, Span, SplitName, short_hash
 
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 VAL_SHARE = 0.15
@@ -40,7 +40,7 @@ class ResolvedSplit:
 
     def ids(self) -> dict[str, list[str]]:
         """Split name to sorted video ids, as a model version records it."""
-        return {name: sorted(v.video_id for v in self.part(name)) for name in SPLITS}
+        return {name: sorted({v.video_id for v in self.part(name)}) for name in SPLITS}
 
     def training_groups(self) -> list[str]:
         """Sorted hashes of the groups in train and val: group names may be people's names."""
@@ -53,14 +53,14 @@ def group_hash(group: str) -> str:
 
 
 def one_per_content(videos: Sequence[LabelledVideo]) -> list[LabelledVideo]:
-    """One entry per content; copies must agree on their label.
+    """One entry per content, or labelled span of it; copies must agree on their label.
 
     Raises:
         ConfigurationError: Copies of one video carry different labels.
     """
-    first: dict[str, LabelledVideo] = {}
+    first: dict[tuple[str, Span | None], LabelledVideo] = {}
     for video in videos:
-        known = first.setdefault(video.video_id, video)
+        known = first.setdefault((video.video_id, video.span), video)
         if known.label != video.label:
             raise ConfigurationError(
                 f"{known.path} and {video.path} are copies of one video, but labelled "

@@ -2,6 +2,8 @@ select
     name,
     source,
     manifest,
-    label_from
+    label_from,
+    window_s,
+    stride_s
 from core.collection
 where name = $name

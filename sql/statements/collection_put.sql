@@ -6,7 +6,9 @@ when matched then
         set
             source = $source,
             manifest = $manifest,
-            label_from = $label_from
+            label_from = $label_from,
+            window_s = $window_s,
+            stride_s = $stride_s
 when not matched then
-    insert (collection_key, name, source, manifest, label_from, created_at)
-    values (nextval('core.collection_keys'), $name, $source, $manifest, $label_from, $now)
+    insert (collection_key, name, source, manifest, label_from, created_at, window_s, stride_s)
+    values (nextval('core.collection_keys'), $name, $source, $manifest, $label_from, $now, $window_s, $stride_s)

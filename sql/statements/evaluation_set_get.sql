@@ -19,8 +19,12 @@ select
     chosen.split,
     v.video_id,
     ev.label,
-    ev.group_name
+    ev.group_name,
+    coalesce(ev.start_s, 0) as start_s,
+    coalesce(ev.end_s, 'infinity'::double) as end_s
 from chosen
 inner join core.evaluation_video as ev on chosen.evaluation_set_key = ev.evaluation_set_key
 inner join core.video as v on ev.video_key = v.video_key
-order by v.video_id asc
+order by
+    v.video_id asc,
+    start_s asc

@@ -15,12 +15,14 @@ where not exists (
     where es.eval_set_hash = $eval_set_hash
 );
 
-insert into core.evaluation_video (evaluation_set_key, video_key, label, group_name)
+insert into core.evaluation_video (evaluation_set_key, video_key, label, group_name, start_s, end_s)
 select
     es.evaluation_set_key,
     v.video_key,
     given.label,
-    given.group_name
+    given.group_name,
+    given.start_s,
+    given.end_s
 from given
 inner join core.video as v on given.video_id = v.video_id
 inner join core.evaluation_set as es on es.eval_set_hash = $eval_set_hash

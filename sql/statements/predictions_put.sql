@@ -1,6 +1,7 @@
 -- A video that this version has scored by now keeps the rows it has.
 insert into core.prediction (
-    video_key, model_key, model_version, feature_set_key, rank, label_key, score, run_id, predicted_at
+    video_key, model_key, model_version, feature_set_key, rank, label_key, score, run_id, predicted_at, window_s,
+    stride_s
 )
 select
     v.video_key,
@@ -11,7 +12,9 @@ select
     l.label_key,
     given.score,
     $run_id as run_id,
-    $now as predicted_at
+    $now as predicted_at,
+    given.window_s,
+    given.stride_s
 from given
 inner join core.video as v on given.video_id = v.video_id
 inner join core.label as l on given.label = l.label

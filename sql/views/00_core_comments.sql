@@ -33,6 +33,9 @@ comment on column core.collection.manifest is 'CSV file with labels, groups and 
 comment on column core.collection.label_from is
 'Where labels come from when not from the manifest, such as folder.';
 comment on column core.collection.created_at is 'When it was first ingested, UTC.';
+comment on column core.collection.window_s is
+'Length in seconds of the windows that its videos are scored in; null where each is scored as a whole.';
+comment on column core.collection.stride_s is 'From the start of one window to that of the next, in seconds.';
 
 comment on table core.collection_video is
 'One row per collection and path. Rows are never deleted, only marked absent.';
@@ -51,6 +54,14 @@ comment on column core.collection_video.etag is
 'Object storage''s mark of the content when last hashed; null for a file.';
 comment on column core.collection_video.first_seen_at is 'When the path was first listed, UTC.';
 comment on column core.collection_video.last_seen_at is 'When the path was last listed, UTC.';
+
+comment on table core.labelled_span is
+'One row per part of a video that the manifest labels, as it was listed last.';
+comment on column core.labelled_span.collection_key is 'The collection.';
+comment on column core.labelled_span.path is 'Path of the file, relative to the collection''s source.';
+comment on column core.labelled_span.start_s is 'Start of the part in seconds, inclusive.';
+comment on column core.labelled_span.end_s is 'End of the part in seconds, exclusive.';
+comment on column core.labelled_span.label is 'Its label.';
 
 comment on table core.given_label is
 'One row per collection, video and label that a person gave after ingest; the newest one holds.';
@@ -125,6 +136,9 @@ comment on column core.prediction.label_key is 'The label.';
 comment on column core.prediction.score is 'Softmax probability, 0 to 1.';
 comment on column core.prediction.run_id is 'The run that wrote it.';
 comment on column core.prediction.predicted_at is 'When it was written, UTC.';
+comment on column core.prediction.window_s is
+'Length in seconds of the windows whose mean the score is; null where the video was scored as a whole.';
+comment on column core.prediction.stride_s is 'From the start of one window to that of the next, in seconds.';
 
 comment on table core.window_prediction is
 'One row per video, model version, window and rank.';
@@ -175,6 +189,8 @@ comment on table core.evaluation_video is
 comment on column core.evaluation_video.evaluation_set_key is 'The set.';
 comment on column core.evaluation_video.video_key is 'The content.';
 comment on column core.evaluation_video.label is 'Its true label when the set was frozen.';
+comment on column core.evaluation_video.start_s is 'Start of the part, in seconds; null where it is all of the video.';
+comment on column core.evaluation_video.end_s is 'End of the part, in seconds; null where it is all of the video.';
 comment on column core.evaluation_video.group_name is 'Its group when the set was frozen.';
 
 comment on table core.reference_prediction is

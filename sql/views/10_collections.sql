@@ -5,7 +5,9 @@ select
     source,
     manifest,
     label_from,
-    created_at
+    created_at,
+    window_s,
+    stride_s
 from core.collection;
 
 comment on view collections is
@@ -16,3 +18,6 @@ comment on column collections.manifest is 'CSV file with labels, groups and spli
 comment on column collections.label_from is
 'Where labels come from when not from the manifest, such as folder.';
 comment on column collections.created_at is 'When it was first ingested, UTC.';
+comment on column collections.window_s is
+'Length in seconds of the windows that its videos are scored in; null where each is scored as a whole.';
+comment on column collections.stride_s is 'From the start of one window to that of the next, in seconds.';

@@ -9,7 +9,9 @@ select
     label.label,
     prediction.score,
     prediction.run_id,
-    prediction.predicted_at
+    prediction.predicted_at,
+    prediction.window_s,
+    prediction.stride_s
 from core.prediction as prediction
 inner join core.video as video on prediction.video_key = video.video_key
 inner join core.model as model on prediction.model_key = model.model_key
@@ -27,3 +29,6 @@ comment on column predictions.label is 'Class name.';
 comment on column predictions.score is 'Softmax probability, 0 to 1.';
 comment on column predictions.run_id is 'The run that wrote it.';
 comment on column predictions.predicted_at is 'When it was written, UTC.';
+comment on column predictions.window_s is
+'Length in seconds of the windows whose mean the score is; null where the video was scored as a whole.';
+comment on column predictions.stride_s is 'From the start of one window to that of the next, in seconds.';

@@ -6,15 +6,17 @@ A folder is walked, without following links to folders; a manifest names files b
 import csv
 import errno
 import hashlib
+import math
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from io import FileIO, StringIO
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from vidpipe.errors import ConfigurationError, StorageFailed, Vanished
-from vidpipe.records import GivenLabel, SourceFile
+from vidpipe.records import GivenLabel, LabelledSpan, SourceFile
 
 VIDEO_EXTENSIONS = frozenset({
     ".3g2", ".3gp", ".asf", ".avi", ".dv", ".flv", ".gif", ".h264", ".hevc", ".ivf", ".m2ts", ".m4v",
@@ -65,8 +67,11 @@ class Catalog:
     def list_manifest(self, source: Path, manifest: Path) -> tuple[list[SourceFile], list[str]]:
         """The files that a manifest names, sorted by path, and the named paths that do not exist.
 
+        Lines with `start_s` and `end_s` label parts of a video; there may be several of a path.
+
         Raises:
-            ConfigurationError: No `path` column, a path twice, or one that leaves the source.
+            ConfigurationError: No `path` column, a path twice, or one that leaves the source, or spans that
+                overlap or are none.
         """
 
         def look(path: str) -> SourceFile | None:
@@ -248,14 +253,21 @@ def _named(
     split_columns = _split_columns(rows)
     files: list[SourceFile] = []
     missing: list[str] = []
-    for line, row in enumerate(rows, start=2):
-        path = _checked_path(row.get("path") or "", source, manifest, line)
+    lines = [
+        (_checked_path(row.get("path") or "", source, manifest, line), row)
+        for line, row in enumerate(rows, start=2)
+    ]
+    of_spans = _span_rows(lines)
+    spans = _spans(of_spans, manifest)
+    whole = [(path, row) for path, row in lines if not _is_span(row)]
+    whole += [(path, _alike(some, manifest)) for path, some in of_spans.items()]
+    for path, row in whole:
         if (found := look(path)) is None:
             missing.append(path)
             continue
         splits = {c: row[c] for c in split_columns if row[c]}
         label, group = row.get("label") or None, row.get("group") or None
-        files.append(replace(found, label=label, group=group, splits=splits))
+        files.append(replace(found, label=label, group=group, splits=splits, spans=spans.get(path, ())))
     _refuse_duplicates([*missing, *(f.path for f in files)], manifest)
     return sorted(files, key=lambda f: f.path), missing
 
@@ -280,7 +292,9 @@ def _read_rows(manifest: Path) -> list[dict[str, str]]:
 
 def _split_columns(rows: list[dict[str, str]]) -> list[str]:
     """Columns all of whose values are train, val or test (a blank is no value)."""
-    columns = [c for c in (rows[0] if rows else {}) if c not in ("path", "label", "group")]
+    columns = [
+        c for c in (rows[0] if rows else {}) if c not in ("path", "label", "group", "start_s", "end_s")
+    ]
     values = {c: {row.get(c, "") for row in rows} - {""} for c in columns}
     return [c for c in columns if values[c] and values[c] <= SPLIT_NAMES]
 
@@ -293,6 +307,59 @@ def _checked_path(raw: str, source: str, manifest: Path, line: int) -> str:
             next_step="give paths relative to the source.",
         )
     return str(path)
+
+
+def _is_span(row: dict[str, str]) -> bool:
+    return bool(row.get("start_s") or row.get("end_s"))
+
+
+def _span_rows(lines: Sequence[tuple[str, dict[str, str]]]) -> dict[str, list[dict[str, str]]]:
+    found: dict[str, list[dict[str, str]]] = {}
+    for path, row in lines:
+        if _is_span(row):
+            found.setdefault(path, []).append(row)
+    return found
+
+
+def _spans(of_path: dict[str, list[dict[str, str]]], manifest: Path) -> dict[str, tuple[LabelledSpan, ...]]:
+    """The labelled parts of each path, in order of time."""
+    found = {
+        path: sorted((_span(path, row, manifest) for row in rows), key=lambda s: (s.start_s, s.end_s))
+        for path, rows in of_path.items()
+    }
+    for path, spans in found.items():
+        for one, next_one in pairwise(spans):
+            if next_one.start_s < one.end_s:
+                raise ConfigurationError(
+                    f"{manifest}: {path} has two labels from {next_one.start_s:g} s on.",
+                    next_step="let one span end where the next begins.",
+                )
+    return {path: tuple(spans) for path, spans in found.items()}
+
+
+def _span(path: str, row: dict[str, str], manifest: Path) -> LabelledSpan:
+    try:
+        start_s, end_s = float(row.get("start_s") or ""), float(row.get("end_s") or "")
+    except ValueError:
+        start_s = end_s = math.nan
+    if not 0 <= start_s < end_s < math.inf or not row.get("label"):
+        raise ConfigurationError(
+            f"{manifest}: {path} from {row.get('start_s')!r} to {row.get('end_s')!r} is no labelled span.",
+            next_step="give start_s, a larger end_s, both in seconds, and a label.",
+        )
+    return LabelledSpan(start_s, end_s, row["label"])
+
+
+def _alike(rows: Sequence[dict[str, str]], manifest: Path) -> dict[str, str]:
+    """What the lines of one path say of the whole video: they must agree."""
+    own = ("start_s", "end_s", "label")
+    whole = [{k: v for k, v in row.items() if k not in own} for row in rows]
+    if any(row != whole[0] for row in whole):
+        raise ConfigurationError(
+            f"{manifest}: the spans of {rows[0]['path']} differ in more than their label.",
+            next_step="give all spans of a video the same group and split.",
+        )
+    return whole[0]
 
 
 def _refuse_duplicates(paths: list[str], manifest: Path) -> None:

@@ -53,7 +53,7 @@ class Decisions(Database):
 
     def put_evaluation_set(self, exam: EvaluationSet) -> bool:
         """Freeze a set, or choose the same one again; whether it is new."""
-        rows = [(v.video_id, v.label, v.group) for v in exam.videos]
+        rows = [(*v.facts(), None, None)[:5] for v in exam.videos]
         with self.session() as session:
             known = (exam.set_hash,) in session.rows("evaluation_sets")
             session.give("given", EVALUATION, rows)
@@ -69,7 +69,10 @@ class Decisions(Database):
             rows = session.rows("evaluation_set_get", eval_set_hash=set_hash)
         if not rows:
             return None
-        videos = tuple(EvaluationVideo(video_id, label, group) for *_, video_id, label, group in rows)
+        videos = tuple(
+            EvaluationVideo(video_id, label, group, (start_s, end_s))
+            for _, _, video_id, label, group, start_s, end_s in rows
+        )
         return EvaluationSet(rows[0][0], rows[0][1], videos, frozen=True)
 
     def evaluation_sets(self) -> list[str]:

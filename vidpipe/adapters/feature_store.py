@@ -20,11 +20,13 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -68,6 +70,8 @@ class Bucket(Protocol):
 
 READ_FRAMES = 2048
 """Rows that are read at once, and some: about 10 MB."""
+PIECE_FRAMES = 1024
+"""Rows of a piece of a long video: 13 MB."""
 
 
 class PartWriter:
@@ -174,6 +178,29 @@ class FeatureStore:
             with self._opened(file) as opened:
                 yield from _read_part(opened, file, videos)
 
+    def times(self, feature_set_id: str, stored: StoredFeatures) -> npt.NDArray[np.float64]:
+        """Presentation times of a video's frames in seconds, (T,), without their features.
+
+        Raises:
+            IncompatibleFeatures: As in `read`.
+        """
+        file = self.folder(feature_set_id) / stored.part
+        with self._opened(file, piecewise=True) as part:
+            table = part.read_row_groups(_row_groups(part, stored, file), columns=["video_id", "time_s"])
+        _check_rows(table["video_id"], stored, file)
+        found: npt.NDArray[np.float64] = table["time_s"].to_numpy()
+        return found
+
+    def pieces(self, feature_set_id: str, stored: StoredFeatures) -> Iterator[VideoFeatures]:
+        """A video's features, at most `PIECE_FRAMES` frames at a time: however long it is, memory stays flat.
+
+        Raises:
+            IncompatibleFeatures: As in `read`.
+        """
+        file = self.folder(feature_set_id) / stored.part
+        with self._opened(file, piecewise=True) as part:
+            yield from _pieces(part, stored, file)
+
     def rewrite(self, feature_set_id: str, kept: Sequence[StoredFeatures]) -> list[StoredFeatures]:
         """Copy the rows of these videos of one part into a new part; where they lie there.
 
@@ -181,14 +208,20 @@ class FeatureStore:
         """
         if not kept:
             return []
-        with self._opened(self.folder(feature_set_id) / kept[0].part) as opened:
+        file = self.folder(feature_set_id) / kept[0].part
+        with self._opened(file) as opened:
             metadata = _own_metadata(opened.schema_arrow)
         spec = FeatureSpec.from_json(metadata["vidpipe.spec"])
         moved: list[StoredFeatures] = []
-        with self.new_part(spec, metadata["vidpipe.numerics"]) as part:
-            for features in self.read(feature_set_id, kept):
-                moved.append(StoredFeatures(features.video_id, part.name, part.rows, len(features.values)))
-                part.append(features)
+        with (
+            self._opened(file, piecewise=True) as old,
+            self.new_part(spec, metadata["vidpipe.numerics"]) as part,
+        ):
+            for stored in sorted(kept, key=lambda s: s.row_offset):
+                begin = part.rows
+                moved.append(StoredFeatures(stored.video_id, part.name, begin, stored.n_frames))
+                for features in _pieces(old, stored, file):
+                    part.append(features, part.rows - begin)
             part.commit()
         return moved
 
@@ -224,12 +257,18 @@ class FeatureStore:
                 yield self._bucket, name, size_bytes, age_s
 
     @contextmanager
-    def _opened(self, file: Path) -> Iterator[pq.ParquetFile]:
-        """A part, wherever it lies."""
+    def _opened(self, file: Path, *, piecewise: bool = False) -> Iterator[pq.ParquetFile]:
+        """A part, wherever it lies.
+
+        Piecewise it is read through small buffers: a mapped file's pages would count as ours, all that were
+        ever touched.
+        """
         with _unreadable_part(file), ExitStack() as stack:
             if self._bucket:
                 source = stack.enter_context(self._bucket.opened(f"{file.parent.name}/{file.name}"))
-                part = pq.ParquetFile(source, pre_buffer=True)
+                part = pq.ParquetFile(source, pre_buffer=not piecewise)
+            elif piecewise:
+                part = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20)
             else:
                 part = pq.ParquetFile(file, memory_map=True)
             yield stack.enter_context(part)
@@ -255,6 +294,27 @@ def _read_part(part: pq.ParquetFile, file: Path, videos: list[StoredFeatures]) -
         table = part.read_row_groups(list(range(group_at[begin], group_at[end])))
         for stored in run:
             yield _video(table.slice(stored.row_offset - begin, stored.n_frames), stored, file)
+
+
+def _row_groups(part: pq.ParquetFile, stored: StoredFeatures, file: Path) -> list[int]:
+    """The row groups of a video: it has them for itself."""
+    sizes = [part.metadata.row_group(i).num_rows for i in range(part.num_row_groups)]
+    group_at = {row: i for i, row in enumerate(np.cumsum([0, *sizes]).tolist())}
+    begin, end = stored.row_offset, stored.row_offset + stored.n_frames
+    if begin not in group_at or end not in group_at:
+        raise _other_rows(file, stored, "no such rows")
+    return list(range(group_at[begin], group_at[end]))
+
+
+def _pieces(part: pq.ParquetFile, stored: StoredFeatures, file: Path) -> Iterator[VideoFeatures]:
+    batches = part.iter_batches(PIECE_FRAMES, row_groups=_row_groups(part, stored, file))
+    while True:
+        with _unreadable_part(file):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        piece = replace(stored, n_frames=batch.num_rows)  # their sum is right: the row groups' are
+        yield _video(pa.Table.from_batches([batch]), piece, file)
 
 
 def _runs(videos: list[StoredFeatures]) -> Iterator[list[StoredFeatures]]:
@@ -286,13 +346,17 @@ def _unreadable_part(file: Path) -> Iterator[None]:
 
 
 def _video(table: pa.Table, stored: StoredFeatures, file: Path) -> VideoFeatures:
-    ids = table["video_id"].unique().to_pylist()
-    if table.num_rows != stored.n_frames or ids != [stored.video_id]:
-        raise _other_rows(file, stored, f"{table.num_rows} rows of {len(ids)} videos")
+    _check_rows(table["video_id"], stored, file)
     features = table["features"].combine_chunks()
     D = features.type.list_size
     values: Floats = features.flatten().to_numpy().reshape(-1, D)
     return VideoFeatures(stored.video_id, table["time_s"].to_numpy(), values)
+
+
+def _check_rows(video_ids: pa.ChunkedArray, stored: StoredFeatures, file: Path) -> None:
+    ids = video_ids.unique().to_pylist()
+    if len(video_ids) != stored.n_frames or ids != [stored.video_id]:
+        raise _other_rows(file, stored, f"{len(video_ids)} rows of {len(ids)} videos")
 
 
 def _other_rows(file: Path, stored: StoredFeatures, found: str) -> IncompatibleFeatures:

@@ -23,10 +23,14 @@ from vidpipe.adapters.ledger_rows import (
     OUTCOMES,
     PATHS,
     PREDICTIONS,
+    SPANS,
     VIDEOS,
+    WINDOWS,
     listing_row,
     outcome_row,
+    prediction_row,
     video_row,
+    windows_row,
 )
 from vidpipe.places import place_of
 from vidpipe.records import (
@@ -42,6 +46,9 @@ from vidpipe.records import (
     Stage,
     StoredFeatures,
     Unfinished,
+    Unscored,
+    WindowPrediction,
+    Windows,
     canonical_json,
 )
 
@@ -88,19 +95,21 @@ class Ledger(Decisions):
         """The named collection."""
         with self.session() as session:
             rows = session.rows("collection_get", name=name)
-        return Collection(*rows[0]) if rows else None
+        return _collection(*rows[0]) if rows else None
 
     def collections(self) -> list[Collection]:
         """All collections, oldest first."""
         with self.session() as session:
-            return [Collection(*row) for row in session.rows("collection_all")]
+            return [_collection(*row) for row in session.rows("collection_all")]
 
     def put_collection(self, collection: Collection) -> None:
-        """Create the collection, or change its source."""
+        """Create the collection, or change its source or windows."""
+        window_s, stride_s = windows_row(collection.windows)
         with self.session() as session:
             session.run(
                 "collection_put", name=collection.name, source=collection.source,
-                manifest=collection.manifest, label_from=collection.label_from, now=now_utc(),
+                manifest=collection.manifest, label_from=collection.label_from, window_s=window_s,
+                stride_s=stride_s, now=now_utc(),
             )  # fmt: skip
 
     def present_paths(self, collection: str) -> set[str]:
@@ -146,6 +155,9 @@ class Ledger(Decisions):
         with self.session() as session:
             session.give("listing", LISTING, [listing_row(f, None) for f in listing])
             session.run("listing_touch", collection=collection, now=now_utc())
+            spans = [(f.path, s.start_s, s.end_s, s.label) for f in listing for s in f.spans]
+            session.give("given", SPANS, spans)
+            session.run("labelled_spans_put", collection=collection)
             return len(session.rows("listing_absent", collection=collection))
 
     def put_failures(self, failures: Sequence[Failure]) -> None:
@@ -209,18 +221,25 @@ class Ledger(Decisions):
             self._put_failures(session, failing)
 
     def labelled_videos(self, collection: str, feature_set_id: str) -> list[LabelledVideo]:
-        """Labelled present videos with features, one for each path."""
+        """Labelled present videos with features, one for each path, or for each labelled span of it."""
         with self.session() as session:
             rows = session.rows("labelled_videos", collection=collection, feature_set_id=feature_set_id)
         return [
             LabelledVideo(
-                v, path, label, group, dict(splits or {}), StoredFeatures(v, part, offset, n), given
+                v,
+                path,
+                label,
+                group,
+                dict(splits or {}),
+                StoredFeatures(v, part, offset, n),
+                given,
+                None if start_s is None else (start_s, end_s),
             )
-            for v, path, label, group, splits, part, offset, n, given in rows
+            for v, path, label, group, splits, part, offset, n, given, start_s, end_s in rows
         ]
 
     def count_labelled(self, collection: str) -> int:
-        """Present paths with a label, with or without features."""
+        """Labels of present paths and of spans of them, with or without features."""
         with self.session() as session:
             return int(session.rows("labels_known", collection=collection)[0][0])
 
@@ -295,14 +314,20 @@ class Ledger(Decisions):
 
     def unscored(
         self, model_version: int, feature_set_id: str, collections: Sequence[str] | None
-    ) -> list[StoredFeatures]:
-        """Present videos, of these collections or of all, that this version could score, in part order."""
+    ) -> list[Unscored]:
+        """Present videos, of these collections or of all, that this version has to score, in part order.
+
+        A video that it has scored in other windows than are wanted now is among them.
+        """
         with self.session() as session:
             rows = session.rows(
                 "unscored", model_version=model_version, feature_set_id=feature_set_id,
                 collections=collections,
             )  # fmt: skip
-        return [StoredFeatures(*row) for row in rows]
+        return [
+            Unscored(video_id, part, offset, n, Windows.of(window_s, stride_s))
+            for video_id, part, offset, n, window_s, stride_s in rows
+        ]
 
     def count_scored(self, model_version: int, collection: str | None) -> int:
         """Present videos that this version has scored."""
@@ -323,17 +348,27 @@ class Ledger(Decisions):
         version: int,
         feature_set_id: str,
         predictions: Sequence[Prediction],
+        windows: Sequence[WindowPrediction] = (),
     ) -> None:
-        """Store predictions; videos that this version has scored by now keep their rows."""
-        rows = [(p.video_id, p.rank, p.label, p.score) for p in predictions]
+        """Store predictions, and those of the windows that they rest on, together.
+
+        Videos that this version has scored in the same way by now keep their rows; what it said of them in
+        other windows is replaced.
+        """
+        version_of = {"model_version": version, "feature_set_id": feature_set_id}
+        written = {**version_of, "run_id": run_id, "model_name": model, "now": now_utc()}
         with self.session() as session:
-            session.give("given", PREDICTIONS, rows)
+            session.give("given", PREDICTIONS, [prediction_row(p) for p in predictions])
             session.run("model_put", model_name=model)
             session.run("labels_put")
-            session.run(
-                "predictions_put", run_id=run_id, model_name=model, model_version=version,
-                feature_set_id=feature_set_id, now=now_utc(),
-            )  # fmt: skip
+            session.run("predictions_outdated", **version_of)
+            if windows:
+                rows = [(w.video_id, w.start_s, w.end_s, w.rank, w.label, w.score) for w in windows]
+                session.give("given", WINDOWS, rows)
+                session.run("labels_put")
+                session.run("window_predictions_put", **written)
+                session.give("given", PREDICTIONS, [prediction_row(p) for p in predictions])
+            session.run("predictions_put", **written)
 
     def unscored_collections(
         self, model_version: int, feature_set_id: str, collection: str | None
@@ -376,3 +411,9 @@ class Ledger(Decisions):
             cursor = session.connection.execute(sqlfiles.statement(statement))
             names = [column[0] for column in cursor.description or []]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _collection(
+    name: str, source: str, manifest: str | None, label_from: str | None, *windows: float | None
+) -> Collection:
+    return Collection(name, source, manifest, label_from, Windows.of(*windows))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from vidpipe.records import ExtractedVideo, ProbedVideo, SourceFile
+from vidpipe.records import ExtractedVideo, Prediction, ProbedVideo, SourceFile, Windows
 
 _SPLITS = pa.map_(pa.string(), pa.string())
 LISTING = pa.schema(
@@ -36,15 +36,41 @@ OUTCOMES = pa.schema(
     }
 )  # fmt: skip
 PREDICTIONS = pa.schema(
-    {"video_id": pa.string(), "rank": pa.uint8(), "label": pa.string(), "score": pa.float32()}
-)
-EVALUATION = pa.schema({name: pa.string() for name in ("video_id", "label", "group_name")})
+    {
+        "video_id": pa.string(), "rank": pa.uint8(), "label": pa.string(), "score": pa.float32(),
+        "window_s": pa.float64(), "stride_s": pa.float64(),
+    }
+)  # fmt: skip
+WINDOWS = pa.schema(
+    {
+        "video_id": pa.string(), "start_s": pa.float64(), "end_s": pa.float64(), "rank": pa.uint8(),
+        "label": pa.string(), "score": pa.float32(),
+    }
+)  # fmt: skip
+EVALUATION = pa.schema(
+    {
+        "video_id": pa.string(), "label": pa.string(), "group_name": pa.string(), "start_s": pa.float64(),
+        "end_s": pa.float64(),
+    }
+)  # fmt: skip
+SPANS = pa.schema({"path": pa.string(), "start_s": pa.float64(), "end_s": pa.float64(), "label": pa.string()})
 ANSWERS = pa.schema({"label": pa.string(), "score_bin": pa.uint8(), "videos": pa.int64()})
 MOVES = pa.schema({"video_id": pa.string(), "part": pa.string(), "row_offset": pa.int64()})
 GIVEN_LABELS = pa.schema({"video_id": pa.string(), "label": pa.string()})
 GIVEN_PATHS = pa.schema({"path": pa.string()})
 IDS = pa.schema({"video_id": pa.string()})
 PATHS = pa.schema({"path": pa.string(), "video_id": pa.string(), "failed": pa.bool_()})
+
+
+def windows_row(windows: Windows | None) -> tuple[float | None, float | None]:
+    """`window_s` and `stride_s`, as several tables have them."""
+    return (windows.window_s, windows.stride_s) if windows else (None, None)
+
+
+def prediction_row(prediction: Prediction) -> tuple[Any, ...]:
+    """A label on a rank, and the windows that it rests on."""
+    p = prediction
+    return (p.video_id, p.rank, p.label, p.score, *windows_row(p.windows))
 
 
 def listing_row(file: SourceFile, video_id: str | None) -> tuple[Any, ...]:

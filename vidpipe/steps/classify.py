@@ -1,4 +1,5 @@
-"""Classify: stored features become prediction rows. No video is opened.
+"""Classify: stored features become rows of predictions, for videos and for windows of long ones. No video is
+opened.
 
 The version is resolved once, so that a promotion in mid-run never mixes versions. A collection goes over to a
 new champion as a whole, when all its videos have been scored; until then the version that it serves
@@ -12,23 +13,24 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-
-import numpy as np
 
 from vidpipe.errors import IncompatibleFeatures, NotFound
 from vidpipe.inference import predict
 from vidpipe.ports import ModelBundle, Ports
-from vidpipe.records import ModelVersion, Prediction, StoredFeatures, VideoFeatures
+from vidpipe.records import ModelVersion, Prediction, Unscored, VideoFeatures, WindowPrediction
 from vidpipe.steps.champion import settle
 from vidpipe.steps.runs import Report, RunLog, recorded
+from vidpipe.steps.scoring import best_labels, read_ahead
+from vidpipe.steps.window_scores import score_windows
 
 log = logging.getLogger(__name__)
 
 SHARD_VIDEOS = 2000
 """Predictions are computed and committed for so many videos at a time."""
+SHARD_FRAMES = 200_000
+"""Or for so many frames, or one video: 14 hours of film at four a second, some ten seconds' work."""
 SCORE_VIDEOS = 256
 """Videos whose features are in memory at once."""
 
@@ -119,21 +121,37 @@ class ScoreShard:
     """Videos whose stored features one version is to score."""
 
     version: ModelVersion
-    videos: Sequence[StoredFeatures]
+    videos: Sequence[Unscored]
 
     @property
     def cost(self) -> float:
-        """Their frames."""
-        return float(sum(v.n_frames for v in self.videos))
+        """Frames that the LSTM sees: where windows overlap, some more than once."""
+        return sum(_seen(v) for v in self.videos)
 
 
-def work(ports: Ports, shard: ScoreShard) -> list[Prediction]:
+def _seen(video: Unscored) -> float:
+    overlap = video.windows.window_s / video.windows.stride_s if video.windows else 1.0
+    return video.n_frames * overlap
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What a shard became."""
+
+    predictions: Sequence[Prediction]
+    windows: Sequence[WindowPrediction]
+
+
+def work(ports: Ports, shard: ScoreShard) -> Scored:
     """Score a shard. Reads the registry and the store, never the database: any worker can do it."""
-    bundle = ports.registry.load(shard.version)
+    bundle, spec, top_k = ports.registry.load(shard.version), shard.version.spec, ports.limits.top_k
+    whole = [v for v in shard.videos if v.windows is None]
+    long = [v for v in shard.videos if v.windows is not None]
     found: list[Prediction] = []
-    for videos in _read_ahead(ports.store.read(shard.version.spec.feature_set_id, shard.videos)):
-        found += _predictions(bundle, videos, ports.limits.top_k)
-    return found
+    for videos in read_ahead(_some(ports.store.read(spec.feature_set_id, whole))):
+        found += _predictions(bundle, videos, top_k)
+    of_long, windows = score_windows(ports.store, bundle, spec, long, top_k)
+    return Scored(found + of_long, windows)
 
 
 class _Scorer:
@@ -156,8 +174,15 @@ class _Scorer:
         done = 0
         shards = [ScoreShard(version, some) for some in _cut(pending)]
         with self.ports.progress.stage(f"classify with version {version.version}", len(pending)) as advance:
-            for shard, predictions in self.ports.fleet.compute(self.ports, work, shards):
-                ledger.put_predictions(self.run.run_id, version.model, version.version, spec_id, predictions)
+            for shard, scored in self.ports.fleet.compute(self.ports, work, shards):
+                ledger.put_predictions(
+                    self.run.run_id,
+                    version.model,
+                    version.version,
+                    spec_id,
+                    scored.predictions,
+                    scored.windows,
+                )
                 advance(len(shard.videos))
                 done += len(shard.videos)
                 if _is_over(deadline):
@@ -200,29 +225,32 @@ def _is_over(deadline: float | None) -> bool:
     return deadline is not None and time.monotonic() >= deadline
 
 
-def _cut(pending: Sequence[StoredFeatures]) -> Iterator[list[StoredFeatures]]:
-    rest = iter(pending)
-    while some := list(islice(rest, SHARD_VIDEOS)):
+def _cut(pending: Sequence[Unscored]) -> Iterator[list[Unscored]]:
+    some: list[Unscored] = []
+    frames = 0.0
+    for video in pending:
+        some.append(video)
+        frames += _seen(video)
+        if len(some) == SHARD_VIDEOS or frames >= SHARD_FRAMES:
+            yield some
+            some, frames = [], 0.0
+    if some:
         yield some
 
 
-def _read_ahead(videos: Iterator[VideoFeatures]) -> Iterator[list[VideoFeatures]]:
-    """Some videos at a time, the next ones read while these are scored."""
-    with ThreadPoolExecutor(1, "read") as reader:
-        ahead = reader.submit(lambda: list(islice(videos, SCORE_VIDEOS)))
-        while some := ahead.result():
-            ahead = reader.submit(lambda: list(islice(videos, SCORE_VIDEOS)))
-            yield some
+def _some(videos: Iterator[VideoFeatures]) -> Iterator[list[VideoFeatures]]:
+    while some := list(islice(videos, SCORE_VIDEOS)):
+        yield some
 
 
 def _predictions(bundle: ModelBundle, videos: Sequence[VideoFeatures], top_k: int) -> list[Prediction]:
     """The top labels of each video, best first."""
     scores = predict(bundle.lstm, [v.values for v in videos])  # (N, K)
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
+    ranked = best_labels(bundle.labels, scores, top_k)
     return [
-        Prediction(video.video_id, rank, bundle.labels[k], float(scores[n, k]))
-        for n, video in enumerate(videos)
-        for rank, k in enumerate(order[n], start=1)
+        Prediction(video.video_id, rank, label, score)
+        for video, best in zip(videos, ranked, strict=True)
+        for rank, label, score in best
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.gate import Contest, Training
 from vidpipe.ports import ModelBundle, Ports
-from vidpipe.records import Answers, EvaluationSet, EvaluationVideo, LabelledVideo, ModelVersion
+from vidpipe.records import WHOLE, Answers, EvaluationSet, EvaluationVideo, LabelledVideo, ModelVersion
 from vidpipe.steps import scoring
 
 AGREEMENT = 0.9
@@ -19,7 +19,7 @@ def evaluation_set(
     collection: str, split: str, videos: Sequence[LabelledVideo], *, frozen: bool
 ) -> EvaluationSet:
     """Labelled videos as a set, in order of their ids."""
-    members = sorted(EvaluationVideo(v.video_id, v.label, v.group) for v in videos)
+    members = sorted(EvaluationVideo(v.video_id, v.label, v.group, v.span or WHOLE) for v in videos)
     return EvaluationSet(collection, split, tuple(members), frozen)
 
 
@@ -76,9 +76,10 @@ def _exam(ports: Ports, candidate: ModelVersion, bundle: ModelBundle, eval_set: 
     test_ids = set(bundle.split_ids["test"])
     videos = scoring.labelled(ports, candidate.collection, candidate.spec)
     chosen = [v for v in videos if v.video_id in test_ids]
-    if len(chosen) < len(test_ids):
+    gone = test_ids - {v.video_id for v in chosen}
+    if gone:
         raise ConfigurationError(
-            f"{len(test_ids) - len(chosen)} of {len(test_ids)} test videos of {candidate.collection!r} are "
+            f"{len(gone)} of {len(test_ids)} test videos of {candidate.collection!r} are "
             f"gone, or lack features of set {candidate.spec.feature_set_id}.",
             next_step=f"vidpipe extract --collection {candidate.collection}, or train again.",
         )

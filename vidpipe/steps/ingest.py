@@ -10,14 +10,14 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from vidpipe.errors import ConfigurationError, NotFound, VideoError
 from vidpipe.places import checked_uri, is_uri, place_of
 from vidpipe.ports import Ports
-from vidpipe.records import Collection, Failure, Place, ProbedVideo, SourceFile, Stage
+from vidpipe.records import Collection, Failure, Place, ProbedVideo, SourceFile, Stage, Windows
 from vidpipe.steps.runs import Report, RunLog, recorded
 
 log = logging.getLogger(__name__)
@@ -72,6 +72,8 @@ def ingest(
     *,
     manifest: str | Path | None = None,
     label_from: str | None = None,
+    window_s: float | None = None,
+    stride_s: float | None = None,
     replace_source: bool = False,
     allow_missing: bool = False,
     retry_failed: bool = False,
@@ -85,6 +87,8 @@ def ingest(
         manifest: Path or URI of a CSV with `path` (relative to the source) and any of `label`, `group`,
             split columns.
         label_from: `folder` takes the top folder's name as label.
+        window_s: Score the videos in windows of so many seconds; 0 for each as a whole.
+        stride_s: From the start of one window to that of the next; default: half a window.
         replace_source: Allow another source than the collection's own.
         allow_missing: Accept a listing that is empty, or lost more than half.
         retry_failed: Probe known-bad, unchanged videos again.
@@ -96,6 +100,7 @@ def ingest(
     """
     with recorded(ports, "ingest") as run:
         wanted = _request(ports, collection, source, manifest, label_from, replace_source)
+        wanted = replace(wanted, windows=_windows(ports, collection, window_s, stride_s))
         files = _listing(ports, wanted, allow_missing=allow_missing)
         ports.ledger.put_collection(wanted)
         changed = ports.ledger.changed_paths(collection, files, retry_failed=False)
@@ -153,6 +158,22 @@ def _request(
         manifest = manifest or known.manifest
         label_from = label_from or known.label_from
     return Collection(name, source, _absolute(manifest) if manifest else None, label_from)
+
+
+def _windows(ports: Ports, name: str, window_s: float | None, stride_s: float | None) -> Windows | None:
+    """Windows as asked for; what is not said is remembered, but a new length has a new stride."""
+    known = ports.ledger.collection(name)
+    before = known.windows if known else None
+    if window_s is None and stride_s is None:
+        return before
+    if window_s == 0:
+        return None
+    length_s = window_s if window_s is not None else before.window_s if before else None
+    if length_s is None:
+        raise ConfigurationError(
+            f"--stride-s {stride_s} says nothing without windows.", next_step="pass --window-s, too."
+        )
+    return Windows(length_s, length_s / 2 if stride_s is None else stride_s)
 
 
 def _absolute(place: str | Path) -> str:

@@ -27,6 +27,8 @@ PICTURED = 12
 """Videos shown with a picture, in each of the two lists: they are most of the page's weight."""
 MAX_PICTURE_BYTES = 16_000
 """Four times the usual; with it a page stays below a megabyte whatever the videos show."""
+TIMELINES = 12
+"""Long videos shown with what happens in them when."""
 LISTED = 40
 """Failures and decisions named one by one."""
 NIGHTS = 8
@@ -81,12 +83,15 @@ def _facts(read: Reader, run_id: int | None) -> dict[str, Any]:
     decisions = read("report_decisions", until=span["until"], most=LISTED)
     for decision in decisions:
         decision["evidence"] = json.loads(decision["evidence"] or "{}")
+    long_videos = read("report_long_videos", **parts, most=TIMELINES)
     return {
         "run": run,
         "stages": stages,
         "arrived": read("report_arrived", **span),
         "classified": read("report_classified", **parts),
         "labels": read("report_labels", run_id=run["run_id"], runs=NIGHTS),
+        "long_videos": long_videos,
+        "timeline": read("report_timeline", video_ids=[video["video_id"] for video in long_videos]),
         "unsure": read("report_unsure", **parts, most=PICTURED),
         "shadow": shadow,
         "disagreements": read(

@@ -1,8 +1,11 @@
-"""Labelled features in, scores out: what train, evaluate and promote have in common."""
+"""Features in, scores out: what train, evaluate, promote and classify have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 from torch import nn
@@ -10,8 +13,9 @@ from torch import nn
 from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.inference import predict
 from vidpipe.metrics import Indices, graded
-from vidpipe.ports import Ports
+from vidpipe.ports import FeatureStore, Ports
 from vidpipe.records import (
+    WHOLE,
     Answers,
     EvaluationSet,
     FeatureSpec,
@@ -20,8 +24,13 @@ from vidpipe.records import (
     ModelVersion,
     Scores,
     Sequences,
+    Span,
+    StoredFeatures,
 )
 from vidpipe.splits import one_per_content
+from vidpipe.windows import Window, frames_of
+
+T = TypeVar("T")
 
 
 def labelled(ports: Ports, collection: str, spec: FeatureSpec) -> list[LabelledVideo]:
@@ -51,12 +60,53 @@ def load(
     ports: Ports, spec: FeatureSpec, videos: Sequence[LabelledVideo], labels: Sequence[str]
 ) -> Sequences:
     """Read the features of labelled videos; `targets` index `labels`."""
-    label_of = {v.video_id: v.label for v in videos}
     index = {label: k for k, label in enumerate(labels)}
-    found = {f.video_id: f.values for f in ports.store.read(spec.feature_set_id, [v.stored for v in videos])}
-    ids = tuple(sorted(found))
-    targets = np.array([index[label_of[i]] for i in ids], np.int64)
-    return Sequences(ids, tuple(found[i] for i in ids), targets, tuple(labels))
+    ordered = sorted(videos, key=lambda v: (v.video_id, v.span or (0.0, 0.0)))
+    features = _features(ports.store, spec, [(v.stored, v.span) for v in ordered])
+    targets = np.array([index[v.label] for v in ordered], np.int64)
+    return Sequences(tuple(v.video_id for v in ordered), tuple(features), targets, tuple(labels))
+
+
+def _features(
+    store: FeatureStore, spec: FeatureSpec, wanted: Sequence[tuple[StoredFeatures, Span | None]]
+) -> list[Floats]:
+    """Features (T, D) of videos, or of spans of them, in the order given."""
+    spec_id = spec.feature_set_id
+    whole = {v.video_id: v.values for v in store.read(spec_id, [s for s, span in wanted if span is None])}
+    spans: dict[StoredFeatures, list[Span]] = defaultdict(list)
+    for stored, span in wanted:
+        if span is not None:
+            spans[stored].append(span)
+    cut = {
+        (stored.video_id, span): x
+        for stored, some in spans.items()
+        for span, x in _cut(store, spec_id, stored, some)
+    }
+    return [whole[stored.video_id] if span is None else cut[stored.video_id, span] for stored, span in wanted]
+
+
+def _cut(
+    store: FeatureStore, spec_id: str, stored: StoredFeatures, spans: Sequence[Span]
+) -> Iterator[tuple[Span, Floats]]:
+    """Features of spans of one video, however long it is: no more of it is kept.
+
+    Raises:
+        ConfigurationError: A span holds no frame.
+    """
+    times_s = store.times(spec_id, stored)
+    ordered = sorted(spans)
+    frames = [np.searchsorted(times_s, span).tolist() for span in ordered]
+    for (start_s, end_s), (first, last) in zip(ordered, frames, strict=True):
+        if first == last:
+            raise ConfigurationError(
+                f"the video {stored.video_id[:12]} shows nothing from {start_s:g} s to {end_s:g} s: its "
+                f"frames are at {times_s[0]:.2f} s to {times_s[-1]:.2f} s.",
+                next_step="correct start_s and end_s in the manifest and ingest it again.",
+            )
+    windows = [Window(*span, *where) for span, where in zip(ordered, frames, strict=True)]
+    pieces = (piece.values for piece in store.pieces(spec_id, stored))
+    for window, features in frames_of(windows, pieces):
+        yield (window.start_s, window.end_s), features.copy()
 
 
 def score(model: nn.Module, data: Sequences) -> tuple[Scores, Indices]:
@@ -71,7 +121,7 @@ def exam_features(ports: Ports, version: ModelVersion, exam: EvaluationSet) -> l
     Raises:
         ConfigurationError: Some videos have none.
     """
-    ids = [v.video_id for v in exam.videos]
+    ids = sorted({v.video_id for v in exam.videos})
     spec_id = version.spec.feature_set_id
     stored = ports.ledger.stored_features(spec_id, ids)
     if len(stored) < len(ids):
@@ -80,8 +130,10 @@ def exam_features(ports: Ports, version: ModelVersion, exam: EvaluationSet) -> l
             f"features of set {spec_id}, which version {version.version} needs.",
             next_step=f"vidpipe extract --collection {exam.collection}",
         )
-    found = {f.video_id: f.values for f in ports.store.read(spec_id, stored)}
-    return [found[video_id] for video_id in ids]
+    where = {s.video_id: s for s in stored}
+    spans = [None if v.span == WHOLE else v.span for v in exam.videos]
+    wanted = [(where[v.video_id], span) for v, span in zip(exam.videos, spans, strict=True)]
+    return _features(ports.store, version.spec, wanted)
 
 
 def answer(network: nn.Module, labels: Sequence[str], features: Sequence[Floats]) -> Answers:
@@ -89,3 +141,21 @@ def answer(network: nn.Module, labels: Sequence[str], features: Sequence[Floats]
     given = predict(network, features)  # (N, K)
     best = given.argmax(1) if len(features) else np.zeros(0, np.int64)
     return Answers(tuple(labels), tuple(labels[k] for k in best), given.max(1, initial=0.0))
+
+
+def best_labels(labels: Sequence[str], scores: Floats, top_k: int) -> list[list[tuple[int, str, float]]]:
+    """Rank, label and score of the top labels in each row of scores (N, K), the best first."""
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
+    return [
+        [(rank, labels[k], float(row[k])) for rank, k in enumerate(best, start=1)]
+        for row, best in zip(scores, order, strict=True)
+    ]
+
+
+def read_ahead(batches: Iterator[T]) -> Iterator[T]:
+    """What the iterator gives, the next batch read while this one is scored."""
+    with ThreadPoolExecutor(1, "read") as reader:
+        ahead = reader.submit(next, batches, None)
+        while (batch := ahead.result()) is not None:
+            ahead = reader.submit(next, batches, None)
+            yield batch

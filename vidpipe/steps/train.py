@@ -79,7 +79,9 @@ class _Lesson:
 
     def hashes(self) -> dict[str, str]:
         """Hash of the dataset, and as fingerprint that of everything."""
-        dataset = [(name, v.video_id, v.label) for name in SPLITS for v in self.split.part(name)]
+        dataset = [
+            (name, v.video_id, v.label, *(v.span or ())) for name in SPLITS for v in self.split.part(name)
+        ]
         dataset_hash = short_hash(sorted(dataset))
         decides = [
             RECIPE, self.collection, self.split.column, dataset_hash, self.spec.feature_set_id,

@@ -1,0 +1,52 @@
+-- One row per collection, present long video and segment: neighbouring windows to which the serving version gives one label.
+create or replace view timeline as
+with bordered as (
+    select
+        *,
+        coalesce(label <> lag(label) over in_time or start_s > lag(end_s) over in_time, true) as is_first
+    from core.serving_window
+    where rank = 1
+    window in_time as (partition by collection, path, video_id order by start_s)
+),
+
+numbered as (
+    select
+        *,
+        sum(is_first::integer) over (
+            partition by collection, path, video_id
+            order by start_s
+            rows between unbounded preceding and current row
+        ) as segment
+    from bordered
+),
+
+final as (
+    select
+        collection,
+        path,
+        video_id,
+        min(start_s) as start_s,
+        max(end_s) as end_s,
+        label,
+        max(score) as peak_score,
+        avg(score) as mean_score,
+        count(*) as windows,
+        model_version
+    from numbered
+    group by collection, path, video_id, segment, label, model_version
+)
+
+select * from final;
+
+comment on view timeline is
+'One row per collection, present long video and segment: windows side by side whose best label, by the version that serves the collection, is the same. Where windows overlap, segments of different labels do so at their border. Fast when filtered by collection, path or video_id.';
+comment on column timeline.collection is 'Name of the collection.';
+comment on column timeline.path is 'Path in the collection; the first one when it holds copies.';
+comment on column timeline.video_id is 'SHA-256 of the file''s bytes: the identity of the content.';
+comment on column timeline.start_s is 'Start of its first window in seconds, inclusive.';
+comment on column timeline.end_s is 'End of its last window in seconds, exclusive.';
+comment on column timeline.label is 'Label of the top-1 of all its windows.';
+comment on column timeline.peak_score is 'Highest score that the label has in it.';
+comment on column timeline.mean_score is 'Mean of the label''s scores in its windows.';
+comment on column timeline.windows is 'Windows in it.';
+comment on column timeline.model_version is 'Version that serves the collection.';

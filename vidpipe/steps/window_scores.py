@@ -1,0 +1,76 @@
+"""Long videos, scored window by window from their stored features, a piece of a video in memory at a time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from vidpipe.inference import predict
+from vidpipe.ports import FeatureStore, ModelBundle
+from vidpipe.records import FeatureSpec, Floats, Prediction, Unscored, WindowPrediction
+from vidpipe.steps.scoring import best_labels, read_ahead
+from vidpipe.windows import MeanScores, Window, frames_of, windows_of
+
+WINDOW_RANKS = 3
+"""Labels stored of a window. Four labels cannot all have more than a quarter: whatever scores above 0.25
+is there, and more ranks would add rows and hardly a word."""
+SCORE_FRAMES = 4096
+"""Frames whose windows are scored at once: 54 MB, where windows do not overlap."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shown:
+    """A window of a video, and what is seen in it."""
+
+    video_id: str
+    window: Window
+    features: Floats
+
+
+def score_windows(
+    store: FeatureStore, bundle: ModelBundle, spec: FeatureSpec, videos: Sequence[Unscored], top_k: int
+) -> tuple[list[Prediction], list[WindowPrediction]]:
+    """The top labels of videos, by the mean of their windows' scores, and of each window."""
+    means: dict[str, MeanScores] = defaultdict(MeanScores)
+    found: list[WindowPrediction] = []
+    for some in read_ahead(_batches(store, spec, videos)):
+        given = predict(bundle.lstm, [shown.features for shown in some])  # (n, K)
+        ranked = best_labels(bundle.labels, given, min(top_k, WINDOW_RANKS))
+        for shown, scores, best in zip(some, given, ranked, strict=True):
+            means[shown.video_id].add(scores)
+            span = (shown.video_id, shown.window.start_s, shown.window.end_s)
+            found += [WindowPrediction(*span, rank, label, score) for rank, label, score in best]
+    return list(_of_videos(bundle.labels, videos, means, top_k)), found
+
+
+def _of_videos(
+    labels: Sequence[str], videos: Sequence[Unscored], means: dict[str, MeanScores], top_k: int
+) -> Iterator[Prediction]:
+    for video in videos:
+        (best,) = best_labels(labels, means[video.video_id].value()[None], top_k)
+        for rank, label, score in best:
+            yield Prediction(video.video_id, rank, label, score, video.windows)
+
+
+def _batches(store: FeatureStore, spec: FeatureSpec, videos: Sequence[Unscored]) -> Iterator[list[_Shown]]:
+    """Windows of one video after the other, some frames at a time."""
+    batch: list[_Shown] = []
+    frames = 0
+    for video in videos:
+        for shown in _shown(store, spec, video):
+            batch.append(shown)
+            frames += len(shown.features)
+            if frames >= SCORE_FRAMES:
+                yield batch
+                batch, frames = [], 0
+    if batch:
+        yield batch
+
+
+def _shown(store: FeatureStore, spec: FeatureSpec, video: Unscored) -> Iterator[_Shown]:
+    assert video.windows is not None
+    times_s = store.times(spec.feature_set_id, video)
+    pieces = (piece.values for piece in store.pieces(spec.feature_set_id, video))
+    for window, features in frames_of(windows_of(times_s, video.windows, spec.sample_fps), pieces):
+        yield _Shown(video.video_id, window, features)
