@@ -15,6 +15,7 @@ from prefect.states import Completed, Failed
 
 from flows.fleet import ports_of
 from flows.shared import RETRIES, due_at, publish_result
+from vidpipe.errors import RegistryUnreachable, StorageUnreachable
 from vidpipe.ports import Ports
 from vidpipe.steps import nightly as night_steps
 from vidpipe.steps.classify import ClassifyReport
@@ -55,8 +56,9 @@ def play_night(ports: Ports, failure_budget: str | None) -> NightlyReport:
         night = Night()
         for collection in ports.ledger.collections():
             ingest_collection(ports, night, collection.name)
-        night.extracted = extract(ports, retry_failed=True, alone=False)
-        with night.without_registry():
+        with night.without(StorageUnreachable):
+            night.add(extract(ports, retry_failed=True, alone=False))
+        with night.without(RegistryUnreachable):
             night.classified = classify_news(ports)
             night.shadow = shadow_challenger(ports, run)
         collect(ports, OLD_S)

@@ -1,15 +1,19 @@
 -- How many labels the present videos of a collection carry, of their own or of spans, with features or not.
-select count(cv.label) + coalesce(sum(of_item.spans), 0)::bigint as labelled
-from core.item as cv
-inner join core.collection as c on cv.collection_key = c.collection_key
-left join (
+with labelled_spans as (
     select
         part.collection_key,
         part.path,
         count(*) as spans
     from core.labelled_span as part
-    group by part.collection_key, part.path
-) as of_item on cv.collection_key = of_item.collection_key and cv.path = of_item.path
+    group by
+        part.collection_key,
+        part.path
+)
+
+select count(cv.label) + coalesce(sum(ls.spans), 0)::bigint as labelled
+from core.item as cv
+inner join core.collection as c on cv.collection_key = c.collection_key
+left join labelled_spans as ls on cv.collection_key = ls.collection_key and cv.path = ls.path
 where
     cv.present
     and c.name = $collection

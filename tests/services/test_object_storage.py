@@ -9,6 +9,7 @@ import shutil
 import signal
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from buckets import Bucket, Installation, counts
 from conftest import run_python
 
 from vidpipe.adapters.objects import Objects
+from vidpipe.adapters.staging import Staging
 from vidpipe.demo_clips import DemoCollection
 from vidpipe.errors import StorageUnreachable
+from vidpipe.records import Collection
 from vidpipe.steps.classify import classify
 from vidpipe.steps.extract import extract
 from vidpipe.steps.forget import forget
@@ -140,6 +143,21 @@ def test_staging_stays_under_its_bound_however_many_videos_there_are(
     assert 0 < one.watch.most_bytes <= largest + 10
 
 
+def test_a_night_with_more_new_objects_than_fit_downloads_each_once(
+    inbox: str, bucket: Bucket, clips: DemoCollection, install: Callable[..., Installation]
+) -> None:
+    sizes = sorted(found.size_bytes for found in Objects().list(inbox))
+    one = install(staging_bytes=sum(sizes) // 2 + sizes[-1])
+    one.ports.ledger.put_collection(Collection("inbox", inbox))
+    night = nightly(one.ports)
+    assert (night.ingested, night.extracted, night.failed, night.problems) == (6, 6, 0, [])
+    assert sorted(one.watch.fetched.values()) == [1] * 6
+    assert one.watch.most_bytes <= sum(sizes) // 2 + sizes[-1]
+    assert one.rows("select count(*), count(distinct video_id) from video_features") == [(6, 6)]
+    assert [kind for (kind,) in one.rows("select kind from runs where kind = 'extract'")] != ["extract"]
+    assert one.watch.staged() == []
+
+
 def test_an_object_larger_than_the_bound_costs_one_row(
     inbox: str, install: Callable[..., Installation]
 ) -> None:
@@ -235,6 +253,24 @@ def test_storage_out_of_reach_is_a_problem_of_one_collection_and_can_be_tried_ag
     assert one.rows("select count(distinct video_id) from video_features") != [(0,)]
     monkeypatch.undo()
     assert nightly(one.ports).problems == []
+
+
+def test_storage_that_is_cut_off_during_extraction_spoils_no_more_than_that(
+    inbox: str, install: Callable[..., Installation]
+) -> None:
+    one = install()
+    ingest(one.ports, "far", inbox)
+    one.ports.staging.sweep(0)
+
+    def cut_off(*_: Any) -> Any:
+        raise StorageUnreachable(f"{inbox}: cut off.")
+
+    night = nightly(replace(one.ports, staging=Staging(one.watch.folder, 1 << 30, cut_off)))
+    assert (night.status, night.extracted, len(night.problems)) == ("failed", 0, 1)
+    assert "cut off" in night.problems[0]
+    healed = nightly(one.ports)
+    assert (healed.problems, healed.extracted) == ([], 6)
+    assert one.rows("select count(*) from failures") == [(0,)]
 
 
 # -- the command line, erasure --------------------------------------------------------------------

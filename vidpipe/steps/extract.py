@@ -50,6 +50,14 @@ class ExtractReport(Report):
     """Of these, bad videos that were tried again."""
     seconds: float
 
+    def __add__(self, later: ExtractReport) -> ExtractReport:
+        """Both passes as one; what is complete counts as the later one found it."""
+        return ExtractReport(
+            later.run_id, self.videos + later.videos, self.frames + later.frames,
+            later.skipped - self.videos, self.failed + later.failed,
+            self.failed_again + later.failed_again, self.seconds + later.seconds,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:

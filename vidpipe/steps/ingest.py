@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -77,6 +77,7 @@ def ingest(
     replace_source: bool = False,
     allow_missing: bool = False,
     retry_failed: bool = False,
+    between: Callable[[], object] | None = None,
 ) -> IngestReport:
     """Bring a collection up to date with its source.
 
@@ -92,6 +93,8 @@ def ingest(
         replace_source: Allow another source than the collection's own.
         allow_missing: Accept a listing that is empty, or lost more than half.
         retry_failed: Probe known-bad, unchanged videos again.
+        between: Called after each load, when there are more new objects than staging holds together: whoever
+            extracts then finds them on the disk.
 
     Raises:
         ConfigurationError: The source, the manifest or the request cannot be right.
@@ -105,7 +108,11 @@ def ingest(
         ports.ledger.put_collection(wanted)
         changed = ports.ledger.changed_paths(collection, files, retry_failed=False)
         again = _due_again(ports, wanted, files) - changed if retry_failed else set()
-        new = _read_files(ports, run, wanted, [f for f in files if f.path in changed], again=False)
+        new = 0
+        for load in _loads(ports, wanted, [f for f in files if f.path in changed], split=bool(between)):
+            new += _read_files(ports, run, wanted, load, again=False)
+            if between and len(load) < len(changed):
+                between()
         _read_files(ports, run, wanted, [f for f in files if f.path in again], again=True)
         removed = ports.ledger.put_listing(collection, files)
         unchanged = len(files) - len(changed)
@@ -116,14 +123,16 @@ def ingest(
         )
 
 
-def ingest_again(ports: Ports, name: str, *, allow_missing: bool = False) -> IngestReport:
+def ingest_again(
+    ports: Ports, name: str, *, allow_missing: bool = False, between: Callable[[], object] | None = None
+) -> IngestReport:
     """Ingest a collection from the source that it remembers, trying bad videos again: the night's way."""
     known = ports.ledger.collection(name)
     if known is None:
         raise NotFound(f"no collection {name!r}.", next_step="vidpipe collections lists them.")
     return ingest(
         ports, name, known.source, manifest=known.manifest, label_from=known.label_from,
-        allow_missing=allow_missing, retry_failed=True,
+        allow_missing=allow_missing, retry_failed=True, between=between,
     )  # fmt: skip
 
 
@@ -238,6 +247,17 @@ def _record_missing(ports: Ports, wanted: Collection, paths: Sequence[str]) -> N
 # -- reading what changed -----------------------------------------------------------------------
 
 
+def _loads(
+    ports: Ports, wanted: Collection, files: Sequence[SourceFile], *, split: bool
+) -> Iterator[Sequence[SourceFile]]:
+    """All files; of objects that staging cannot hold together, as many at a time as fill half of it."""
+    together = sum(file.size_bytes for file in files)
+    if split and is_uri(wanted.source) and together > ports.limits.staging_bytes:
+        yield from _chunks(files, ports.limits.staging_bytes // 2, most_files=len(files))
+    else:
+        yield files
+
+
 def _due_again(ports: Ports, wanted: Collection, files: Sequence[SourceFile]) -> set[str]:
     """Unchanged paths whose probe failed and may be tried again."""
     return ports.ledger.changed_paths(wanted.name, files, retry_failed=True)
@@ -278,13 +298,15 @@ def _read_files(
     return hashes
 
 
-def _chunks(files: Sequence[SourceFile], most_bytes: int) -> Iterator[list[SourceFile]]:
+def _chunks(
+    files: Sequence[SourceFile], most_bytes: int, *, most_files: int = CHUNK_FILES
+) -> Iterator[list[SourceFile]]:
     chunk: list[SourceFile] = []
     size_bytes = 0
     for file in files:
         chunk.append(file)
         size_bytes += file.size_bytes
-        if len(chunk) == CHUNK_FILES or size_bytes > most_bytes:
+        if len(chunk) == most_files or size_bytes > most_bytes:
             yield chunk
             chunk, size_bytes = [], 0
     if chunk:

@@ -12,7 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from vidpipe.errors import ConfigurationError, RegistryUnreachable, StopError, StorageUnreachable
+from vidpipe.errors import (
+    ConfigurationError,
+    RegistryUnreachable,
+    StopError,
+    StorageUnreachable,
+    TransientError,
+)
 from vidpipe.ports import Ports
 from vidpipe.steps.champion import settle
 from vidpipe.steps.classify import ClassifyReport, classify, shadow
@@ -60,13 +66,17 @@ class Night:
     problems: list[str] = field(default_factory=list)
 
     @contextmanager
-    def without_registry(self) -> Iterator[None]:
-        """What needs MLflow may be left to another night; that it was is a problem on record."""
+    def without(self, away: type[TransientError]) -> Iterator[None]:
+        """What needs a service that is away is left to another night; that it was is a problem on record."""
         try:
             yield
-        except RegistryUnreachable as error:
+        except away as error:
             log.error("%s", error)
             self.problems.append(str(error))
+
+    def add(self, extracted: ExtractReport) -> None:
+        """One more pass of extraction."""
+        self.extracted = self.extracted + extracted if self.extracted else extracted
 
     @property
     def failed(self) -> int:
@@ -105,8 +115,9 @@ def nightly(ports: Ports, *, failure_budget: str | None = None) -> NightlyReport
         night = Night()
         for collection in ports.ledger.collections():
             ingest_collection(ports, night, collection.name)
-        night.extracted = extract(ports, retry_failed=True, alone=False)
-        with night.without_registry():
+        with night.without(StorageUnreachable):
+            night.add(extract(ports, retry_failed=True, alone=False))
+        with night.without(RegistryUnreachable):
             night.classified = classify_news(ports)
             night.shadow = shadow_challenger(ports, run)
         collect(ports, OLD_S)
@@ -132,9 +143,14 @@ def night_since(ports: Ports, due: datetime) -> int | None:
 
 
 def ingest_collection(ports: Ports, night: Night, name: str) -> None:
-    """Ingest one collection from where it was; a source that cannot be listed is a problem on record."""
+    """Ingest one collection from where it was; a source that cannot be listed is a problem on record.
+
+    New objects that do not fit on the disk together are extracted in between: each is downloaded once.
+    """
     try:
-        night.ingested.append(ingest_again(ports, name))
+        night.ingested.append(
+            ingest_again(ports, name, between=lambda: night.add(extract(ports, name, alone=False)))
+        )
     except (StopError, StorageUnreachable) as error:
         log.error("%s: %s", name, error)
         night.problems.append(f"{name}: {error.message}")
