@@ -18,7 +18,11 @@ DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
 TEXT = (ROOT / "docker" / "compose.yaml").read_text(encoding="utf-8")
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-SECRETS = {"POSTGRES_PASSWORD": "secret", "VIDEOS_DIR": "/tmp", "TORCH_INDEX": "https://wheels.example.org/cpu"}
+SECRETS = {
+    "POSTGRES_PASSWORD": "secret",
+    "VIDEOS_DIR": "/tmp",
+    "TORCH_INDEX": "https://wheels.example.org/cpu",
+}
 
 
 def _has_compose() -> bool:

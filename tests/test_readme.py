@@ -56,6 +56,7 @@ def test_every_option_that_the_readme_names_exists() -> None:
         "--background",
         "--artifacts-destination",
         "--watch",
+        "--nthreads",
     }  # other programs'
     assert named - others <= known
 
