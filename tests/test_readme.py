@@ -1,4 +1,4 @@
-"""The README is held to the truth: verbs, settings, relations, files and examples stand in it, and exist."""
+"""README and docs are held to the truth: verbs, settings, relations, files and examples stand there."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from vidpipe.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {file.name: file.read_text(encoding="utf-8") for file in (ROOT / "docs").glob("*.md")}
 
 
 def test_every_verb_is_in_the_table_and_no_other() -> None:
     verbs = set(get_command(app).commands)  # type: ignore[attr-defined]
-    assert set(re.findall(r"^\| `vidpipe ([\w-]+)` \|", README, re.M)) == verbs
+    row = r"^\| \[`vidpipe ([\w-]+)`\]\(docs/reference\.md#vidpipe-\1\) \|"
+    assert set(re.findall(row, README, re.M)) == verbs
 
 
 def test_every_next_command_that_an_error_names_exists() -> None:
@@ -32,15 +34,16 @@ def test_every_next_command_that_an_error_names_exists() -> None:
 
 def test_every_dataset_format_is_in_the_table_and_no_other() -> None:
     formats = set(get_command(app).commands["manifest"].commands)  # type: ignore[attr-defined]
-    section = README.split("## Datasets people have")[1].split("\n## ")[0]
+    section = PAGES["tutorial.md"].split("## Datasets people have")[1].split("\n## ")[0]
     assert set(re.findall(r"^\| `(\w+)", section, re.M)) - {"FORMAT"} == formats
 
 
-def test_every_option_that_the_readme_names_exists() -> None:
+def test_every_option_that_readme_or_docs_name_exists() -> None:
     verbs = get_command(app).commands.values()  # type: ignore[attr-defined]
     commands = [c for verb in verbs for c in (verb, *getattr(verb, "commands", {}).values())]
     known = {o for c in commands for p in c.params for o in p.opts} | {"--help"}
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
+    told = "".join([README, *PAGES.values()])
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", told))
     others = {
         "--kills",
         "--backend-store-uri",
@@ -57,20 +60,25 @@ def test_every_option_that_the_readme_names_exists() -> None:
         "--artifacts-destination",
         "--watch",
         "--nthreads",
+        "--samples",
+        "--simulate",
     }  # other programs'
     assert named - others <= known
 
 
 def test_every_setting_is_in_the_table_with_its_default() -> None:
-    rows = dict(re.findall(r"^\| (`VIDPIPE_[^|]+?) \| ([^|]+?) \|", README, re.M))
-    names = {n for row in rows for n in re.findall(r"VIDPIPE_\w+", row)}
-    assert names == {f"VIDPIPE_{name.upper()}" for name in Settings.model_fields}
-    for row, default in rows.items():
-        values = re.findall(r"`([^`]+)`", default)
-        for name, value in zip(re.findall(r"VIDPIPE_(\w+)", row), values, strict=False):
-            field = Settings.model_fields[name.lower()]
-            if value != "SQLite":
-                assert str(field.default).removesuffix(".0") == value, name
+    rows = re.findall(r"^\| `VIDPIPE_(\w+)` \| ([^|]*?) ?\|", PAGES["reference.md"], re.M)
+    assert sorted(name for name, _ in rows) == sorted(name.upper() for name in Settings.model_fields)
+    for name, default in rows:
+        field = Settings.model_fields[name.lower()]
+        is_computed = field.default is None or field.default_factory is not None
+        assert default == ("" if is_computed else f"`{str(field.default).removesuffix('.0')}`"), name
+
+
+def test_every_setting_that_readme_or_docs_name_exists() -> None:
+    told = "".join([README, *PAGES.values()])
+    named = set(re.findall(r"VIDPIPE_([A-Z]\w*)", told))
+    assert named - {"GATE_"} <= {name.upper() for name in Settings.model_fields}
 
 
 def test_every_public_relation_is_named() -> None:
@@ -81,24 +89,24 @@ def test_every_public_relation_is_named() -> None:
         rows = connection.execute(
             "select view_name from duckdb_views() where not internal and schema_name = 'main'"
         ).fetchall()
-    assert [name for (name,) in rows if f"`{name}`" not in README] == []
-    assert "`champion_as_of(ts)`" in README
+    assert [name for (name,) in rows if f"`{name}`" not in PAGES["sql.md"]] == []
+    assert "`champion_as_of(ts)`" in PAGES["sql.md"]
 
 
 def test_every_example_query_is_linked_with_its_question() -> None:
     for file in sqlfiles.examples():
         question = file.read_text(encoding="utf-8").splitlines()[0].removeprefix("-- ")
-        assert f"[`{file.name}`](sql/examples/{file.name}): {question}" in README
+        assert f"[`{file.name}`](../sql/examples/{file.name}): {question}" in PAGES["sql.md"]
 
 
-@pytest.mark.parametrize("name", re.findall(r"^  ([a-z_]+\.py)", README, re.M))
+@pytest.mark.parametrize("name", re.findall(r"^  ([a-z_]+\.py)", PAGES["architecture.md"], re.M))
 def test_every_file_of_the_map_exists(name: str) -> None:
     assert (ROOT / "vidpipe" / name).is_file()
 
 
 def test_the_map_leaves_no_module_out() -> None:
     modules = {f.name for f in (ROOT / "vidpipe").glob("*.py") if not f.name.startswith("__")}
-    assert [m for m in modules if m not in README] == []
+    assert [m for m in modules if m not in PAGES["architecture.md"]] == []
 
 
 def test_links_lead_somewhere() -> None:

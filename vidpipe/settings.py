@@ -23,8 +23,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="VIDPIPE_", extra="forbid", frozen=True)
 
     home: Path = Field(Path(".vidpipe"), description="Everything of one installation lives here.")
-    ffmpeg: Path | None = Field(None, description="ffmpeg to use instead of the packaged one.")
-    ffprobe: Path | None = Field(None, description="ffprobe to use instead of the packaged one.")
+    ffmpeg: Path | None = Field(None, description="Path of an ffmpeg; default: the packaged static one.")
+    ffprobe: Path | None = Field(None, description="Path of an ffprobe; default: the packaged static one.")
     mlflow_uri: str | None = Field(
         None, description="MLflow tracking server; default: SQLite inside the home."
     )
@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     workers: int = Field(
         default_factory=lambda: max(2, os.cpu_count() or 2),
         ge=1,
-        description="Videos probed or decoded side by side.",
+        description="Videos probed or decoded side by side; default: as many as CPUs, at least 2.",
     )
     task_runner: Literal["threads", "processes", "dask", "ray"] = Field(
         "threads", description="What computes the shards of a flow: its own process, or workers."
@@ -129,5 +129,7 @@ def _refuse_unknown_variables() -> None:
             close = get_close_matches(name, known, 1)
             raise ConfigurationError(
                 f"the environment sets {name}, which is no setting.",
-                next_step=f"did you mean {close[0]}?" if close else "unset it; see README, Settings.",
+                next_step=f"did you mean {close[0]}?"
+                if close
+                else "unset it; see docs/reference.md, Settings.",
             )

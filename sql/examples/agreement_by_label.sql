@@ -25,4 +25,4 @@ final as (
 )
 
 select * from final
-order by agreement asc, videos desc, collection asc, label asc;
+order by agreement asc, videos desc, collection asc, label asc, other_version asc;

@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vidpipe.errors import RegistryUnreachable, StorageFailed, VidpipeError
+from vidpipe.errors import NotFound, RegistryUnreachable, StorageFailed, VidpipeError
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -105,6 +105,7 @@ class MlflowStore:
         Raises:
             RegistryUnreachable: Nobody answers, or others hold the database.
             StorageFailed: The disk is full, read-only or forbidden.
+            NotFound: The store names files that are not there: the home was moved.
         """
         try:
             yield
@@ -122,6 +123,11 @@ class MlflowStore:
                 raise StorageFailed(
                     f"cannot write MLflow's store {self.tracking_uri}: {first}",
                     next_step="check free space and permissions, then run the same command again.",
+                ) from error
+            if "No such artifact" in text:
+                raise NotFound(
+                    f"a model's files are not where {self.tracking_uri} says: {first}",
+                    next_step="put the home back where it was made, or restore the files there.",
                 ) from error
             raise
 
