@@ -335,7 +335,10 @@ class Stage:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
         command = [sys.executable, "-m", "vidpipe", *words, "--port", str(port)]
-        process = subprocess.Popen(command, env=self.environment, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, env=self.environment, stderr=subprocess.PIPE, text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # as a shell's background job is
+        )  # fmt: skip
         try:
             deadline = time.monotonic() + 180
             while not _answers(f"http://127.0.0.1:{port}/api/health"):

@@ -106,10 +106,10 @@ def _stop(process: subprocess.Popen[bytes]) -> int:
 
 @contextmanager
 def _signals_as_interrupt() -> Iterator[None]:
-    """SIGTERM, as service managers send it, is Ctrl-C."""
-
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """SIGTERM, as service managers send it, is Ctrl-C; so is SIGINT to a shell's background job."""
+    before = {s: signal.signal(s, signal.default_int_handler) for s in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for name, handler in before.items():
+            signal.signal(name, handler)
