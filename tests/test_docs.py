@@ -337,7 +337,7 @@ class Stage:
         command = [sys.executable, "-m", "vidpipe", *words, "--port", str(port)]
         process = subprocess.Popen(
             command, env=self.environment, stderr=subprocess.PIPE, text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # as a shell's background job is
+            preexec_fn=_deaf,  # noqa: PLW1509  (no thread of ours runs)
         )  # fmt: skip
         try:
             deadline = time.monotonic() + 180
@@ -348,6 +348,11 @@ class Stage:
             process.send_signal(signal.SIGINT)
             _, said = process.communicate(timeout=90)
         return process.returncode, said
+
+
+def _deaf() -> None:
+    """As a shell's background job is."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _answers(url: str) -> bool:

@@ -7,5 +7,5 @@ select
     other_videos,
     round(share_change, 4) as share_change
 from label_shift
-order by abs(share_change) desc, collection asc, label asc
+order by abs(share_change) desc, collection asc, label asc, other_version asc
 limit 20;
