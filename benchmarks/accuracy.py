@@ -37,9 +37,10 @@ from vidpipe.backbones import block_sizes
 from vidpipe.baseline import BaselineTrainer
 from vidpipe.display import TerminalProgress
 from vidpipe.inference import predict
+from vidpipe.lessons import LabelledVideo, Sequences
 from vidpipe.metrics import calibration_error
 from vidpipe.ports import Ports
-from vidpipe.records import Floats, LabelledVideo, Sequences
+from vidpipe.records import Floats
 from vidpipe.settings import load_settings
 from vidpipe.splits import resolve
 from vidpipe.steps import scoring

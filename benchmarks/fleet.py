@@ -51,7 +51,7 @@ Costly = npt.NDArray[np.float64]
 class Costs:
     """Seconds, on cores like these; README, Speed, says which."""
 
-    sample_s: float = 0.0125
+    sample_s: float = 0.008
     """A unit of `expected_cost` on one core: benchmarks.fleet, one lane."""
     commit_s: float = 0.05
     """A shard's rows into the ledger: benchmarks.fleet."""

@@ -24,9 +24,10 @@ from vidpipe.adapters.bundle import Bundle
 from vidpipe.classifier import ClassifierConfig, build
 from vidpipe.display import TerminalProgress
 from vidpipe.inference import predict
+from vidpipe.lessons import Scores
 from vidpipe.model_card import TrainingRecord
 from vidpipe.ports import Ports
-from vidpipe.records import ExtractedVideo, PartResult, Prediction, Scores, StoredFeatures, VideoFeatures
+from vidpipe.records import ExtractedVideo, PartResult, Prediction, StoredFeatures, VideoFeatures
 from vidpipe.settings import load_settings
 from vidpipe.steps.classify import classify
 from vidpipe.wiring import open_home, open_ports

@@ -5,9 +5,8 @@ A scheduled night that comes late, after a later one did its work, has nothing t
 for a week makes up for it in one night, not in seven.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from prefect import flow, task
 from prefect.client.schemas.objects import State
@@ -15,55 +14,20 @@ from prefect.states import Completed, Failed
 
 from flows.fleet import ports_of
 from flows.shared import RETRIES, due_at, publish_result
-from vidpipe.errors import RegistryUnreachable, StorageUnreachable
-from vidpipe.ports import Ports
-from vidpipe.steps import nightly as night_steps
-from vidpipe.steps.classify import ClassifyReport
-from vidpipe.steps.extract import extract
-from vidpipe.steps.gc import OLD_S, collect
-from vidpipe.steps.nightly import Night, NightlyReport, conclude, parse_budget
-from vidpipe.steps.runs import RunLog, recorded
+from vidpipe.steps.nightly import night_since, nightly
 
-
-@task(task_run_name="ingest-{name}", **RETRIES)
-def ingest_collection(ports: Ports, night: Night, name: str) -> None:
-    """One collection's news."""
-    night_steps.ingest_collection(ports, night, name)
+R = TypeVar("R")
 
 
 @task(**RETRIES)
-def classify_news(ports: Ports) -> ClassifyReport | None:
-    """The champion's predictions for what it has not scored."""
-    return night_steps.classify_news(ports)
+def night_part(part: Callable[..., R], arguments: tuple[object, ...]) -> R:
+    """One part of the night."""
+    return part(*arguments)
 
 
-@task(**RETRIES)
-def shadow_challenger(ports: Ports, run: RunLog) -> Mapping[str, int] | None:
-    """The challenger's predictions beside the champion's."""
-    return night_steps.shadow_challenger(ports, run)
-
-
-@task(**RETRIES)
-def tell_night(ports: Ports, run_id: int) -> str | None:
-    """The night's page, from what has just been published."""
-    return night_steps.told(ports, run_id)
-
-
-def play_night(ports: Ports, failure_budget: str | None) -> NightlyReport:
-    """`vidpipe.steps.nightly.nightly`, in tasks."""
-    budget = parse_budget(failure_budget, ports.limits.failure_budget)
-    with recorded(ports, "nightly") as run:
-        night = Night()
-        for collection in ports.ledger.collections():
-            ingest_collection(ports, night, collection.name)
-        with night.without(StorageUnreachable):
-            night.add(extract(ports, retry_failed=True, alone=False))
-        with night.without(RegistryUnreachable):
-            night.classified = classify_news(ports)
-            night.shadow = shadow_challenger(ports, run)
-        collect(ports, OLD_S)
-        ended = conclude(run, night, budget)
-    return replace(ended, report=tell_night(ports, ended.run_id))
+def as_task(name: str, part: Callable[..., R], /, *arguments: object) -> R:
+    """A part of the night as a task that Prefect shows and retries."""
+    return night_part.with_options(task_run_name=name)(part, arguments)
 
 
 @flow(name="nightly")
@@ -79,9 +43,9 @@ def nightly_flow(failure_budget: str | None = None, home: str | None = None) -> 
     """
     ports = ports_of(home)
     due = due_at()
-    if due and (other := night_steps.night_since(ports, due)):
+    if due and (other := night_since(ports, due)):
         return Completed(name="Skipped", message=f"run {other} did the work since this night was due.")
-    report = play_night(ports, failure_budget)
+    report = nightly(ports, failure_budget=failure_budget, play=as_task)
     facts = publish_result(report)
     if report.status in ("over_budget", "failed"):
         return Failed(

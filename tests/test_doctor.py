@@ -18,8 +18,8 @@ import pytest
 
 from vidpipe.adapters import machine
 from vidpipe.errors import ConfigurationError, LedgerLocked
+from vidpipe.machine_facts import DiskFacts, NetworkFacts, ServiceFacts, ToolFacts, Unfinished
 from vidpipe.ports import Probes
-from vidpipe.records import DiskFacts, NetworkFacts, ServiceFacts, ToolFacts, Unfinished
 from vidpipe.steps.doctor import DECODERS, DoctorReport, Line, doctor
 from vidpipe.wiring import Home, open_probes
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vidpipe.gate import Contest, Policy, Training, judge
-from vidpipe.records import Answers, EvaluationSet, EvaluationVideo
+from vidpipe.lessons import Answers, EvaluationSet, EvaluationVideo
 from vidpipe.splits import group_hash
 
 NOTHING = Training(frozenset(), frozenset())

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from vidpipe.backbones import default_spec
+from vidpipe.lessons import Scores
 from vidpipe.metrics import scores
 from vidpipe.model_card import TrainingRecord, card, facts, shortened
-from vidpipe.records import Scores
 
 LABELS = ("cat", "dog | wolf", "été")
 SPEC = default_spec(4.0)

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from vidpipe.adapters import pictures
+from vidpipe.lessons import AttentionStrip
 from vidpipe.metrics import calibration_error, reliability
-from vidpipe.records import AttentionStrip
 
 
 def jpeg(shade: int) -> bytes:

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidpipe.errors import ConfigurationError
+from vidpipe.lessons import Sequences
 from vidpipe.records import (
     ExtractedVideo,
     FeatureSpec,
     FrameTransform,
     PartResult,
-    Sequences,
     StoredFeatures,
     VideoFeatures,
     canonical_json,

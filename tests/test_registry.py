@@ -23,8 +23,9 @@ from vidpipe.backbones import default_spec
 from vidpipe.classifier import ClassifierConfig, build
 from vidpipe.errors import NotFound, UnsafeModel
 from vidpipe.inference import predict
+from vidpipe.lessons import Scores
 from vidpipe.model_card import TrainingRecord
-from vidpipe.records import Floats, Scores
+from vidpipe.records import Floats
 
 D, LABELS = 4, ("cat", "dog", "été")
 SPEC = replace(default_spec(4.0), feature_size=D)

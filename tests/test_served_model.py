@@ -29,8 +29,8 @@ from vidpipe.adapters.logged_model import SERVED_WITH, requirements
 from vidpipe.backbones import default_spec
 from vidpipe.demo_clips import DemoCollection
 from vidpipe.errors import ConfigurationError
+from vidpipe.lessons import ModelVersion
 from vidpipe.ports import Ports
-from vidpipe.records import ModelVersion
 from vidpipe.steps.classify import classify
 from vidpipe.steps.extract import extract
 from vidpipe.steps.ingest import ingest

@@ -11,7 +11,7 @@ from vidpipe import baseline, training, validation
 from vidpipe.baseline import BaselineTrainer
 from vidpipe.classifier import Kind
 from vidpipe.inference import predict
-from vidpipe.records import Sequences
+from vidpipe.lessons import Sequences
 from vidpipe.training import LSTMTrainer, Start, TrainingConfig
 from vidpipe.validation import EpochMetrics, Trainer, calibrate
 

@@ -17,8 +17,8 @@ import torch
 
 from vidpipe import search
 from vidpipe.errors import NotFound
+from vidpipe.lessons import Sequences
 from vidpipe.ports import Ports
-from vidpipe.records import Sequences
 from vidpipe.steps import scoring
 from vidpipe.steps import tune as tune_step
 from vidpipe.steps.train import train

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from vidpipe.classifier import ClassifierConfig, build, put_statistics
-from vidpipe.records import Sequences
+from vidpipe.lessons import Sequences
 from vidpipe.validation import EpochMetrics, calibrate, validate
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)

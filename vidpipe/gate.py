@@ -13,8 +13,8 @@ from typing import Any, Literal
 import numpy as np
 
 from vidpipe.comparison import Difference, McNemar, mcnemar, paired_bootstrap
+from vidpipe.lessons import Answers, EvaluationSet, Scores
 from vidpipe.metrics import Indices, calibration_error, scores
-from vidpipe.records import Answers, EvaluationSet, Scores
 from vidpipe.splits import group_hash
 
 SIGNIFICANCE = 0.01

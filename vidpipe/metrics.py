@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from vidpipe.records import Floats, Scores
+from vidpipe.lessons import Scores
+from vidpipe.records import Floats
 
 Indices = npt.NDArray[np.int64]
 CALIBRATION_BINS = 10

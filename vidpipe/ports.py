@@ -17,34 +17,27 @@ import numpy.typing as npt
 
 from vidpipe.extraction import Decoding
 from vidpipe.gate import Policy
+from vidpipe.lessons import AttentionStrip, EvaluationSet, LabelledVideo, ModelVersion
+from vidpipe.machine_facts import DiskFacts, NetworkFacts, ServiceFacts, ToolFacts, Unfinished
 from vidpipe.model_card import TrainingRecord
 from vidpipe.records import (
-    AttentionStrip,
     Collection,
-    DiskFacts,
-    EvaluationSet,
     Failure,
     FeatureSpec,
     Floats,
     FrameTransform,
     GivenLabel,
-    LabelledVideo,
     MediaFacts,
-    ModelVersion,
-    NetworkFacts,
     PartResult,
     PendingVideo,
     Place,
     Prediction,
     ProbedVideo,
     Promotion,
-    ServiceFacts,
     SourceFile,
     Stage,
     StoredFeatures,
     StoredObject,
-    ToolFacts,
-    Unfinished,
     Unscored,
     VideoFeatures,
     WindowPrediction,

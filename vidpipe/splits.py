@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidpipe.errors import ConfigurationError
-from vidpipe.records import LabelledVideo, Span, SplitName, short_hash
+from vidpipe.lessons import LabelledVideo
+from vidpipe.records import Span, SplitName, short_hash
 
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 VAL_SHARE = 0.15

@@ -22,7 +22,8 @@ from torch import nn
 
 from vidpipe import cores
 from vidpipe.classifier import ClassifierConfig, Head, LSTMVideoClassifier, pack, put_statistics
-from vidpipe.records import Floats, Sequences
+from vidpipe.lessons import Sequences
+from vidpipe.records import Floats
 from vidpipe.validation import EpochMetrics, calibrate, validate
 
 LEAST_STEPS = 120

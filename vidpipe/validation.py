@@ -15,7 +15,7 @@ from torch import nn
 
 from vidpipe.classifier import ClassifierConfig
 from vidpipe.inference import predict
-from vidpipe.records import Sequences
+from vidpipe.lessons import Sequences
 
 TEMPERATURES = np.geomspace(0.25, 4.0, 81)
 LEAST_TO_CALIBRATE = 10

@@ -7,7 +7,8 @@ from typing import Any
 
 from vidpipe.adapters.database import Database, now_utc
 from vidpipe.adapters.ledger_rows import ANSWERS, EVALUATION
-from vidpipe.records import EvaluationSet, EvaluationVideo, Promotion, canonical_json
+from vidpipe.lessons import EvaluationSet, EvaluationVideo
+from vidpipe.records import Promotion, canonical_json
 
 
 class Decisions(Database):

@@ -32,12 +32,13 @@ from vidpipe.adapters.ledger_rows import (
     video_row,
     windows_row,
 )
+from vidpipe.lessons import LabelledVideo
+from vidpipe.machine_facts import Unfinished
 from vidpipe.places import place_of
 from vidpipe.records import (
     Collection,
     Failure,
     FeatureSpec,
-    LabelledVideo,
     PartResult,
     PendingVideo,
     Prediction,
@@ -45,7 +46,6 @@ from vidpipe.records import (
     SourceFile,
     Stage,
     StoredFeatures,
-    Unfinished,
     Unscored,
     WindowPrediction,
     Windows,

@@ -21,7 +21,7 @@ import duckdb
 from packaging.requirements import Requirement
 
 from vidpipe.errors import ConfigurationError
-from vidpipe.records import DiskFacts, NetworkFacts, ServiceFacts
+from vidpipe.machine_facts import DiskFacts, NetworkFacts, ServiceFacts
 
 SERVICE_WAIT_S = 2.0
 NETWORK_WAIT_S = 20.0

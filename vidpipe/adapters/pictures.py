@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from vidpipe.lessons import AttentionStrip
 from vidpipe.metrics import reliability
-from vidpipe.records import AttentionStrip, Floats
+from vidpipe.records import Floats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -18,9 +18,10 @@ from vidpipe.adapters import logged_model, pictures
 from vidpipe.adapters.bundle import Bundle
 from vidpipe.adapters.mlflow_store import EXPERIMENT, MlflowStore
 from vidpipe.errors import NotFound, UnsafeModel
+from vidpipe.lessons import AttentionStrip, ModelVersion
 from vidpipe.metrics import confusion_matrix
 from vidpipe.model_card import TrainingRecord
-from vidpipe.records import AttentionStrip, FeatureSpec, Floats, ModelVersion
+from vidpipe.records import FeatureSpec, Floats
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion

@@ -34,7 +34,8 @@ from vidpipe.errors import (
     Vanished,
     VideoError,
 )
-from vidpipe.records import DecodeReport, FrameTransform, MediaFacts, Pixels, ToolFacts
+from vidpipe.machine_facts import ToolFacts
+from vidpipe.records import DecodeReport, FrameTransform, MediaFacts, Pixels
 from vidpipe.sampling import select_expression
 
 CONTAINERS = (

@@ -18,8 +18,9 @@ from itertools import islice
 
 from vidpipe.errors import IncompatibleFeatures, NotFound
 from vidpipe.inference import predict
+from vidpipe.lessons import ModelVersion
 from vidpipe.ports import ModelBundle, Ports
-from vidpipe.records import ModelVersion, Prediction, Unscored, VideoFeatures, WindowPrediction
+from vidpipe.records import Prediction, Unscored, VideoFeatures, WindowPrediction
 from vidpipe.steps.champion import settle
 from vidpipe.steps.runs import Report, RunLog, recorded
 from vidpipe.steps.scoring import best_labels, read_ahead

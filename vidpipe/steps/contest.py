@@ -7,8 +7,9 @@ from typing import Any
 
 from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.gate import Contest, Training
+from vidpipe.lessons import Answers, EvaluationSet, EvaluationVideo, LabelledVideo, ModelVersion
 from vidpipe.ports import ModelBundle, Ports
-from vidpipe.records import WHOLE, Answers, EvaluationSet, EvaluationVideo, LabelledVideo, ModelVersion
+from vidpipe.records import WHOLE
 from vidpipe.steps import scoring
 
 AGREEMENT = 0.9

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vidpipe.errors import TransientError, VidpipeError
+from vidpipe.machine_facts import DiskFacts, NetworkFacts, ServiceFacts, ToolFacts, Unfinished
 from vidpipe.ports import Probes
-from vidpipe.records import DiskFacts, NetworkFacts, ServiceFacts, ToolFacts, Unfinished
 from vidpipe.steps.gc import OLD_S
 from vidpipe.steps.runs import Report
 

@@ -13,8 +13,9 @@ import numpy as np
 from vidpipe.classifier import Head
 from vidpipe.errors import ConfigurationError
 from vidpipe.inference import attention, predict
+from vidpipe.lessons import ModelVersion
 from vidpipe.ports import Ports
-from vidpipe.records import ModelVersion, VideoFeatures
+from vidpipe.records import VideoFeatures
 from vidpipe.steps.evaluate import default_alias
 from vidpipe.steps.runs import Report
 from vidpipe.steps.video_ids import full_id

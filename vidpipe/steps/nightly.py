@@ -7,10 +7,11 @@ succeeded is published even when the night ends over its failure budget.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Protocol, TypeVar
 
 from vidpipe.errors import (
     ConfigurationError,
@@ -30,6 +31,7 @@ from vidpipe.steps.runs import Report, RunLog, recorded
 
 log = logging.getLogger(__name__)
 
+R = TypeVar("R")
 BUDGET_FROM = 20
 """A share of fewer attempted videos than this says nothing."""
 
@@ -99,13 +101,27 @@ class Night:
         return [*self.ingested, *([self.extracted] if self.extracted else [])]
 
 
-def nightly(ports: Ports, *, failure_budget: str | None = None) -> NightlyReport:
+class Play(Protocol):
+    """Calls a part of the night."""
+
+    def __call__(self, name: str, part: Callable[..., R], /, *arguments: object) -> R:
+        """What the part gives for these arguments."""
+        ...
+
+
+def called(_name: str, part: Callable[..., R], /, *arguments: object) -> R:
+    """A part of the night, simply called."""
+    return part(*arguments)
+
+
+def nightly(ports: Ports, *, failure_budget: str | None = None, play: Play = called) -> NightlyReport:
     """Do what is new in every collection.
 
     Args:
         ports: The outside world.
         failure_budget: Share (`0.1`) or count (`25`) of failing videos above which the night is
             `over_budget`; default from the settings.
+        play: Calls a part of the night, whose name comes first: who schedules it may show and retry each.
 
     Raises:
         LeaseHeld: Another run is at work.
@@ -114,15 +130,15 @@ def nightly(ports: Ports, *, failure_budget: str | None = None) -> NightlyReport
     with recorded(ports, "nightly") as run:
         night = Night()
         for collection in ports.ledger.collections():
-            ingest_collection(ports, night, collection.name)
+            play(f"ingest-{collection.name}", ingest_collection, ports, night, collection.name)
         with night.without(StorageUnreachable):
             night.add(extract(ports, retry_failed=True, alone=False))
         with night.without(RegistryUnreachable):
-            night.classified = classify_news(ports)
-            night.shadow = shadow_challenger(ports, run)
+            night.classified = play("classify", classify_news, ports)
+            night.shadow = play("shadow", shadow_challenger, ports, run)
         collect(ports, OLD_S)
         ended = conclude(run, night, budget)
-    return replace(ended, report=told(ports, ended.run_id))
+    return replace(ended, report=play("report", told, ports, ended.run_id))
 
 
 def told(ports: Ports, run_id: int) -> str | None:

@@ -12,21 +12,10 @@ from torch import nn
 
 from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.inference import predict
+from vidpipe.lessons import Answers, EvaluationSet, LabelledVideo, ModelVersion, Scores, Sequences
 from vidpipe.metrics import Indices, graded
 from vidpipe.ports import FeatureStore, Ports
-from vidpipe.records import (
-    WHOLE,
-    Answers,
-    EvaluationSet,
-    FeatureSpec,
-    Floats,
-    LabelledVideo,
-    ModelVersion,
-    Scores,
-    Sequences,
-    Span,
-    StoredFeatures,
-)
+from vidpipe.records import WHOLE, FeatureSpec, Floats, Span, StoredFeatures
 from vidpipe.splits import one_per_content
 from vidpipe.windows import Window, frames_of
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from vidpipe import search
 from vidpipe.backbones import block_sizes
+from vidpipe.lessons import Sequences
 from vidpipe.ports import Ports, TrainingRun
-from vidpipe.records import Sequences
 from vidpipe.splits import ResolvedSplit, resolve
 from vidpipe.steps import scoring
 from vidpipe.steps.runs import Report, recorded

@@ -1,0 +1,72 @@
+"""What `doctor` finds: binaries, the network, the disk, services, and what was left half done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFacts:
+    """One of the two binaries, as it answers."""
+
+    path: str
+    version: str
+    start_ms: float
+    """From call to end of `-version`: what each video pays at least."""
+    decoders: frozenset[str] = frozenset()
+    """Names of its video decoders; ffprobe is not asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFacts:
+    """PyTorch and the CNN's weights, as this machine has them."""
+
+    torch: str
+    device: str
+    """Such as `cpu-AVX512`, or the GPU's name."""
+    dtype: str
+    """What `VIDPIPE_CNN_DTYPE` comes to here."""
+    fused: bool
+    threads: int
+    weights_sha256: str | None
+    """Of the installed file; None where there is none."""
+    expected_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiskFacts:
+    """The home and the disk that it lies on, or would lie on."""
+
+    home: Path
+    exists: bool
+    writable: bool
+    mount: str
+    file_system: str
+    free_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFacts:
+    """A service that a run needs: embedded in the home, or a server."""
+
+    where: str
+    problem: str | None
+    """Why it does not answer; None when it does, or when nothing of it is needed yet."""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """What the ledger holds of work that has not ended, and what it names."""
+
+    schema: int
+    known_schema: int
+    """The newest one that this vidpipe knows."""
+    open_runs: Sequence[tuple[int, str]]
+    """Number and kind."""
+    open_intents: Sequence[int]
+    """Decisions whose alias may not have moved."""
+    parts: frozenset[tuple[str, str]]
+    """Every part in use, as (feature_set_id, part)."""
