@@ -16,7 +16,10 @@ from pydantic import SecretStr
 
 NAME = "vidpipe-alert"
 EVENTS = {"prefect.flow-run.Failed", "prefect.flow-run.Crashed", "prefect.flow-run.Late"}
-TEXT = "{{ flow.name }} {{ flow_run.state.name }}: {{ flow_run.state.message }} {{ flow_run|ui_url or '' }}"
+TEXT = (
+    "{{ flow.name }} {{ flow_run.state.name }}:"
+    "{% if flow_run.state.message %} {{ flow_run.state.message }}{% endif %} {{ flow_run|ui_url or '' }}"
+)
 
 
 async def alert(url: str) -> None:

@@ -208,7 +208,7 @@ def test_a_night_that_a_person_asks_for(installed: Installation) -> None:
     (run,) = [r for r in installed.runs_of("nightly") if r["state_type"] == "COMPLETED"]
     assert run["state"]["message"] == "ok"
     tasks = installed.fleet.ask("POST", "/task_runs/filter", flow_runs={"id": {"any_": [run["id"]]}})
-    assert {t["name"].split("-")[0] for t in tasks} >= {"ingest", "extract", "classify_news"}
+    assert {t["name"].split("-")[0] for t in tasks} >= {"ingest", "extract", "classify", "shadow"}
     assert {t["state_name"] for t in tasks} == {"Completed"}
     (artifact,) = installed.fleet.ask(
         "POST", "/artifacts/latest/filter", artifacts={"key": {"any_": ["vidpipe-nightly"]}}
@@ -324,13 +324,18 @@ def test_a_night_that_fails_calls_the_webhook(installed: Installation) -> None:
         assert len(fleet.ask("POST", "/automations/filter")) == 1
         run = installed.wait_for(installed.trigger("nightly"))
         assert run["state_type"] == "FAILED" and "inbox" in run["state"]["message"]
-        until("the webhook is called", lambda: bodies)
-        text = json.loads(bodies[0])["text"]
-    assert text.startswith(f"nightly Failed: {run['state']['message']} ") and run["id"] in text
+        said = f"nightly Failed: {run['state']['message']} http"
+        text = until("the webhook is called", lambda: next((t for t in texts(bodies) if said in t), ""))
+    assert text.startswith(said) and run["id"] in text
     moved.rename(installed.inbox)
     run = installed.wait_for(installed.trigger("nightly"))
     assert (run["state_type"], run["state"]["message"]) == ("COMPLETED", "ok")
     installed.assert_whole()
+
+
+def texts(bodies: list[bytes]) -> list[str]:
+    """What the webhook was told; on a busy machine, also that a run is late."""
+    return [json.loads(body)["text"] for body in bodies]
 
 
 @contextmanager
