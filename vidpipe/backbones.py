@@ -19,10 +19,11 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vidpipe import cores
-from vidpipe.convolutions import FusedTrunk, can_fuse
+from vidpipe.convolutions import REVISION, FusedTrunk, can_fuse
 from vidpipe.errors import ConfigurationError, UnsafeModel
 from vidpipe.pooling import MapSizes, Pooling
 from vidpipe.records import FeatureSpec, Floats, FrameTransform, Pixels, spans
+from vidpipe.rounding import mean_after_relu6
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 
@@ -87,7 +88,7 @@ class Backbone:
             FusedTrunk(net, shape, dtype, middle) if fused else EagerTrunk(net, device, dtype, middle)
         )
         kind = f"cpu-{torch.backends.cpu.get_cpu_capability()}" if device.type == "cpu" else device.type
-        engine = "fused" if fused else "eager"
+        engine = f"fused{REVISION}" if fused else "eager"
         self.numerics = f"{kind}-{str(dtype).removeprefix('torch.')}-{engine}/torch-{torch.__version__}"
 
     def threads(self) -> AbstractContextManager[Executor]:
@@ -105,7 +106,7 @@ class Backbone:
             float32 (B, R).
         """
         pixels = torch.from_numpy(frames).to(self._device).permute(0, 3, 1, 2)  # a channels_last view
-        return self._pooling.rows(*self._trunk((pixels.float() - 127) / 128))
+        return self._pooling.rows(*self._trunk(pixels.float().sub_(127).div_(128)))
 
 
 class Backbones:
@@ -227,7 +228,13 @@ def _lite0(weights_sha256: str) -> nn.Module:
 
 
 def _fold_batch_norms(module: nn.Module) -> None:
-    """Fold each convolution's batch norm into it: fewer passes, and no rounding of the norm in bfloat16."""
+    """Fold each convolution's batch norm into it: fewer passes, and no rounding of the norm in bfloat16.
+
+    A norm also tells what comes after it: a projection's `input_mean`, see rounding.py.
+    """
+    projection, before = getattr(module, "_project_conv", None), getattr(module, "_bn1", None)
+    if isinstance(projection, nn.Conv2d) and isinstance(before, nn.BatchNorm2d):
+        projection.register_buffer("input_mean", mean_after_relu6(before))
     pairs = {
         "_conv_stem": "_bn0", "_conv_head": "_bn1",
         "_expand_conv": "_bn0", "_depthwise_conv": "_bn1", "_project_conv": "_bn2",

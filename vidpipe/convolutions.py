@@ -8,6 +8,10 @@ and it starts at once. These are the operators to which torch.compile lowers a f
 (torch/_inductor/fx_passes/mkldnn_fusion.py).
 
 The bits do not depend on the number of threads, as those of eager mode do.
+
+Of a bfloat16 network the stem and the first depthwise convolution compute in float32: its kernels are large
+and cancel, so that they would magnify the rounding of the stem's map. It costs nothing, as the conversion
+between the two falls away. The other weights are rounded as rounding.py does it.
 """
 
 from __future__ import annotations
@@ -19,10 +23,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-FIRST_BFLOAT16_BLOCK = 3
-"""Of a bfloat16 network, the stem and the blocks before this one stay in float32. Rounded to 8 bits, the
-weights of the first depthwise convolution alone turn features by up to 6 degrees (cosine 0.994): they are
-large, and cancel. See benchmarks/cnn.py for cosine and speed by first block."""
+from vidpipe.rounding import corrected_bias, round_kernels
+
+REVISION = 2
+"""Counts up when the arithmetic changes: features of two revisions may differ in their last bits."""
 _RELU6: tuple[str, list[float]] = ("hardtanh", [0.0, 6.0])
 _LINEAR: tuple[str, list[float]] = ("none", [])
 
@@ -36,12 +40,18 @@ def can_fuse() -> bool:
 class Convolution:
     """One convolution with its padding, bias and ReLU6, for one input shape."""
 
-    def __init__(self, layer: nn.Conv2d, x: torch.Tensor, *, relu6: bool) -> None:
-        """Lay the weights out for inputs like x, (B, C, H, W); they take its dtype."""
+    def __init__(self, layer: nn.Conv2d, x: torch.Tensor, *, dtype: torch.dtype, relu6: bool) -> None:
+        """Lay the weights out for inputs of x's shape, (B, C, H, W), and compute in `dtype`."""
+        x = x.to(dtype)
         left, right, top, bottom = getattr(layer.static_padding, "padding", (0, 0, 0, 0))
         assert (left, right) == (top, bottom)
-        weight = layer.weight.detach()
-        self._groups, self._stride = layer.groups, list(layer.stride)
+        assert layer.bias is not None
+        weight, bias = layer.weight.detach(), layer.bias.detach()
+        if dtype == torch.bfloat16 and layer.groups > 1:
+            weight = round_kernels(weight)
+        elif dtype == torch.bfloat16 and (mean := getattr(layer, "input_mean", None)) is not None:
+            bias = corrected_bias(layer, mean)
+        self._dtype, self._groups, self._stride = dtype, layer.groups, list(layer.stride)
         self._ahead = None
         if left != right and layer.groups > 1:
             # A kernel with rows of zeros in front takes the same padding on all sides: a copy less.
@@ -54,15 +64,15 @@ class Convolution:
         self._padding = [left, left]
         layout: Any = torch._C._nn.mkldnn_reorder_conv2d_weight  # PyTorch's stub of it lacks the arguments
         self._weight: torch.Tensor = layout(
-            weight.to(x.dtype).to_mkldnn(), self._padding, self._stride, [1, 1], self._groups, list(x.shape)
+            weight.to(dtype).to_mkldnn(), self._padding, self._stride, [1, 1], self._groups, list(x.shape)
         )
-        assert layer.bias is not None
-        self._bias = layer.bias.detach()  # float32 whatever the weights are: it costs nothing
-        self._sum_bias = self._bias.to(x.dtype)  # but where a sum is fused, oneDNN wants one dtype
+        self._bias = bias  # float32 whatever the weights are: it costs nothing
+        self._sum_bias = bias.to(dtype)  # but where a sum is fused, oneDNN wants one dtype
         self._relu6 = relu6
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """The convolution of x, with ReLU6 if it has one."""
+        x = x.to(self._dtype)
         if self._ahead:
             x = functional.pad(x, self._ahead)
         after, bounds = _RELU6 if self._relu6 else _LINEAR
@@ -72,7 +82,7 @@ class Convolution:
         return result
 
     def add_to(self, shortcut: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """The same, added to `shortcut` in place."""
+        """The same, added to `shortcut` in place, which has this convolution's dtype."""
         result: torch.Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
             shortcut, x, self._weight, self._sum_bias, self._padding, self._stride, [1, 1], self._groups,
             "add", 1.0, None, [], None,
@@ -86,10 +96,8 @@ class _Block:
     depthwise: Convolution
     project: Convolution
     has_shortcut: bool
-    dtype: torch.dtype
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        x = x.to(self.dtype)
         wide = self.expand(x) if self.expand else x
         wide = self.depthwise(wide)
         return self.project.add_to(x, wide) if self.has_shortcut else self.project(wide)
@@ -102,23 +110,23 @@ class FusedTrunk:
     def __init__(
         self, net: Any, shape: tuple[int, int, int, int], dtype: torch.dtype, middle: int | None = None
     ) -> None:
-        """Fuse an EfficientNet-Lite whose batch norms have been folded.
+        """Fuse an EfficientNet-Lite whose batch norms have been folded; projections know their `input_mean`.
 
         Args:
             net: The network of efficientnet_lite_pytorch.
             shape: Of every batch, (B, 3, H, W).
-            dtype: float32, or bfloat16 from block `FIRST_BFLOAT16_BLOCK` on.
+            dtype: float32, or bfloat16 for all but the stem and the first depthwise convolution.
             middle: The block whose map is wanted besides the last one, if any.
         """
         self._middle = middle
         x = torch.zeros(shape).to(memory_format=torch.channels_last)
-        self._stem = Convolution(net._conv_stem, x, relu6=True)
+        self._stem = Convolution(net._conv_stem, x, dtype=torch.float32, relu6=True)
         x = self._stem(x)
         self._blocks: list[_Block] = []
-        for number, block in enumerate(net._blocks):
-            self._blocks.append(_fuse_block(block, x, dtype if number >= FIRST_BFLOAT16_BLOCK else x.dtype))
+        for block in net._blocks:
+            self._blocks.append(_fuse_block(block, x, dtype))
             x = self._blocks[-1](x)
-        self._head = Convolution(net._conv_head, x, relu6=True)
+        self._head = Convolution(net._conv_head, x, dtype=dtype, relu6=True)
 
     def __call__(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The last feature map (B, D, h, w), and the middle one if wanted.
@@ -135,13 +143,12 @@ class FusedTrunk:
 
 
 def _fuse_block(block: Any, x: torch.Tensor, dtype: torch.dtype) -> _Block:
-    x = x.to(dtype)
-    wide = x
-    expand = None
+    wide, expand = x, None
     if block._block_args.expand_ratio != 1:
-        expand = Convolution(block._expand_conv, wide, relu6=True)
+        expand = Convolution(block._expand_conv, wide, dtype=dtype, relu6=True)
         wide = expand(wide)
-    depthwise = Convolution(block._depthwise_conv, wide, relu6=True)
+    first = expand is None
+    depthwise = Convolution(block._depthwise_conv, wide, dtype=torch.float32 if first else dtype, relu6=True)
     wide = depthwise(wide)
-    project = Convolution(block._project_conv, wide, relu6=False)
-    return _Block(expand, depthwise, project, project(wide).shape == x.shape, dtype)
+    project = Convolution(block._project_conv, wide, dtype=dtype, relu6=False)
+    return _Block(expand, depthwise, project, project(wide).shape == x.shape)
