@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from vidpipe.adapters.bundle import Bundle
+from vidpipe.backbones import block_sizes
 from vidpipe.classifier import ClassifierConfig, build
 from vidpipe.display import TerminalProgress
 from vidpipe.inference import predict
@@ -30,6 +31,7 @@ from vidpipe.ports import Ports
 from vidpipe.records import ExtractedVideo, PartResult, Prediction, StoredFeatures, VideoFeatures
 from vidpipe.settings import load_settings
 from vidpipe.steps.classify import classify
+from vidpipe.training import TrainingConfig
 from vidpipe.wiring import open_home, open_ports
 
 LABELS = tuple(f"label {k:03d}" for k in range(101))
@@ -71,10 +73,11 @@ def _batched(items: Sequence[str], size: int) -> Iterator[list[str]]:
 def register(ports: Ports) -> Bundle:
     """The default model, untrained: it costs what a trained one costs."""
     torch.manual_seed(0)
-    size = ports.limits.spec.feature_size
-    lstm, baseline = (ClassifierConfig(kind, size, len(LABELS)) for kind in ("lstm", "mean_linear"))
+    spec = ports.limits.spec
+    lstm = TrainingConfig().architecture(spec.feature_size, len(LABELS), block_sizes(spec))
+    baseline = ClassifierConfig("mean_linear", spec.feature_size, len(LABELS))
     bundle = Bundle(
-        LABELS, ports.limits.spec, {"train": [], "val": [], "test": []}, [], build(lstm), lstm,
+        LABELS, spec, {"train": [], "val": [], "test": []}, [], build(lstm), lstm,
         build(baseline), baseline,
     )  # fmt: skip
     zero = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}

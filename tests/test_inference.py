@@ -38,6 +38,7 @@ MODELS = {
     "attention": network("lstm", head="attention"),
     "both directions": network("lstm", 2, bidirectional=True),
     "projected": network("lstm", projection=8, blocks=(3, 2)),
+    "shortcut without a projection": network("lstm", shortcut=True),
     "everything": network(
         "lstm", 2, head="attention", bidirectional=True, projection=8, blocks=(1, 4), shortcut=True
     ),

@@ -10,6 +10,7 @@ trained models scores differ by at most 0.001 from float32's.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -20,6 +21,8 @@ from vidpipe import cores
 from vidpipe.classifier import LSTMVideoClassifier, Projection, pad
 from vidpipe.packing import Packing
 from vidpipe.records import Floats
+
+warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # nor do we write: stored features
 
 BLOCK_VIDEOS = 64
 """Rows of every recurrent matrix product."""
@@ -103,15 +106,13 @@ def _lstm_logits(model: LSTMVideoClassifier, features: Sequence[Floats]) -> torc
     block = _packing(features)
     frames = _frames(model, features, block)
     states, last = _states(model, block, frames)
-    pooled = torch.zeros(BLOCK_VIDEOS, model.linear.in_features)  # a fixed shape as well
-    pooled[:, : last.shape[1]] = last
+    logits = []
     for place, rows in enumerate(block.rows_of_videos()):
-        if model.config.head != "last":
-            pooled[place, : states.shape[1]] = _pooled(model, states[rows])
+        pooled = last[place].clone() if model.config.head == "last" else _pooled(model, states[rows])
         if model.config.shortcut:
-            pooled[place, states.shape[1] :] = frames[rows].mean(0)
-    logits: torch.Tensor = model.linear(pooled)
-    return logits[: len(features)]
+            pooled = torch.cat([pooled, frames[rows].mean(0)])
+        logits.append(model.linear(pooled))  # one by one: in a narrow product a row's bits know its place
+    return torch.stack(logits)
 
 
 def _pooled(model: LSTMVideoClassifier, states: torch.Tensor) -> torch.Tensor:
@@ -132,25 +133,30 @@ def _attention(layer: nn.Linear, states: torch.Tensor) -> torch.Tensor:
 
 
 def _frames(model: LSTMVideoClassifier, features: Sequence[Floats], block: Packing) -> torch.Tensor:
-    """What the first layer sees of all frames, (rows, P); without a projection their features (rows, D)."""
-    whole_products = -(-block.starts[-1] // PRODUCT_ROWS)
-    x = np.zeros((whole_products * PRODUCT_ROWS, features[0].shape[1]), np.float32)
-    for rows, frames in zip(block.rows_of_videos(), features, strict=True):
-        x[rows] = frames
-    raw = torch.from_numpy(x)
-    if model.projection is None:
-        return raw  # standardised within the first layer's product
-    return torch.cat([_projected(model.projection, model, piece) for piece in torch.split(raw, PRODUCT_ROWS)])
+    """What the first layer sees of all frames, (rows, P); without a projection (rows, D)."""
+    rows = -(-block.starts[-1] // PRODUCT_ROWS) * PRODUCT_ROWS
+    dtype = _product_dtype() if model.projection else torch.float32
+    x, begin = torch.zeros(rows, features[0].shape[1], dtype=dtype), 0
+    for frames in features:  # one video behind the other, rounded on the way: one pass over memory
+        x[begin : (begin := begin + len(frames))] = torch.from_numpy(frames)
+    if model.projection:
+        seen = _projected(model.projection, model, x)
+    else:
+        seen = (x - model.mean) / model.deviation * model.config.input_scale
+    return seen[block.order(rows)]
 
 
 def _projected(projection: Projection, model: LSTMVideoClassifier, x: torch.Tensor) -> torch.Tensor:
-    """Standardised and projected frames; the former within the product."""
+    """Standardised and projected frames, (rows, P); the former within the product."""
     found = []
     for span, linear, norm in projection.blocks():
         weights, bias = _standardising(
             linear.weight, linear.bias, model.mean[span], 1 / model.deviation[span]
         )
-        found.append(nn.functional.gelu(norm(_product(x[:, span].contiguous(), weights).add_(bias))))
+        pieces = torch.split(x[:, span].contiguous(), PRODUCT_ROWS)
+        rounded = weights.to(x.dtype)
+        products = [_product(piece, rounded).add_(bias) for piece in pieces]
+        found.append(torch.cat([nn.functional.gelu(norm(product)) for product in products]))
     return torch.cat(found, 1)
 
 
@@ -163,9 +169,12 @@ def _standardising(
 
 def _product(x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """x times weights, in bfloat16 with sums in float32 where the CPU has it: nine tenths of all work."""
-    if cores.have_bfloat16():
-        return nn.functional.linear(x.bfloat16(), weights.bfloat16()).float()
-    return nn.functional.linear(x, weights)
+    dtype = _product_dtype()
+    return nn.functional.linear(x.to(dtype), weights.to(dtype)).float()
+
+
+def _product_dtype() -> torch.dtype:
+    return torch.bfloat16 if cores.have_bfloat16() else torch.float32
 
 
 # -- the LSTM ------------------------------------------------------------------------------------
@@ -189,9 +198,6 @@ def _direction(
     """States of one layer in one direction, whose weights end in `name`."""
     w_in = getattr(model.lstm, f"weight_ih_{name}")
     bias = getattr(model.lstm, f"bias_ih_{name}") + getattr(model.lstm, f"bias_hh_{name}")
-    if model.projection is None and name.startswith("l0"):
-        scale = model.config.input_scale / model.deviation
-        w_in, bias = _standardising(w_in, bias, model.mean, scale)
     ahead = torch.cat([_product(piece, w_in) for piece in torch.split(x, PRODUCT_ROWS)]).add_(bias)
     return _layer(ahead, getattr(model.lstm, f"weight_hh_{name}"), block)
 

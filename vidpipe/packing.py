@@ -39,6 +39,14 @@ class Packing:
         starts = np.array(self.starts, np.int64)
         return [starts[:length] + place for place, length in enumerate(self.lengths)]
 
+    def order(self, rows: int) -> Rows:
+        """For each of `rows` rows, where it stands when the videos stand one behind the other."""
+        order = np.arange(rows)
+        begin = 0
+        for of_video in self.rows_of_videos():
+            order[of_video] = np.arange(begin, begin := begin + len(of_video))
+        return order
+
     def mirrored(self, rows: int) -> Rows:
         """For each of `rows` rows, the row of the same video's frame as far from its end.
 

@@ -72,6 +72,16 @@ class TrainingConfig:
             learning_rate=1e-3, input_dropout=0.3, kind_dropout=0.0, dropout=0.3,
         )  # fmt: skip
 
+    def architecture(self, input_size: int, num_classes: int, blocks: Sequence[int] = ()) -> ClassifierConfig:
+        """The network for D features, of kinds of these sizes, and K labels."""
+        return ClassifierConfig(
+            kind="lstm", input_size=input_size, num_classes=num_classes,
+            hidden_size=self.hidden_size, num_layers=self.num_layers,
+            dropout=self.dropout, input_dropout=self.input_dropout, kind_dropout=self.kind_dropout,
+            head=self.head, bidirectional=self.bidirectional,
+            blocks=tuple(blocks) or (input_size,), projection=self.projection, shortcut=self.shortcut,
+        )  # fmt: skip
+
     def epochs_for(self, videos: int) -> int:
         """How often so many training videos are shown."""
         return self.epochs or max(40, -(-LEAST_STEPS // -(-videos // self.batch_videos)))
@@ -109,13 +119,7 @@ class LSTMTrainer:
         self.config = config
         self.planned = config.epochs_for(len(train))
         D = train.features[0].shape[1]
-        self.architecture = ClassifierConfig(
-            kind="lstm", input_size=D, num_classes=len(train.labels),
-            hidden_size=config.hidden_size, num_layers=config.num_layers,
-            dropout=config.dropout, input_dropout=config.input_dropout, kind_dropout=config.kind_dropout,
-            head=config.head, bidirectional=config.bidirectional,
-            blocks=tuple(blocks) or (D,), projection=config.projection, shortcut=config.shortcut,
-        )  # fmt: skip
+        self.architecture = config.architecture(D, len(train.labels), blocks)
         self._train, self._val = train, val
         torch.manual_seed(config.seed)
         if start:
