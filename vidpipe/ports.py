@@ -103,6 +103,7 @@ class Part(Protocol):
 
     name: str
     rows: int
+    size_bytes: int
 
     def __enter__(self) -> Part: ...
     def __exit__(self, *details: Any) -> None: ...

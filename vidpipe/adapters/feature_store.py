@@ -82,6 +82,8 @@ class PartWriter:
         self._bucket = bucket
         self.name = f"part-{uuid.uuid4().hex}.parquet"
         self.rows = 0
+        self.size_bytes = 0
+        """Of the whole file, once it is committed."""
         self._final = folder / self.name
         self._temp = folder / (self.name + TEMP_SUFFIX)
         self._videos: list[str] = []
@@ -128,6 +130,7 @@ class PartWriter:
             if self.rows == 0:
                 self._temp.unlink()
                 return None
+            self.size_bytes = self._temp.stat().st_size
             self._publish()
         except StorageUnreachable:
             raise
