@@ -108,6 +108,15 @@ def test_each_result_is_a_table_artifact(played: dict[str, Any]) -> None:
         assert artifact is not None and artifact.type == "table", kind
 
 
+def test_a_night_links_to_its_page(played: dict[str, Any]) -> None:
+    from prefect.artifacts import Artifact
+
+    page = Path(played["night"].result()["report"])
+    artifact = Artifact.get("vidpipe-report")
+    assert artifact is not None and artifact.type == "markdown"
+    assert artifact.data == f"[{page}]({page.as_uri()})" and page.is_file()
+
+
 def test_a_decision_is_shown_with_its_numbers(played: dict[str, Any], tmp_path: Path) -> None:
     from prefect.artifacts import Artifact
 
