@@ -160,6 +160,21 @@ def test_a_night_over_its_budget_is_a_failed_run(
     assert (tmp_path / "home" / "warehouse.duckdb").exists()
 
 
+def test_windows_are_a_parameter_of_the_ingest_and_are_remembered(
+    prefect_server: None, tmp_path: Path, make_ports: Any, clips: Any
+) -> None:
+    from flows.ingest import ingest_flow
+    from vidpipe.records import Windows
+
+    home = str(tmp_path / "home")
+    for asked, kept in (
+        ({"window_s": 2.0}, Windows(2, 1)), ({"stride_s": 0.5}, Windows(2, 0.5)), ({}, Windows(2, 0.5)),
+        ({"window_s": 0.0}, None),
+    ):  # fmt: skip
+        ingest_flow("long", str(clips.incoming), **asked, home=home)
+        assert make_ports(tmp_path / "home").ledger.collection("long").windows == kept
+
+
 def test_only_transient_errors_are_retried() -> None:
     from prefect.states import Failed
 
