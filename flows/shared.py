@@ -68,8 +68,8 @@ def is_transient(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
     """Retry what the error tree calls transient, and nothing else: a refused model stays refused."""
     try:
         state.result()
-    except TransientError:
-        return True
+    except TransientError as error:
+        return not error.was_retried
     except Exception:  # whatever else it is, Prefect shows it; trying again would not help
         return False
     return False
@@ -83,6 +83,16 @@ RETRIES: dict[str, Any] = {
     "persist_result": False,
 }
 """Keyword arguments of every task."""
+
+
+@contextmanager
+def retried() -> Iterator[None]:
+    """Around tasks within a task: if that one tried again, too, tries and waits would multiply."""
+    try:
+        yield
+    except TransientError as error:
+        error.was_retried = True
+        raise
 
 
 def publish_result(report: Report) -> dict[str, Any]:
