@@ -67,6 +67,10 @@ class Bucket(Protocol):
         """Remove it for good."""
         ...
 
+    def try_out(self) -> str:
+        """Write something and remove it; where it was."""
+        ...
+
 
 READ_FRAMES = 2048
 """Rows that are read at once, and some: about 10 MB."""
@@ -240,6 +244,15 @@ class FeatureStore:
                 bucket.remove(name)
                 files, size_bytes = files + 1, size_bytes + freed_bytes
         return files, size_bytes
+
+    def try_out(self) -> str | None:
+        """Write something where whole parts lie and remove it: the bucket's address; None for a folder.
+
+        Raises:
+            ConfigurationError: It may not be written.
+            StorageUnreachable: The bucket does not answer.
+        """
+        return self._bucket.try_out() if self._bucket else None
 
     def unnamed_ages_s(self, named: Set[tuple[str, str]]) -> list[float]:
         """Ages of the parts that `sweep` would remove once they are old enough."""
