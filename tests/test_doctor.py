@@ -125,6 +125,7 @@ def test_each_source_that_is_gone_has_its_line_and_storage_that_is_silent_one_fo
         raise StorageUnreachable("no answer", next_step="check the network.")
 
     asked: list[str] = []
+    assert line(doctor(WELL), "sources").message == "all there (2)"
     of_gone = [found for found in doctor(replace(WELL, reach=gone)).lines if found.check == "sources"]
     assert [found.message for found in of_gone] == [f"there is no {source}" for source in TIDY.sources]
     assert line(doctor(replace(WELL, reach=silent)), "sources").next == "check the network."

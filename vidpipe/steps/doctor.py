@@ -273,7 +273,7 @@ def _sources(sources: Sequence[str], probes: Probes) -> list[Line]:
             return [*ill, Line("sources", "fix", error.message, error.next_step or None)]
         except VidpipeError as error:
             ill.append(Line("sources", "fix", error.message, error.next_step or None))
-    return ill or [Line("sources", "ok", f"{len(sources)} of collections, all there")]
+    return ill or [Line("sources", "ok", f"all there ({len(sources)})" if sources else "none yet")]
 
 
 def _staging(sources: Sequence[str], probes: Probes) -> list[Line]:
