@@ -1,7 +1,7 @@
 #!/bin/sh
-# Register the work pool and the deployments of prefect.yaml on the server that PREFECT_API_URL names.
-# Waits for a server that is still starting. Again is no harm: a pool that exists stays as it is, paused or not;
-# runs that are late stay late.
+# Register the work pool, the deployments of prefect.yaml, and the automation of flows/silence.py on the server that
+# PREFECT_API_URL names. Waits for a server that is still starting. Again is no harm: a pool that exists stays as it is,
+# paused or not; runs that are late stay late.
 set -eu
 health="${PREFECT_API_URL:?the address of a Prefect server, such as http://127.0.0.1:4200/api}/health"
 tries=90
@@ -12,3 +12,4 @@ until python -c 'import sys, urllib.request as u; u.urlopen(sys.argv[1], timeout
 done
 prefect work-pool inspect vidpipe >/dev/null 2>&1 || prefect work-pool create vidpipe --type process
 prefect --no-prompt deploy --all
+python -m flows.silence

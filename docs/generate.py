@@ -56,7 +56,7 @@ Every verb takes, besides its own:
 """
 SETTINGS = """\
 An environment variable, or a line of `<home>/vidpipe.toml` under the name in lower case without the prefix
-(`sample_fps = 2`); the environment wins. A name that is no setting is refused.
+(`sample_fps = 2`); the environment wins. An empty variable is none. A name that is no setting is refused.
 
 | variable | default | values | meaning |
 |---|---|---|---|

@@ -26,16 +26,23 @@ async def alert(url: str) -> None:
     """Register the webhook and the automation that calls it."""
     headers = SecretDict({"Content-Type": "application/json"})
     block_id = await Webhook(url=SecretStr(url), headers=headers).asave(NAME, overwrite=True)
-    automation = Automation(
-        name=NAME,
-        description="Calls the webhook of the same name when a run fails, crashes or is late.",
-        trigger=EventTrigger(
-            expect=EVENTS, for_each={"prefect.resource.id"}, posture=Posture.Reactive, threshold=1
-        ),
-        actions=[CallWebhook(block_document_id=block_id, payload=_payload())],
+    trigger = EventTrigger(
+        expect=EVENTS, for_each={"prefect.resource.id"}, posture=Posture.Reactive, threshold=1
     )
+    await register(
+        Automation(
+            name=NAME,
+            description="Calls the webhook of the same name when a run fails, crashes or is late.",
+            trigger=trigger,
+            actions=[CallWebhook(block_document_id=block_id, payload=_payload())],
+        )
+    )
+
+
+async def register(automation: Automation) -> None:
+    """Create the automation, or change the one of the same name."""
     try:
-        automation.id = (await Automation.aread(name=NAME)).id
+        automation.id = (await Automation.aread(name=automation.name)).id
     except ValueError:  # there is none
         await automation.acreate()
     else:

@@ -14,7 +14,7 @@ from typing import Any
 from prefect import task
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 
-from flows.shared import RETRIES, LogProgress
+from flows.shared import RETRIES, LogProgress, retried
 from vidpipe.errors import ConfigurationError
 from vidpipe.ports import Ports, R, S
 from vidpipe.settings import Settings, load_settings
@@ -63,7 +63,9 @@ class TaskFleet:
         names = [f"{verb}-{number}-of-{len(shards)}" for number in range(1, len(shards) + 1)]
         if self._settings.task_runner == "threads":
             for name, shard in zip(names, shards, strict=True):
-                yield shard, compute_here.with_options(task_run_name=name)(ports, work, shard)
+                with retried():
+                    result = compute_here.with_options(task_run_name=name)(ports, work, shard)
+                yield shard, result
         elif shards:
             yield from self._compute_there(work, shards, names)
 
@@ -71,7 +73,7 @@ class TaskFleet:
         self, work: Callable[[Ports, S], R], shards: Sequence[S], names: Sequence[str]
     ) -> Iterator[tuple[S, R]]:
         home = str(self._settings.home)
-        with task_runner(self._settings) as runner:
+        with task_runner(self._settings) as runner, retried():
 
             def submit(number: int) -> Any:
                 named = compute_there.with_options(task_run_name=names[number])

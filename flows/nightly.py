@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from flows.fleet import ports_of
-from flows.shared import RETRIES, due_at, publish_result
+from flows.shared import RETRIES, due_at, publish_link, publish_result
 from vidpipe.steps.nightly import night_since, nightly
 
 R = TypeVar("R")
@@ -47,6 +47,8 @@ def nightly_flow(failure_budget: str | None = None, home: str | None = None) -> 
         return Completed(name="Skipped", message=f"run {other} did the work since this night was due.")
     report = nightly(ports, failure_budget=failure_budget, play=as_task)
     facts = publish_result(report)
+    if report.report:
+        publish_link("report", report.report)
     if report.status in ("over_budget", "failed"):
         return Failed(
             message=f"{report.status}: {report.failed} failed. {' '.join(report.problems)}", data=facts

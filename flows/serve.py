@@ -6,6 +6,7 @@ active when this ends, so that what is missed until the next start is found late
 """
 
 import argparse
+import asyncio
 import os
 import signal
 import subprocess
@@ -82,7 +83,9 @@ def serve_flows(nights: "CronSchedule", retrainings: "CronSchedule | None") -> N
     from flows.classify import backfill_flow
     from flows.nightly import nightly_flow
     from flows.retrain import retrain_flow
+    from flows.silence import silence
 
+    asyncio.run(silence())
     schedules: list[tuple[Flow[..., Any], CronSchedule | None]] = [
         (nightly_flow, nights), (retrain_flow, retrainings), (backfill_flow, None),
     ]  # fmt: skip

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
@@ -19,6 +20,7 @@ os.environ.setdefault("DO_NOT_TRACK", "true")
 
 from prefect import Task, get_run_logger
 from prefect.artifacts import (
+    create_link_artifact,
     create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
@@ -66,8 +68,8 @@ def is_transient(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
     """Retry what the error tree calls transient, and nothing else: a refused model stays refused."""
     try:
         state.result()
-    except TransientError:
-        return True
+    except TransientError as error:
+        return not error.was_retried
     except Exception:  # whatever else it is, Prefect shows it; trying again would not help
         return False
     return False
@@ -83,6 +85,16 @@ RETRIES: dict[str, Any] = {
 """Keyword arguments of every task."""
 
 
+@contextmanager
+def retried() -> Iterator[None]:
+    """Around tasks within a task: if that one tried again, too, tries and waits would multiply."""
+    try:
+        yield
+    except TransientError as error:
+        error.was_retried = True
+        raise
+
+
 def publish_result(report: Report) -> dict[str, Any]:
     """Show a step's report as a table artifact; its JSON is the flow's result."""
     facts = report.to_dict()
@@ -90,6 +102,13 @@ def publish_result(report: Report) -> dict[str, Any]:
     rows = [{"name": name, "value": str(value)} for name, value in facts.items()]
     create_table_artifact(rows, key=f"vidpipe-{kind}", description=f"Result of the last {kind} run.")
     return facts
+
+
+def publish_link(name: str, file: str) -> None:
+    """Show where a page lies; browsers may refuse to go from a server to a file, so the path is the text."""
+    create_link_artifact(
+        Path(file).as_uri(), link_text=file, key=f"vidpipe-{name}", description=f"The last {name}."
+    )
 
 
 def publish_markdown(name: str, text: str) -> None:

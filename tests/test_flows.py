@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,15 @@ def test_each_result_is_a_table_artifact(played: dict[str, Any]) -> None:
         assert artifact is not None and artifact.type == "table", kind
 
 
+def test_a_night_links_to_its_page(played: dict[str, Any]) -> None:
+    from prefect.artifacts import Artifact
+
+    page = Path(played["night"].result()["report"])
+    artifact = Artifact.get("vidpipe-report")
+    assert artifact is not None and artifact.type == "markdown"
+    assert artifact.data == f"[{page}]({page.as_uri()})" and page.is_file()
+
+
 def test_a_decision_is_shown_with_its_numbers(played: dict[str, Any], tmp_path: Path) -> None:
     from prefect.artifacts import Artifact
 
@@ -151,6 +161,21 @@ def test_a_night_over_its_budget_is_a_failed_run(
     assert (tmp_path / "home" / "warehouse.duckdb").exists()
 
 
+def test_windows_are_a_parameter_of_the_ingest_and_are_remembered(
+    prefect_server: None, tmp_path: Path, make_ports: Any, clips: Any
+) -> None:
+    from flows.ingest import ingest_flow
+    from vidpipe.records import Windows
+
+    home = str(tmp_path / "home")
+    for asked, kept in (
+        ({"window_s": 2.0}, Windows(2, 1)), ({"stride_s": 0.5}, Windows(2, 0.5)), ({}, Windows(2, 0.5)),
+        ({"window_s": 0.0}, None),
+    ):  # fmt: skip
+        ingest_flow("long", str(clips.incoming), **asked, home=home)
+        assert make_ports(tmp_path / "home").ledger.collection("long").windows == kept
+
+
 def test_only_transient_errors_are_retried() -> None:
     from prefect.states import Failed
 
@@ -160,6 +185,62 @@ def test_only_transient_errors_are_retried() -> None:
     assert is_transient(None, None, Failed(data=LedgerLocked("busy")))  # type: ignore[arg-type]
     assert not is_transient(None, None, Failed(data=NotFound("gone")))  # type: ignore[arg-type]
     assert not is_transient(None, None, Failed(data=ValueError("a bug")))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("engine", ["threads", "processes"])
+def test_a_shard_is_tried_four_times_and_the_part_of_the_night_around_it_once(
+    engine: str, prefect_server: None, tmp_path: Path, make_ports: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect import flow
+
+    from flows import fleet, nightly
+    from vidpipe.errors import StorageUnreachable
+
+    at_once = {"retry_delay_seconds": 0}
+    for module, name in ((fleet, "compute_here"), (fleet, "compute_there"), (nightly, "night_part")):
+        monkeypatch.setattr(module, name, getattr(module, name).with_options(**at_once))
+    home, tries = tmp_path / "home", tmp_path / "tries"
+    home.mkdir()
+    (home / "vidpipe.toml").write_text(f'task_runner = "{engine}"\n')
+
+    def part() -> None:
+        ports = fleet.ports_of(str(home))
+        shards = [Unlucky(str(tries / "shard"))]
+        tried(tries / "part")
+        list(ports.fleet.compute(ports, away, shards))
+
+    @flow
+    def night() -> None:
+        nightly.as_task("part", part)
+
+    tries.mkdir()
+    with pytest.raises(StorageUnreachable, match="gone"):
+        night()
+    assert count_of(tries / "shard") == 4 and count_of(tries / "part") == 1
+
+
+@dataclass(frozen=True)
+class Unlucky:
+    """A shard that no try can compute."""
+
+    tries: str
+    cost: float = 1.0
+
+
+def away(_ports: Any, shard: Unlucky) -> None:
+    from vidpipe.errors import StorageUnreachable
+
+    tried(Path(shard.tries))
+    raise StorageUnreachable("gone.")
+
+
+def tried(file: Path) -> None:
+    with file.open("a") as stream:
+        stream.write(".")
+
+
+def count_of(file: Path) -> int:
+    return len(file.read_text())
 
 
 def test_every_deployment_names_a_real_flow_and_every_schedule_is_utc() -> None:

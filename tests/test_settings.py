@@ -54,6 +54,15 @@ def test_the_environment_wins_over_the_file_name_by_name(home: Path, monkeypatch
     assert (settings.sample_fps, settings.top_k) == (8.0, 2)
 
 
+def test_an_empty_variable_is_as_good_as_none(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(home, "workers = 3\n")
+    for name in ("WORKERS", "FEATURES_URI", "LEASE_URI", "SAMPLE_FPS"):
+        monkeypatch.setenv(f"VIDPIPE_{name}", "")
+    settings = load_settings(home)
+    assert (settings.workers, settings.sample_fps) == (3, 4.0)
+    assert settings.features_uri is None and settings.lease_uri is None
+
+
 def test_the_home_comes_from_the_caller_then_the_environment_then_the_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,7 +32,8 @@ CONTRACT = {
     "feature_sets": "feature_set_id spec created_at",
     "video_features": "video_id feature_set_id n_frames part row_offset numerics run_id",
     "failures": "collection path video_id stage error_class message attempts status first_at last_at",
-    "runs": "run_id kind status started_at finished_at videos frames failed seconds detail",
+    "runs": "run_id kind status started_at finished_at videos frames failed seconds frames_per_s "
+    "read_bytes written_bytes detail",
     "predictions": "video_id model_name model_version feature_set_id rank label score run_id predicted_at "
     "window_s stride_s",
     "window_predictions": "video_id model_name model_version feature_set_id start_s end_s rank "
@@ -46,7 +47,7 @@ CONTRACT = {
     "label_daily": "day collection label videos mean_score",
     "low_confidence": "collection path video_id label score runner_up_label runner_up_score margin",
     "media_quality": "collection path video_id verdict decoded_share decode_errors",
-    "nights": "run_id night status ok",
+    "nights": "run_id night status ok ingest_s extract_s classify_s",
     "needs_rescore": "collection path video_id scored_by champion_version",
     "model_disagreements": "collection path video_id serving_version serving_label serving_score "
     "other_version other_label other_score",
@@ -218,7 +219,8 @@ def tell_story(con: duckdb.DuckDBPyConnection) -> None:
         {"run_id": 1, "kind": "extract", "videos": 5, "frames": 40, "failed": 1, "seconds": 2.0},
         {
             "run_id": 2, "kind": "nightly", "status": "over_budget", "failed": 4, "seconds": 60.0,
-            "detail": '{"ingested": 7, "extracted": 5, "classified": 6}',
+            "detail": '{"ingested": 7, "extracted": 5, "classified": 6, "read_bytes": 700, '
+            '"written_bytes": 500, "stage_seconds": {"ingest": 1.5, "extract": 40, "classify": 2}}',
         },
         {"run_id": 3, "kind": "nightly", "status": "no_champion", "started_at": T0 + DAY},
         {"run_id": 4, "kind": "nightly", "started_at": T0 + 2 * DAY, "detail": '{"ingested": {}}'},
@@ -502,6 +504,13 @@ def test_nights_tell_good_from_bad_and_unpack_the_numbers(story):
         (date(2026, 3, 3), "ok", True, None, None, None, None),
         (date(2026, 3, 4), "running", None, None, None, None, None),
     ]
+    query = "select run_id, ingest_s, extract_s, classify_s from nights order by 1 limit 2"
+    assert rows(story, query) == [(2, 1.5, 40.0, 2.0), (3, None, None, None)]
+
+
+def test_runs_unpack_bytes_and_say_how_fast_they_were(story):
+    query = "select run_id, frames_per_s, read_bytes, written_bytes from runs order by 1 limit 2"
+    assert rows(story, query) == [(1, 20.0, None, None), (2, None, 700, 500)]
 
 
 def test_unreadable_files_stay_visible_without_a_video_id(story):

@@ -102,6 +102,9 @@ class Forbidden(VideoError, PermissionError):
 class TransientError(VidpipeError):
     """Try again: somebody else is busy, or away."""
 
+    was_retried = False
+    """Set by whoever has tried again as often as makes sense: nobody around them need do so."""
+
 
 class LedgerLocked(TransientError):
     """Another process has the ledger open for longer than we wait."""

@@ -48,6 +48,17 @@ class DiskFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class StagingFacts:
+    """The folder where objects lie while they are read."""
+
+    limit_bytes: int
+    """What it may hold."""
+    held_bytes: int
+    free_bytes: int
+    """On its disk."""
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceFacts:
     """A service that a run needs: embedded in the home, or a server."""
 
@@ -70,3 +81,5 @@ class Unfinished:
     """Decisions whose alias may not have moved."""
     parts: frozenset[tuple[str, str]]
     """Every part in use, as (feature_set_id, part)."""
+    sources: Sequence[str] = ()
+    """Of all collections, each once."""

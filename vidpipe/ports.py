@@ -18,7 +18,14 @@ import numpy.typing as npt
 from vidpipe.extraction import Decoding
 from vidpipe.gate import Policy
 from vidpipe.lessons import AttentionStrip, EvaluationSet, LabelledVideo, ModelVersion
-from vidpipe.machine_facts import DiskFacts, NetworkFacts, ServiceFacts, ToolFacts, Unfinished
+from vidpipe.machine_facts import (
+    DiskFacts,
+    NetworkFacts,
+    ServiceFacts,
+    StagingFacts,
+    ToolFacts,
+    Unfinished,
+)
 from vidpipe.model_card import TrainingRecord
 from vidpipe.records import (
     Collection,
@@ -103,6 +110,7 @@ class Part(Protocol):
 
     name: str
     rows: int
+    size_bytes: int
 
     def __enter__(self) -> Part: ...
     def __exit__(self, *details: Any) -> None: ...
@@ -365,7 +373,7 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Probes:
-    """What `doctor` asks. Each may fail by itself, may take long, and changes nothing."""
+    """What `doctor` asks. Each may fail by itself, may take long, and leaves everything as it was."""
 
     ffmpeg: Callable[[], ToolFacts]
     ffprobe: Callable[[], ToolFacts]
@@ -380,4 +388,9 @@ class Probes:
     """None while there is no ledger."""
     unnamed_parts: Callable[[frozenset[tuple[str, str]]], Sequence[float]]
     """Ages in seconds of the parts that are not among these."""
+    features: Callable[[], str | None]
+    """The bucket where parts lie, once it has been written to; None for a folder."""
+    reach: Callable[[str], None]
+    """Raises unless a source is there."""
+    staging: Callable[[], StagingFacts]
     snapshot: Callable[[], ServiceFacts]

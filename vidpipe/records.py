@@ -361,6 +361,8 @@ class PartResult:
     """File name in the feature set's folder; None when no video of the batch gave a frame."""
     numerics: str
     videos: Sequence[ExtractedVideo]
+    size_bytes: int = 0
+    """Of the part's file."""
 
     @property
     def frames(self) -> int:

@@ -1,8 +1,8 @@
 """Where things live and the few knobs there are.
 
 Each setting is an environment variable `VIDPIPE_<NAME>` or a line of `<home>/vidpipe.toml`; the
-environment wins. Scheduled runs read the same file as the command line, so that the night does what was tried
-by day.
+environment wins, but an empty variable is none. Scheduled runs read the same file as the command line, so
+that the night does what was tried by day.
 """
 
 import os
@@ -20,7 +20,9 @@ from vidpipe.errors import ConfigurationError
 class Settings(BaseSettings):
     """All settings, with their defaults."""
 
-    model_config = SettingsConfigDict(env_prefix="VIDPIPE_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="VIDPIPE_", env_ignore_empty=True, extra="forbid", frozen=True
+    )
 
     home: Path = Field(Path(".vidpipe"), description="Everything of one installation lives here.")
     ffmpeg: Path | None = Field(None, description="Path of an ffmpeg; default: the packaged static one.")
@@ -107,7 +109,7 @@ def load_settings(home: Path | None = None) -> Settings:
     _refuse_unknown_variables()
     try:
         stored = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        unset = {k: v for k, v in stored.items() if f"VIDPIPE_{k.upper()}" not in os.environ}
+        unset = {k: v for k, v in stored.items() if not os.environ.get(f"VIDPIPE_{k.upper()}")}
         values: dict[str, Any] = {**unset, "home": root}
         return Settings(**values)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -107,6 +107,9 @@ def open_probes(home: Home) -> Probes:
         lease_holder=home.lease.holder,
         unfinished=home.ledger.unfinished,
         unnamed_parts=lambda named: open_store(settings).unnamed_ages_s(named),
+        features=lambda: open_store(settings).try_out(),
+        reach=partial(machine.reach, Objects().reach),
+        staging=partial(machine.staging, settings.home / "staging", settings.staging_bytes),
         snapshot=partial(machine.snapshot, home.warehouse.file),
     )
 

@@ -10,6 +10,9 @@ select
     frames,
     failed,
     seconds,
+    frames / nullif(seconds, 0) as frames_per_s,
+    try_cast(detail ->> '$.read_bytes' as bigint) as read_bytes,
+    try_cast(detail ->> '$.written_bytes' as bigint) as written_bytes,
     detail
 from core.run;
 
@@ -24,4 +27,7 @@ comment on column runs.videos is 'Videos that it worked on.';
 comment on column runs.frames is 'Frames that it decoded.';
 comment on column runs.failed is 'Videos that failed.';
 comment on column runs.seconds is 'Wall-clock seconds.';
+comment on column runs.frames_per_s is 'Frames that it decoded in a second, over the whole run.';
+comment on column runs.read_bytes is 'Bytes of new or changed videos that it read to hash them.';
+comment on column runs.written_bytes is 'Bytes of the feature parts that it wrote.';
 comment on column runs.detail is 'More numbers of this kind of run, as JSON.';

@@ -12,6 +12,9 @@ select
     try_cast(detail ->> '$.extracted' as bigint) as extracted,
     try_cast(detail ->> '$.classified' as bigint) as classified,
     failed,
+    try_cast(detail ->> '$.stage_seconds.ingest' as double) as ingest_s,
+    try_cast(detail ->> '$.stage_seconds.extract' as double) as extract_s,
+    try_cast(detail ->> '$.stage_seconds.classify' as double) as classify_s,
     detail
 from core.run
 where kind = 'nightly';
@@ -29,4 +32,7 @@ comment on column nights.ingested is 'Videos ingested.';
 comment on column nights.extracted is 'Videos whose features were extracted.';
 comment on column nights.classified is 'Videos classified.';
 comment on column nights.failed is 'Videos that failed.';
+comment on column nights.ingest_s is 'Seconds that listing, hashing and probing took.';
+comment on column nights.extract_s is 'Seconds that extraction took.';
+comment on column nights.classify_s is 'Seconds that the scoring by the champion took.';
 comment on column nights.detail is 'More numbers of this kind of run, as JSON.';

@@ -189,6 +189,7 @@ class Fleet:
     def _worker(self) -> Service:
         settings = {
             "PREFECT_WORKER_QUERY_SECONDS": "2",
+            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # the least that Prefect takes
             "PREFECT_WORKER_WEBSERVER_HOST": "127.0.0.1",
             "PREFECT_WORKER_WEBSERVER_PORT": str(self.health_port),
         }
@@ -341,11 +342,11 @@ def prefect(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "prefect", *arguments]
 
 
-def marked(mark: str) -> list[int]:
+def marked(mark: str, variable: str = MARK) -> list[int]:
     """Processes that carry the mark."""
     found = []
     for file in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):
-            if f"{MARK}={mark}".encode() in file.read_bytes().split(b"\0"):
+            if f"{variable}={mark}".encode() in file.read_bytes().split(b"\0"):
                 found.append(int(file.parts[2]))
     return found

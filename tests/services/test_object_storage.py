@@ -24,7 +24,9 @@ from vidpipe.adapters.staging import Staging
 from vidpipe.demo_clips import DemoCollection
 from vidpipe.errors import StorageUnreachable
 from vidpipe.records import Collection
+from vidpipe.settings import load_settings
 from vidpipe.steps.classify import classify
+from vidpipe.steps.doctor import Line, doctor
 from vidpipe.steps.extract import extract
 from vidpipe.steps.forget import forget
 from vidpipe.steps.gc import gc
@@ -32,6 +34,7 @@ from vidpipe.steps.ingest import ingest, ingest_again
 from vidpipe.steps.nightly import nightly
 from vidpipe.steps.report import _pictures
 from vidpipe.steps.train import train
+from vidpipe.wiring import open_home, open_probes
 
 pytestmark = pytest.mark.services
 
@@ -303,6 +306,48 @@ def test_a_server_that_is_away_is_said_in_one_line(
     assert ended.returncode == 1
     assert json.loads(ended.stdout)["error"]["class"] == "StorageUnreachable"
     assert "Traceback" not in ended.stderr
+
+
+def test_the_doctor_asks_buckets_and_leaves_them_as_they_were(
+    inbox: str, bucket: Bucket, install: Callable[..., Installation]
+) -> None:
+    one = install(features_uri=f"{bucket.uri}/features-of-the-doctor")
+    ingest(one.ports, "inbox", inbox)
+    before = bucket.keys()
+    lines = examined(one)
+    assert {check: lines[check][0].state for check in ("features", "sources", "staging")} == {
+        "features": "ok", "sources": "ok", "staging": "ok",
+    }  # fmt: skip
+    assert lines["features"][0].message == f"{bucket.uri}/features-of-the-doctor can be written"
+    assert bucket.keys() == before
+    for key in bucket.keys(inbox.removeprefix(f"{bucket.uri}/")):
+        bucket.remove(key)
+    (gone,) = examined(one)["sources"]
+    assert gone.state == "fix" and inbox in gone.message
+
+
+def test_the_doctor_says_that_a_bucket_cannot_be_written_that_it_is_silent_that_the_disk_is_small(
+    inbox: str, install: Callable[..., Installation], vidpipe: Callable[..., Any]
+) -> None:
+    one = install(features_uri="s3://no-such-bucket/features", staging_bytes=1 << 60)
+    ingest(one.ports, "inbox", inbox)
+    lines = examined(one)
+    (features,) = lines["features"]
+    assert features.state == "fix" and "VIDPIPE_FEATURES_URI" in str(features.next)
+    assert lines["staging"][0].state == "warning"
+    ended = vidpipe("doctor", "--json", "--home", str(one.home), AWS_ENDPOINT_URL="http://127.0.0.1:9")
+    silent = {found["check"]: found for found in json.loads(ended.stdout)["lines"]}
+    for check in ("features", "sources", "parts"):
+        assert silent[check]["state"] != "ok" and "AWS_ENDPOINT_URL" in silent[check]["next"]
+    assert silent["ledger"]["state"] == "ok"
+
+
+def examined(one: Installation) -> dict[str, list[Line]]:
+    """What the doctor says of a home, by check."""
+    lines: dict[str, list[Line]] = {}
+    for found in doctor(open_probes(open_home(load_settings(one.home))), wait_s=60).lines:
+        lines.setdefault(found.check, []).append(found)
+    return lines
 
 
 def test_features_in_a_bucket_are_forgotten_and_collected_like_files(

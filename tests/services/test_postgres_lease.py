@@ -181,6 +181,10 @@ def test_a_server_that_is_away_is_said_without_the_password(vidpipe: Callable[..
     ended = vidpipe("nightly", "--json", VIDPIPE_LEASE_URI="postgresql://vidpipe:SECRET@127.0.0.1:9/x")
     assert ended.returncode == 1
     assert json.loads(ended.stdout)["error"]["class"] == "LeaseLost"
+    asked = vidpipe("doctor", "--json", VIDPIPE_LEASE_URI="postgresql://vidpipe:SECRET@127.0.0.1:9/x")
+    (lease,) = [line for line in json.loads(asked.stdout)["lines"] if line["check"] == "lease"]
+    assert (asked.returncode, lease["state"]) == (1, "fix") and "VIDPIPE_LEASE_URI" in lease["next"]
+    assert "SECRET" not in asked.stdout + asked.stderr
     assert "SECRET" not in ended.stdout + ended.stderr and os.environ.get("VIDPIPE_LEASE_URI") is None
 
 

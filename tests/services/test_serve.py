@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import httpx
 import pytest
 from servers import MARK, QUIET, answers, free_port, marked, until
 
@@ -74,6 +75,8 @@ def test_nights_start_by_the_clock_and_ctrl_c_stops_everything(
     assert vidpipe("ingest", str(tmp_path / "inbox"), "--collection", "inbox").returncode == 0
     with serving(home, port) as process:
         until("a night has come", lambda: nights(home), 150)
+        automations = httpx.post(f"http://127.0.0.1:{port}/api/automations/filter").json()
+        assert [a["name"] for a in automations] == ["vidpipe-silence"]
         again = vidpipe("serve", "--port", str(free_port()))
         assert again.returncode == 4 and "another vidpipe serve" in again.stderr
     assert process.returncode == 0

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -28,6 +30,12 @@ from servers import Fleet, Service, marked, prefect, until
 
 pytestmark = pytest.mark.services
 
+IMPATIENT = """
+import asyncio
+from datetime import timedelta
+from flows.silence import silence
+asyncio.run(silence(timedelta(seconds=40)))
+"""
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
@@ -79,6 +87,10 @@ class Installation:
             "POST", "/flow_runs/filter", deployments=chosen, sort="EXPECTED_START_TIME_ASC"
         )
         return found
+
+    def automations(self) -> dict[str, dict[str, Any]]:
+        """What is registered, by name."""
+        return {a["name"]: a for a in self.fleet.ask("POST", "/automations/filter")}
 
     def schedule(self, name: str, schedule: dict[str, Any]) -> None:
         """Give a deployment one more schedule."""
@@ -315,13 +327,39 @@ def _night_in_the_middle(installed: Installation, away: Service) -> str:
     return run_id
 
 
+def test_a_night_that_is_killed_with_its_worker_is_called_crashed_and_its_slot_is_free(
+    installed: Installation,
+) -> None:
+    fleet = installed.fleet
+    assert installed.automations()["vidpipe-silence"]["trigger"]["within"] == 600
+    fleet.run(sys.executable, "-c", IMPATIENT)
+    installed.arrive()
+    fleet.close_gate()
+    run_id = installed.trigger("nightly")
+    fleet.wait_at_gate()
+    assert installed.flow_run(run_id)["state_type"] == "RUNNING"
+    fleet.worker.stop(signal.SIGKILL)
+    for pid in marked(run_id, "PREFECT__FLOW_RUN_ID"):
+        os.kill(pid, signal.SIGKILL)
+    fleet.open_gate()
+    run = installed.wait_for(run_id)
+    assert run["state_type"] == "CRASHED" and "no sign of life" in run["state"]["message"]
+    fleet.worker.start()
+    run = installed.wait_for(installed.trigger("nightly"))
+    assert (run["state_type"], run["state"]["message"]) == ("COMPLETED", "ok")
+    assert installed.nights()[-2:] == ["crashed", "ok"]
+    installed.assert_whole()
+    fleet.deploy()
+    assert installed.automations()["vidpipe-silence"]["trigger"]["within"] == 600
+
+
 def test_a_night_that_fails_calls_the_webhook(installed: Installation) -> None:
     fleet = installed.fleet
     moved = installed.inbox.rename(installed.inbox.with_name("elsewhere"))
     with receiver() as (url, bodies):
         for _ in range(2):  # the second time changes nothing
             fleet.run(sys.executable, "-m", "flows.alert", url)
-        assert len(fleet.ask("POST", "/automations/filter")) == 1
+        assert set(installed.automations()) == {"vidpipe-alert", "vidpipe-silence"}
         run = installed.wait_for(installed.trigger("nightly"))
         assert run["state_type"] == "FAILED" and "inbox" in run["state"]["message"]
         said = f"nightly Failed: {run['state']['message']} http"

@@ -71,6 +71,10 @@ class Bucket(Protocol):
         """Remove it for good."""
         ...
 
+    def try_out(self) -> str:
+        """Write something and remove it; where it was."""
+        ...
+
 
 READ_FRAMES = 2048
 """Rows that are read at once, and some: about 10 MB."""
@@ -86,6 +90,8 @@ class PartWriter:
         self._bucket = bucket
         self.name = f"part-{uuid.uuid4().hex}.parquet"
         self.rows = 0
+        self.size_bytes = 0
+        """Of the whole file, once it is committed."""
         self._final = folder / self.name
         self._temp = folder / (self.name + TEMP_SUFFIX)
         self._videos: list[str] = []
@@ -133,6 +139,7 @@ class PartWriter:
             if self.rows == 0:
                 self._temp.unlink()
                 return None
+            self.size_bytes = self._temp.stat().st_size
             self._publish()
         except StorageUnreachable:
             raise
@@ -242,6 +249,15 @@ class FeatureStore:
                 bucket.remove(name)
                 files, size_bytes = files + 1, size_bytes + freed_bytes
         return files, size_bytes
+
+    def try_out(self) -> str | None:
+        """Write something where whole parts lie and remove it: the bucket's address; None for a folder.
+
+        Raises:
+            ConfigurationError: It may not be written.
+            StorageUnreachable: The bucket does not answer.
+        """
+        return self._bucket.try_out() if self._bucket else None
 
     def unnamed_ages_s(self, named: Set[tuple[str, str]]) -> list[float]:
         """Ages of the parts that `sweep` would remove once they are old enough."""

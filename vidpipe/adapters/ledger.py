@@ -276,6 +276,7 @@ class Ledger(Decisions):
                 open_runs=[(run_id, kind) for run_id, kind in session.rows("open_runs")],
                 open_intents=[number for (number,) in session.rows("open_intents")],
                 parts=frozenset((spec, part) for spec, part in session.rows("parts_named")),
+                sources=[source for (source,) in session.rows("sources")],
             )
 
     # -- garbage and erasure --------------------------------------------------------------------

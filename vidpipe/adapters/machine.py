@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -21,7 +21,8 @@ import duckdb
 from packaging.requirements import Requirement
 
 from vidpipe.errors import ConfigurationError
-from vidpipe.machine_facts import DiskFacts, NetworkFacts, ServiceFacts
+from vidpipe.machine_facts import DiskFacts, NetworkFacts, ServiceFacts, StagingFacts
+from vidpipe.places import is_uri
 
 SERVICE_WAIT_S = 2.0
 NETWORK_WAIT_S = 20.0
@@ -30,12 +31,36 @@ _MOUNTS = Path("/proc/self/mounts")
 
 def disk(home: Path) -> DiskFacts:
     """The home, or the nearest folder above it that exists: the home itself is not made."""
-    there = next(folder for folder in (home, *home.parents) if folder.exists())
+    there = _nearest(home)
     mount = next(folder for folder in (there.resolve(), *there.resolve().parents) if folder.is_mount())
     return DiskFacts(
         home, home.is_dir(), os.access(there, os.W_OK | os.X_OK), str(mount), _file_system(mount),
         shutil.disk_usage(there).free,
     )  # fmt: skip
+
+
+def staging(folder: Path, limit_bytes: int) -> StagingFacts:
+    """What the folder holds, and what its disk has left."""
+    held = sum(file.stat().st_size for file in folder.iterdir()) if folder.exists() else 0
+    return StagingFacts(limit_bytes, held, shutil.disk_usage(_nearest(folder)).free)
+
+
+def reach(reach_bucket: Callable[[str], None], source: str) -> None:
+    """See that a source is there, be it a folder or in a bucket.
+
+    Raises:
+        ConfigurationError: It is not.
+        StorageUnreachable: The bucket does not answer.
+    """
+    if is_uri(source):
+        reach_bucket(source)
+    elif not Path(source).is_dir():
+        raise ConfigurationError(f"there is no folder {source}.", next_step="check that it is mounted.")
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    return next(there for there in (folder, *folder.parents) if there.exists())
 
 
 def _file_system(mount: Path) -> str:

@@ -37,6 +37,16 @@ class Objects:
         files = [_listed(key.removeprefix(f"{root}/"), facts) for key, facts in found.items() if key != root]
         return sorted((f for f in files if not f.path.endswith("/")), key=lambda f: f.path)
 
+    def reach(self, source: str) -> None:
+        """See that there is something below a prefix, by one request or two.
+
+        Raises:
+            ConfigurationError: There is nothing, or it may not be listed.
+            StorageUnreachable: It does not answer.
+        """
+        with _listing(source):
+            _storage(source).info(_key(source))
+
     def find(self, uri: str) -> StoredObject:
         """One object, as it is now.
 
@@ -82,6 +92,19 @@ class BucketFolder:
             arrived = _stored(uri, _storage(uri).info(_key(uri)))
         if arrived.size_bytes != file.stat().st_size:
             raise StorageUnreachable(f"{uri} has {arrived.size_bytes:,} bytes, {file.name} has more.")
+
+    def try_out(self) -> str:
+        """Write a small object and remove it; the prefix.
+
+        Raises:
+            ConfigurationError: It may not be written.
+            StorageUnreachable: The storage does not answer.
+        """
+        uri = f"{self._uri}/doctor"
+        with _writing(uri):
+            _storage(uri).pipe_file(_key(uri), b"vidpipe doctor")
+        self.remove("doctor")
+        return self._uri
 
     @contextmanager
     def opened(self, name: str) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""Doctor: is everything there that a run needs, and is anything left half done? Nothing is changed.
+"""Doctor: is everything there that a run needs, and is anything left half done? Everything stays as it was.
 
 Every check runs beside the others and fails by itself: a check that cannot be made is a line, too.
 """
@@ -12,8 +12,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from vidpipe.errors import TransientError, VidpipeError
-from vidpipe.machine_facts import DiskFacts, NetworkFacts, ServiceFacts, ToolFacts, Unfinished
+from vidpipe.errors import LedgerLocked, StorageUnreachable, VidpipeError
+from vidpipe.machine_facts import (
+    DiskFacts,
+    NetworkFacts,
+    ServiceFacts,
+    StagingFacts,
+    ToolFacts,
+    Unfinished,
+)
+from vidpipe.places import is_uri
 from vidpipe.ports import Probes
 from vidpipe.steps.gc import OLD_S
 from vidpipe.steps.runs import Report
@@ -29,6 +37,13 @@ SLOW_START_MS = 500.0
 LITTLE_BYTES, TOO_LITTLE_BYTES = 5 << 30, 200 << 20
 REMOTE = ("nfs", "cifs", "smb", "fuse.sshfs", "9p")
 """File systems whose locks and renames cannot be relied on."""
+BUSY = "run it again: the machine may be busy."
+BUCKET_IS_SILENT = "check AWS_ENDPOINT_URL and the network."
+SILENT = {
+    "lease": "check VIDPIPE_LEASE_URI, the server and the network.", "features": BUCKET_IS_SILENT,
+    "sources": BUCKET_IS_SILENT, "parts": BUCKET_IS_SILENT,
+}  # fmt: skip
+"""What to do where nothing answers in time, beside a machine that is busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +85,13 @@ def doctor(probes: Probes, *, wait_s: float = WAIT_S) -> DoctorReport:
         "mlflow": lambda: [_service("mlflow", probes.mlflow(), "start it, or correct VIDPIPE_MLFLOW_URI.")],
         "prefect": lambda: [_service("prefect", probes.prefect(), "start it, or unset PREFECT_API_URL.")],
         "lease": lambda: [_lease(probes.lease_holder())],
-        "ledger": lambda: _ledger(probes),
+        "ledger": lambda: _ledger(probes.unfinished()),
+        "runs": lambda: _named(probes, lambda found: [_open_runs(found, probes)]),
+        "decisions": lambda: _named(probes, lambda found: [_open_intents(found)]),
+        "parts": lambda: _named(probes, lambda found: [_orphans(probes.unnamed_parts(found.parts))]),
+        "features": lambda: _features(probes.features()),
+        "sources": lambda: _named(probes, lambda found: _sources(found.sources, probes)),
+        "staging": lambda: _named(probes, lambda found: _staging(found.sources, probes)),
         "warehouse": lambda: [_service("warehouse", probes.snapshot(), "vidpipe nightly publishes it anew.")],
     }
     found = _side_by_side(checks, wait_s)
@@ -85,8 +106,8 @@ def _side_by_side(checks: Mapping[str, Check], wait_s: float) -> dict[str, list[
         threading.Thread(
             target=lambda name=name, check=check: answers.put((name, _safely(name, check))), daemon=True
         ).start()
-    advice = "run it again: the machine may be busy."
-    late = {name: [Line(name, "warning", f"no answer within {wait_s:.1f} s", advice)] for name in checks}
+    said = f"no answer within {wait_s:.1f} s"
+    late = {name: [Line(name, "warning", said, SILENT.get(name, BUSY))] for name in checks}
     deadline = time.monotonic() + wait_s
     found: dict[str, list[Line]] = {}
     while len(found) < len(checks):
@@ -102,7 +123,7 @@ def _safely(name: str, check: Check) -> list[Line]:
     """What a check finds; its own failure is a finding."""
     try:
         return list(check())
-    except TransientError as error:
+    except LedgerLocked as error:
         return [Line(name, "warning", error.message, error.next_step or None)]
     except VidpipeError as error:
         return [Line(name, "fix", error.message, error.next_step or None)]
@@ -189,27 +210,30 @@ def _lease(holder: Mapping[str, object] | None) -> Line:
     return Line("lease", "ok", message, "another run waits for it with --wait.")
 
 
-def _ledger(probes: Probes) -> list[Line]:
-    found = probes.unfinished()
+def _ledger(found: Unfinished | None) -> list[Line]:
     if found is None:
         return [Line("ledger", "ok", "none yet", "vidpipe ingest SOURCE --collection NAME")]
     if found.schema > found.known_schema:
         message = f"its schema {found.schema} is newer than {found.known_schema}, which this vidpipe knows"
         return [Line("ledger", "fix", message, "use the newer vidpipe that wrote it.")]
     note = "" if found.schema == found.known_schema else ", the next run brings it up to date"
-    return [
-        Line("ledger", "ok", f"schema {found.schema}{note}"),
-        _open_runs(found, probes.lease_holder()),
-        _open_intents(found),
-        _orphans(probes.unnamed_parts(found.parts)),
-    ]
+    return [Line("ledger", "ok", f"schema {found.schema}{note}")]
 
 
-def _open_runs(found: Unfinished, holder: Mapping[str, object] | None) -> Line:
+def _named(probes: Probes, look: Callable[[Unfinished], Iterable[Line]]) -> Iterable[Line]:
+    """What there is to say of things that the ledger names; where it cannot be read, its own line says so."""
+    try:
+        found = probes.unfinished()
+    except VidpipeError:
+        return []
+    return look(found) if found and found.schema <= found.known_schema else []
+
+
+def _open_runs(found: Unfinished, probes: Probes) -> Line:
     if not found.open_runs:
         return Line("runs", "ok", "none open")
     named = ", ".join(f"{kind} {run_id}" for run_id, kind in found.open_runs)
-    if holder:
+    if probes.lease_holder():
         return Line("runs", "ok", f"at work: {named}")
     return Line(
         "runs", "warning", f"open, and nobody holds the lease: {named}; training and promotion hold none",
@@ -230,3 +254,35 @@ def _orphans(ages_s: Sequence[float]) -> Line:
         return Line("parts", "warning", f"{old} that nothing names, older than a day", "vidpipe gc")
     young = f"{len(ages_s)} that nothing names yet, younger than a day" if ages_s else "none orphaned"
     return Line("parts", "ok", young)
+
+
+# -- object storage -----------------------------------------------------------------------------
+
+
+def _features(bucket: str | None) -> list[Line]:
+    return [Line("features", "ok", f"{bucket} can be written")] if bucket else []
+
+
+def _sources(sources: Sequence[str], probes: Probes) -> list[Line]:
+    """One line for each source that is not there; of storage that does not answer, one for all."""
+    ill: list[Line] = []
+    for source in sources:
+        try:
+            probes.reach(source)
+        except StorageUnreachable as error:
+            return [*ill, Line("sources", "fix", error.message, error.next_step or None)]
+        except VidpipeError as error:
+            ill.append(Line("sources", "fix", error.message, error.next_step or None))
+    return ill or [Line("sources", "ok", f"all there ({len(sources)})" if sources else "none yet")]
+
+
+def _staging(sources: Sequence[str], probes: Probes) -> list[Line]:
+    return [_room(probes.staging())] if any(is_uri(source) for source in sources) else []
+
+
+def _room(found: StagingFacts) -> Line:
+    lacking = found.limit_bytes - found.held_bytes - found.free_bytes
+    says = f"up to {found.limit_bytes / 2**30:.1f} GiB of objects, {found.free_bytes / 2**30:.1f} GiB free"
+    if lacking > 0:
+        return Line("staging", "warning", says, "free space, or lower VIDPIPE_STAGING_BYTES.")
+    return Line("staging", "ok", says)

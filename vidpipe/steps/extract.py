@@ -48,6 +48,8 @@ class ExtractReport(Report):
     failed: int
     failed_again: int
     """Of these, bad videos that were tried again."""
+    written_bytes: int
+    """Bytes of the parts."""
     seconds: float
 
     def __add__(self, later: ExtractReport) -> ExtractReport:
@@ -55,7 +57,8 @@ class ExtractReport(Report):
         return ExtractReport(
             later.run_id, self.videos + later.videos, self.frames + later.frames,
             later.skipped - self.videos, self.failed + later.failed,
-            self.failed_again + later.failed_again, self.seconds + later.seconds,
+            self.failed_again + later.failed_again, self.written_bytes + later.written_bytes,
+            self.seconds + later.seconds,
         )  # fmt: skip
 
 
@@ -147,7 +150,7 @@ def work(ports: Ports, batch: Batch) -> list[PartResult]:
             workers=ports.limits.workers,
         )
         return [
-            PartResult(spec, part.commit(), of_spec, tuple(_stored_in(part.name, v) for v in outcomes))
+            _finished(spec, part, of_spec, outcomes)
             for spec, part, of_spec in zip(batch.specs, parts, numerics, strict=True)
         ]
 
@@ -161,6 +164,7 @@ def commit(ports: Ports, run: RunLog, batch: Batch, results: Sequence[PartResult
         log.warning("%s: %s", video.video_id[:12], video.message, extra={"video_id": video.video_id})
     run.videos += len(result.videos) - len(bad)
     run.frames += result.frames
+    run.written_bytes += sum(r.size_bytes for r in results)
     run.failed += len(bad)
     run.failed_again += len(bad) if batch.again else 0
     speed = run.frames / max(run.seconds, 1e-3)
@@ -171,8 +175,9 @@ def report(run: RunLog, skipped: int) -> ExtractReport:
     """The report of a run whose batches have been committed."""
     run.detail["skipped"] = skipped
     return ExtractReport(
-        run.run_id, run.videos, run.frames, skipped, run.failed, run.failed_again, run.seconds
-    )
+        run.run_id, run.videos, run.frames, skipped, run.failed, run.failed_again, run.written_bytes,
+        run.seconds,
+    )  # fmt: skip
 
 
 class _Staged:
@@ -238,6 +243,14 @@ class _SideBySide:
     def append(self, features: VideoFeatures, first_frame: int = 0) -> None:
         for part, span in zip(self._parts, self._spans, strict=True):
             part.append(replace(features, values=features.values[:, span]), first_frame)
+
+
+def _finished(spec: FeatureSpec, part: Part, numerics: str, outcomes: Sequence[ExtractedVideo]) -> PartResult:
+    """The part on its place, and what is to be recorded of it."""
+    name = part.commit()
+    return PartResult(
+        spec, name, numerics, tuple(_stored_in(part.name, v) for v in outcomes), part.size_bytes
+    )
 
 
 def _stored_in(part: str, video: ExtractedVideo) -> ExtractedVideo:

@@ -46,6 +46,8 @@ class IngestReport(Report):
     """Failures recorded by this run."""
     failed_again: int
     """Of these, bad videos that were tried again."""
+    read_bytes: int
+    """Bytes that were read to be hashed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +121,9 @@ def ingest(
         run.videos = new + unchanged
         run.detail = {"collection": collection, "new": new, "removed": removed}
         return IngestReport(
-            run.run_id, collection, run.videos, new, unchanged, removed, run.failed, run.failed_again
-        )
+            run.run_id, collection, run.videos, new, unchanged, removed, run.failed, run.failed_again,
+            run.read_bytes,
+        )  # fmt: skip
 
 
 def ingest_again(
@@ -292,6 +295,7 @@ def _read_files(
                 failures,
             )
             hashes += sum(h.video_id is not None for h in hashed)
+            run.read_bytes += sum(h.file.size_bytes for h in hashed if h.video_id)
             run.failed += len(failures)
             run.failed_again += len(failures) if again else 0
             advance(len(chunk))

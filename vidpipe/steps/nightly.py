@@ -7,6 +7,7 @@ succeeded is published even when the night ends over its failure budget.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -66,6 +67,19 @@ class Night:
     classified: ClassifyReport | None = None
     shadow: Mapping[str, int] | None = None
     problems: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Of each stage."""
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Count a stage's seconds, without those of the stages within it."""
+        started, before = time.monotonic(), sum(self.seconds.values())
+        try:
+            yield
+        finally:
+            within = sum(self.seconds.values()) - before
+            took = time.monotonic() - started - within
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + took
 
     @contextmanager
     def without(self, away: type[TransientError]) -> Iterator[None]:
@@ -76,8 +90,10 @@ class Night:
             log.error("%s", error)
             self.problems.append(str(error))
 
-    def add(self, extracted: ExtractReport) -> None:
+    def extract(self, ports: Ports, collection: str | None = None, *, retry_failed: bool = False) -> None:
         """One more pass of extraction."""
+        with self.timed("extract"):
+            extracted = extract(ports, collection, retry_failed=retry_failed, alone=False)
         self.extracted = self.extracted + extracted if self.extracted else extracted
 
     @property
@@ -130,12 +146,15 @@ def nightly(ports: Ports, *, failure_budget: str | None = None, play: Play = cal
     with recorded(ports, "nightly") as run:
         night = Night()
         for collection in ports.ledger.collections():
-            play(f"ingest-{collection.name}", ingest_collection, ports, night, collection.name)
+            with night.timed("ingest"):
+                play(f"ingest-{collection.name}", ingest_collection, ports, night, collection.name)
         with night.without(StorageUnreachable):
-            night.add(extract(ports, retry_failed=True, alone=False))
+            night.extract(ports, retry_failed=True)
         with night.without(RegistryUnreachable):
-            night.classified = play("classify", classify_news, ports)
-            night.shadow = play("shadow", shadow_challenger, ports, run)
+            with night.timed("classify"):
+                night.classified = play("classify", classify_news, ports)
+            with night.timed("shadow"):
+                night.shadow = play("shadow", shadow_challenger, ports, run)
         collect(ports, OLD_S)
         ended = conclude(run, night, budget)
     return replace(ended, report=play("report", told, ports, ended.run_id))
@@ -164,9 +183,7 @@ def ingest_collection(ports: Ports, night: Night, name: str) -> None:
     New objects that do not fit on the disk together are extracted in between: each is downloaded once.
     """
     try:
-        night.ingested.append(
-            ingest_again(ports, name, between=lambda: night.add(extract(ports, name, alone=False)))
-        )
+        night.ingested.append(ingest_again(ports, name, between=lambda: night.extract(ports, name)))
     except (StopError, StorageUnreachable) as error:
         log.error("%s: %s", name, error)
         night.problems.append(f"{name}: {error.message}")
@@ -194,10 +211,13 @@ def conclude(run: RunLog, night: Night, budget: float | int) -> NightlyReport:
     classified = night.classified.classified if night.classified else 0
     run.videos, run.failed = ingested, night.failed
     run.frames = night.extracted.frames if night.extracted else 0
+    run.read_bytes = sum(r.read_bytes for r in night.ingested)
+    run.written_bytes = night.extracted.written_bytes if night.extracted else 0
     run.detail = {
         "ingested": ingested, "extracted": extracted, "classified": classified, "problems": night.problems,
         "version": night.classified.version if night.classified else None,
         "remaining": night.classified.remaining if night.classified else 0, "shadow": night.shadow,
+        "stage_seconds": {stage: round(seconds, 3) for stage, seconds in night.seconds.items()},
     }  # fmt: skip
     return NightlyReport(
         run.run_id,

@@ -34,6 +34,10 @@ class RunLog:
     videos: int = 0
     frames: int = 0
     failed: int = 0
+    read_bytes: int = 0
+    """Of videos that were read to be hashed."""
+    written_bytes: int = 0
+    """Of parts."""
     failed_again: int = 0
     """Of `failed`, those that had failed before: reported once, they trip no budget twice."""
     detail: dict[str, Any] = field(default_factory=dict)
@@ -94,9 +98,10 @@ def _place(ports: Ports, kind: str) -> Iterator[bool]:
 
 
 def _close(ports: Ports, run: RunLog, *, publish: bool) -> None:
+    moved = {"read_bytes": run.read_bytes, "written_bytes": run.written_bytes}
     ports.ledger.finish_run(
         run.run_id, status=run.status, videos=run.videos, frames=run.frames, failed=run.failed,
-        seconds=run.seconds, detail=run.detail,
+        seconds=run.seconds, detail=run.detail | moved,
     )  # fmt: skip
     if publish:
         ports.warehouse.publish()

@@ -1,0 +1,4 @@
+-- Where collections come from.
+select distinct source
+from core.collection
+order by source
