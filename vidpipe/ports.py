@@ -298,9 +298,16 @@ class Lease(Protocol):
 
 
 class Progress(Protocol):
-    """Shows how far a stage is; the context's value takes the amount done since the last call."""
+    """Shows how far the open stage is. Stages come one after the other.
 
-    def stage(self, name: str, total: float) -> AbstractContextManager[Callable[[float], None]]: ...
+    The context's value takes how much of the total is done since the last call, and how many of the unit that
+    was; `glimpse` takes what of the next call is under way, and nothing where no stage is open.
+    """
+
+    def stage(
+        self, name: str, total: float, unit: str
+    ) -> AbstractContextManager[Callable[[float, int], None]]: ...
+    def glimpse(self, amount: float, count: int) -> None: ...
 
 
 class Shard(Protocol):

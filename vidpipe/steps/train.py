@@ -228,9 +228,9 @@ def _put_reference(ports: Ports, version: ModelVersion, split: ResolvedSplit) ->
 
 
 def _fit(ports: Ports, kind: Kind, teacher: Trainer, mlflow_run: TrainingRun) -> None:
-    with ports.progress.stage(f"train {kind}", teacher.planned) as advance:
+    with ports.progress.stage(f"train {kind}", teacher.planned, "epochs") as advance:
         for metrics in logged_epochs(kind, teacher, mlflow_run):
-            advance(1)
+            advance(1, 1)
             last = metrics
     log.info("%s: %d epochs, validation accuracy %.3f", kind, last.epoch, last.val_accuracy)
 
