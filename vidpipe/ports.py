@@ -41,6 +41,7 @@ from vidpipe.records import (
     Unscored,
     VideoFeatures,
     WindowPrediction,
+    Windows,
 )
 
 if TYPE_CHECKING:  # torch takes a second to import, which `vidpipe status` does not have
@@ -217,6 +218,7 @@ class Ledger(Protocol):
     def items_at(self, collection: str, paths: Iterable[str]) -> dict[str, tuple[str, str | None]]: ...
     def give_labels(self, collection: str, labels: Mapping[str, str], source: str) -> None: ...
     def stored_features(self, feature_set_id: str, video_ids: Iterable[str]) -> list[StoredFeatures]: ...
+    def windows_of(self, video_id: str) -> Windows | None: ...
 
     def unscored(
         self, model_version: int, feature_set_id: str, collections: Sequence[str] | None

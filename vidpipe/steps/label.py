@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from vidpipe.errors import ConfigurationError, NotFound
-from vidpipe.ports import Ports
+from vidpipe.ports import FeatureStore, Ports
 from vidpipe.records import Floats, GivenLabel, StoredFeatures
 from vidpipe.selection import pick
 from vidpipe.steps.runs import Report, recorded
@@ -104,12 +104,17 @@ def _means(ports: Ports, pool: Sequence[Mapping[str, Any]]) -> Floats:
     where = {row["video_id"]: n for n, row in enumerate(pool)}
     blocks: list[Floats] = []
     for feature_set_id, wanted in of_set.items():
-        means = {v.video_id: v.values.mean(0) for v in ports.store.read(feature_set_id, wanted)}
-        block = np.zeros((len(pool), len(next(iter(means.values())))), np.float32)
-        for video_id, mean in means.items():
-            block[where[video_id]] = mean
+        means = [_mean(ports.store, feature_set_id, stored) for stored in wanted]
+        block = np.zeros((len(pool), len(means[0])), np.float32)
+        block[[where[stored.video_id] for stored in wanted]] = means
         blocks.append(block)
     return np.concatenate(blocks, axis=1)
+
+
+def _mean(store: FeatureStore, feature_set_id: str, stored: StoredFeatures) -> Floats:
+    """Mean features of a video, (D,), a piece of it in memory at a time."""
+    total = sum(piece.values.sum(0, dtype=np.float64) for piece in store.pieces(feature_set_id, stored))
+    return np.asarray(total / stored.n_frames, np.float32)
 
 
 # -- in -----------------------------------------------------------------------------------------
