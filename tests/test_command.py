@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from vidpipe.adapters.lease import Lease
 
 
 @pytest.mark.parametrize(
@@ -92,3 +95,18 @@ def test_ctrl_c_leaves_a_clean_line_that_says_how_to_go_on(tmp_path: Path, vidpi
     assert last.endswith("vidpipe: stopped. Finished work is kept; the same command does the rest.")
     assert "Traceback" not in said.decode()
     assert vidpipe("extract").returncode == 0
+
+
+def test_status_tells_who_holds_the_lease_also_where_a_shell_does(tmp_path: Path, vidpipe: Any) -> None:
+    def lease() -> str:
+        (line,) = [line for line in vidpipe("status").stdout.splitlines() if line.startswith("lease ")]
+        return line.removeprefix("lease").strip()
+
+    assert lease() == "free"
+    file = tmp_path / "home" / "state" / "lease"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # as `flock FILE cp -a .vidpipe backup` does
+        assert lease() == "held by a program that left no name, such as flock"
+    with Lease(file).hold("train"):
+        assert lease().startswith(f"held by train (pid {os.getpid()} on ")
