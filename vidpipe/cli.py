@@ -349,7 +349,7 @@ def retry(
 
 @app.command()
 def gc(home: HomeOption = None, as_json: JsonOption = False, wait: WaitOption = False) -> None:
-    """Remove what crashes left behind: unnamed parts and temporary files older than a day."""
+    """Remove what crashes left behind, older than a day, and the pages of nights of 90 days ago."""
 
     def step(ports: Ports) -> Report:
         from vidpipe.steps.gc import gc as run
