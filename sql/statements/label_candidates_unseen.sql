@@ -21,6 +21,9 @@ where
     item.present
     and item.label is null
     and ($collection is null or item.collection = $collection)
-qualify row_number() over (partition by item.video_id order by feature.run_id desc, item.collection, item.path) = 1
+qualify
+    row_number() over (
+        partition by item.video_id order by feature.run_id desc, item.collection asc, item.path asc
+    ) = 1
 order by item.video_id
 limit $most
