@@ -8,12 +8,14 @@ stored features, with the code that `vidpipe train` runs:
 
     split       the manifest's own train and test split
     5, 10       only 5 or 10 training videos of each label, one of each group; the whole test split
+    uneven      60, 30, 15, 8, 5 and 3 training videos of the labels; the whole test split
     order       a video of one label followed by one of another, or the other way round; groups disjoint
     arrow       forwards against backwards
     movement    which of five ways a video's picture is moved: a stand-in for classes that differ in motion
                 alone; made here, from the clips, and decoded like any other
 
-`--ablation` takes the classifier apart: one choice after the other is undone, on tasks `5` and `movement`.
+`--ablation` takes the classifier apart: one choice after the other is undone, on tasks `5`, `uneven` and
+`movement`.
 Every figure is a test accuracy: its mean and deviation over the seeds, which draw the videos and the weights.
 """
 
@@ -50,13 +52,16 @@ from vidpipe.training import LSTMTrainer, TrainingConfig
 from vidpipe.validation import Trainer
 from vidpipe.wiring import open_home, open_ports
 
-TASKS = ("split", "10", "5", "order", "arrow", "movement")
+TASKS = ("split", "10", "5", "uneven", "order", "arrow", "movement")
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "ucf101"
 Task = Callable[[int], tuple[Sequences, Sequences, Sequences]]
 """A seed to training, validation and test data."""
 DEFAULT = TrainingConfig()
 Lesson = Callable[[Sequences, Sequences, int], Trainer]
 """Training data, validation data and a seed to a trainer."""
+UNEVEN = (60, 30, 15, 8, 5, 3)
+"""Training videos of the labels."""
+ABLATED = ("5", "uneven", "movement")
 ABLATION: dict[str, TrainingConfig] = {
     "as it is": DEFAULT,
     "the textbook's": DEFAULT.plain(),
@@ -72,6 +77,8 @@ ABLATION: dict[str, TrainingConfig] = {
     "no label smoothing": replace(DEFAULT, label_smoothing=0.0),
     "no dropout": replace(DEFAULT, dropout=0.0, input_dropout=0.0),
     "dropout of kinds, 0.3": replace(DEFAULT, kind_dropout=0.3),
+    "all videos count the same": replace(DEFAULT, balance=0.0),
+    "all labels count the same": replace(DEFAULT, balance=1.0),
     "no weight decay": replace(DEFAULT, weight_decay=0.0),
     "two layers": replace(DEFAULT, num_layers=2),
     "256 units": replace(DEFAULT, hidden_size=256),
@@ -144,6 +151,25 @@ def few(clips: Clips, count: int) -> Task:
 
         val = some(clips.val, max(2, count // 5))
         return clips.sequences(some(clips.train, count)), clips.sequences(val), clips.sequences(clips.test)
+
+    return draw
+
+
+def uneven(clips: Clips) -> Task:
+    """Some labels with few videos beside others with many; the seed says which."""
+
+    def draw(seed: int) -> tuple[Sequences, Sequences, Sequences]:
+        dice = np.random.default_rng(seed)
+
+        def some(videos: Sequence[LabelledVideo], share: float) -> list[LabelledVideo]:
+            chosen = []
+            for k, (_, members) in enumerate(sorted(clips.by_label(videos).items())):
+                count = max(2, round(UNEVEN[(k + seed) % len(UNEVEN)] * share))
+                chosen += [members[i] for i in dice.permutation(len(members))[:count]]
+            return chosen
+
+        val = some(clips.val, 0.2)
+        return clips.sequences(some(clips.train, 1)), clips.sequences(val), clips.sequences(clips.test)
 
     return draw
 
@@ -268,7 +294,7 @@ def ablation(tasks: dict[str, Task], blocks: Sequence[int], seeds: int) -> dict[
     found: dict[str, Any] = {}
     for name, config in ABLATION.items():
         own = () if name.startswith("one projection") else blocks
-        found[name] = {task: score(tasks[task], lstm(config, own), seeds) for task in ("5", "movement")}
+        found[name] = {task: score(tasks[task], lstm(config, own), seeds) for task in ABLATED}
         _say(name, found[name])
     return found
 
@@ -285,8 +311,8 @@ def measure(given: argparse.Namespace, home: Path, folder: Path) -> dict[str, An
     extract(ports, "clips")
     clips = Clips(ports, "clips", given.split_column)
     tasks = {
-        "split": whole_split(clips), "10": few(clips, 10), "5": few(clips, 5), "order": order(clips),
-        "arrow": arrow(clips),
+        "split": whole_split(clips), "10": few(clips, 10), "5": few(clips, 5), "uneven": uneven(clips),
+        "order": order(clips), "arrow": arrow(clips),
     }  # fmt: skip
     if given.ablation or "movement" in given.tasks:
         manifest = make_movements(clips, given.source, folder)

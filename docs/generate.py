@@ -245,7 +245,8 @@ def with_samples(page: str, home: Path) -> str:
     """The cookbook with each example's question, and its first rows on that home, anew."""
     before, _, rest = page.partition("<!-- samples -->\n")
     _, _, after = rest.partition("<!-- end of samples -->\n")
-    with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as warehouse:
+    beside = {"file_search_path": str(home)}
+    with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True, config=beside) as warehouse:
         entries = [_sample(warehouse, file) for file in sqlfiles.examples()]
     return f"{before}<!-- samples -->\n{''.join(entries)}<!-- end of samples -->\n{after}"
 

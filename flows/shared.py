@@ -30,29 +30,41 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext
 
 from vidpipe.errors import TransientError
+from vidpipe.meter import Meter
 from vidpipe.steps.runs import Report
 
 
 class LogProgress:
     """Progress as log lines and as an artifact of the flow run, a tenth of the way at a time."""
 
+    def __init__(self) -> None:
+        self._meter: Meter | None = None
+
     @contextmanager
-    def stage(self, name: str, total: float) -> Iterator[Callable[[float], None]]:
+    def stage(self, name: str, total: float, unit: str) -> Iterator[Callable[[float, int], None]]:
         """Tell when another tenth of `total` is done."""
         logger = get_run_logger()
         key = "vidpipe-progress-" + re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
         artifact = cast(UUID, create_progress_artifact(0.0, key=key, description=name))
-        done = logged = 0.0
+        told = 0.0
 
-        def advance(amount: float) -> None:
-            nonlocal done, logged
-            done += amount
-            if done - logged >= total / 10 or done >= total:
-                logger.info("%s: %.0f of %.0f", name, done, total)
-                update_progress_artifact(artifact, min(100.0, 100 * done / total if total else 100.0))
-                logged = done
+        def show(meter: Meter) -> None:
+            nonlocal told
+            if meter.share - told >= 0.1 or meter.share == 1 != told:
+                told = meter.share
+                logger.info("%s: %s", name, str(meter))
+                update_progress_artifact(artifact, 100 * told, description=f"{name}: {meter}")
 
-        yield advance
+        self._meter = Meter(name, total, unit, show)
+        try:
+            yield self._meter.advance
+        finally:
+            self._meter = None
+
+    def glimpse(self, amount: float, count: int) -> None:
+        """What is under way; nothing on a worker, where no stage is open."""
+        if self._meter:
+            self._meter.glimpse(amount, count)
 
 
 def due_at() -> datetime | None:

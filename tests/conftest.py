@@ -8,9 +8,11 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from buckets import bucket, inbox, install, s3_server, s3_settings  # noqa: F401  (fixtures)
 
@@ -44,6 +46,14 @@ def rows_of(file: Path) -> list[dict[str, str]]:
     """The lines of a CSV file."""
     with file.open(encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream))
+
+
+def write_part(home: Path, name: str, frames: Sequence[Sequence[float]]) -> None:
+    """A part whose rows hold these features, below a home."""
+    folder = home / "features" / "feature_set=f1"
+    folder.mkdir(parents=True)
+    features = pa.array(frames, pa.list_(pa.float32(), len(frames[0])))
+    pq.write_table(pa.table({"features": features}), folder / name)
 
 
 def run_python(code: str, *arguments: object) -> subprocess.Popen[str]:

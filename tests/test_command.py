@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from vidpipe.adapters.lease import Lease
 
 
 @pytest.mark.parametrize(
@@ -63,3 +69,44 @@ def test_a_second_run_exits_4_and_names_the_holder(vidpipe: Any, tmp_path: Path,
     assert ended.returncode == 4
     assert f"nightly (pid {holder.pid} on " in ended.stderr
     assert vidpipe("ingest", str(clips.incoming), "--collection", "x").returncode == 0
+
+
+def test_ctrl_c_leaves_a_clean_line_that_says_how_to_go_on(tmp_path: Path, vidpipe: Any, clips: Any) -> None:
+    vidpipe("ingest", str(clips.incoming), "--collection", "x")
+    terminal, theirs = os.openpty()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # not a background job's deaf ear
+    with subprocess.Popen(
+        [sys.executable, "-m", "vidpipe", "extract"],
+        env={**os.environ, "VIDPIPE_HOME": str(tmp_path / "home"), "TERM": "xterm", "COLUMNS": "100"},
+        stdout=subprocess.PIPE, stderr=theirs,
+    ) as process:  # fmt: skip
+        signal.signal(signal.SIGINT, before)
+        os.close(theirs)
+        said = b""
+        while b"extract" not in said:  # the bar; the network is being loaded
+            said += os.read(terminal, 4096)
+        process.send_signal(signal.SIGINT)
+        with suppress(OSError):  # so a terminal ends whose last user is gone
+            while more := os.read(terminal, 4096):
+                said += more
+        assert process.wait() == 130
+    os.close(terminal)
+    last = said.decode().rstrip().splitlines()[-1]
+    assert last.endswith("vidpipe: stopped. Finished work is kept; the same command does the rest.")
+    assert "Traceback" not in said.decode()
+    assert vidpipe("extract").returncode == 0
+
+
+def test_status_tells_who_holds_the_lease_also_where_a_shell_does(tmp_path: Path, vidpipe: Any) -> None:
+    def lease() -> str:
+        (line,) = [line for line in vidpipe("status").stdout.splitlines() if line.startswith("lease ")]
+        return line.removeprefix("lease").strip()
+
+    assert lease() == "free"
+    file = tmp_path / "home" / "state" / "lease"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # as `flock FILE cp -a .vidpipe backup` does
+        assert lease() == "held by a program that left no name, such as flock"
+    with Lease(file).hold("train"):
+        assert lease().startswith(f"held by train (pid {os.getpid()} on ")

@@ -161,11 +161,19 @@ def test_an_error_for_people_is_one_line_on_stderr(capsys: Captured) -> None:
     assert captured.err == "vidpipe: no collection 'x'. Next: vidpipe collections\n"
 
 
-@pytest.mark.parametrize("total", [0, 10])
-def test_progress_is_silent_where_there_is_no_terminal(total: int, capsys: Captured) -> None:
-    with TerminalProgress().stage("extract", total) as advance:
-        advance(3)
+@pytest.mark.parametrize(("every_s", "lines"), [(60.0, 0), (0.0, 3)])
+def test_progress_is_a_line_now_and_then_where_there_is_no_terminal(
+    every_s: float, lines: int, caplog: pytest.LogCaptureFixture, capsys: Captured
+) -> None:
+    progress = TerminalProgress(every_s)
+    progress.glimpse(1, 1)  # no stage is open
+    with caplog.at_level("INFO", "vidpipe"), progress.stage("extract", 10, "frames") as advance:
+        progress.glimpse(1, 1)
+        progress.glimpse(1, 1)
+        advance(5, 4)
     assert said(capsys) == ""
+    told = [record.getMessage() for record in caplog.records]
+    assert told == [f"extract: {s}" for s in ("10 %, 1 frames", "20 %, 2 frames", "50 %, 4 frames")][:lines]
 
 
 SCORES = {"n": 20, "accuracy": 0.9, "macro_f1": 0.8, "per_label": {

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 import pytest
-from conftest import ROOT, rows_of, tree
+from conftest import ROOT, rows_of, tree, write_part
 from typer.testing import CliRunner
 
 from vidpipe.adapters import sqlfiles
@@ -100,6 +100,9 @@ PLAYED: Mapping[str, Mapping[str, Expected]] = {
         'vidpipe sql --json "from nights order by started_at desc limit 1"': Expected(r'"rows": \[\[\d+'),
         'duckdb -readonly .vidpipe/warehouse.duckdb "from latest_predictions limit 3"': Expected(
             r"latest|path"
+        ),
+        "(cd .vidpipe && duckdb -readonly warehouse.duckdb < ../sql/examples/similar_videos.sql)": Expected(
+            r"similarity"
         ),
         "vidpipe export exported": Expected(r"latest_predictions +\d+"),
         "vidpipe export exported --relation latest_predictions --relation nights": Expected(r"nights +\d+"),
@@ -442,11 +445,12 @@ def test_the_reference_is_that_of_the_code(generator: Any) -> None:
     assert is_current, "docs/reference.md is out of date: python docs/generate.py writes it anew"
 
 
-def test_every_example_stands_in_the_cookbook_with_its_question_and_a_result() -> None:
+def test_every_example_stands_in_the_cookbook_with_its_question_and_a_result(tmp_path: Path) -> None:
     entry = r"^\[`([\w.]+)`\]\(\.\./sql/examples/\1\): [^\n]+\n\n```text\n(.*?)^```"
     samples = dict(re.findall(entry, TOLD["sql.md"], re.M | re.S))
     assert sorted(samples) == [file.name for file in sqlfiles.examples()], ANEW
-    with duckdb.connect() as warehouse:
+    write_part(tmp_path, "part-1.parquet", [[0.0]])
+    with duckdb.connect(config={"file_search_path": str(tmp_path)}) as warehouse:
         for _, _, text in sqlfiles.migrations():
             warehouse.execute(text)
         warehouse.execute(sqlfiles.views())

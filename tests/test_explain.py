@@ -17,11 +17,14 @@ import pytest
 from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.inference import attention
 from vidpipe.ports import Ports
+from vidpipe.records import Windows
 from vidpipe.steps.classify import classify
 from vidpipe.steps.explain import ExplainReport, explain
+from vidpipe.steps.extract import extract
 from vidpipe.steps.ingest import ingest
 from vidpipe.steps.train import train
 from vidpipe.training import TrainingConfig
+from vidpipe.windows import windows_of
 
 LAST, ATTENTION = 1, 2
 """Versions by their head; the second is the challenger, and nobody is champion."""
@@ -139,6 +142,36 @@ def test_a_video_without_features_of_the_versions_set_asks_for_them(
     with pytest.raises(ConfigurationError, match=f"{video_id[:12]} has no features of set") as caught:
         explain(ports, video_id)
     assert caught.value.next_step.startswith("vidpipe extract")
+
+
+def test_a_long_video_is_explained_window_by_window_as_it_is_scored(
+    ports: Ports, clips: Any, tmp_path: Path
+) -> None:
+    source = tmp_path / "cameras"
+    source.mkdir()
+    file = sorted(clips.incoming.glob("*.mp4"))[-1]
+    (source / file.name).write_bytes(file.read_bytes())
+    ingest(ports, "cameras", source, window_s=1.0, stride_s=0.5)
+    extract(ports, "cameras")
+    classify(ports, "cameras", model=str(ATTENTION))
+    ((video_id,),) = ask(ports, "select video_id from collection_videos where collection = 'cameras'")
+    stored = ask(ports, f"select label, score from predictions where video_id = '{video_id}' order by rank")
+
+    report = explain(ports, video_id)
+
+    assert [(k, np.float32(v)) for k, v in report.top.items()] == [(k, np.float32(v)) for k, v in stored]
+    spec, bundle = ports.limits.spec, ports.registry.load(ports.registry.version(str(ATTENTION)))
+    (video,) = ports.store.read(
+        spec.feature_set_id, ports.ledger.stored_features(spec.feature_set_id, [video_id])
+    )
+    windows = windows_of(video.times_s, Windows(1.0, 0.5), spec.sample_fps)
+    expected = np.zeros(len(video.times_s))
+    for window in windows:
+        span = slice(window.first, window.last)
+        expected[span] += attention(bundle.lstm, [video.values[span]])[0] / len(windows)
+    assert len(windows) > 2
+    assert [f.time_s for f in report.frames] == video.times_s.tolist()
+    assert [f.weight for f in report.frames] == pytest.approx(expected.tolist(), rel=1e-5)
 
 
 # -- the command line ---------------------------------------------------------------------------

@@ -236,12 +236,12 @@ def test_a_bad_video_in_the_middle_costs_only_its_outcome(real, backbone, videos
     text = tmp_path / "text.mp4"
     text.write_text("no video at all")
     chosen = [real[1], replace(pending(99), file=text), real[2]]
-    sink, done = MemorySink(), []
+    sink, seen = MemorySink(), []
 
     outcomes = extract(
         chosen,
         decode=lambda v: videos.decode(v.file, SPEC.sample_fps, [SPEC.transform], None),
-        embed=backbone, sink=sink, workers=2, on_video=done.append,
+        embed=backbone, sink=sink, workers=2, on_frame=seen.append,
     )  # fmt: skip
 
     first, bad, last = outcomes
@@ -251,7 +251,7 @@ def test_a_bad_video_in_the_middle_costs_only_its_outcome(real, backbone, videos
     assert np.array_equal(sink.of(first), alone[first.video_id])
     assert np.array_equal(sink.of(last), alone[last.video_id])
     assert sink.rows == 7
-    assert done == chosen
+    assert seen == [chosen[0]] * len(sink.of(first)) + [chosen[2]] * len(sink.of(last))
 
 
 def test_a_video_cut_short_is_partial(encode, backbone, videos, tmp_path):

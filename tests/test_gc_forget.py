@@ -118,3 +118,18 @@ def test_gc_removes_old_garbage_only(filled: Ports, home: Any) -> None:
     assert (report.files, report.bytes) == (3, 25)
     assert (folder / "part-young.parquet.tmp").exists() and not stale.exists()
     assert len(_features(filled, _ids(filled))) == 3
+
+
+def test_pages_of_a_quarter_ago_are_collected_and_unfinished_ones_after_a_day(
+    filled: Ports, home: Any
+) -> None:
+    folder = home.settings.home / "reports"
+    folder.mkdir(exist_ok=True)
+    ages_days = {"1.html": 91, "2.html": 89, ".3.html.77.tmp": 2, ".4.html.77.tmp": 0}
+    for name, days in ages_days.items():
+        (folder / name).write_text("page")
+        os.utime(folder / name, (time.time() - days * 24 * 3600,) * 2)
+    assert (gc(filled).files, gc(filled).files) == (2, 0)
+    assert {file.name for file in folder.iterdir()} == {"2.html", ".4.html.77.tmp"}
+    forget(filled, _ids(filled)[0])  # which collects what is younger than a day, too
+    assert {file.name for file in folder.iterdir()} == {"2.html"}

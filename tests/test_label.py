@@ -114,8 +114,34 @@ def test_what_has_a_label_is_not_asked_and_another_file_is_not_overwritten(
         label_queue(inbox, tmp_path / "done.csv")
     for n in (0, 2, 3, 4):
         label(inbox, hand_in(tmp_path / "done.csv", (f"{n}.mp4", "dog")), collection="inbox")
-    with pytest.raises(NotFound, match="no classified video is without a label"):
+    with pytest.raises(NotFound, match="no video that has features is without a label"):
         label_queue(inbox, tmp_path / "none.csv")
+
+
+def test_without_a_model_the_queue_asks_for_what_looks_least_alike(
+    ports: Ports, clips: Any, tmp_path: Path
+) -> None:
+    folder = tmp_path / "shots"
+    folder.mkdir()
+    alike = [
+        *sorted((clips.labelled / "palace").glob("*.mp4"))[:3],
+        *(clips.labelled / "flower").glob("*_01.mp4"),
+    ]
+    for number, file in enumerate(alike):
+        (folder / f"{number}.mp4").write_bytes(file.read_bytes())
+    ingest(ports, "shots", folder)
+    with pytest.raises(NotFound, match="no video that has features") as caught:
+        label_queue(ports, tmp_path / "todo.csv")
+    assert caught.value.next_step.startswith("vidpipe extract")
+    extract(ports)
+
+    report = label_queue(ports, tmp_path / "todo.csv", limit=2)
+
+    rows = rows_of(tmp_path / "todo.csv")
+    assert (report.queued, report.candidates, report.disagreeing) == (2, 4, 0)
+    assert "3.mp4" in {row["path"] for row in rows}, "the one flower"
+    assert {row[name] for row in rows for name in ("label", "predicted", "score", "margin")} == {""}
+    label(ports, tmp_path / "todo.csv")
 
 
 # -- in -----------------------------------------------------------------------------------------

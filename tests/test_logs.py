@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 
-from vidpipe.logs import RUN, JsonLines
+from vidpipe.logs import RUN, JsonLines, Stderr
 
 
 @pytest.fixture
@@ -64,3 +66,14 @@ def test_a_run_writes_json_lines_when_asked_to(
     (failed,) = [line for line in said if "video_id" in line]
     assert failed["video_id"] == hashlib.sha256(bad).hexdigest() and failed["level"] == "warning"
     assert (failed["run_id"], failed["run"]) == (json.loads(ended.stdout)["run_id"], "extract")
+
+
+def test_lines_go_to_the_stderr_of_the_moment_which_a_bar_replaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, during = io.StringIO(), io.StringIO()
+    handler = Stderr()
+    log = logging.Logger("vidpipe.test")
+    log.addHandler(handler)
+    for stream in (before, during):
+        monkeypatch.setattr(sys, "stderr", stream)
+        log.info("a line")
+    assert [before.getvalue(), during.getvalue()] == ["a line\n", "a line\n"]

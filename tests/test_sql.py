@@ -16,6 +16,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from conftest import write_part
 from scipy.spatial.distance import jensenshannon
 
 from vidpipe.adapters import sqlfiles
@@ -160,7 +161,7 @@ def tell_story(con: duckdb.DuckDBPyConnection) -> None:
     listed(1, "broken.mp4", None)
     listed(2, "x.mp4", 2)
     listed(2, "y.mp4", 5)
-    given(con, "video_feature", *({"video_key": key} for key in range(1, 6)))
+    given(con, "video_feature", *({"video_key": k, "row_offset": 8 * (k - 1)} for k in range(1, 6)))
 
     predicted(con, 1, 1, 0, (CAT, 0.9), (DOG, 0.1))
     predicted(con, 2, 1, 0, (DOG, 0.55), (CAT, 0.45))
@@ -246,8 +247,12 @@ def story(empty):
 
 @pytest.fixture(scope="module")
 def warehouse_file(tmp_path_factory) -> Path:
-    """The story in a file, written as the ledger writes it."""
+    """The story in a file, written as the ledger writes it, with the features of its videos beside it."""
     file = tmp_path_factory.mktemp("sql") / "warehouse.duckdb"
+    middle = {1: [1.0, 1.0], 2: [5.0, 0.0], 3: [4.0, 0.0], 4: [2.0, 0.0], 5: [0.0, 1.0]}
+    others = [[3.0, k % 2] for k in range(7)]
+    frames = [frame for k in middle for frame in (*others[:4], middle[k], *others[4:])]
+    write_part(file.parent, "part-1.parquet", frames)
     with duckdb.connect(file, config={"storage_compatibility_version": "v1.5.0"}) as con:
         create(con)
         tell_story(con)
@@ -256,7 +261,8 @@ def warehouse_file(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def warehouse(warehouse_file):
-    with duckdb.connect(warehouse_file, read_only=True) as con:
+    beside = {"file_search_path": str(warehouse_file.parent)}
+    with duckdb.connect(warehouse_file, read_only=True, config=beside) as con:
         yield con
 
 
@@ -637,6 +643,15 @@ def test_every_example_asks_a_question_and_answers_it_from_public_views(warehous
     assert "?" in first_line
     assert "core." not in text
     assert warehouse.execute(text).fetchall()
+
+
+def test_similar_videos_are_near_by_what_their_middle_frames_show(warehouse):
+    example = sqlfiles.ROOT / "examples" / "similar_videos.sql"
+    newest = ("yard", "new.mp4")  # as v4; v3, which is gone, looks the same
+    assert rows(warehouse, example.read_text(encoding="utf-8")) == [
+        (*newest, "street", "x.mp4", 1.0), (*newest, "yard", "a.mp4", pytest.approx(0.707)),
+        (*newest, "street", "y.mp4", 0.0),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("file", sorted((sqlfiles.ROOT / "views").glob("*.sql")), ids=lambda f: f.stem)

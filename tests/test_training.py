@@ -185,6 +185,30 @@ def test_the_temperature_is_that_of_the_lowest_loss_and_changes_no_label() -> No
     assert calibrate(model, sequences(list(val.features[:4]), [0, 1, 0, 1])) == 1.0, "four say nothing"
 
 
+def test_labels_with_few_videos_count_more_and_equal_ones_the_same() -> None:
+    ten_and_forty = sequences([np.zeros((2, D), np.float32)] * 50, [0] * 10 + [1] * 40)
+    rare, common = training._label_weights(ten_and_forty, 0.5).tolist()
+    assert rare / common == pytest.approx(2), "the root of four"
+    assert 10 * rare + 40 * common == pytest.approx(50)
+    assert training._label_weights(ten_and_forty, 0.0).tolist() == [1, 1]
+    half = sequences([np.zeros((2, D), np.float32)] * 6, [0, 1] * 3)
+    assert training._label_weights(half, 1.0).tolist() == [1, 1]
+
+
+def test_a_rare_label_is_found_more_often_the_more_it_counts() -> None:
+    def uneven(seed: int, rare: int) -> Sequences:
+        dice = np.random.default_rng(seed)
+        targets = [1] * rare + [0] * (100 - rare)
+        return sequences([dice.normal(t, 2, (4, D)).astype(np.float32) for t in targets], targets)
+
+    train, val, test = uneven(1, 10), uneven(2, 10), uneven(3, 50)
+    found = []
+    for balance in (0.0, 1.0):
+        model = trained("lstm", train, val, replace(SMALL, balance=balance, epochs=8))[0].model
+        found.append(predict(model, test.features)[:50].argmax(1).mean())
+    assert found[1] > found[0] + 0.1
+
+
 def test_a_warm_start_knows_what_it_knew_and_takes_new_labels() -> None:
     train, val = order_only(60, 1), order_only(15, 2)
     old, _ = trained("lstm", train, val, replace(SMALL, epochs=30))

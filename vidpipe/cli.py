@@ -349,7 +349,7 @@ def retry(
 
 @app.command()
 def gc(home: HomeOption = None, as_json: JsonOption = False, wait: WaitOption = False) -> None:
-    """Remove what crashes left behind: unnamed parts and temporary files older than a day."""
+    """Remove what crashes left behind, older than a day, and the pages of nights of 90 days ago."""
 
     def step(ports: Ports) -> Report:
         from vidpipe.steps.gc import gc as run
@@ -437,8 +437,7 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
             return 0
         sys.stdout.write(f"home      {opened.settings.home}\n")
         sys.stdout.write(f"champion  {found['champion'] or 'none yet: vidpipe promote'}\n")
-        holder = found["lease"]
-        sys.stdout.write(f"lease     {f'held by {holder}' if holder else 'free'}\n")
+        sys.stdout.write(f"lease     {inspect.lease_in_words(found['lease'])}\n")
         for name in ("collections", "runs", "failures", "promotions"):
             sys.stdout.write(f"\n{name}\n")
             print_records(found[name])

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import math
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import date, datetime
 from typing import Any
 
 from vidpipe.errors import VidpipeError
 from vidpipe.evidence import evidence_rows
+from vidpipe.meter import Meter
+
+log = logging.getLogger(__name__)
 
 _SHOWN_ITEMS = 12
 _SHOWN_FRAMES = 10
@@ -21,32 +26,55 @@ _BAR = 30
 
 
 class TerminalProgress:
-    """Bars on a terminal, nothing elsewhere: there the log lines tell."""
+    """A bar on a terminal; elsewhere a log line now and then, so that a file does not fill with bars."""
+
+    def __init__(self, line_every_s: float = 30.0) -> None:
+        self._line_every_s = line_every_s
+        self._meter: Meter | None = None
 
     @contextmanager
-    def stage(self, name: str, total: float) -> Iterator[Callable[[float], None]]:
-        """A bar that `advance(amount)` moves."""
-        if not total or not sys.stderr.isatty():
-            yield lambda amount: None
-            return
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
+    def stage(self, name: str, total: float, unit: str) -> Iterator[Callable[[float, int], None]]:
+        """A bar or lines for as long as the stage is open; one with nothing to do has none."""
+        shown = _bar(name) if total and sys.stderr.isatty() else nullcontext(_lines(self._line_every_s))
+        with shown as show:
+            self._meter = Meter(name, total, unit, show)
+            try:
+                yield self._meter.advance
+            finally:
+                self._meter = None
 
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-            task = bars.add_task(name, total=total)
-            yield lambda amount: bars.advance(task, amount)
+    def glimpse(self, amount: float, count: int) -> None:
+        """What is under way."""
+        if self._meter:
+            self._meter.glimpse(amount, count)
+
+
+@contextmanager
+def _bar(name: str) -> Iterator[Callable[[Meter], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[said]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(name, total=1.0, said="")
+        yield lambda meter: bars.update(task, completed=meter.share, said=str(meter))
+
+
+def _lines(every_s: float) -> Callable[[Meter], None]:
+    said_at = time.monotonic()
+
+    def show(meter: Meter) -> None:
+        nonlocal said_at
+        if time.monotonic() - said_at >= every_s:
+            said_at = time.monotonic()
+            log.info("%s: %s", meter.name, str(meter))
+
+    return show
 
 
 def print_json(value: Any) -> None:

@@ -103,7 +103,7 @@ def extract(
     embed: FrameEmbedder,
     sink: RowSink,
     workers: int,
-    on_video: Callable[[PendingVideo], None] = lambda video: None,
+    on_frame: Callable[[PendingVideo], None] = lambda video: None,
 ) -> list[ExtractedVideo]:
     """Decode, embed and write the videos in the given order; one outcome for each.
 
@@ -115,7 +115,7 @@ def extract(
         embed: The CNN.
         sink: Takes the rows.
         workers: Decoders side by side.
-        on_video: Called after each finished video, for progress.
+        on_frame: Called after each of a video's frames, for progress.
     """
     outcomes: list[ExtractedVideo] = []
     writer = _RowWriter(sink, embed)
@@ -124,9 +124,9 @@ def extract(
             if isinstance(event, _Frame):
                 assert row is not None
                 writer.add(event, row)
+                on_frame(event.video)
             else:
                 outcomes.append(writer.end(event))
-                on_video(event.video)
     return outcomes
 
 

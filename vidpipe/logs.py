@@ -33,9 +33,18 @@ class JsonLines(logging.Formatter):
         return json.dumps(said, ensure_ascii=False)
 
 
+class Stderr(logging.StreamHandler[Any]):
+    """Writes to whatever `sys.stderr` is at that moment: while there is a bar, what keeps lines above it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line."""
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 def log_to_stderr(*, as_json: bool = False) -> None:
     """The library's log lines, on stderr."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = Stderr()
     handler.setFormatter(JsonLines() if as_json else TEXT)
     logger = logging.getLogger("vidpipe")
     logger.handlers[:] = [handler]

@@ -48,6 +48,7 @@ from vidpipe.records import (
     Unscored,
     VideoFeatures,
     WindowPrediction,
+    Windows,
 )
 
 if TYPE_CHECKING:  # torch takes a second to import, which `vidpipe status` does not have
@@ -225,6 +226,7 @@ class Ledger(Protocol):
     def items_at(self, collection: str, paths: Iterable[str]) -> dict[str, tuple[str, str | None]]: ...
     def give_labels(self, collection: str, labels: Mapping[str, str], source: str) -> None: ...
     def stored_features(self, feature_set_id: str, video_ids: Iterable[str]) -> list[StoredFeatures]: ...
+    def windows_of(self, video_id: str) -> Windows | None: ...
 
     def unscored(
         self, model_version: int, feature_set_id: str, collections: Sequence[str] | None
@@ -291,6 +293,7 @@ class Reports(Protocol):
 
     def write(self, run_id: int, page: str) -> Path: ...
     def forget(self, video_id: str) -> int: ...
+    def sweep(self, older_than_s: float) -> tuple[int, int]: ...
 
 
 class Lease(Protocol):
@@ -306,9 +309,16 @@ class Lease(Protocol):
 
 
 class Progress(Protocol):
-    """Shows how far a stage is; the context's value takes the amount done since the last call."""
+    """Shows how far the open stage is. Stages come one after the other.
 
-    def stage(self, name: str, total: float) -> AbstractContextManager[Callable[[float], None]]: ...
+    The context's value takes how much of the total is done since the last call, and how many of the unit that
+    was; `glimpse` takes what of the next call is under way, and nothing where no stage is open.
+    """
+
+    def stage(
+        self, name: str, total: float, unit: str
+    ) -> AbstractContextManager[Callable[[float, int], None]]: ...
+    def glimpse(self, amount: float, count: int) -> None: ...
 
 
 class Shard(Protocol):

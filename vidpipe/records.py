@@ -333,7 +333,7 @@ class StoredFeatures:
 
 @dataclass(frozen=True, slots=True)
 class Unscored(StoredFeatures):
-    """A video that a version has not scored as its collections want it."""
+    """A video that a version is to score as its collections want it."""
 
     windows: Windows | None = None
     """None: as a whole."""

@@ -29,6 +29,7 @@ CHOICES: Mapping[str, Sequence[Any]] = {
     "kind_dropout": (0.0, 0.3, 0.5),
     "weight_decay": (1e-3, 1e-2, 1e-1),
     "label_smoothing": (0.0, 0.05, 0.1, 0.2),
+    "balance": (0.0, 0.5, 1.0),
 }
 """Each as likely as the others of its line."""
 LEARNING_RATES = (5e-4, 8e-3)

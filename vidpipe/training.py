@@ -48,6 +48,9 @@ class TrainingConfig:
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     label_smoothing: float = 0.1
+    balance: float = 0.5
+    """A video counts by its label's number of videos to the power of minus this: 0 is not at all, at 1 each
+    label counts the same. Half-way rare labels are learnt, and few videos do not shout."""
     crop_share: float = 0.75
     """Each time a video is shown, it is cut to a random span of at least this share of its frames."""
     hidden_size: int = 128
@@ -70,6 +73,7 @@ class TrainingConfig:
         return replace(
             self, hidden_size=256, head="last", bidirectional=False, projection=0, shortcut=False,
             learning_rate=1e-3, input_dropout=0.3, kind_dropout=0.0, dropout=0.3,
+            balance=0.0,
         )  # fmt: skip
 
     def architecture(self, input_size: int, num_classes: int, blocks: Sequence[int] = ()) -> ClassifierConfig:
@@ -129,6 +133,7 @@ class LSTMTrainer:
             _take_over(self.model, start, train.labels)
         else:
             _standardise(self.model, train)
+        self._label_weights = _label_weights(train, config.balance)
         self._dice = np.random.default_rng(config.seed)
 
     def epochs(self) -> Iterator[EpochMetrics]:
@@ -154,7 +159,7 @@ class LSTMTrainer:
         self, optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LRScheduler
     ) -> tuple[float, float]:
         self.model.train()
-        loss_of = nn.CrossEntropyLoss(label_smoothing=self.config.label_smoothing)
+        loss_of = nn.CrossEntropyLoss(self._label_weights, label_smoothing=self.config.label_smoothing)
         loss_sum, hits = 0.0, 0
         for chosen in _batches(len(self._train), self.config.batch_videos, self._dice):
             crops = [_crop(self._train.features[i], self.config.crop_share, self._dice) for i in chosen]
@@ -170,6 +175,13 @@ class LSTMTrainer:
             loss_sum += loss.item() * len(chosen)
             hits += int((logits.argmax(1) == targets).sum())
         return loss_sum / len(self._train), hits / len(self._train)
+
+
+def _label_weights(train: Sequences, balance: float) -> torch.Tensor:
+    """What a video of each label counts in the loss, (K,); their mean over the videos is 1."""
+    videos = np.bincount(train.targets, minlength=len(train.labels)).clip(min=1)
+    weights = videos.astype(np.float64) ** -balance
+    return torch.from_numpy(weights * videos.sum() / (weights @ videos)).float()
 
 
 def _batches(

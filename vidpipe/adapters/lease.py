@@ -89,7 +89,7 @@ class Lease:
             os.close(descriptor)
 
     def holder(self) -> dict[str, object] | None:
-        """Who holds the lease now; None when nobody does."""
+        """Who holds the lease now: empty where it left no line, as a shell's `flock`; None: nobody."""
         try:
             descriptor = os.open(self._file, os.O_RDONLY)
         except FileNotFoundError:

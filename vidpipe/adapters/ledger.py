@@ -263,6 +263,12 @@ class Ledger(Decisions):
             rows = session.rows("stored_features", feature_set_id=feature_set_id)
         return [StoredFeatures(*row) for row in rows]
 
+    def windows_of(self, video_id: str) -> Windows | None:
+        """How this video is scored; None: as a whole."""
+        with self.session() as session:
+            rows = session.rows("windows_of_video", video_id=video_id)
+        return Windows.of(*rows[0]) if rows else None
+
     # -- health ---------------------------------------------------------------------------------
 
     def unfinished(self) -> Unfinished | None:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from vidpipe.errors import StorageFailed
+
+KEPT_S = 90 * 24 * 3600.0
+"""Pages written longer ago are collected."""
 
 
 class Reports:
@@ -31,6 +36,18 @@ class Reports:
                 next_step="make them writable, then forget again.",
             ) from None
         return len(pages)
+
+    def sweep(self, older_than_s: float) -> tuple[int, int]:
+        """Remove pages that were never finished, and those of 90 days ago: (files, bytes)."""
+        files = size_bytes = 0
+        for pattern, most_s in ((".*.html.*.tmp", older_than_s), ("*.html", KEPT_S)):
+            for page in self._folder.glob(pattern):
+                with suppress(FileNotFoundError):  # finished since it was listed
+                    found = page.stat()
+                    if time.time() - found.st_mtime >= most_s:
+                        page.unlink()
+                        files, size_bytes = files + 1, size_bytes + found.st_size
+        return files, size_bytes
 
     def write(self, run_id: int, page: str) -> Path:
         """Put a run's page in place, whole or not at all; where it lies.

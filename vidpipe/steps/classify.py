@@ -174,7 +174,8 @@ class _Scorer:
             return 0
         done = 0
         shards = [ScoreShard(version, some) for some in _cut(pending)]
-        with self.ports.progress.stage(f"classify with version {version.version}", len(pending)) as advance:
+        stage = f"classify with version {version.version}"
+        with self.ports.progress.stage(stage, sum(s.cost for s in shards), "videos") as advance:
             for shard, scored in self.ports.fleet.compute(self.ports, work, shards):
                 ledger.put_predictions(
                     self.run.run_id,
@@ -184,7 +185,7 @@ class _Scorer:
                     scored.predictions,
                     scored.windows,
                 )
-                advance(len(shard.videos))
+                advance(shard.cost, len(shard.videos))
                 done += len(shard.videos)
                 if _is_over(deadline):
                     break

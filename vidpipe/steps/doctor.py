@@ -24,6 +24,7 @@ from vidpipe.machine_facts import (
 from vidpipe.places import is_uri
 from vidpipe.ports import Probes
 from vidpipe.steps.gc import OLD_S
+from vidpipe.steps.inspect import lease_in_words
 from vidpipe.steps.runs import Report
 
 State = Literal["ok", "warning", "fix"]
@@ -203,11 +204,8 @@ def _service(name: str, found: ServiceFacts, repair: str) -> Line:
 
 
 def _lease(holder: Mapping[str, object] | None) -> Line:
-    if holder is None:
-        return Line("lease", "ok", "free")
-    said = {k: holder.get(k, "?") for k in ("verb", "pid", "host", "since")}
-    message = "held by {verb} (pid {pid} on {host}) since {since} UTC".format(**said)
-    return Line("lease", "ok", message, "another run waits for it with --wait.")
+    following = None if holder is None else "another run waits for it with --wait."
+    return Line("lease", "ok", lease_in_words(holder), following)
 
 
 def _ledger(found: Unfinished | None) -> list[Line]:

@@ -1,6 +1,7 @@
 """Explain: why a version gives a video its label, and when in the video it looked. No video is opened.
 
-Read-only: the stored features are scored again, to the bit as `classify` scores them, and nothing is kept.
+Read-only: the stored features are scored again, to the bit as `classify` scores them, a long video window by
+window, and nothing is kept.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from vidpipe.classifier import Head
 from vidpipe.errors import ConfigurationError
 from vidpipe.inference import attention, predict
 from vidpipe.lessons import ModelVersion
-from vidpipe.ports import Ports
-from vidpipe.records import VideoFeatures
+from vidpipe.ports import FeatureStore, ModelBundle, Ports
+from vidpipe.records import Floats, Unscored
 from vidpipe.steps.evaluate import default_alias
 from vidpipe.steps.runs import Report
+from vidpipe.steps.scoring import best_labels
 from vidpipe.steps.video_ids import full_id
+from vidpipe.steps.window_scores import windows_shown
+from vidpipe.windows import MeanScores
 
 TOP = 5
 
@@ -64,21 +68,21 @@ def explain(ports: Ports, video_id: str, *, model: str | None = None) -> Explain
     """
     chosen = full_id(ports, video_id)
     version = ports.registry.version(model or default_alias(ports, ("champion", "challenger")))
-    video = _features(ports, version, chosen)
+    video = _stored(ports, version, chosen)
     bundle = ports.registry.load(version)
-    scores = predict(bundle.lstm, [video.values])[0]  # (K,)
-    order = np.argsort(-scores, kind="stable")[:TOP]
-    top = {bundle.labels[k]: float(scores[k]) for k in order}
-    (weights,) = attention(bundle.lstm, [video.values])  # (T,)
+    scores, weights = _look(ports.store, version, bundle, video)
+    (best,) = best_labels(bundle.labels, scores[None], TOP)
+    top = {label: score for _, label, score in best}
     head = bundle.lstm_config.head
-    frames = [FrameWeight(float(t), float(w)) for t, w in zip(video.times_s, weights, strict=True)]
+    times_s = ports.store.times(version.spec.feature_set_id, video)
+    frames = [FrameWeight(float(t), float(w)) for t, w in zip(times_s, weights, strict=True)]
     label, score = next(iter(top.items()))
     return ExplainReport(
         version.model, version.version, chosen, label, score, top, head, _note(version, head), frames
     )
 
 
-def _features(ports: Ports, version: ModelVersion, video_id: str) -> VideoFeatures:
+def _stored(ports: Ports, version: ModelVersion, video_id: str) -> Unscored:
     spec_id = version.spec.feature_set_id
     stored = ports.ledger.stored_features(spec_id, [video_id])
     if not stored:
@@ -87,8 +91,29 @@ def _features(ports: Ports, version: ModelVersion, video_id: str) -> VideoFeatur
             "needs.",
             next_step="vidpipe extract; vidpipe sql 'from failures' tells what could not be read.",
         )
-    (video,) = ports.store.read(spec_id, stored)
-    return video
+    (found,) = stored
+    return Unscored(video_id, found.part, found.row_offset, found.n_frames, ports.ledger.windows_of(video_id))
+
+
+def _look(
+    store: FeatureStore, version: ModelVersion, bundle: ModelBundle, video: Unscored
+) -> tuple[Floats, Floats]:
+    """Scores (K,) and weights of the frames (T,); in windows their means, a piece in memory at a time."""
+    if video.windows is None:
+        (whole,) = store.read(version.spec.feature_set_id, [video])
+        (weights,) = attention(bundle.lstm, [whole.values])
+        return predict(bundle.lstm, [whole.values])[0], weights
+    mean, weights, windows = MeanScores(), np.zeros(video.n_frames, np.float32), 0
+    for some in windows_shown(store, version.spec, [video]):
+        features = [shown.features for shown in some]
+        for shown, scores, seen in zip(
+            some, predict(bundle.lstm, features), attention(bundle.lstm, features), strict=True
+        ):
+            mean.add(scores)
+            weights[shown.window.first : shown.window.last] += seen
+        windows += len(some)
+    weights /= windows
+    return mean.value(), weights
 
 
 def _note(version: ModelVersion, head: Head) -> str | None:

@@ -29,7 +29,7 @@ from vidpipe.records import (
     VideoFeatures,
     spans,
 )
-from vidpipe.sampling import expected_cost
+from vidpipe.sampling import expected_cost, expected_samples
 from vidpipe.steps.runs import Report, RunLog, recorded
 
 log = logging.getLogger(__name__)
@@ -86,12 +86,12 @@ def extract(
     """
     with recorded(ports, "extract") as run:
         batches, skipped = plan(ports, collection, retry_failed=retry_failed, alone=alone)
-        with ports.progress.stage("extract", sum(len(b.videos) for b in batches)) as advance:
+        with ports.progress.stage("extract", sum(b.cost for b in batches), "frames") as advance:
             for batch, parts in ports.fleet.compute(ports, work, batches):
                 commit(ports, run, batch, parts)
                 for video in batch.videos:
                     ports.staging.drop(video.file)
-                advance(len(batch.videos))
+                advance(batch.cost, parts[0].frames)
         return report(run, skipped)
 
 
@@ -148,6 +148,7 @@ def work(ports: Ports, batch: Batch) -> list[PartResult]:
             embed=Backbones(backbones, [views.index(spec.transform) for spec in batch.specs]),
             sink=_SideBySide(parts, [spec.feature_size for spec in batch.specs]),
             workers=ports.limits.workers,
+            on_frame=lambda v: ports.progress.glimpse(_cost(v, sample_fps) / _samples(v, sample_fps), 1),
         )
         return [
             _finished(spec, part, of_spec, outcomes)
@@ -314,9 +315,17 @@ def _cut(
     cost = 0.0
     for video in videos:
         some.append(video)
-        cost += expected_cost(video.duration_s, video.frames_expected, video.pixels, sample_fps)
+        cost += _cost(video, sample_fps)
         if cost >= part_frames:
             yield tuple(some), cost
             some, cost = [], 0.0
     if some:
         yield tuple(some), cost
+
+
+def _cost(video: PendingVideo, sample_fps: float) -> float:
+    return expected_cost(video.duration_s, video.frames_expected, video.pixels, sample_fps)
+
+
+def _samples(video: PendingVideo, sample_fps: float) -> int:
+    return expected_samples(video.duration_s, video.frames_expected, sample_fps)

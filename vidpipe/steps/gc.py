@@ -1,4 +1,4 @@
-"""Collect garbage: what crashes and rewrites have left behind. Nothing that the ledger names is touched."""
+"""Collect garbage: what crashes and rewrites have left behind, and old pages. What the ledger names stays."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class GcReport(Report):
 
 
 def gc(ports: Ports, *, older_than_s: float = OLD_S) -> GcReport:
-    """Remove parts that no ledger row names, temporary files and staged objects, older than a day.
+    """Remove parts that no ledger row names, temporary files and staged objects, older than a day; old pages.
 
     Raises:
         LeaseHeld: Another run is at work.
@@ -39,5 +39,6 @@ def collect(ports: Ports, older_than_s: float) -> tuple[int, int]:
         ports.staging.sweep(older_than_s),
         ports.warehouse.sweep(older_than_s),
         ports.registry.sweep(older_than_s),
+        ports.reports.sweep(older_than_s),
     ]
     return sum(files for files, _ in swept), sum(size_bytes for _, size_bytes in swept)

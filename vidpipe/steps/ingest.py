@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from vidpipe.errors import ConfigurationError, NotFound, VideoError
 from vidpipe.places import checked_uri, is_uri, place_of
@@ -21,6 +22,8 @@ from vidpipe.records import Collection, Failure, Place, ProbedVideo, SourceFile,
 from vidpipe.steps.runs import Report, RunLog, recorded
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 CHUNK_FILES = 256
 CHUNK_BYTES = 4 << 30
@@ -275,18 +278,18 @@ def _read_files(
     workers = max(ports.limits.workers, DOWNLOADS) if far else ports.limits.workers
     with (
         ThreadPoolExecutor(workers, thread_name_prefix="ingest") as pool,
-        ports.progress.stage(f"ingest {wanted.name}", len(files)) as advance,
+        ports.progress.stage(f"ingest {wanted.name}", len(files), "files") as advance,
     ):
         # Half of the room: what has been hashed is still there to be probed.
         for chunk in _chunks(
             files, min(CHUNK_BYTES, ports.limits.staging_bytes // 2) if far else CHUNK_BYTES
         ):
-            hashed = list(pool.map(lambda file: _hash(ports, source, file), chunk))
+            hashed = list(_seen(ports, pool.map(lambda file: _hash(ports, source, file), chunk)))
             first = {h.video_id: h.file for h in hashed if h.video_id}
             known = ports.ledger.known_videos(first, retry_failed=again)
             to_probe = {v: file for v, file in first.items() if v not in known}
             results = pool.map(partial(_probe, ports, source), to_probe.values(), to_probe)
-            probed = dict(zip(to_probe, results, strict=True))
+            probed = dict(zip(to_probe, _seen(ports, results), strict=True))
             failures = [f for h in hashed if (f := _failure(wanted.name, h, known, probed))]
             ports.ledger.put_videos(
                 wanted.name,
@@ -298,8 +301,15 @@ def _read_files(
             run.read_bytes += sum(h.file.size_bytes for h in hashed if h.video_id)
             run.failed += len(failures)
             run.failed_again += len(failures) if again else 0
-            advance(len(chunk))
+            advance(len(chunk), len(chunk))
     return hashes
+
+
+def _seen(ports: Ports, results: Iterator[T]) -> Iterator[T]:
+    """The results; each is half of what there is to do for a file."""
+    for result in results:
+        ports.progress.glimpse(0.5, 0)
+        yield result
 
 
 def _chunks(

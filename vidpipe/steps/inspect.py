@@ -35,6 +35,16 @@ def models(ports: Ports) -> list[dict[str, Any]]:
     ]
 
 
+def lease_in_words(holder: Mapping[str, object] | None) -> str:
+    """Who holds the lease; a shell's `flock` leaves no line that says."""
+    if holder is None:
+        return "free"
+    if not holder:
+        return "held by a program that left no name, such as flock"
+    said = {k: holder.get(k, "?") for k in ("verb", "pid", "host", "since")}
+    return "held by {verb} (pid {pid} on {host}) since {since} UTC".format(**said)
+
+
 def status(ledger: Ledger, lease_holder: Mapping[str, object] | None) -> dict[str, Any]:
     """Champion, lease, collections, last runs, what fails."""
     return {

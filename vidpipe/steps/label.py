@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from vidpipe.errors import ConfigurationError, NotFound
-from vidpipe.ports import Ports
+from vidpipe.ports import FeatureStore, Ports
 from vidpipe.records import Floats, GivenLabel, StoredFeatures
 from vidpipe.selection import pick
 from vidpipe.steps.runs import Report, recorded
@@ -35,7 +35,7 @@ class QueueReport(Report):
     output: str
     queued: int
     candidates: int
-    """Classified videos without a label."""
+    """Videos without a label that might have been asked for."""
     disagreeing: int
     """Of the queued ones, those on which a newer version contradicts the serving one."""
 
@@ -64,19 +64,20 @@ def label_queue(
     """Write the most useful videos to label next as a CSV.
 
     Useful is where the two best labels are close, and where a newer version contradicts the serving one;
-    of videos that look alike few are asked.
+    of videos that look alike few are asked. What no model has classified yet is picked by looks alone.
 
     Raises:
-        NotFound: No such collection, or nothing in it that is classified and has no label.
+        NotFound: No such collection, or nothing in it that has features and no label.
         ConfigurationError: Another file has that name.
     """
     _check(ports, collection)
     with ports.warehouse.reading() as read:
-        pool = read("label_candidates", collection=collection, most=POOL * limit)
+        asked = {"collection": collection, "most": POOL * limit}
+        pool = read("label_candidates", **asked) or read("label_candidates_unseen", **asked)
     if not pool:
         raise NotFound(
-            "no classified video is without a label.",
-            next_step="vidpipe classify, if there is a champion; vidpipe collections shows what is labelled.",
+            "no video that has features is without a label.",
+            next_step="vidpipe extract; vidpipe collections shows what is labelled.",
         )
     picked = pick([row["usefulness"] for row in pool], _means(ports, pool), limit)
     rows = [pool[k] for k in picked]
@@ -91,8 +92,8 @@ def _check(ports: Ports, collection: str | None) -> None:
 
 
 def _line(row: Mapping[str, Any]) -> list[str]:
-    values = {**row, "label": None, "score": f"{row['score']:.4f}", "margin": f"{row['margin']:.4f}"}
-    return ["" if values[name] is None else str(values[name]) for name in COLUMNS]
+    values = {**row, "label": None}
+    return [f"{v:.4f}" if isinstance(v := values[name], float) else str(v or "") for name in COLUMNS]
 
 
 def _means(ports: Ports, pool: Sequence[Mapping[str, Any]]) -> Floats:
@@ -104,12 +105,17 @@ def _means(ports: Ports, pool: Sequence[Mapping[str, Any]]) -> Floats:
     where = {row["video_id"]: n for n, row in enumerate(pool)}
     blocks: list[Floats] = []
     for feature_set_id, wanted in of_set.items():
-        means = {v.video_id: v.values.mean(0) for v in ports.store.read(feature_set_id, wanted)}
-        block = np.zeros((len(pool), len(next(iter(means.values())))), np.float32)
-        for video_id, mean in means.items():
-            block[where[video_id]] = mean
+        means = [_mean(ports.store, feature_set_id, stored) for stored in wanted]
+        block = np.zeros((len(pool), len(means[0])), np.float32)
+        block[[where[stored.video_id] for stored in wanted]] = means
         blocks.append(block)
     return np.concatenate(blocks, axis=1)
+
+
+def _mean(store: FeatureStore, feature_set_id: str, stored: StoredFeatures) -> Floats:
+    """Mean features of a video, (D,), a piece of it in memory at a time."""
+    total = sum(piece.values.sum(0, dtype=np.float64) for piece in store.pieces(feature_set_id, stored))
+    return np.asarray(total / stored.n_frames, np.float32)
 
 
 # -- in -----------------------------------------------------------------------------------------

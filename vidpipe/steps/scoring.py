@@ -51,26 +51,32 @@ def load(
     """Read the features of labelled videos; `targets` index `labels`."""
     index = {label: k for k, label in enumerate(labels)}
     ordered = sorted(videos, key=lambda v: (v.video_id, v.span or (0.0, 0.0)))
-    features = _features(ports.store, spec, [(v.stored, v.span) for v in ordered])
+    features = _features(ports, spec, [(v.stored, v.span) for v in ordered])
     targets = np.array([index[v.label] for v in ordered], np.int64)
     return Sequences(tuple(v.video_id for v in ordered), tuple(features), targets, tuple(labels))
 
 
 def _features(
-    store: FeatureStore, spec: FeatureSpec, wanted: Sequence[tuple[StoredFeatures, Span | None]]
+    ports: Ports, spec: FeatureSpec, wanted: Sequence[tuple[StoredFeatures, Span | None]]
 ) -> list[Floats]:
     """Features (T, D) of videos, or of spans of them, in the order given."""
-    spec_id = spec.feature_set_id
-    whole = {v.video_id: v.values for v in store.read(spec_id, [s for s, span in wanted if span is None])}
+    store, spec_id = ports.store, spec.feature_set_id
+    whole: dict[str, Floats] = {}
+    cut: dict[tuple[str, Span], Floats] = {}
     spans: dict[StoredFeatures, list[Span]] = defaultdict(list)
     for stored, span in wanted:
         if span is not None:
             spans[stored].append(span)
-    cut = {
-        (stored.video_id, span): x
-        for stored, some in spans.items()
-        for span, x in _cut(store, spec_id, stored, some)
-    }
+    entire = [stored for stored, span in wanted if span is None]
+    with ports.progress.stage(
+        "read features", sum(s.n_frames for s in [*entire, *spans]), "frames"
+    ) as advance:
+        for video in store.read(spec_id, entire):
+            whole[video.video_id] = video.values
+            advance(len(video.values), len(video.values))
+        for stored, some in spans.items():
+            cut |= {(stored.video_id, span): x for span, x in _cut(store, spec_id, stored, some)}
+            advance(stored.n_frames, stored.n_frames)
     return [whole[stored.video_id] if span is None else cut[stored.video_id, span] for stored, span in wanted]
 
 
@@ -122,7 +128,7 @@ def exam_features(ports: Ports, version: ModelVersion, exam: EvaluationSet) -> l
     where = {s.video_id: s for s in stored}
     spans = [None if v.span == WHOLE else v.span for v in exam.videos]
     wanted = [(where[v.video_id], span) for v, span in zip(exam.videos, spans, strict=True)]
-    return _features(ports.store, version.spec, wanted)
+    return _features(ports, version.spec, wanted)
 
 
 def answer(network: nn.Module, labels: Sequence[str], features: Sequence[Floats]) -> Answers:

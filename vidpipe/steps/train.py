@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 STRIPS, PICTURES = 3, 8
 """Test videos shown with their attention, and pictures of each."""
-RECIPE = 4
+RECIPE = 5
 """Raised when the code trains differently from the same inputs: old versions are not taken for new."""
 
 
@@ -228,9 +228,9 @@ def _put_reference(ports: Ports, version: ModelVersion, split: ResolvedSplit) ->
 
 
 def _fit(ports: Ports, kind: Kind, teacher: Trainer, mlflow_run: TrainingRun) -> None:
-    with ports.progress.stage(f"train {kind}", teacher.planned) as advance:
+    with ports.progress.stage(f"train {kind}", teacher.planned, "epochs") as advance:
         for metrics in logged_epochs(kind, teacher, mlflow_run):
-            advance(1)
+            advance(1, 1)
             last = metrics
     log.info("%s: %d epochs, validation accuracy %.3f", kind, last.epoch, last.val_accuracy)
 

@@ -131,12 +131,12 @@ def _search(
     labels = sorted({v.label for v in split.train})
     learn, judge = (scoring.load(ports, ports.limits.spec, part, labels) for part in (split.train, split.val))
     done: list[Trial] = []
-    with ports.progress.stage("tune, seconds", budget_s) as advance:
+    with ports.progress.stage("tune", budget_s, "trials") as advance:
         for config in search.within(budget_s, search.configs(default)):
             with mlflow_run.trial(f"trial {len(done) + 1}", _trial_parameters(config, learn)) as trial_run:
                 trial = _try(ports, learn, judge, config, trial_run)
             done.append(trial)
-            advance(trial.seconds)
+            advance(trial.seconds, 1)
             log.info(
                 "trial %d: validation loss %.4f, accuracy %.3f, %.1f s, %s",
                 len(done), trial.val_loss, trial.val_accuracy, trial.seconds,
@@ -154,8 +154,11 @@ def _try(
 ) -> Trial:
     started = time.monotonic()
     teacher = LSTMTrainer(learn, judge, config, block_sizes(ports.limits.spec))
+    begun = started
     for _ in logged_epochs("lstm", teacher, trial_run):
-        pass
+        now = time.monotonic()
+        ports.progress.glimpse(now - begun, 0)
+        begun = now
     loss, accuracy = validate(teacher.model, judge)
     trial_run.log_metrics({"val_loss": loss, "val_accuracy": accuracy})
     return Trial(config, trial_run.mlflow_run_id, loss, accuracy, round(time.monotonic() - started, 3))

@@ -20,7 +20,7 @@ SCORE_FRAMES = 4096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Shown:
+class Shown:
     """A window of a video, and what is seen in it."""
 
     video_id: str
@@ -34,7 +34,7 @@ def score_windows(
     """The top labels of videos, by the mean of their windows' scores, and of each window."""
     means: dict[str, MeanScores] = defaultdict(MeanScores)
     found: list[WindowPrediction] = []
-    for some in read_ahead(_batches(store, spec, videos)):
+    for some in windows_shown(store, spec, videos):
         given = predict(bundle.lstm, [shown.features for shown in some])  # (n, K)
         ranked = best_labels(bundle.labels, given, min(top_k, WINDOW_RANKS))
         for shown, scores, best in zip(some, given, ranked, strict=True):
@@ -53,9 +53,15 @@ def _of_videos(
             yield Prediction(video.video_id, rank, label, score, video.windows)
 
 
-def _batches(store: FeatureStore, spec: FeatureSpec, videos: Sequence[Unscored]) -> Iterator[list[_Shown]]:
-    """Windows of one video after the other, some frames at a time."""
-    batch: list[_Shown] = []
+def windows_shown(
+    store: FeatureStore, spec: FeatureSpec, videos: Sequence[Unscored]
+) -> Iterator[list[Shown]]:
+    """Windows of one video after the other, some frames at a time, the next ones read meanwhile."""
+    return read_ahead(_batches(store, spec, videos))
+
+
+def _batches(store: FeatureStore, spec: FeatureSpec, videos: Sequence[Unscored]) -> Iterator[list[Shown]]:
+    batch: list[Shown] = []
     frames = 0
     for video in videos:
         for shown in _shown(store, spec, video):
@@ -68,9 +74,9 @@ def _batches(store: FeatureStore, spec: FeatureSpec, videos: Sequence[Unscored])
         yield batch
 
 
-def _shown(store: FeatureStore, spec: FeatureSpec, video: Unscored) -> Iterator[_Shown]:
+def _shown(store: FeatureStore, spec: FeatureSpec, video: Unscored) -> Iterator[Shown]:
     assert video.windows is not None
     times_s = store.times(spec.feature_set_id, video)
     pieces = (piece.values for piece in store.pieces(spec.feature_set_id, video))
     for window, features in frames_of(windows_of(times_s, video.windows, spec.sample_fps), pieces):
-        yield _Shown(video.video_id, window, features)
+        yield Shown(video.video_id, window, features)

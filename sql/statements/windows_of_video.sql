@@ -1,0 +1,7 @@
+-- The windows in which a video is scored; no row where it is scored as a whole.
+select
+    wanted.window_s,
+    wanted.stride_s
+from core.wanted_windows as wanted
+inner join core.video as v on wanted.video_key = v.video_key
+where v.video_id = $video_id

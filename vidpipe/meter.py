@@ -1,0 +1,69 @@
+"""How far a stage is, and how long it will take: in one line for a terminal, a log and Prefect alike.
+
+What is done is weighed by what it is expected to cost, so that an hour of video is not one of two things to
+do but nearly all of them. What people want to read, frames and frames a second, is counted beside it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+
+class Meter:
+    """One stage's; `show` is called after every change."""
+
+    def __init__(
+        self,
+        name: str,
+        total: float,
+        unit: str,
+        show: Callable[[Meter], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name, self.total = name, total
+        self._unit, self._show, self._clock = unit, show, clock
+        self._started = clock()
+        self._done, self._count = 0.0, 0
+        self._under_way = 0.0, 0
+
+    def advance(self, amount: float, count: int) -> None:
+        """So much of the total is done, so many of the unit; what was under way is part of it."""
+        self._done += amount
+        self._count += count
+        self._under_way = 0.0, 0
+        self._show(self)
+
+    def glimpse(self, amount: float, count: int) -> None:
+        """So much more is under way."""
+        before, counted = self._under_way
+        self._under_way = before + amount, counted + count
+        self._show(self)
+
+    @property
+    def share(self) -> float:
+        """Of the total, 0 to 1."""
+        done = self._done + self._under_way[0]
+        return min(1.0, done / self.total) if self.total else 1.0
+
+    def __str__(self) -> str:
+        """Such as `34 %, 1,480 frames, 157 frames/s, 1:12 left`."""
+        seconds, count = self._clock() - self._started, self._count + self._under_way[1]
+        said = [f"{100 * self.share:.0f} %"]
+        if count:
+            said.append(f"{count:,} {self._unit}")
+        if seconds >= 1 and count:
+            said.append(f"{_rounded(count / seconds)} {self._unit}/s")
+        if seconds >= 1 and 0 < self.share < 1:
+            said.append(f"{_clock_time(seconds / self.share - seconds)} left")
+        return ", ".join(said)
+
+
+def _rounded(rate: float) -> str:
+    return f"{rate:.0f}" if rate >= 10 else f"{rate:.1f}"
+
+
+def _clock_time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
