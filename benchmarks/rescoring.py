@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -36,6 +38,7 @@ from vidpipe.wiring import open_home, open_ports
 
 LABELS = tuple(f"label {k:03d}" for k in range(101))
 VIDEOS_A_PART = 146
+SCORED_VIDEOS = 1000
 
 
 def fill(ports: Ports, videos: int, frames: int) -> None:
@@ -102,15 +105,16 @@ def measure(home: Path, videos: int, frames: int) -> dict[str, float]:
     """Videos a second, whole and in parts."""
     ports = open_ports(open_home(load_settings(home)), TerminalProgress())
     fill(ports, videos, frames)
+    os.sync()  # else the disk is still busy with it
     bundle = register(ports)
     spec_id = ports.limits.spec.feature_set_id
     stored = ports.ledger.stored_features(spec_id, [f"{n:064x}" for n in range(videos)])
     found: dict[str, float] = {}
     found["classify: read, score, write, publish"] = timed(videos, lambda: classify(ports))
-    features = [f.values for f in ports.store.read(spec_id, stored)]
-    found["read alone"] = timed(videos, lambda: list(ports.store.read(spec_id, stored)))
-    found["score alone"] = timed(videos, lambda: predict(bundle.lstm, features))
-    some = features[: max(100, videos // 20)]
+    found["read alone"] = timed(videos, lambda: deque(ports.store.read(spec_id, stored), maxlen=0))
+    features = [f.values for f in islice(ports.store.read(spec_id, stored), SCORED_VIDEOS)]
+    found["score alone"] = timed(len(features), lambda: predict(bundle.lstm, features))
+    some = features[:100]
     found["score one after the other"] = timed(len(some), lambda: [predict(bundle.lstm, [f]) for f in some])
     rows = [Prediction(s.video_id, rank, LABELS[rank], 0.5) for s in stored for rank in range(1, 6)]
     found["write alone"] = timed(videos, lambda: _write(ports, rows))

@@ -41,6 +41,7 @@ def one_each(workers: int) -> Iterator[Executor]:
         torch.set_num_threads(before)
 
 
+@cache
 def keep_freed_memory() -> None:
     """Let glibc reuse the buffers of activations instead of giving them back to the kernel.
 

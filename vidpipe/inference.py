@@ -53,6 +53,7 @@ def _by_block(
 ) -> list[Floats]:
     """One result for each sequence, in their order, computed block by block, one core each."""
     model.eval()
+    cores.keep_freed_memory()
     blocks = list(_blocks([len(f) for f in features]))
     results: list[Floats] = [np.zeros(0, np.float32)] * len(features)
     with cores.one_each(min(cores.count(), len(blocks))) as pool:
