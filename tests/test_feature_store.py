@@ -122,8 +122,9 @@ def test_reading_one_video_touches_only_its_row_groups(store, monkeypatch):
     asked: list[list[int]] = []
     original = pq.ParquetFile.read_row_groups
     monkeypatch.setattr(
-        pq.ParquetFile, "read_row_groups", lambda self, groups: asked.append(groups) or original(self, groups)
-    )
+        pq.ParquetFile, "read_row_groups",
+        lambda self, groups, **how: asked.append(groups) or original(self, groups, **how),
+    )  # fmt: skip
 
     list(store.read(SET, [stored[7]]))
 
