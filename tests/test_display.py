@@ -171,7 +171,7 @@ def test_progress_is_a_line_now_and_then_where_there_is_no_terminal(
         progress.glimpse(1, 1)
         progress.glimpse(1, 1)
         advance(5, 4)
-    assert said(capsys) == ""
+    assert capsys.readouterr().out == ""
     told = [record.getMessage() for record in caplog.records]
     assert told == [f"extract: {s}" for s in ("10 %, 1 frames", "20 %, 2 frames", "50 %, 4 frames")][:lines]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from botocore.session import Session
 
 from vidpipe.settings import load_settings
 
@@ -153,7 +154,6 @@ def test_the_commands_exist_and_take_their_options(service: str) -> None:
 def test_credentials_of_a_bucket_reach_the_worker_alone_and_what_is_empty_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    botocore = pytest.importorskip("botocore.session")
     keys = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
     assert keys | {"AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "VIDPIPE_FEATURES_URI"} == OPTIONAL
     assert not any(OPTIONAL & set(s.get("environment", {})) for n, s in SERVICES.items() if n != "worker")
@@ -164,7 +164,7 @@ def test_credentials_of_a_bucket_reach_the_worker_alone_and_what_is_empty_is_not
     (tmp_path / "AWS_SHARED_CREDENTIALS_FILE").write_text(
         "[default]\naws_access_key_id = role\naws_secret_access_key = its\n"
     )
-    session = botocore.Session()
+    session = Session()
     assert session.get_credentials().access_key == "role"
     client = session.create_client("s3", region_name="eu-central-1")
     assert client.meta.endpoint_url == "https://s3.eu-central-1.amazonaws.com"
