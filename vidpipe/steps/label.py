@@ -21,6 +21,8 @@ from vidpipe.records import Floats, GivenLabel, StoredFeatures
 from vidpipe.selection import pick
 from vidpipe.steps.runs import Report, recorded
 
+LONG_FRAMES = 4096
+"""A video of more frames is read by itself, piece by piece; the others part by part, each opened once."""
 POOL = 5
 """The queue is picked from so many times its length of the most useful videos."""
 COLUMNS = (
@@ -105,15 +107,19 @@ def _means(ports: Ports, pool: Sequence[Mapping[str, Any]]) -> Floats:
     where = {row["video_id"]: n for n, row in enumerate(pool)}
     blocks: list[Floats] = []
     for feature_set_id, wanted in of_set.items():
-        means = [_mean(ports.store, feature_set_id, stored) for stored in wanted]
-        block = np.zeros((len(pool), len(means[0])), np.float32)
-        block[[where[stored.video_id] for stored in wanted]] = means
+        long = [stored for stored in wanted if stored.n_frames > LONG_FRAMES]
+        short = [stored for stored in wanted if stored.n_frames <= LONG_FRAMES]
+        means = {v.video_id: v.values.mean(0) for v in ports.store.read(feature_set_id, short)}
+        means |= {stored.video_id: _mean(ports.store, feature_set_id, stored) for stored in long}
+        block = np.zeros((len(pool), len(next(iter(means.values())))), np.float32)
+        for video_id, mean in means.items():
+            block[where[video_id]] = mean
         blocks.append(block)
     return np.concatenate(blocks, axis=1)
 
 
 def _mean(store: FeatureStore, feature_set_id: str, stored: StoredFeatures) -> Floats:
-    """Mean features of a video, (D,), a piece of it in memory at a time."""
+    """Mean features of a long video, (D,), a piece of it in memory at a time."""
     total = sum(piece.values.sum(0, dtype=np.float64) for piece in store.pieces(feature_set_id, stored))
     return np.asarray(total / stored.n_frames, np.float32)
 
