@@ -30,15 +30,12 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext
 
 from vidpipe.errors import TransientError
-from vidpipe.meter import Meter
+from vidpipe.meter import Meter, Metered
 from vidpipe.steps.runs import Report
 
 
-class LogProgress:
+class LogProgress(Metered):
     """Progress as log lines and as an artifact of the flow run, a tenth of the way at a time."""
-
-    def __init__(self) -> None:
-        self._meter: Meter | None = None
 
     @contextmanager
     def stage(self, name: str, total: float, unit: str) -> Iterator[Callable[[float, int], None]]:
@@ -55,16 +52,8 @@ class LogProgress:
                 logger.info("%s: %s", name, str(meter))
                 update_progress_artifact(artifact, 100 * told, description=f"{name}: {meter}")
 
-        self._meter = Meter(name, total, unit, show)
-        try:
-            yield self._meter.advance
-        finally:
-            self._meter = None
-
-    def glimpse(self, amount: float, count: int) -> None:
-        """What is under way; nothing on a worker, where no stage is open."""
-        if self._meter:
-            self._meter.glimpse(amount, count)
+        with self.metered(name, total, unit, show) as advance:
+            yield advance
 
 
 def due_at() -> datetime | None:

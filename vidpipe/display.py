@@ -15,7 +15,7 @@ from typing import Any
 
 from vidpipe.errors import VidpipeError
 from vidpipe.evidence import evidence_rows
-from vidpipe.meter import Meter
+from vidpipe.meter import Meter, Metered
 
 log = logging.getLogger(__name__)
 
@@ -25,28 +25,19 @@ _BAR = 30
 """Characters of the longest bar."""
 
 
-class TerminalProgress:
+class TerminalProgress(Metered):
     """A bar on a terminal; elsewhere a log line now and then, so that a file does not fill with bars."""
 
     def __init__(self, line_every_s: float = 30.0) -> None:
+        super().__init__()
         self._line_every_s = line_every_s
-        self._meter: Meter | None = None
 
     @contextmanager
     def stage(self, name: str, total: float, unit: str) -> Iterator[Callable[[float, int], None]]:
         """A bar or lines for as long as the stage is open; one with nothing to do has none."""
         shown = _bar(name) if total and sys.stderr.isatty() else nullcontext(_lines(self._line_every_s))
-        with shown as show:
-            self._meter = Meter(name, total, unit, show)
-            try:
-                yield self._meter.advance
-            finally:
-                self._meter = None
-
-    def glimpse(self, amount: float, count: int) -> None:
-        """What is under way."""
-        if self._meter:
-            self._meter.glimpse(amount, count)
+        with shown as show, self.metered(name, total, unit, show) as advance:
+            yield advance
 
 
 @contextmanager

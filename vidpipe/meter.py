@@ -7,7 +7,8 @@ do but nearly all of them. What people want to read, frames and frames a second,
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
 class Meter:
@@ -57,6 +58,29 @@ class Meter:
         if seconds >= 1 and 0 < self.share < 1:
             said.append(f"{_clock_time(seconds / self.share - seconds)} left")
         return ", ".join(said)
+
+
+class Metered:
+    """Progress of one stage after the other: what a terminal's and a flow's have in common."""
+
+    def __init__(self) -> None:
+        self._meter: Meter | None = None
+
+    @contextmanager
+    def metered(
+        self, name: str, total: float, unit: str, show: Callable[[Meter], None]
+    ) -> Iterator[Callable[[float, int], None]]:
+        """A meter for as long as the stage is open; takes what is done."""
+        self._meter = Meter(name, total, unit, show)
+        try:
+            yield self._meter.advance
+        finally:
+            self._meter = None
+
+    def glimpse(self, amount: float, count: int) -> None:
+        """What is under way; nothing where no stage is open, as on a worker."""
+        if self._meter:
+            self._meter.glimpse(amount, count)
 
 
 def _rounded(rate: float) -> str:
