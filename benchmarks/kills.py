@@ -81,7 +81,7 @@ STEPS = {
     "vidpipe.adapters.database.Session": "run give",
     "vidpipe.adapters.ledger.Ledger": "start_run finish_run put_collection put_videos put_listing put_parts "
     "put_predictions switch_serving put_promotion finish_promotion put_evaluation_set put_reference",
-    "vidpipe.adapters.feature_store.PartWriter": "append commit",
+    "vidpipe.adapters.part_writer.PartWriter": "append commit",
     "vidpipe.adapters.registry.Registry": "register set_alias drop_alias find load",
     "vidpipe.adapters.warehouse.Warehouse": "publish",
 }

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidpipe.adapters import feature_store
-from vidpipe.adapters.feature_store import FeatureStore, part_metadata, part_spec
+from vidpipe.adapters.feature_store import FeatureStore
+from vidpipe.adapters.part_reader import PartReader
+from vidpipe.adapters.part_writer import TEMP_SUFFIX
 from vidpipe.backbones import default_spec
 from vidpipe.errors import IncompatibleFeatures
 from vidpipe.records import StoredFeatures, VideoFeatures
@@ -150,8 +151,8 @@ def test_a_part_says_by_which_spec_and_in_which_numerics_class_it_was_made(store
     (stored,) = write(store, features("a", 2))
     file = store.folder(SET) / stored.part
 
-    assert part_spec(file) == SPEC
-    assert part_metadata(file)["vidpipe.numerics"] == NUMERICS
+    part = PartReader(pq.ParquetFile(file), file)
+    assert (part.spec, part.numerics) == (SPEC, NUMERICS)
 
 
 def test_duckdb_reads_a_part_as_people_would(store):
@@ -329,4 +330,4 @@ def test_a_disk_that_ends_is_a_clear_error_and_leaves_no_file(limit, videos, say
         assert "Next: free space" in done.stdout
     else:
         assert len(left) == 1
-        assert not left[0].endswith(feature_store.TEMP_SUFFIX)
+        assert not left[0].endswith(TEMP_SUFFIX)

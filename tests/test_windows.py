@@ -223,7 +223,7 @@ def test_company_pieces_and_shards_change_no_bit(told: Ports, monkeypatch: pytes
     want(told, "clips", 2, 1)
     monkeypatch.setattr(window_scores, "SCORE_FRAMES", 7)
     monkeypatch.setattr(classify_step, "SHARD_FRAMES", 30)
-    monkeypatch.setattr("vidpipe.adapters.feature_store.PIECE_FRAMES", 3)
+    monkeypatch.setattr("vidpipe.adapters.part_reader.PIECE_FRAMES", 3)
     classify(told, model="1")
     alone = ask(told, WINDOWS.format(1)), sorted(ask(told, SCORED.format(1)))
     monkeypatch.undo()
