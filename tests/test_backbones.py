@@ -140,7 +140,7 @@ def test_auto_is_what_the_cpu_computes_in(backbone, half_backbone):
 def test_the_numerics_class_names_the_arithmetic(backbone, half_backbone):
     assert "float32" in backbone.numerics
     assert "bfloat16" in half_backbone.numerics
-    assert f"-fused{convolutions.REVISION}/torch-{torch.__version__}" in backbone.numerics
+    assert f"-fused{convolutions.REVISION}-as-float16/torch-{torch.__version__}" in backbone.numerics
     assert torch.backends.cpu.get_cpu_capability() in backbone.numerics
 
 

@@ -12,6 +12,8 @@ from vidpipe.pooling import GRID, MapSizes, Pooling
 
 SIZES = MapSizes(last=6, middle=4, side=14)
 CELLS = GRID**2 * SIZES.middle
+ROUNDING = {"rtol": 2**-11, "atol": 1e-6}
+"""Of float16: eleven bits."""
 
 
 @pytest.fixture
@@ -38,9 +40,9 @@ def test_average_grid_and_motion_are_what_they_say(maps):
     found = features(Pooling("average+grid+motion", SIZES), maps)
 
     assert found.shape == (3, 6 + 2 * CELLS) and found.dtype == np.float32
-    assert np.allclose(found[:, :6], last.mean((2, 3)), atol=1e-6)
-    assert np.allclose(found[:, 6 : 6 + CELLS], expected_cells(middle), atol=1e-6)
-    assert np.allclose(found[1:, 6 + CELLS :], expected_cells((middle[1:] - middle[:-1]).abs()), atol=1e-6)
+    assert np.allclose(found[:, :6], last.mean((2, 3)), **ROUNDING)
+    assert np.allclose(found[:, 6 : 6 + CELLS], expected_cells(middle), **ROUNDING)
+    assert np.allclose(found[1:, 6 + CELLS :], expected_cells((middle[1:] - middle[:-1]).abs()), **ROUNDING)
     assert not found[0, 6 + CELLS :].any(), "the first frame has no frame before it"
 
 
@@ -64,3 +66,9 @@ def test_each_pooling_is_a_part_of_the_whole_with_the_same_bits(name, columns, m
 def test_an_unknown_pooling_is_a_configuration_error(name):
     with pytest.raises(ConfigurationError, match="known are average, grid, motion"):
         Pooling(name, SIZES)
+
+
+def test_features_are_numbers_of_float16_so_that_storing_them_changes_no_bit(maps):
+    for name in ("average", "average+grid+motion"):
+        found = features(Pooling(name, SIZES), maps)
+        assert np.array_equal(found, found.astype(np.float16).astype(np.float32))

@@ -89,7 +89,8 @@ class Backbone:
         )
         kind = f"cpu-{torch.backends.cpu.get_cpu_capability()}" if device.type == "cpu" else device.type
         engine = f"fused{REVISION}" if fused else "eager"
-        self.numerics = f"{kind}-{str(dtype).removeprefix('torch.')}-{engine}/torch-{torch.__version__}"
+        computed = str(dtype).removeprefix("torch.")
+        self.numerics = f"{kind}-{computed}-{engine}-as-float16/torch-{torch.__version__}"
 
     def threads(self) -> AbstractContextManager[Executor]:
         """Where batches are computed side by side."""

@@ -17,10 +17,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vidpipe.adapters.part_reader import PartReader, readable
-from vidpipe.adapters.part_writer import PartWriter, storage_failed
+from vidpipe.adapters.part_writer import NUMBER, PartWriter, storage_failed
 from vidpipe.records import FeatureSpec, StoredFeatures, VideoFeatures
 
 
@@ -58,11 +59,11 @@ class FeatureStore:
         """Where a feature set's parts lie."""
         return self._root / f"feature_set={feature_set_id}"
 
-    def new_part(self, spec: FeatureSpec, numerics: str) -> PartWriter:
+    def new_part(self, spec: FeatureSpec, numerics: str, number: pa.DataType = NUMBER) -> PartWriter:
         """A context manager; leaving it without `commit` leaves nothing behind."""
         try:
             upload = self._bucket.put if self._bucket else None
-            return PartWriter(self.folder(spec.feature_set_id), spec, numerics, upload)
+            return PartWriter(self.folder(spec.feature_set_id), spec, numerics, upload, number)
         except OSError as error:
             raise storage_failed(error, self._root) from error
 
@@ -107,7 +108,10 @@ class FeatureStore:
             return []
         file = self.folder(feature_set_id) / kept[0].part
         moved: list[StoredFeatures] = []
-        with self._opened(file, piecewise=True) as old, self.new_part(old.spec, old.numerics) as part:
+        with (
+            self._opened(file, piecewise=True) as old,
+            self.new_part(old.spec, old.numerics, old.number) as part,
+        ):
             for stored in sorted(kept, key=lambda s: s.row_offset):
                 begin = part.rows
                 moved.append(StoredFeatures(stored.video_id, part.name, begin, stored.n_frames))
