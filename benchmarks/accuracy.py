@@ -34,7 +34,7 @@ from typing import Any
 
 import numpy as np
 
-from vidpipe.adapters.video import find_tools
+from vidpipe.adapters.tools import find_tools
 from vidpipe.backbones import block_sizes
 from vidpipe.baseline import BaselineTrainer
 from vidpipe.display import TerminalProgress

@@ -128,7 +128,8 @@ REFERENCE = "fused float32"
 
 def sample_frames(folder: Path) -> Pixels:
     """Frames of as many videos as possible, as the pipeline decodes them, (N, 224, 224, 3)."""
-    from vidpipe.adapters.video import VideoFiles, find_tools
+    from vidpipe.adapters.tools import find_tools
+    from vidpipe.adapters.video import VideoFiles
 
     files = sorted(f for f in folder.rglob("*") if f.suffix in (".mp4", ".avi", ".mkv", ".mov"))
     videos, found = VideoFiles(find_tools()), []
@@ -220,7 +221,7 @@ def main() -> None:
 def _default_videos(folder: Path) -> Path:
     if SHARED.is_dir():
         return SHARED
-    from vidpipe.adapters.video import find_tools
+    from vidpipe.adapters.tools import find_tools
     from vidpipe.demo_clips import make_collection
 
     return make_collection(folder / "clips", find_tools().ffmpeg).labelled

@@ -28,7 +28,9 @@ import numpy as np
 
 from vidpipe import backbones
 from vidpipe.adapters.feature_store import FeatureStore
-from vidpipe.adapters.video import VideoFiles, _decode_command, find_tools
+from vidpipe.adapters.ffmpeg_calls import decode_command
+from vidpipe.adapters.tools import find_tools
+from vidpipe.adapters.video import VideoFiles
 from vidpipe.backbones import default_spec, load_backbone
 from vidpipe.extraction import extract
 from vidpipe.records import PendingVideo
@@ -56,7 +58,7 @@ def decode_bare(files: Sequence[Path]) -> None:
     """The engine's own ffmpeg command, its frames thrown away."""
 
     def one(file: Path) -> None:
-        command = _decode_command(TOOLS.ffmpeg, file, SPEC.sample_fps, [SPEC.transform])
+        command = decode_command(TOOLS.ffmpeg, file, SPEC.sample_fps, [SPEC.transform])
         subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
     with ThreadPoolExecutor(WORKERS) as pool:

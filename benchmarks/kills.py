@@ -51,7 +51,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vidpipe.adapters.video import find_tools
+from vidpipe.adapters.tools import find_tools
 from vidpipe.demo_clips import LABELS, make_collection
 from vidpipe.display import TerminalProgress
 from vidpipe.ports import Ports

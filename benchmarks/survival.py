@@ -275,7 +275,7 @@ def vidpipe(home: Path, *arguments: str) -> tuple[int, dict[str, Any], str]:
 
 def concurrent_nights(folder: Path) -> dict[str, Any]:
     """A whole job read in a loop, then eight nights at once over new arrivals."""
-    from vidpipe.adapters.video import find_tools
+    from vidpipe.adapters.tools import find_tools
     from vidpipe.demo_clips import make_collection
 
     home, clips = folder / "home", make_collection(folder / "clips", find_tools().ffmpeg, takes=3)

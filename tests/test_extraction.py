@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from vidpipe import extraction
 from vidpipe.adapters.feature_store import FeatureStore
-from vidpipe.adapters.video import Tools, VideoFiles
+from vidpipe.adapters.tools import Tools
+from vidpipe.adapters.video import VideoFiles
 from vidpipe.backbones import Backbone, default_spec, load_backbone
 from vidpipe.errors import StorageFailed, Unreadable
 from vidpipe.extraction import extract

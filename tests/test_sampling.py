@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidpipe.adapters.video import Tools, VideoFiles
+from vidpipe.adapters.tools import Tools
+from vidpipe.adapters.video import VideoFiles
 from vidpipe.demo_clips import DemoCollection
 from vidpipe.records import FrameTransform
 from vidpipe.sampling import EDGE_S, expected_samples, sampled_indices

@@ -22,7 +22,8 @@ from conftest import SHARED
 from PIL import Image
 
 from vidpipe.adapters import video as video_module
-from vidpipe.adapters.video import Tools, VideoFiles, find_tools
+from vidpipe.adapters.tools import Tools, find_tools
+from vidpipe.adapters.video import VideoFiles
 from vidpipe.backbones import LITE0_TRANSFORM
 from vidpipe.errors import (
     ConfigurationError,
@@ -647,7 +648,8 @@ def test_even_a_hanging_decoder_dies_with_a_process_that_is_killed(clip, tmp_pat
     fake, marker = script(tmp_path / "fake-tool", f"exec sleep 63.{os.getpid()}"), f"63.{os.getpid()}"
     code = (
         "import sys; from pathlib import Path\n"
-        "from vidpipe.adapters.video import Tools, VideoFiles\n"
+        "from vidpipe.adapters.tools import Tools\n"
+        "from vidpipe.adapters.video import VideoFiles\n"
         "from vidpipe.records import FrameTransform\n"
         "videos = VideoFiles(Tools(sys.argv[1], sys.argv[1]))\n"
         "list(videos.decode(Path(sys.argv[2]), 25.0, [FrameTransform(224, 1.0, 'bicubic')], 20.0))\n"

@@ -52,7 +52,7 @@ def run_flow(home: Path, flow: str, *arguments: str) -> None:
 
 
 def _make_clips(home: Home) -> DemoCollection:
-    from vidpipe.adapters.video import find_tools
+    from vidpipe.adapters.tools import find_tools
 
     _say("making a small collection of real video files")
     tools = find_tools(home.settings.ffmpeg, home.settings.ffprobe)

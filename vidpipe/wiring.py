@@ -70,7 +70,8 @@ def open_staging(settings: Settings) -> Staging:
 
 def open_videos(settings: Settings) -> VideoFiles:
     """ffmpeg and ffprobe alone."""
-    from vidpipe.adapters.video import VideoFiles, find_tools
+    from vidpipe.adapters.tools import find_tools
+    from vidpipe.adapters.video import VideoFiles
 
     return VideoFiles(
         find_tools(settings.ffmpeg, settings.ffprobe),
@@ -93,7 +94,7 @@ def open_store(settings: Settings) -> FeatureStore:
 def open_probes(home: Home) -> Probes:
     """What `doctor` asks of a home and of this machine."""
     from vidpipe.adapters import machine
-    from vidpipe.adapters.video import find_tool, tool_facts
+    from vidpipe.adapters.tools import find_tool, tool_facts
 
     settings = home.settings
     return Probes(

@@ -21,7 +21,8 @@ import numpy as np
 import pandas as pd
 
 from vidpipe.adapters import bundle
-from vidpipe.adapters.video import Decoding, VideoFiles, find_tools
+from vidpipe.adapters.tools import find_tools
+from vidpipe.adapters.video import Decoding, VideoFiles
 from vidpipe.backbones import Backbone, load_backbone
 from vidpipe.errors import ConfigurationError
 from vidpipe.extraction import extract

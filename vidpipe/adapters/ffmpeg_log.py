@@ -1,0 +1,68 @@
+"""What ffmpeg and ffprobe say while they work: frame times, counts, and why a file is no good."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import SimpleQueue
+
+from vidpipe.errors import Forbidden, NoFrames, NoVideoStream, Unreadable, Vanished, VideoError
+
+_LAST_LINES = 4
+_COMPLAINT = re.compile(r"^(?:\[[^\]]*\] )*\[(?:error|fatal|panic)\] (.*)")
+_ECHOES = ("Task finished", "Terminating thread", "Nothing was written", "Conversion failed")
+"""What ffmpeg says after it has said what was wrong."""
+_SHOWN = re.compile(r"^\[Parsed_showinfo_\d+ @ [0-9a-fx]+\] \[info\] n: *\d+ pts: *\S+ pts_time:(\S+)")
+_DECODED = re.compile(
+    r"^(?:\[[^\]]*\] )*\[verbose\] +Input stream #\d+:\d+ \(video\): [^;]*; "
+    r"(\d+) frames decoded(?:; (\d+) decode errors)?"
+)
+
+
+@dataclass
+class FfmpegLog:
+    """What we need of ffmpeg's log: frame times, counts, complaints."""
+
+    times_s: SimpleQueue[float] = field(default_factory=SimpleQueue)
+    complaints: list[str] = field(default_factory=list)
+    frames_decoded: int = 0
+    decode_errors: int = 0
+
+    def line(self, text: str) -> None:
+        """Take the next line of it."""
+        if shown := _SHOWN.match(text):
+            self.times_s.put(float(shown[1]) if shown[1] != "NOPTS" else float("nan"))
+        elif (complaint := _COMPLAINT.match(text)) and not complaint[1].startswith(_ECHOES):
+            self.complaints = [*self.complaints[1 - _LAST_LINES :], complaint[1]]
+        elif decoded := _DECODED.match(text):
+            self.frames_decoded = max(self.frames_decoded, int(decoded[1]))
+            self.decode_errors = max(self.decode_errors, int(decoded[2] or 0))
+
+    @property
+    def last(self) -> str:
+        """Its last complaint, empty when it had none."""
+        return self.complaints[-1] if self.complaints else ""
+
+    @property
+    def said(self) -> str:
+        """Its last few complaints, in one line."""
+        return " | ".join(self.complaints)
+
+
+def decode_error(file: Path, log: FfmpegLog, code: int) -> VideoError:
+    """Why no frame came of a file, from ffmpeg's own words."""
+    if "matches no streams" in log.said:
+        return NoVideoStream(f"{file.name} has no video stream. {log.said}")
+    if code != 0 and log.frames_decoded == 0:
+        return refusal(file, log)
+    return NoFrames(f"{file.name}: no frame decodes. {log.said}")
+
+
+def refusal(file: Path, log: FfmpegLog) -> VideoError:
+    """Why ffmpeg or ffprobe would not open a file, from its own words."""
+    if "whitelist" in log.said:
+        return Forbidden(f"{file.name} is not a media container. {log.said}")
+    if not file.exists():
+        return Vanished(f"{file} is gone.")
+    return Unreadable(f"{file.name} cannot be read as video. {log.said or 'No reason given.'}")
