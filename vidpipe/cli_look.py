@@ -1,4 +1,4 @@
-"""The verbs that only look: what is there is shown, nothing of it is changed."""
+"""The verbs that show what is published, and `doctor`, which looks at everything; nothing is changed."""
 
 from __future__ import annotations
 
