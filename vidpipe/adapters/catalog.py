@@ -1,22 +1,20 @@
-"""File trees and manifests: what a collection's source holds.
+"""File trees: what a collection's source holds.
 
 A folder is walked, without following links to folders; a manifest names files below the source.
 """
 
-import csv
 import errno
 import hashlib
-import math
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from io import FileIO, StringIO
-from itertools import pairwise
+from io import FileIO
 from pathlib import Path, PurePosixPath
 
-from vidpipe.errors import ConfigurationError, StorageFailed, Vanished
-from vidpipe.records import GivenLabel, LabelledSpan, SourceFile
+from vidpipe.adapters.manifest_files import ManifestFiles, read_named
+from vidpipe.errors import ConfigurationError, Vanished
+from vidpipe.records import SourceFile
 
 VIDEO_EXTENSIONS = frozenset({
     ".3g2", ".3gp", ".asf", ".avi", ".dv", ".flv", ".gif", ".h264", ".hevc", ".ivf", ".m2ts", ".m4v",
@@ -28,11 +26,10 @@ OTHER_EXTENSIONS = frozenset({
     ".m4a", ".md", ".mp3", ".oga", ".ogg", ".opus", ".parquet", ".pdf", ".png", ".srt", ".svg", ".swf",
     ".txt", ".wav", ".wma", ".xml", ".yaml", ".yml", ".zip",
 })  # fmt: skip
-SPLIT_NAMES = frozenset({"train", "val", "test"})
 _CHUNK_BYTES = 1 << 20
 
 
-class Catalog:
+class Catalog(ManifestFiles):
     """Reads sources and manifests from the local file system."""
 
     def list_folder(self, source: Path, *, label_from: str | None = None) -> list[SourceFile]:
@@ -81,7 +78,7 @@ class Catalog:
                 return None
             return SourceFile(path, found.st_size, found.st_mtime_ns, found.st_ino)
 
-        return _named(manifest, str(source), look)
+        return read_named(manifest, str(source), look)
 
     def pick_videos(
         self, objects: Sequence[SourceFile], *, label_from: str | None = None
@@ -106,51 +103,7 @@ class Catalog:
         Raises:
             ConfigurationError: As `list_manifest`.
         """
-        return _named(manifest, source, {file.path: file for file in objects}.get)
-
-    def read_labels(self, file: Path) -> list[GivenLabel]:
-        """What a person hands in: a CSV with `path`, `label`, and any of `collection` and `video_id`.
-
-        Raises:
-            ConfigurationError: Not such a file.
-        """
-        rows = _read_rows(file)
-        if rows and "label" not in rows[0]:
-            raise ConfigurationError(
-                f"{file} has no column label.", next_step="vidpipe label-queue writes such a file."
-            )
-        return [
-            GivenLabel(
-                row["path"], row["label"] or None, row.get("collection") or None, row.get("video_id") or None
-            )
-            for row in rows
-        ]
-
-    def write_manifest(
-        self, manifest: Path, columns: Sequence[str], rows: Sequence[Sequence[str]], *, overwrite: bool
-    ) -> bool:
-        """Write a manifest that `list_manifest` reads, whole or not at all; False if it is there already.
-
-        Raises:
-            ConfigurationError: Another file has that name, and `overwrite` is not set.
-            StorageFailed: The disk is full, read-only, or has no such folder.
-        """
-        text = _csv_text(columns, rows)
-        try:
-            if manifest.is_file() and manifest.read_bytes() == text:
-                return False
-            if manifest.exists() and not (overwrite and manifest.is_file()):
-                raise ConfigurationError(
-                    f"{manifest} is there already, with other content than this manifest's.",
-                    next_step="pass --overwrite to replace the file, or another --output.",
-                )
-            _write_whole(manifest, text)
-        except OSError as error:
-            raise StorageFailed(
-                f"cannot write {manifest}: {error.strerror}.",
-                next_step="pass an --output in a folder that exists and may be written.",
-            ) from None
-        return True
+        return read_named(manifest, source, {file.path: file for file in objects}.get)
 
     def hash_file(self, file: Path) -> str:
         """SHA-256 of a file's bytes, in hex: its `video_id`.
@@ -243,150 +196,3 @@ def _labelled_by_folder(file: SourceFile) -> SourceFile:
     parts = PurePosixPath(file.path).parts
     label = parts[0] if len(parts) > 1 else None
     return replace(file, label=label)
-
-
-def _named(
-    manifest: Path, source: str, look: Callable[[str], SourceFile | None]
-) -> tuple[list[SourceFile], list[str]]:
-    """The files that a manifest names, sorted by path, with what it says of them; the paths without one."""
-    rows = _read_rows(manifest)
-    split_columns = _split_columns(rows)
-    files: list[SourceFile] = []
-    missing: list[str] = []
-    lines = [
-        (_checked_path(row.get("path") or "", source, manifest, line), row)
-        for line, row in enumerate(rows, start=2)
-    ]
-    of_spans = _span_rows(lines)
-    spans = _spans(of_spans, manifest)
-    whole = [(path, row) for path, row in lines if not _is_span(row)]
-    whole += [(path, _alike(some, manifest)) for path, some in of_spans.items()]
-    for path, row in whole:
-        if (found := look(path)) is None:
-            missing.append(path)
-            continue
-        splits = {c: row[c] for c in split_columns if row[c]}
-        label, group = row.get("label") or None, row.get("group") or None
-        files.append(replace(found, label=label, group=group, splits=splits, spans=spans.get(path, ())))
-    _refuse_duplicates([*missing, *(f.path for f in files)], manifest)
-    return sorted(files, key=lambda f: f.path), missing
-
-
-def _read_rows(manifest: Path) -> list[dict[str, str]]:
-    try:
-        with manifest.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            columns = reader.fieldnames or []
-            rows = [{k: (v or "").strip() for k, v in row.items() if k} for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigurationError(
-            f"cannot read the manifest {manifest}: {error}.", next_step="pass a UTF-8 CSV file."
-        ) from None
-    if "path" not in columns:
-        raise ConfigurationError(
-            f"{manifest} has no column path, but {', '.join(columns) or 'no header at all'}.",
-            next_step="name the column of relative file paths `path`.",
-        )
-    return rows
-
-
-def _split_columns(rows: list[dict[str, str]]) -> list[str]:
-    """Columns all of whose values are train, val or test (a blank is no value)."""
-    columns = [
-        c for c in (rows[0] if rows else {}) if c not in ("path", "label", "group", "start_s", "end_s")
-    ]
-    values = {c: {row.get(c, "") for row in rows} - {""} for c in columns}
-    return [c for c in columns if values[c] and values[c] <= SPLIT_NAMES]
-
-
-def _checked_path(raw: str, source: str, manifest: Path, line: int) -> str:
-    path = PurePosixPath(raw)
-    if not raw or path.is_absolute() or ".." in path.parts:
-        raise ConfigurationError(
-            f"{manifest} line {line}: path {raw!r} is not a path inside {source}.",
-            next_step="give paths relative to the source.",
-        )
-    return str(path)
-
-
-def _is_span(row: dict[str, str]) -> bool:
-    return bool(row.get("start_s") or row.get("end_s"))
-
-
-def _span_rows(lines: Sequence[tuple[str, dict[str, str]]]) -> dict[str, list[dict[str, str]]]:
-    found: dict[str, list[dict[str, str]]] = {}
-    for path, row in lines:
-        if _is_span(row):
-            found.setdefault(path, []).append(row)
-    return found
-
-
-def _spans(of_path: dict[str, list[dict[str, str]]], manifest: Path) -> dict[str, tuple[LabelledSpan, ...]]:
-    """The labelled parts of each path, in order of time."""
-    found = {
-        path: sorted((_span(path, row, manifest) for row in rows), key=lambda s: (s.start_s, s.end_s))
-        for path, rows in of_path.items()
-    }
-    for path, spans in found.items():
-        for one, next_one in pairwise(spans):
-            if next_one.start_s < one.end_s:
-                raise ConfigurationError(
-                    f"{manifest}: {path} has two labels from {next_one.start_s:g} s on.",
-                    next_step="let one span end where the next begins.",
-                )
-    return {path: tuple(spans) for path, spans in found.items()}
-
-
-def _span(path: str, row: dict[str, str], manifest: Path) -> LabelledSpan:
-    try:
-        start_s, end_s = float(row.get("start_s") or ""), float(row.get("end_s") or "")
-    except ValueError:
-        start_s = end_s = math.nan
-    if not 0 <= start_s < end_s < math.inf or not row.get("label"):
-        raise ConfigurationError(
-            f"{manifest}: {path} from {row.get('start_s')!r} to {row.get('end_s')!r} is no labelled span.",
-            next_step="give start_s, a larger end_s, both in seconds, and a label.",
-        )
-    return LabelledSpan(start_s, end_s, row["label"])
-
-
-def _alike(rows: Sequence[dict[str, str]], manifest: Path) -> dict[str, str]:
-    """What the lines of one path say of the whole video: they must agree."""
-    own = ("start_s", "end_s", "label")
-    whole = [{k: v for k, v in row.items() if k not in own} for row in rows]
-    if any(row != whole[0] for row in whole):
-        raise ConfigurationError(
-            f"{manifest}: the spans of {rows[0]['path']} differ in more than their label.",
-            next_step="give all spans of a video the same group and split.",
-        )
-    return whole[0]
-
-
-def _refuse_duplicates(paths: list[str], manifest: Path) -> None:
-    seen: set[str] = set()
-    for path in paths:
-        if path in seen:
-            raise ConfigurationError(
-                f"{manifest} names {path} twice.", next_step="keep one line for each path."
-            )
-        seen.add(path)
-
-
-def _csv_text(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
-    """Rows as CSV in UTF-8; before Python 3.13 the csv module forgets to quote a lone carriage return."""
-    stream = StringIO(newline="")
-    plain = csv.writer(stream, lineterminator="\n")
-    quoting = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
-    plain.writerow(columns)
-    for row in rows:
-        (quoting if any("\r" in value for value in row) else plain).writerow(row)
-    return stream.getvalue().encode()
-
-
-def _write_whole(file: Path, content: bytes) -> None:
-    temp = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        temp.write_bytes(content)
-        temp.replace(file)
-    finally:
-        temp.unlink(missing_ok=True)
