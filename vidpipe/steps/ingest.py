@@ -6,30 +6,17 @@ object, size and etag) is not read again.
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
-from vidpipe.errors import ConfigurationError, NotFound, VideoError
-from vidpipe.places import checked_uri, is_uri, place_of
+from vidpipe.errors import ConfigurationError, NotFound
+from vidpipe.places import checked_uri, is_uri
 from vidpipe.ports import Ports
-from vidpipe.records import Collection, Failure, Place, ProbedVideo, SourceFile, Stage, Windows
-from vidpipe.steps.runs import Report, RunLog, recorded
-
-log = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-CHUNK_FILES = 256
-CHUNK_BYTES = 4 << 30
-"""Files are committed in chunks of at most this much: what a crash may cost to read again."""
-DOWNLOADS = 8
-"""Objects that are read side by side: they keep the network waiting, not the processor."""
+from vidpipe.records import Collection, Failure, Place, SourceFile, Windows
+from vidpipe.steps.intake import loads, read_files
+from vidpipe.steps.runs import Report, recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +38,6 @@ class IngestReport(Report):
     """Of these, bad videos that were tried again."""
     read_bytes: int
     """Bytes that were read to be hashed."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Hashed:
-    """One file that has been read, or why it could not be."""
-
-    file: SourceFile
-    video_id: str | None
-    error: VideoError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Probed:
-    """One content that has been probed: what to record, and what went wrong."""
-
-    video: ProbedVideo | None
-    error: VideoError | None = None
 
 
 def ingest(
@@ -114,11 +84,11 @@ def ingest(
         changed = ports.ledger.changed_paths(collection, files, retry_failed=False)
         again = _due_again(ports, wanted, files) - changed if retry_failed else set()
         new = 0
-        for load in _loads(ports, wanted, [f for f in files if f.path in changed], split=bool(between)):
-            new += _read_files(ports, run, wanted, load, again=False)
+        for load in loads(ports, wanted, [f for f in files if f.path in changed], split=bool(between)):
+            new += read_files(ports, run, wanted, load, again=False)
             if between and len(load) < len(changed):
                 between()
-        _read_files(ports, run, wanted, [f for f in files if f.path in again], again=True)
+        read_files(ports, run, wanted, [f for f in files if f.path in again], again=True)
         removed = ports.ledger.put_listing(collection, files)
         unchanged = len(files) - len(changed)
         run.videos = new + unchanged
@@ -250,128 +220,6 @@ def _record_missing(ports: Ports, wanted: Collection, paths: Sequence[str]) -> N
         )
 
 
-# -- reading what changed -----------------------------------------------------------------------
-
-
-def _loads(
-    ports: Ports, wanted: Collection, files: Sequence[SourceFile], *, split: bool
-) -> Iterator[Sequence[SourceFile]]:
-    """All files; of objects that staging cannot hold together, as many at a time as fill half of it."""
-    together = sum(file.size_bytes for file in files)
-    if split and is_uri(wanted.source) and together > ports.limits.staging_bytes:
-        yield from _chunks(files, ports.limits.staging_bytes // 2, most_files=len(files))
-    else:
-        yield files
-
-
 def _due_again(ports: Ports, wanted: Collection, files: Sequence[SourceFile]) -> set[str]:
     """Unchanged paths whose probe failed and may be tried again."""
     return ports.ledger.changed_paths(wanted.name, files, retry_failed=True)
-
-
-def _read_files(
-    ports: Ports, run: RunLog, wanted: Collection, files: Sequence[SourceFile], *, again: bool
-) -> int:
-    """Hash, probe and record files, a chunk at a time; the number of files that could be hashed."""
-    hashes = 0
-    source, far = wanted.source, is_uri(wanted.source)
-    workers = max(ports.limits.workers, DOWNLOADS) if far else ports.limits.workers
-    with (
-        ThreadPoolExecutor(workers, thread_name_prefix="ingest") as pool,
-        ports.progress.stage(f"ingest {wanted.name}", len(files), "files") as advance,
-    ):
-        # Half of the room: what has been hashed is still there to be probed.
-        for chunk in _chunks(
-            files, min(CHUNK_BYTES, ports.limits.staging_bytes // 2) if far else CHUNK_BYTES
-        ):
-            hashed = list(_seen(ports, pool.map(lambda file: _hash(ports, source, file), chunk)))
-            first = {h.video_id: h.file for h in hashed if h.video_id}
-            known = ports.ledger.known_videos(first, retry_failed=again)
-            to_probe = {v: file for v, file in first.items() if v not in known}
-            results = pool.map(partial(_probe, ports, source), to_probe.values(), to_probe)
-            probed = dict(zip(to_probe, _seen(ports, results), strict=True))
-            failures = [f for h in hashed if (f := _failure(wanted.name, h, known, probed))]
-            ports.ledger.put_videos(
-                wanted.name,
-                [(h.file, h.video_id) for h in hashed],
-                [p.video for p in probed.values() if p.video],
-                failures,
-            )
-            hashes += sum(h.video_id is not None for h in hashed)
-            run.read_bytes += sum(h.file.size_bytes for h in hashed if h.video_id)
-            run.failed += len(failures)
-            run.failed_again += len(failures) if again else 0
-            advance(len(chunk), len(chunk))
-    return hashes
-
-
-def _seen(ports: Ports, results: Iterator[T]) -> Iterator[T]:
-    """The results; each is half of what there is to do for a file."""
-    for result in results:
-        ports.progress.glimpse(0.5, 0)
-        yield result
-
-
-def _chunks(
-    files: Sequence[SourceFile], most_bytes: int, *, most_files: int = CHUNK_FILES
-) -> Iterator[list[SourceFile]]:
-    chunk: list[SourceFile] = []
-    size_bytes = 0
-    for file in files:
-        chunk.append(file)
-        size_bytes += file.size_bytes
-        if len(chunk) == most_files or size_bytes > most_bytes:
-            yield chunk
-            chunk, size_bytes = [], 0
-    if chunk:
-        yield chunk
-
-
-def _hash(ports: Ports, source: str, file: SourceFile) -> _Hashed:
-    try:
-        with ports.staging.local(_place(source, file)) as local:
-            return _Hashed(file, ports.catalog.hash_file(local))
-    except VideoError as error:
-        return _Hashed(file, None, error)
-
-
-def _place(source: str, file: SourceFile) -> Place:
-    return place_of(source, file.path, file.size_bytes, file.etag)
-
-
-def _probe(ports: Ports, source: str, file: SourceFile, video_id: str) -> _Probed:
-    try:
-        with ports.staging.local(_place(source, file)) as local:
-            facts = ports.videos.probe(local)
-    except VideoError as error:
-        learnt = error.verdict is not None  # a file that vanished says nothing about its bytes
-        video = ProbedVideo(video_id, file.size_bytes, None, error.verdict)
-        return _Probed(video if learnt else None, error)
-    return _Probed(ProbedVideo(video_id, file.size_bytes, facts, None))
-
-
-def _failure(
-    collection: str,
-    hashed: _Hashed,
-    known: Mapping[str, tuple[Stage, str, str] | None],
-    probed: Mapping[str, _Probed],
-) -> Failure | None:
-    """What to record against this path: its own error, or that of the bytes it shares."""
-    path, video_id = hashed.file.path, hashed.video_id
-    if video_id is None:
-        return _recorded(collection, path, None, "ingest", hashed.error)
-    if video_id in probed:
-        return _recorded(collection, path, video_id, "probe", probed[video_id].error)
-    if (bad := known.get(video_id)) is None:
-        return None
-    stage, error_class, message = bad
-    return Failure(collection, path, video_id, stage, error_class, message)
-
-
-def _recorded(
-    collection: str, path: str, video_id: str | None, stage: Stage, error: VideoError | None
-) -> Failure | None:
-    if error is None:
-        return None
-    log.warning("%s: %s", path, error.message)
-    return Failure(collection, path, video_id, stage, type(error).__name__, error.message)
