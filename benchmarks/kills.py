@@ -52,7 +52,8 @@ from pathlib import Path
 from typing import Any
 
 from vidpipe.adapters.tools import find_tools
-from vidpipe.demo_clips import LABELS, make_collection
+from vidpipe.demo_clips import make_collection
+from vidpipe.demo_script import LABELS
 from vidpipe.display import TerminalProgress
 from vidpipe.ports import Ports
 from vidpipe.settings import Settings
