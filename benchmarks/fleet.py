@@ -33,8 +33,8 @@ import numpy.typing as npt
 
 from benchmarks.extraction import SHARED
 from vidpipe.display import TerminalProgress
+from vidpipe.features import PartResult
 from vidpipe.ports import Ports
-from vidpipe.records import PartResult
 from vidpipe.sampling import expected_cost
 from vidpipe.settings import load_settings
 from vidpipe.steps.extract import Batch, commit, plan, work

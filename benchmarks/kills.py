@@ -260,7 +260,7 @@ def _features(root: Path, database: Any) -> tuple[list[Row], int]:
     """Each video's features as a hash of their bits; how many could not be read as the ledger says."""
     from vidpipe.adapters.feature_store import FeatureStore
     from vidpipe.errors import IncompatibleFeatures
-    from vidpipe.records import StoredFeatures
+    from vidpipe.features import StoredFeatures
 
     store = FeatureStore(root / "features")
     found: list[Row] = []

@@ -26,11 +26,12 @@ from vidpipe.adapters.bundle import Bundle
 from vidpipe.backbones import block_sizes
 from vidpipe.classifier import ClassifierConfig, build
 from vidpipe.display import TerminalProgress
+from vidpipe.features import ExtractedVideo, PartResult, StoredFeatures, VideoFeatures
 from vidpipe.inference import predict
 from vidpipe.lessons import Scores
 from vidpipe.model_card import TrainingRecord
 from vidpipe.ports import Ports
-from vidpipe.records import ExtractedVideo, PartResult, Prediction, StoredFeatures, VideoFeatures
+from vidpipe.records import Prediction
 from vidpipe.settings import load_settings
 from vidpipe.steps.classify import classify
 from vidpipe.training import TrainingConfig

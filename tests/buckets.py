@@ -22,8 +22,9 @@ import pytest
 from vidpipe.adapters.objects import Objects
 from vidpipe.adapters.staging import Staging
 from vidpipe.demo_clips import DemoCollection
+from vidpipe.features import StoredFeatures
 from vidpipe.ports import Ports
-from vidpipe.records import StoredFeatures, StoredObject
+from vidpipe.records import StoredObject
 
 FEATURES = "select video_id, part, row_offset, n_frames from video_features order by video_id"
 

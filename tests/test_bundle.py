@@ -15,8 +15,8 @@ import torch
 from vidpipe.adapters.bundle import FILES, Bundle, digest, load, save
 from vidpipe.classifier import ClassifierConfig, build
 from vidpipe.errors import IncompatibleFeatures, UnsafeModel
+from vidpipe.features import FeatureSpec, FrameTransform
 from vidpipe.inference import predict
-from vidpipe.records import FeatureSpec, FrameTransform
 
 D, LABELS = 6, ("dog", "été", "zebra")
 SPEC = FeatureSpec(4.0, "efficientnet_lite0", "ab" * 32, FrameTransform(224, 0.875, "bicubic"), "average", D)

@@ -12,9 +12,9 @@ from conftest import rows_of, tree
 from typer.testing import CliRunner
 
 from vidpipe.cli import app
+from vidpipe.features import StoredFeatures
 from vidpipe.lessons import LabelledVideo
 from vidpipe.ports import Ports
-from vidpipe.records import StoredFeatures
 from vidpipe.splits import SPLITS, resolve
 from vidpipe.steps.ingest import ingest
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from vidpipe.adapters.video import VideoFiles
+from vidpipe.features import FeatureSpec
 from vidpipe.ports import Ports
-from vidpipe.records import FeatureSpec
 from vidpipe.steps import extract as step
 from vidpipe.steps.ingest import ingest
 

@@ -25,7 +25,8 @@ from vidpipe.adapters.video import VideoFiles
 from vidpipe.backbones import Backbone, default_spec, load_backbone
 from vidpipe.errors import StorageFailed, Unreadable
 from vidpipe.extraction import extract
-from vidpipe.records import DecodeReport, ExtractedVideo, Floats, PendingVideo, Pixels, VideoFeatures
+from vidpipe.features import DecodeReport, ExtractedVideo, VideoFeatures
+from vidpipe.records import Floats, PendingVideo, Pixels
 
 SPEC = default_spec(4.0)
 

@@ -21,7 +21,7 @@ from vidpipe.adapters.part_reader import PartReader
 from vidpipe.adapters.part_writer import TEMP_SUFFIX
 from vidpipe.backbones import default_spec
 from vidpipe.errors import IncompatibleFeatures
-from vidpipe.records import StoredFeatures, VideoFeatures
+from vidpipe.features import StoredFeatures, VideoFeatures
 
 D = 8
 SPEC = replace(default_spec(4.0), feature_size=D)
@@ -319,7 +319,7 @@ FULL_DISK = """
     import numpy as np
     from vidpipe.adapters.feature_store import FeatureStore
     from vidpipe.errors import StorageFailed
-    from vidpipe.records import FeatureSpec, VideoFeatures
+    from vidpipe.features import FeatureSpec, VideoFeatures
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writes then fail with EFBIG, as on a full disk
     limit, videos = int(sys.argv[2]), int(sys.argv[3])

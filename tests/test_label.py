@@ -11,9 +11,10 @@ import pytest
 from conftest import rows_of
 
 from vidpipe.errors import ConfigurationError, NotFound
+from vidpipe.features import StoredFeatures
 from vidpipe.lessons import LabelledVideo
 from vidpipe.ports import Ports
-from vidpipe.records import Prediction, StoredFeatures
+from vidpipe.records import Prediction
 from vidpipe.splits import resolve
 from vidpipe.steps import scoring
 from vidpipe.steps.extract import extract

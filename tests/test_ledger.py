@@ -21,19 +21,8 @@ from vidpipe.adapters import sqlfiles
 from vidpipe.adapters.ledger import Ledger
 from vidpipe.backbones import default_spec
 from vidpipe.errors import LedgerLocked, SchemaMismatch, StorageFailed
-from vidpipe.records import (
-    Collection,
-    DecodeReport,
-    ExtractedVideo,
-    Failure,
-    MediaFacts,
-    PartResult,
-    Prediction,
-    ProbedVideo,
-    Promotion,
-    SourceFile,
-    StoredFeatures,
-)
+from vidpipe.features import DecodeReport, ExtractedVideo, PartResult, StoredFeatures
+from vidpipe.records import Collection, Failure, MediaFacts, Prediction, ProbedVideo, Promotion, SourceFile
 
 SPEC = default_spec(4.0)
 OTHER_SPEC = default_spec(2.0)

@@ -19,8 +19,8 @@ from vidpipe.adapters.objects import BucketFolder, Objects
 from vidpipe.backbones import default_spec
 from vidpipe.demo_clips import DemoCollection
 from vidpipe.errors import ConfigurationError, IncompatibleFeatures, StorageUnreachable
+from vidpipe.features import StoredFeatures, VideoFeatures
 from vidpipe.ports import Ports
-from vidpipe.records import StoredFeatures, VideoFeatures
 from vidpipe.steps.ingest import ingest, ingest_again
 
 

@@ -10,16 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidpipe.errors import ConfigurationError
-from vidpipe.lessons import Sequences
-from vidpipe.records import (
+from vidpipe.features import (
     ExtractedVideo,
     FeatureSpec,
     FrameTransform,
     PartResult,
     StoredFeatures,
     VideoFeatures,
-    canonical_json,
 )
+from vidpipe.lessons import Sequences
+from vidpipe.records import canonical_json
 
 deterministic = settings(derandomize=True, deadline=None, max_examples=60)
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from vidpipe.adapters.tools import Tools
 from vidpipe.adapters.video import VideoFiles
 from vidpipe.demo_clips import DemoCollection
-from vidpipe.records import FrameTransform
+from vidpipe.features import FrameTransform
 from vidpipe.sampling import EDGE_S, expected_samples, sampled_indices
 
 deterministic = settings(derandomize=True, deadline=None, max_examples=200)

@@ -34,7 +34,7 @@ from vidpipe.errors import (
     Vanished,
     VideoError,
 )
-from vidpipe.records import FrameTransform
+from vidpipe.features import FrameTransform
 from vidpipe.sampling import sampled_indices
 
 SMALL = FrameTransform(size_px=32, crop_share=1.0, interpolation="bicubic")
@@ -650,7 +650,7 @@ def test_even_a_hanging_decoder_dies_with_a_process_that_is_killed(clip, tmp_pat
         "import sys; from pathlib import Path\n"
         "from vidpipe.adapters.tools import Tools\n"
         "from vidpipe.adapters.video import VideoFiles\n"
-        "from vidpipe.records import FrameTransform\n"
+        "from vidpipe.features import FrameTransform\n"
         "videos = VideoFiles(Tools(sys.argv[1], sys.argv[1]))\n"
         "list(videos.decode(Path(sys.argv[2]), 25.0, [FrameTransform(224, 1.0, 'bicubic')], 20.0))\n"
     )

@@ -503,7 +503,8 @@ MEMORY = """
     from vidpipe.adapters.feature_store import FeatureStore
     from vidpipe.backbones import default_spec
     from vidpipe.classifier import ClassifierConfig, build
-    from vidpipe.records import Unscored, VideoFeatures, Windows
+    from vidpipe.features import Unscored, VideoFeatures
+    from vidpipe.records import Windows
     from vidpipe.steps.window_scores import score_windows
 
     frames, D = int(sys.argv[2]), 1000

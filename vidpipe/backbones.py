@@ -21,8 +21,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from vidpipe import cores
 from vidpipe.convolutions import REVISION, FusedTrunk, can_fuse
 from vidpipe.errors import ConfigurationError, UnsafeModel
+from vidpipe.features import FeatureSpec, FrameTransform
 from vidpipe.pooling import MapSizes, Pooling
-from vidpipe.records import FeatureSpec, Floats, FrameTransform, Pixels, spans
+from vidpipe.records import Floats, Pixels, spans
 from vidpipe.rounding import mean_after_relu6
 
 Dtype = Literal["auto", "float32", "bfloat16"]

@@ -25,16 +25,9 @@ from typing import Protocol
 import numpy as np
 
 from vidpipe.errors import VideoError
+from vidpipe.features import DecodeReport, ExtractedVideo, StoredFeatures, VideoFeatures
 from vidpipe.picture import PictureStats
-from vidpipe.records import (
-    DecodeReport,
-    ExtractedVideo,
-    Floats,
-    PendingVideo,
-    Pixels,
-    StoredFeatures,
-    VideoFeatures,
-)
+from vidpipe.records import Floats, PendingVideo, Pixels
 
 AHEAD_FRAMES = 96
 """Frames that each decoder may run ahead of the CNN: about 14 MB at 224 px."""

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vidpipe.records import WHOLE, FeatureSpec, Floats, Span, StoredFeatures, short_hash
+from vidpipe.features import FeatureSpec, StoredFeatures
+from vidpipe.records import WHOLE, Floats, Span, short_hash
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vidpipe.features import FeatureSpec
 from vidpipe.lessons import Scores
-from vidpipe.records import FeatureSpec
 
 FEW_VIDEOS = 30
 """A label with fewer test videos is named in the card: one of them moves its recall by over three points."""

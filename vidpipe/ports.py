@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vidpipe.extraction import Decoding
+from vidpipe.features import FeatureSpec, FrameTransform, PartResult, StoredFeatures, Unscored, VideoFeatures
 from vidpipe.gate import Policy
 from vidpipe.lessons import AttentionStrip, EvaluationSet, LabelledVideo, ModelVersion
 from vidpipe.machine_facts import (
@@ -30,12 +31,9 @@ from vidpipe.model_card import TrainingRecord
 from vidpipe.records import (
     Collection,
     Failure,
-    FeatureSpec,
     Floats,
-    FrameTransform,
     GivenLabel,
     MediaFacts,
-    PartResult,
     PendingVideo,
     Place,
     Prediction,
@@ -43,10 +41,7 @@ from vidpipe.records import (
     Promotion,
     SourceFile,
     Stage,
-    StoredFeatures,
     StoredObject,
-    Unscored,
-    VideoFeatures,
     WindowPrediction,
     Windows,
 )

@@ -18,7 +18,8 @@ from torch import nn
 
 from vidpipe.classifier import ClassifierConfig, build
 from vidpipe.errors import IncompatibleFeatures, UnsafeModel
-from vidpipe.records import FeatureSpec, canonical_json
+from vidpipe.features import FeatureSpec
+from vidpipe.records import canonical_json
 
 FILES = (
     "model.json",

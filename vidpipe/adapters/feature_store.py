@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from vidpipe.adapters.part_reader import PartReader, readable
 from vidpipe.adapters.part_writer import NUMBER, PartWriter, storage_failed
-from vidpipe.records import FeatureSpec, StoredFeatures, VideoFeatures
+from vidpipe.features import FeatureSpec, StoredFeatures, VideoFeatures
 
 
 class Bucket(Protocol):

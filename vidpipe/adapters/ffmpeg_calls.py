@@ -11,7 +11,7 @@ from typing import Any
 
 import ffmpeg
 
-from vidpipe.records import FrameTransform
+from vidpipe.features import FrameTransform
 from vidpipe.sampling import select_expression
 
 CONTAINERS = (

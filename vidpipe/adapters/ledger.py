@@ -16,17 +16,11 @@ from vidpipe.adapters.decisions import Decisions
 from vidpipe.adapters.ledger_rows import IDS, MOVES, OUTCOMES, outcome_row
 from vidpipe.adapters.listings import Listings
 from vidpipe.adapters.predictions import Predictions
+from vidpipe.features import FeatureSpec, PartResult, StoredFeatures
 from vidpipe.lessons import LabelledVideo
 from vidpipe.machine_facts import Unfinished
 from vidpipe.places import place_of
-from vidpipe.records import (
-    Failure,
-    FeatureSpec,
-    PartResult,
-    PendingVideo,
-    StoredFeatures,
-    canonical_json,
-)
+from vidpipe.records import Failure, PendingVideo, canonical_json
 
 
 class Ledger(Listings, Predictions, Decisions):

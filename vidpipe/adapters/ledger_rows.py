@@ -6,7 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from vidpipe.records import ExtractedVideo, Prediction, ProbedVideo, SourceFile, Windows
+from vidpipe.features import ExtractedVideo
+from vidpipe.records import Prediction, ProbedVideo, SourceFile, Windows
 
 _SPLITS = pa.map_(pa.string(), pa.string())
 LISTING = pa.schema(

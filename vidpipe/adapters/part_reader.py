@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from vidpipe.errors import IncompatibleFeatures, StorageUnreachable
-from vidpipe.records import FeatureSpec, Floats, StoredFeatures, VideoFeatures
+from vidpipe.features import FeatureSpec, StoredFeatures, VideoFeatures
+from vidpipe.records import Floats
 
 warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # nor does anyone write it
 

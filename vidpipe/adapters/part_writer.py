@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vidpipe.errors import StorageFailed, StorageUnreachable
-from vidpipe.records import FeatureSpec, VideoFeatures
+from vidpipe.features import FeatureSpec, VideoFeatures
 
 TEMP_SUFFIX = ".tmp"
 NUMBER = pa.float16()

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from vidpipe.adapters.database import Database, now_utc
 from vidpipe.adapters.ledger_rows import PREDICTIONS, WINDOWS, prediction_row
-from vidpipe.records import FeatureSpec, Prediction, Unscored, WindowPrediction, Windows
+from vidpipe.features import FeatureSpec, Unscored
+from vidpipe.records import Prediction, WindowPrediction, Windows
 
 
 class Predictions(Database):

@@ -18,10 +18,11 @@ from vidpipe.adapters import logged_model, pictures
 from vidpipe.adapters.bundle import Bundle
 from vidpipe.adapters.mlflow_store import EXPERIMENT, MlflowStore
 from vidpipe.errors import NotFound, UnsafeModel
+from vidpipe.features import FeatureSpec
 from vidpipe.lessons import AttentionStrip, ModelVersion
 from vidpipe.metrics import confusion_matrix
 from vidpipe.model_card import TrainingRecord
-from vidpipe.records import FeatureSpec, Floats
+from vidpipe.records import Floats
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion

@@ -26,8 +26,9 @@ from vidpipe.adapters.video import Decoding, VideoFiles
 from vidpipe.backbones import Backbone, load_backbone
 from vidpipe.errors import ConfigurationError
 from vidpipe.extraction import extract
+from vidpipe.features import FeatureSpec, VideoFeatures
 from vidpipe.inference import predict
-from vidpipe.records import FeatureSpec, Floats, PendingVideo, VideoFeatures
+from vidpipe.records import Floats, PendingVideo
 
 COLUMNS = ("label", "score", "top", "error")
 Found = Floats | str

@@ -19,7 +19,8 @@ from vidpipe.adapters.media_facts import media_facts
 from vidpipe.adapters.process import LimitedProcess
 from vidpipe.adapters.tools import Tools
 from vidpipe.errors import Forbidden, NoFrames, Unreadable, Vanished
-from vidpipe.records import DecodeReport, FrameTransform, MediaFacts, Pixels
+from vidpipe.features import DecodeReport, FrameTransform
+from vidpipe.records import MediaFacts, Pixels
 
 PROBE_WAIT_S = 20.0
 PICTURE_WAIT_S = 10.0

@@ -13,10 +13,11 @@ import numpy as np
 
 from vidpipe.classifier import Head
 from vidpipe.errors import ConfigurationError
+from vidpipe.features import Unscored
 from vidpipe.inference import attention, predict
 from vidpipe.lessons import ModelVersion
 from vidpipe.ports import FeatureStore, ModelBundle, Ports
-from vidpipe.records import Floats, Unscored
+from vidpipe.records import Floats
 from vidpipe.steps.evaluate import default_alias
 from vidpipe.steps.runs import Report
 from vidpipe.steps.scoring import best_labels

@@ -18,17 +18,9 @@ from threading import Event
 from vidpipe.errors import NotFound, RegistryUnreachable
 from vidpipe.extraction import Decoding
 from vidpipe.extraction import extract as run_engine
+from vidpipe.features import DecodeReport, ExtractedVideo, FeatureSpec, PartResult, VideoFeatures
 from vidpipe.ports import Part, Ports, Staging
-from vidpipe.records import (
-    DecodeReport,
-    ExtractedVideo,
-    FeatureSpec,
-    PartResult,
-    PendingVideo,
-    Pixels,
-    VideoFeatures,
-    spans,
-)
+from vidpipe.records import PendingVideo, Pixels, spans
 from vidpipe.sampling import expected_cost, expected_samples
 from vidpipe.steps.runs import Report, RunLog, recorded
 

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from vidpipe.errors import ConfigurationError, NotFound
+from vidpipe.features import StoredFeatures
 from vidpipe.ports import FeatureStore, Ports
-from vidpipe.records import Floats, GivenLabel, StoredFeatures
+from vidpipe.records import Floats, GivenLabel
 from vidpipe.selection import pick
 from vidpipe.steps.runs import Report, recorded
 

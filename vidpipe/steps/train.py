@@ -21,12 +21,13 @@ from vidpipe.backbones import block_sizes
 from vidpipe.baseline import BaselineTrainer
 from vidpipe.classifier import Kind
 from vidpipe.errors import VideoError
+from vidpipe.features import FeatureSpec
 from vidpipe.inference import attention, predict
 from vidpipe.lessons import AttentionStrip, ModelVersion, Scores, Sequences
 from vidpipe.metrics import graded
 from vidpipe.model_card import TrainingRecord
 from vidpipe.ports import ModelBundle, Ports, TrainingRun
-from vidpipe.records import FeatureSpec, short_hash
+from vidpipe.records import short_hash
 from vidpipe.splits import SPLITS, ResolvedSplit, resolve
 from vidpipe.steps import scoring
 from vidpipe.steps.contest import evaluation_set

@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from vidpipe.features import FeatureSpec, Unscored
 from vidpipe.inference import predict
 from vidpipe.ports import FeatureStore, ModelBundle
-from vidpipe.records import FeatureSpec, Floats, Prediction, Unscored, WindowPrediction
+from vidpipe.records import Floats, Prediction, WindowPrediction
 from vidpipe.steps.scoring import best_labels, read_ahead
 from vidpipe.windows import MeanScores, Window, frames_of, windows_of
 
