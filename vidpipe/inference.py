@@ -127,7 +127,7 @@ def _by_video(states: torch.Tensor, block: Packing) -> Sequence[torch.Tensor]:
 
 def _cut(rows: torch.Tensor, block: Packing) -> Sequence[torch.Tensor]:
     """Rows that stand one video behind the other, by video."""
-    return torch.split(rows[: block.starts[-1]], block.lengths)
+    return torch.split(rows[: block.starts[-1]], list(block.lengths))
 
 
 def _pooled(model: LSTMVideoClassifier, states: torch.Tensor) -> torch.Tensor:
