@@ -254,9 +254,8 @@ class VideoFiles:
         if not os.access(file, os.R_OK):
             raise Vanished(f"{file} is gone or may not be read.")
         log = _Log()
-        command = [self.tools.ffprobe, "-loglevel", "level+error", *_restrictions(),
-                   "-print_format", "json", "-show_format", "-show_streams", f"file:{file}"]  # fmt: skip
-        process = LimitedProcess(command, PROBE_WAIT_S, log.line)
+        command = _probe_command(self.tools.ffprobe, file)
+        process = LimitedProcess(command, PROBE_WAIT_S, log.line, brief=True)
         try:
             text = process.read_all()
             code = process.finish()
@@ -320,6 +319,12 @@ def _refuse_control_characters(file: Path) -> None:
 def _restrictions() -> list[str]:
     """Source: https://ffmpeg.org/ffmpeg-formats.html and -protocols.html, the two whitelists."""
     return ["-protocol_whitelist", "file,pipe", "-format_whitelist", CONTAINERS]
+
+
+def _probe_command(binary: str, file: Path) -> list[str]:
+    """The ffprobe command: container and streams as JSON."""
+    return [binary, "-loglevel", "level+error", *_restrictions(),
+            "-print_format", "json", "-show_format", "-show_streams", f"file:{file}"]  # fmt: skip
 
 
 def _decode_command(binary: str, file: Path, sample_fps: float, views: Sequence[FrameTransform]) -> list[str]:
