@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
-ALL = ("cnn", "extraction", "rescoring", "scale", "fleet", "accuracy", "survival", "kills")
+ALL = (
+    "cnn", "extraction", "rescoring", "scale", "start", "orchestration", "fleet", "accuracy", "survival",
+    "kills",
+)  # fmt: skip
 
 
 def main() -> int:

@@ -293,7 +293,8 @@ def test_an_unexpected_error_stops_everything_and_leaves_no_thread_and_no_proces
 
     class Sink(MemorySink):
         def append(self, features: VideoFeatures, first_frame: int = 0) -> None:
-            raise StorageFailed("the sink broke")
+            if where == "sink":
+                raise StorageFailed("the sink broke")
 
     def decode(video: PendingVideo):
         if where == "decoder" and video.video_id == pending(1).video_id:

@@ -595,6 +595,16 @@ def test_a_probe_that_hangs_is_too_slow_and_leaves_no_process(clip, tmp_path, mo
     assert processes_naming(f"62.{os.getpid()}") == []
 
 
+@pytest.mark.parametrize("has_pidfd", [True, False])
+def test_a_decoder_that_ends_after_its_pipes_is_waited_for(has_pidfd, clip, tmp_path, monkeypatch):
+    if not has_pidfd:  # elsewhere than on Linux
+        monkeypatch.delattr(os, "pidfd_open", raising=False)
+    videos = hanging(tmp_path, "echo '[error] broken' >&2; exec 1>&- 2>&-; sleep 0.2; exit 3", wait_s=5.0)
+
+    with pytest.raises(Unreadable, match="broken"):
+        videos.probe(clip)
+
+
 def test_the_wall_clock_grows_with_the_duration(clip, tmp_path):
     fake = str(script(tmp_path / "fake-tool", "sleep 0.6; echo '[error] nothing' >&2; exit 1"))
     videos = VideoFiles(Tools(fake, fake), min_wait_s=0.2, wait_s_per_s=0.5)

@@ -29,10 +29,10 @@ from vidpipe.features import DecodeReport, ExtractedVideo, StoredFeatures, Video
 from vidpipe.picture import PictureStats
 from vidpipe.records import Floats, PendingVideo, Pixels
 
-AHEAD_FRAMES = 96
-"""Frames that each decoder may run ahead of the CNN: about 14 MB at 224 px."""
-FLUSH_FRAMES = 2048
-"""A long video's rows are written in slices of this many frames."""
+AHEAD_FRAMES = 64
+"""Frames that each decoder may run ahead of the CNN: about 10 MB at 224 px."""
+FLUSH_FRAMES = 128
+"""A long video's rows are written in slices of this many frames: held, copied and encoded, 2 MB each time."""
 DECODED_SHARE_OK = 0.98
 """A video that gives less of its expected frames than this, less one frame, is `partial`."""
 _POLL_S = 0.2

@@ -26,11 +26,15 @@ MAX_ANSWER_BYTES = 16 << 20
 class LimitedProcess:
     """A subprocess with limits, whose stderr a thread drains line by line."""
 
-    def __init__(self, command: list[str], wait_s: float, on_line: Callable[[str], None]) -> None:
+    def __init__(
+        self, command: list[str], wait_s: float, on_line: Callable[[str], None], *, brief: bool = False
+    ) -> None:
+        """Start it. One that is `brief` is spared the program that binds it to us, which costs a millisecond:
+        if we die, it meets the end of its work, its closed pipe, or its limit of processor time."""
         self.wait_s = wait_s
         self._waited_s = 0.0
         self._popen = subprocess.Popen(
-            [*die_with_parent("KILL"), *command],
+            command if brief else [*die_with_parent("KILL"), *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -66,9 +70,7 @@ class LimitedProcess:
 
     def _await(self, descriptor: int) -> None:
         started = time.monotonic()
-        poll = select.poll()  # unlike select(), it takes descriptors above 1023
-        poll.register(descriptor, select.POLLIN | select.POLLHUP)
-        ready = poll.poll(max(0.0, self.wait_s - self._waited_s) * 1000)
+        ready = _readable(descriptor, self.wait_s - self._waited_s)
         self._waited_s += time.monotonic() - started
         if not ready:
             self.kill()
@@ -84,7 +86,7 @@ class LimitedProcess:
     def finish(self) -> int:
         """Wait for the end; the return code."""
         try:
-            code = self._popen.wait(timeout=max(1.0, self.wait_s - self._waited_s))
+            code = _wait(self._popen, max(1.0, self.wait_s - self._waited_s))
         except subprocess.TimeoutExpired:
             self.kill()
             raise TooSlow(f"the decoder did not end within {self.wait_s:.0f} s.") from None
@@ -101,6 +103,24 @@ class LimitedProcess:
         for pipe in (self._popen.stdout, self._popen.stderr):
             if pipe:
                 pipe.close()
+
+
+def _wait(process: subprocess.Popen[bytes], most_s: float) -> int:
+    """The return code, at once: `Popen.wait` with a timeout naps and looks, naps longer and looks again."""
+    if process.poll() is None and hasattr(os, "pidfd_open"):
+        descriptor = os.pidfd_open(process.pid)
+        try:
+            most_s = most_s if _readable(descriptor, most_s) else 0
+        finally:
+            os.close(descriptor)
+    return process.wait(timeout=most_s)
+
+
+def _readable(descriptor: int, most_s: float) -> bool:
+    """Wait for something to read, or for the end."""
+    poll = select.poll()  # unlike select(), it takes descriptors above 1023
+    poll.register(descriptor, select.POLLIN | select.POLLHUP)
+    return bool(poll.poll(max(0.0, most_s) * 1000))
 
 
 def _limit(pid: int, wait_s: float) -> None:

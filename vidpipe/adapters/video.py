@@ -91,7 +91,8 @@ class VideoFiles:
         if not os.access(file, os.R_OK):
             raise Vanished(f"{file} is gone or may not be read.")
         log = FfmpegLog()
-        process = LimitedProcess(probe_command(self.tools.ffprobe, file), PROBE_WAIT_S, log.line)
+        command = probe_command(self.tools.ffprobe, file)
+        process = LimitedProcess(command, PROBE_WAIT_S, log.line, brief=True)
         try:
             text = process.read_all()
             code = process.finish()
