@@ -4,8 +4,8 @@ import subprocess
 import sys
 
 ALL = (
-    "cnn", "extraction", "rescoring", "scale", "start", "orchestration", "fleet", "accuracy", "survival",
-    "kills",
+    "cnn", "extraction", "rescoring", "scale", "warehouse", "start", "orchestration", "fleet", "accuracy",
+    "survival", "kills",
 )  # fmt: skip
 
 

@@ -103,6 +103,11 @@ def predicted(con, video: int, version: int, day: int, *ranked: tuple[int, float
         })  # fmt: skip
 
 
+def said(con: duckdb.DuckDBPyConnection, relation: str) -> list[str]:
+    """All that a relation says, in whatever order."""
+    return sorted(str(row) for row in rows(con, f"from {relation}"))
+
+
 def windowed(con, video: int, version: int, start_s: float, end_s: float, *ranked: tuple[int, float]) -> None:
     """Rows of one window of a video, best first."""
     for rank, (label, score) in enumerate(ranked, start=1):
@@ -618,6 +623,18 @@ def test_applying_the_views_twice_changes_nothing(story):
 
     assert rows(story, catalog) == before
     assert rows(story, LATEST) == latest
+
+
+def test_the_snapshot_says_what_the_views_said_and_keeps_their_comments(story):
+    commented = "select column_name, comment from duckdb_columns() where schema_name = 'core' order by all"
+    before, comments = {r: said(story, r) for r in CONTRACT}, rows(story, commented)
+
+    story.execute(sqlfiles.statement("snapshot"))
+
+    assert {r: said(story, r) for r in CONTRACT} == before
+    assert rows(story, commented) == comments
+    assert all(before[r] for r in ("latest_predictions", "low_confidence", "collection_summary", "drift"))
+    assert ("present_video",) in rows(story, "select table_name from duckdb_tables()")
 
 
 @pytest.mark.parametrize("relation", CONTRACT)

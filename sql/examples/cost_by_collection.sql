@@ -8,38 +8,46 @@ with frames_of_run as (
 ),
 
 -- A run's seconds, shared out by frames.
-cost_of_video as (
+cost_of_frame as (
     select
-        feature.video_id,
-        sum(feature.n_frames) as frames,
-        sum(feature.n_frames * run.seconds / frames_of_run.frames) as seconds
-    from video_features as feature
-    inner join frames_of_run on feature.run_id = frames_of_run.run_id
-    left join runs as run on feature.run_id = run.run_id
-    group by feature.video_id
+        run.run_id,
+        run.seconds / frames_of_run.frames as seconds
+    from frames_of_run
+    inner join runs as run on frames_of_run.run_id = run.run_id
 ),
 
-member as (
-    select distinct
+extracted as (
+    select
+        media.collection,
+        sum(feature.n_frames) as frames,
+        sum(feature.n_frames * cost_of_frame.seconds) as seconds
+    from media_quality as media
+    inner join video_features as feature on media.video_id = feature.video_id
+    left join cost_of_frame on feature.run_id = cost_of_frame.run_id
+    group by media.collection
+),
+
+stored as (
+    select
         collection,
-        video_id
-    from collection_videos
-    where present and video_id is not null
+        count(*) as videos,
+        sum(duration_s) / 3600 as hours,
+        sum(bytes) / 1e9 as gigabytes
+    from media_quality
+    group by collection
 ),
 
 final as (
     select
-        member.collection,
-        count(*) as videos,
-        round(sum(video.duration_s) / 3600, 2) as hours,
-        round(sum(video.bytes) / 1e9, 3) as gigabytes,
-        sum(cost.frames) as frames,
-        round(sum(cost.seconds), 1) as extraction_s,
-        round(sum(cost.seconds) / nullif(sum(video.duration_s) / 3600, 0), 1) as extraction_s_per_hour
-    from member
-    inner join videos as video on member.video_id = video.video_id
-    left join cost_of_video as cost on member.video_id = cost.video_id
-    group by member.collection
+        stored.collection,
+        stored.videos,
+        round(stored.hours, 2) as hours,
+        round(stored.gigabytes, 3) as gigabytes,
+        extracted.frames,
+        round(extracted.seconds, 1) as extraction_s,
+        round(extracted.seconds / nullif(stored.hours, 0), 1) as extraction_s_per_hour
+    from stored
+    left join extracted on stored.collection = extracted.collection
 )
 
 select * from final

@@ -3,7 +3,8 @@ create or replace view core.present_video as
 select
     collection_key,
     video_key,
-    min(path) as path
+    min(path) as path,
+    min(first_seen_at) as first_seen_at
 from core.collection_video
 where present and video_key is not null
 group by collection_key, video_key;
@@ -13,3 +14,4 @@ comment on view core.present_video is
 comment on column core.present_video.collection_key is 'The collection.';
 comment on column core.present_video.video_key is 'The content.';
 comment on column core.present_video.path is 'First path of the content in the collection.';
+comment on column core.present_video.first_seen_at is 'When the first of its present paths was first listed, UTC.';

@@ -4,6 +4,7 @@ select
     present.collection_key,
     present.video_key,
     present.path,
+    present.first_seen_at,
     prediction.label_key,
     prediction.score,
     prediction.model_version,
@@ -21,6 +22,7 @@ comment on view core.serving_prediction is
 comment on column core.serving_prediction.collection_key is 'The collection.';
 comment on column core.serving_prediction.video_key is 'The content.';
 comment on column core.serving_prediction.path is 'First path of the content in the collection.';
+comment on column core.serving_prediction.first_seen_at is 'When the first of its present paths was first listed, UTC.';
 comment on column core.serving_prediction.label_key is 'The label.';
 comment on column core.serving_prediction.score is 'Softmax probability, 0 to 1.';
 comment on column core.serving_prediction.model_version is 'Version that serves the collection.';

@@ -10,10 +10,18 @@ scored as (
         champion.champion_version,
         max_by(prediction.model_version, (prediction.predicted_at, prediction.model_version)) as scored_by
     from core.prediction as prediction
-    cross join champion
-    where prediction.rank = 1
+    inner join champion on prediction.model_version <> champion.champion_version
+    where
+        prediction.rank = 1
+        and not exists (
+            select 1
+            from core.prediction as own
+            where
+                own.video_key = prediction.video_key
+                and own.model_version = champion.champion_version
+                and own.rank = 1
+        )
     group by prediction.video_key, champion.champion_version
-    having not bool_or(prediction.model_version = champion.champion_version)
 ),
 
 final as (

@@ -1,39 +1,13 @@
 -- One row per collection and day of arrival: is what came in that day like what the model knows?
 create or replace view drift as
-with arrived as (
-    select
-        collection_key,
-        video_key,
-        min(first_seen_at)::date as day
-    from core.collection_video
-    where present and video_key is not null
-    group by collection_key, video_key
-),
-
-answered as (
-    select
-        serving.collection_key,
-        serving.model_version,
-        arrived.day,
-        serving.label_key,
-        least(floor(serving.score * 10), 9)::integer as score_bin
-    from core.serving_prediction as serving
-    inner join arrived
-        on
-            serving.collection_key = arrived.collection_key
-            and serving.video_key = arrived.video_key
-),
-
-counted as (
+with answered as (
     select
         collection_key,
         model_version,
-        day,
+        first_seen_at::date as day,
         label_key,
-        score_bin,
-        count(*) as videos
-    from answered
-    group by collection_key, model_version, day, label_key, score_bin
+        least(floor(score * 10), 9)::integer as score_bin
+    from core.serving_prediction
 ),
 
 -- Two distributions of each day's videos: over labels, and over tenths of the score.
@@ -44,8 +18,8 @@ daily as (
         day,
         'label' as kind,
         label_key as category,
-        sum(videos) as videos
-    from counted
+        count(*) as videos
+    from answered
     group by collection_key, model_version, day, label_key
     union all
     select
@@ -54,8 +28,8 @@ daily as (
         day,
         'score' as kind,
         score_bin as category,
-        sum(videos) as videos
-    from counted
+        count(*) as videos
+    from answered
     group by collection_key, model_version, day, score_bin
 ),
 
@@ -77,67 +51,71 @@ reference as (
     group by model_version, score_bin
 ),
 
+-- How many there are in all: of the day, of the model's reference, and of the 28 days before.
 days as (
     select
-        collection_key,
-        model_version,
-        day,
-        sum(videos)::bigint as videos
-    from counted
-    group by collection_key, model_version, day
+        daily.collection_key,
+        daily.model_version,
+        daily.day,
+        sum(daily.videos)::bigint as videos,
+        (
+            select sum(reference.videos)
+            from reference
+            where reference.kind = 'label' and reference.model_version = daily.model_version
+        ) as trained,
+        sum(sum(daily.videos)) over (
+            partition by daily.collection_key
+            order by daily.day::timestamp
+            range between interval 28 days preceding and interval 1 day preceding
+        ) as recent
+    from daily
+    where daily.kind = 'label'
+    group by daily.collection_key, daily.model_version, daily.day
 ),
 
--- The day's videos beside those of the yardstick, category by category.
-beside as (
+categories as (
     select
-        daily.collection_key,
-        daily.day,
-        daily.kind,
-        compared.yardstick,
-        daily.category,
-        daily.videos as here,
-        0 as there
+        collection_key,
+        kind,
+        category
     from daily
-    cross join (values ('training'), ('recent')) as compared (yardstick)
-    union all
+    union
     select
         days.collection_key,
-        days.day,
         reference.kind,
-        'training' as yardstick,
-        reference.category,
-        0 as here,
-        reference.videos as there
+        reference.category
     from days
     inner join reference on days.model_version = reference.model_version
-    union all
+),
+
+-- A category's share of the day's videos beside its share of the two yardsticks.
+shares as (
     select
         days.collection_key,
         days.day,
-        daily.kind,
-        'recent' as yardstick,
-        daily.category,
-        0 as here,
-        daily.videos as there
+        categories.kind,
+        coalesce(daily.videos, 0) / days.videos as p,
+        coalesce(reference.videos, 0) / days.trained as q_trained,
+        coalesce(sum(daily.videos) over the_days_before, 0) / days.recent as q_recent
     from days
-    inner join daily
+    inner join categories on days.collection_key = categories.collection_key
+    left join daily
         on
             days.collection_key = daily.collection_key
-            and days.day > daily.day
-            and days.day - 28 <= daily.day
-),
-
-shares as (
-    select
-        collection_key,
-        day,
-        kind,
-        yardstick,
-        sum(here) / sum(sum(here)) over one_day as p,
-        sum(there) / nullif(sum(sum(there)) over one_day, 0) as q
-    from beside
-    group by collection_key, day, kind, yardstick, category
-    window one_day as (partition by collection_key, day, kind, yardstick)
+            and days.day = daily.day
+            and categories.kind = daily.kind
+            and categories.category = daily.category
+    left join reference
+        on
+            days.model_version = reference.model_version
+            and categories.kind = reference.kind
+            and categories.category = reference.category
+    window
+        the_days_before as (
+            partition by days.collection_key, categories.kind, categories.category
+            order by days.day::timestamp
+            range between interval 28 days preceding and interval 1 day preceding
+        )
 ),
 
 -- Jensen-Shannon divergence in bits (Lin, IEEE Trans. Inf. Theory 37, 1991); 0 log 0 is 0.
@@ -146,14 +124,16 @@ diverged as (
         collection_key,
         day,
         kind,
-        yardstick,
         sum(
-            case when p > 0 then p / 2 * log2(2 * p / (p + q)) else 0 end
-            + case when q > 0 then q / 2 * log2(2 * q / (p + q)) else 0 end
-        ) as divergence
+            case when p > 0 then p / 2 * log2(2 * p / (p + q_trained)) else 0 end
+            + case when q_trained > 0 then q_trained / 2 * log2(2 * q_trained / (p + q_trained)) else 0 end
+        ) filter (where q_trained is not null) as from_training,
+        sum(
+            case when p > 0 then p / 2 * log2(2 * p / (p + q_recent)) else 0 end
+            + case when q_recent > 0 then q_recent / 2 * log2(2 * q_recent / (p + q_recent)) else 0 end
+        ) filter (where q_recent is not null) as from_recent
     from shares
-    where q is not null
-    group by collection_key, day, kind, yardstick
+    group by collection_key, day, kind
 ),
 
 final as (
@@ -162,18 +142,10 @@ final as (
         days.day,
         days.model_version,
         days.videos,
-        max(diverged.divergence) filter (
-            where diverged.kind = 'label' and diverged.yardstick = 'training'
-        ) as label_drift_from_training,
-        max(diverged.divergence) filter (
-            where diverged.kind = 'score' and diverged.yardstick = 'training'
-        ) as score_drift_from_training,
-        max(diverged.divergence) filter (
-            where diverged.kind = 'label' and diverged.yardstick = 'recent'
-        ) as label_drift_from_recent,
-        max(diverged.divergence) filter (
-            where diverged.kind = 'score' and diverged.yardstick = 'recent'
-        ) as score_drift_from_recent
+        max(diverged.from_training) filter (where diverged.kind = 'label') as label_drift_from_training,
+        max(diverged.from_training) filter (where diverged.kind = 'score') as score_drift_from_training,
+        max(diverged.from_recent) filter (where diverged.kind = 'label') as label_drift_from_recent,
+        max(diverged.from_recent) filter (where diverged.kind = 'score') as score_drift_from_recent
     from days
     inner join core.collection as collection on days.collection_key = collection.collection_key
     left join diverged
