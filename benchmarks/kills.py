@@ -467,6 +467,12 @@ class WrappedConnection:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
 
+    def __enter__(self) -> WrappedConnection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
 
 def _resolve(name: str) -> Any:
     module, _, attribute = name.rpartition(".")

@@ -109,7 +109,8 @@ def test_gc_removes_old_garbage_only(filled: Ports, home: Any) -> None:
         (folder / name).write_bytes(b"x" * 10)
         os.utime(folder / name, (changed, changed))
     stale = home.settings.home / ".warehouse.duckdb.123.tmp"
-    stale.write_bytes(b"y" * 5)
+    stale.mkdir()
+    (stale / "warehouse.duckdb").write_bytes(b"y" * 5)
     os.utime(stale, (old, old))
     for named in folder.glob("part-*"):
         if named.name not in names:

@@ -76,19 +76,19 @@ class Warehouse:
             source: The ledger, or a snapshot.
             compute: Turn what most views begin with into tables: nobody writes the copy any more.
         """
-        temp = self.file.with_name(f".{self.file.name}.{os.getpid()}.tmp")
+        aside = self.file.with_name(f".{self.file.name}.{os.getpid()}.tmp")
         try:
-            shutil.copyfile(source, temp)
+            aside.mkdir(exist_ok=True)  # DuckDB's log and what it spills to disk stay in there
+            copy = aside / self.file.name
+            shutil.copyfile(source, copy)
             if compute:
-                _compute(temp)
-            _sync(temp)
-            temp.chmod(0o444)
+                _compute(copy)
+            _sync(copy)
+            copy.chmod(0o444)
             self._bar_the_log()
-            temp.replace(self.file)
-        except (OSError, duckdb.Error):
-            for leftover in (temp, temp.with_name(f"{temp.name}.wal")):
-                leftover.unlink(missing_ok=True)
-            raise
+            copy.replace(self.file)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
 
     def _bar_the_log(self) -> None:
         """Nobody writes beside the snapshot: what a careless writer leaves there breaks every reader."""
@@ -109,11 +109,11 @@ class Warehouse:
     def sweep(self, older_than_s: float) -> tuple[int, int]:
         """Remove snapshots that were never finished: (files, bytes)."""
         files = size_bytes = 0
-        for file in self.file.parent.glob(f".{self.file.name}.*.tmp*"):
-            found = file.stat()
-            if time.time() - found.st_mtime >= older_than_s:
-                file.unlink()
-                files, size_bytes = files + 1, size_bytes + found.st_size
+        for aside in self.file.parent.glob(f".{self.file.name}.*.tmp"):
+            if time.time() - aside.stat().st_mtime >= older_than_s:
+                left = [file.stat().st_size for file in aside.rglob("*") if file.is_file()]
+                shutil.rmtree(aside)
+                files, size_bytes = files + len(left), size_bytes + sum(left)
         return files, size_bytes
 
     def query(self, sql: str) -> Answer:
