@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from privileges import without_privileges
 
 from vidpipe.adapters.catalog import Catalog
 from vidpipe.errors import ConfigurationError, Vanished
@@ -62,19 +63,6 @@ def within(seconds: int) -> Iterator[None]:
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
-
-
-@contextmanager
-def without_privileges() -> Iterator[None]:
-    """Root may read everything; nobody may not."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 # -- walking a folder -----------------------------------------------------------------------------

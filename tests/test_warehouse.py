@@ -18,6 +18,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from privileges import without_privileges
 
 from vidpipe.errors import ConfigurationError, NotFound, StorageFailed
 from vidpipe.records import Collection
@@ -57,19 +58,6 @@ def published(home: Home) -> Home:
     add(home, "street")
     home.warehouse.publish()
     return home
-
-
-@contextmanager
-def without_privileges() -> Iterator[None]:
-    """Root may write everything; nobody may not."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 @contextmanager
