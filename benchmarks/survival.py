@@ -204,7 +204,7 @@ def _fork_night(home: Path, options: Sequence[str], log: Path, gate: tuple[int, 
 
 
 def fill_ledger(home: Path, predictions: int) -> None:
-    """Synthetic videos with five predictions each, straight into the ledger's tables."""
+    """Synthetic videos, present and with five predictions each, straight into the ledger's tables."""
     from vidpipe.settings import load_settings
     from vidpipe.wiring import open_home
 
@@ -223,6 +223,15 @@ def fill_ledger(home: Path, predictions: int) -> None:
                 select i as video_key, sha256(i::varchar) as video_id, 1000000 + hash(i) % 1000000 as bytes,
                     'mov,mp4' as container, 'h264' as video_codec, 320 as width_px, 240 as height_px,
                     'ok' as verdict
+                from range({videos}) t(i)""")
+        run("""insert into core.collection by name
+               select 1 as collection_key, 'synthetic' as name, '/' as source,
+                   current_localtimestamp() as created_at""")
+        run("""insert into core.collection_serving by name
+               select 1 as collection_key, 1 as model_version, current_localtimestamp() as since""")
+        run(f"""insert into core.collection_video by name
+                select 1 as collection_key, i || '.mp4' as path, i as video_key, true as present,
+                    current_localtimestamp() as first_seen_at, current_localtimestamp() as last_seen_at
                 from range({videos}) t(i)""")
         run(f"""insert into core.prediction by name
                 select i // {RANKS} as video_key, 1 as model_key, 1 as model_version, 1 as feature_set_key,

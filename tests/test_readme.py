@@ -62,6 +62,8 @@ def test_every_option_that_readme_or_docs_name_exists() -> None:
         "--nthreads",
         "--samples",
         "--simulate",
+        "--hours",
+        "--ablation",
     }  # other programs'
     assert named - others <= known
 
