@@ -63,6 +63,7 @@ def test_every_option_that_readme_or_docs_name_exists() -> None:
         "--samples",
         "--simulate",
         "--hours",
+        "--videos",
         "--ablation",
     }  # other programs'
     assert named - others <= known
