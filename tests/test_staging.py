@@ -26,7 +26,8 @@ class Storage:
         self.fetched.append(wanted.name)
         time.sleep(self.seconds)
         assert file.stat().st_size == wanted.size_bytes, "room is taken before the first byte comes"
-        file.write_bytes(wanted.name[:1].encode() * wanted.size_bytes)
+        with file.open("r+b") as stream:  # in place, as every download: its size is counted meanwhile
+            stream.write(wanted.name[:1].encode() * wanted.size_bytes)
 
 
 def thing(name: str, size_bytes: int = 100, etag: str = "1") -> StoredObject:
@@ -217,8 +218,9 @@ def test_processes_share_one_bound(folder: Path) -> None:
         folder, most = Path(sys.argv[1]), 0
 
         def download(wanted, file):
-            time.sleep(0.02)
-            file.write_bytes(b"a" * wanted.size_bytes)
+            with file.open("r+b") as stream:  # in place, as every download: its size is counted meanwhile
+                time.sleep(0.02)
+                stream.write(b"a" * wanted.size_bytes)
 
         def together():
             with (folder / HELD).open() as desk:

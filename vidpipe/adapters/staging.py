@@ -24,6 +24,7 @@ from vidpipe.errors import StorageFailed, TooLarge
 from vidpipe.records import Place, StoredObject, short_hash
 
 Download = Callable[[StoredObject, Path], None]
+"""Writes into the file in place, never truncating it: the others count its size meanwhile."""
 
 HELD = "held"
 SWEPT_TO = 0.9
