@@ -1,5 +1,6 @@
 # Two commands: `make demo` plays the whole job, `make test` proves it. Both build what they need.
-# `make test-services` proves it again on real servers; it needs Debian's package postgresql.
+# `make test-services` proves it again on real servers and in a browser; it needs Debian's packages postgresql
+# and chromium.
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 help:
 	@echo "make demo   build the environment and play the whole job, ending in SQL"
 	@echo "make test   build the environment, check the code, run the tests"
-	@echo "make test-services  the same chain on real servers: PostgreSQL, MLflow, Prefect, a worker"
+	@echo "make test-services  the same chain on real servers: PostgreSQL, MLflow, Prefect, a worker, a browser"
 	@echo "make venv   build the environment in .venv and nothing else"
 	@echo "make bench  measure what the README claims"
 
@@ -49,7 +50,9 @@ test: check
 test-services: $(ENGINES)
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null \
 	  || { echo "PostgreSQL is not here. On Debian: apt-get install postgresql"; exit 1; }
-	@$(BIN)/python -m pytest -m services tests/services
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null \
+	  || { echo "Chromium is not here. On Debian: apt-get install chromium"; exit 1; }
+	@$(BIN)/python -m pytest -m services tests
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks

@@ -33,10 +33,7 @@ from vidpipe.steps.report import MAX_PICTURE_BYTES, report
 NIGHT = datetime(2026, 3, 2, 2)
 SCRIPT = "<script>alert(1)</script>.mp4"
 MEGABYTE = 1_000_000
-CHROMIUM = next(
-    (found for name in ("chromium", "/usr/bin/chromium", "google-chrome") if (found := shutil.which(name))),
-    None,
-)
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or "chromium"
 
 TALE = """
 insert into core.collection (collection_key, name, source, created_at) values
@@ -531,14 +528,12 @@ def _after_ingest(vidpipe: Any, clips: Any) -> subprocess.CompletedProcess[str]:
     return ended
 
 
-# -- a real browser -----------------------------------------------------------------------------
+# -- a real browser: `make test-services` --------------------------------------------------------
 
 
 @pytest.fixture
 def browse(tmp_path: Path) -> Iterator[Any]:
     """Opens a page in headless Chromium: (DOM after loading, what the console said)."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here")
 
     def call(file: Path) -> tuple[str, list[str]]:
         ended = subprocess.run(
@@ -552,6 +547,7 @@ def browse(tmp_path: Path) -> Iterator[Any]:
     yield call
 
 
+@pytest.mark.services
 def test_chromium_has_no_complaint_and_sees_the_same_text(told: Any, browse: Any) -> None:
     dom, console = browse(told.file)
 
@@ -560,6 +556,7 @@ def test_chromium_has_no_complaint_and_sees_the_same_text(told: Any, browse: Any
     assert [tag for tag, _ in Page(dom).elements if tag == "script"] == []
 
 
+@pytest.mark.services
 def test_chromium_would_complain_about_a_script_or_a_request(told: Any, browse: Any, tmp_path: Path) -> None:
     spoiled = tmp_path / "spoiled.html"
     spoiled.write_text(
@@ -571,6 +568,7 @@ def test_chromium_would_complain_about_a_script_or_a_request(told: Any, browse: 
     assert len(console) >= 2 and all("Content Security Policy" in line for line in console[:2])
 
 
+@pytest.mark.services
 def test_chromium_opens_ten_thousand_videos(heavy: Any, browse: Any) -> None:
     dom, console = browse(heavy.file)
 
