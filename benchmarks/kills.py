@@ -120,6 +120,7 @@ TABLES = {
     "from window_predictions",
     "promotions": "select from_version, to_version, decision, eval_set_hash from promotions",
     "evaluation_videos": "select * from evaluation_videos",
+    "version_videos": "select * from version_videos",
     "reference_predictions": "select * from reference_predictions",
     "collection_serving": "select collection, model_version from collection_serving",
     "latest_predictions": "select collection, path, video_id, label, score, model_version "

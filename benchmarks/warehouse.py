@@ -96,6 +96,7 @@ ASKED: Mapping[str, tuple[str, ...]] = {
     "evaluation_videos": ("select eval_set_hash, label, count(*) from evaluation_videos group by all",),
     "labelled_spans": ("select label, count(*), sum(end_s - start_s) from labelled_spans group by all",),
     "reference_predictions": ("select label, sum(videos) from reference_predictions group by all",),
+    "version_videos": ("select model_version, split, count(*) from version_videos group by all",),
     "label_shift": ("select collection, label, share_change from label_shift where other_version = 1",),
     "given_labels": ("select source, label, count(*) from given_labels group by all",),
     "timeline": (
@@ -206,6 +207,9 @@ def _rows(videos: int) -> tuple[str, ...]:
         f"""evaluation_video by name select 1 as evaluation_set_key, i as video_key,
             'label ' || hash(i) % {LABELS} as label, 'g' || i % 97 as group_name
             from range(3, {videos}, 60) t(i)""",
+        f"""version_video by name select version as model_version, i as video_key,
+            if(i % 60 = 3, 'test', 'train') as split
+            from range(1, 3) v(version), range(3, {videos}, 20) t(i)""",
         f"""reference_prediction by name select version as model_version, l as label_key, b as score_bin,
             1 + hash(l, b) % 20 as videos
             from range(1, 3) v(version), range({LABELS}) t(l), range(10) s(b)""",

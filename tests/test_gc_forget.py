@@ -59,8 +59,10 @@ def test_a_forgotten_video_is_gone_and_its_neighbours_keep_every_bit(filled: Por
     ids = _ids(filled)
     before = {v: (t.copy(), x.copy()) for v, (t, x) in _features(filled, ids[1:]).items()}
     (old_part,) = {part for _, part, _ in _rows(filled)}
+    filled.ledger.put_version_videos(3, {"train": ids[:2], "test": ids[2:]})
+    filled.ledger.put_version_videos(4, {"train": ids[1:2], "test": ids[:1]})
     report = forget(filled, ids[0][:12])
-    assert (report.video_id, report.parts) == (ids[0], 1)
+    assert (report.video_id, report.parts, report.taught) == (ids[0], 1, [3])
     after = _features(filled, ids)
     assert sorted(after) == ids[1:]
     for video_id, (times, values) in before.items():

@@ -55,6 +55,7 @@ CONTRACT = {
     "evaluation_sets": "eval_set_hash collection split videos labels groups frozen_at is_current",
     "evaluation_videos": "eval_set_hash video_id label group_name start_s end_s",
     "labelled_spans": "collection path video_id start_s end_s label",
+    "version_videos": "model_version video_id split",
     "reference_predictions": "model_version label score_from videos",
     "label_shift": "collection serving_version other_version label serving_videos other_videos share_change",
     "given_labels": "collection video_id label source given_at",
@@ -203,6 +204,7 @@ def tell_story(con: duckdb.DuckDBPyConnection) -> None:
         given(con, "reference_prediction", {
             "model_version": 2, "label_key": label, "score_bin": 9, "videos": videos,
         })  # fmt: skip
+    given(con, "version_video", {"model_version": 2, "video_key": 1, "split": "test"})
     given(con, "labelled_span", {
         "collection_key": 2, "path": "x.mp4", "start_s": 1.0, "end_s": 4.0, "label": "cat",
     })  # fmt: skip
@@ -660,6 +662,16 @@ def test_every_example_asks_a_question_and_answers_it_from_public_views(warehous
     assert "?" in first_line
     assert "core." not in text
     assert warehouse.execute(text).fetchall()
+
+
+def test_a_version_is_not_judged_on_what_taught_it(story):
+    text = (sqlfiles.ROOT / "examples" / "accuracy_per_label.sql").read_text(encoding="utf-8")
+    yard = [("yard", 2, "dog", 1, 0.0, 0.5), ("yard", 2, "cat", 1, 1.0, 0.95)]
+    assert rows(story, text) == yard, "street is served by a version of which nobody knows what taught it"
+    given(story, "version_video", {"model_version": 1, "video_key": 2, "split": "train"})
+    assert rows(story, text) == [("street", 1, "dog", 1, 1.0, 0.8), *yard], "another version's lesson"
+    given(story, "version_video", {"model_version": 2, "video_key": 2, "split": "val"})
+    assert rows(story, text)[1:] == yard[1:]
 
 
 def test_similar_videos_are_near_by_what_their_middle_frames_show(warehouse):

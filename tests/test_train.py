@@ -52,6 +52,31 @@ def test_a_warm_start_keeps_network_labels_and_history(ports: Ports, taught: lis
     assert "Went on from version 1" in card
 
 
+def test_what_taught_a_version_is_recorded_once_with_what_taught_its_start(
+    ports: Ports, home: Any, taught: list[str], clips: Any
+) -> None:
+    def made_from(version: int, split: str) -> set[str]:
+        asked = f"from version_videos where model_version = {version} and split = '{split}'"
+        found = [video_id for (video_id,) in home.warehouse.query(f"select video_id {asked}").rows]
+        assert len(found) == len(set(found)) > 0
+        return set(found)
+
+    train(ports, "all", split_column="split", config=CONFIG)
+    train(ports, "three", split_column="split", config=CONFIG, warm_start="1")
+    train(ports, "three", split_column="split", config=CONFIG, warm_start="1")
+
+    first, second = (ports.registry.load(ports.registry.version(v)).split_ids for v in ("1", "2"))
+    for split in ("train", "val", "test"):
+        assert made_from(1, split) == set(first[split])
+    for split in ("val", "test"):
+        assert made_from(2, split) == set(second[split])
+    assert made_from(2, "train") == {*second["train"], *first["train"], *first["val"]}
+    assert not made_from(2, "train") <= set(second["train"]), "the fourth label's taught the start alone"
+    (video_id,) = second["test"][:1]
+    assert ports.ledger.versions_taught(video_id) == []
+    assert ports.ledger.versions_taught(first["val"][0]) == [1, 2]
+
+
 def test_the_start_is_one_of_the_inputs(ports: Ports, taught: list[str]) -> None:
     train(ports, "three", split_column="split", config=CONFIG)
     cold = train(ports, "all", split_column="split", config=CONFIG)

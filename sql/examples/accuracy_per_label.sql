@@ -1,4 +1,4 @@
--- How often is the serving version right, where the label is known? Videos that it may have been trained on are left out.
+-- How often is the serving version right, where the label is known? Videos that taught it are left out.
 with judged as (
     select
         prediction.collection,
@@ -13,8 +13,15 @@ with judged as (
             and prediction.path = item.path
     where
         item.label is not null
-        and not coalesce(list_contains(map_values(item.splits), 'train'), false)
-        and coalesce(item.labelled_at > prediction.predicted_at, true)
+        and prediction.model_version in (select model_version from version_videos)
+        and not exists (
+            select 1
+            from version_videos as taught
+            where
+                taught.model_version = prediction.model_version
+                and taught.video_id = prediction.video_id
+                and taught.split in ('train', 'val')
+        )
 ),
 
 final as (

@@ -200,6 +200,12 @@ comment on column core.reference_prediction.label_key is 'Label of the top-1.';
 comment on column core.reference_prediction.score_bin is 'Tenth of the score: 0 to 9.';
 comment on column core.reference_prediction.videos is 'Test videos answered so.';
 
+comment on table core.version_video is
+'One row per version, video and split that the version was made with.';
+comment on column core.version_video.model_version is 'Version of the registered model.';
+comment on column core.version_video.video_key is 'The content.';
+comment on column core.version_video.split is 'train, val or test.';
+
 comment on table core.migration is
 'One row per migration that this file has seen.';
 comment on column core.migration.version is 'Number of the migration.';

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vidpipe.adapters.database import Database, now_utc
-from vidpipe.adapters.ledger_rows import ANSWERS, EVALUATION
+from vidpipe.adapters.ledger_rows import ANSWERS, EVALUATION, SPLIT_VIDEOS
 from vidpipe.lessons import EvaluationSet, EvaluationVideo
 from vidpipe.records import Promotion, canonical_json
 
@@ -80,6 +80,22 @@ class Decisions(Database):
         """Hashes of the frozen sets, the one that judges first."""
         with self.session() as session:
             return [set_hash for (set_hash,) in session.rows("evaluation_sets")]
+
+    # -- what versions were made from -----------------------------------------------------------
+
+    def put_version_videos(
+        self, version: int, split_ids: Mapping[str, Sequence[str]], *, warm_start: int | None = None
+    ) -> None:
+        """The videos of a version's split, and those that taught the version that it went on from."""
+        rows = [(video_id, split) for split, ids in split_ids.items() for video_id in ids]
+        with self.session() as session:
+            session.give("given", SPLIT_VIDEOS, rows)
+            session.run("version_videos_put", model_version=version, warm_start=warm_start)
+
+    def versions_taught(self, video_id: str) -> list[int]:
+        """Versions that learnt from a video, or whose epoch it helped to choose."""
+        with self.session() as session:
+            return [version for (version,) in session.rows("versions_taught", video_id=video_id)]
 
     # -- answers --------------------------------------------------------------------------------
 

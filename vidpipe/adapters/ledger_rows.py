@@ -56,6 +56,7 @@ EVALUATION = pa.schema(
 )  # fmt: skip
 SPANS = pa.schema({"path": pa.string(), "start_s": pa.float64(), "end_s": pa.float64(), "label": pa.string()})
 ANSWERS = pa.schema({"label": pa.string(), "score_bin": pa.uint8(), "videos": pa.int64()})
+SPLIT_VIDEOS = pa.schema({"video_id": pa.string(), "split": pa.string()})
 MOVES = pa.schema({"video_id": pa.string(), "part": pa.string(), "row_offset": pa.int64()})
 GIVEN_LABELS = pa.schema({"video_id": pa.string(), "label": pa.string()})
 GIVEN_PATHS = pa.schema({"path": pa.string()})

@@ -26,6 +26,8 @@ class ForgetReport(Report):
     """Parts that were written anew."""
     pages: int
     """Reports that pictured it, removed."""
+    taught: list[int]
+    """Versions of the model that learnt from it. They are not changed."""
 
 
 def forget(ports: Ports, video_id: str) -> ForgetReport:
@@ -53,7 +55,7 @@ def forget(ports: Ports, video_id: str) -> ForgetReport:
         collect(ports, 0.0)  # the old parts still hold the video; under the lease nobody writes new ones
         run.videos = 1
         run.detail = {"video_id": chosen}
-        return ForgetReport(run.run_id, chosen, len(moved), pages)
+        return ForgetReport(run.run_id, chosen, len(moved), pages, ports.ledger.versions_taught(chosen))
 
 
 def _rewritten(ports: Ports, feature_set_id: str, part: str, without: str) -> Sequence[StoredFeatures]:

@@ -144,6 +144,9 @@ def train(
         existing = version is not None
         if version is None:
             version = _train_new(ports, lesson, only=run.only)
+        ports.ledger.put_version_videos(
+            version.version, split.ids(), warm_start=start[0].version if start else None
+        )
         if not ports.ledger.has_reference(version.version):
             _put_reference(ports, version, split)
         run.detail = {"collection": collection, "version": version.version, "existing": existing}

@@ -1,0 +1,20 @@
+-- The split that a version was made with, and what the version that it went on from had learnt.
+delete from core.version_video
+where model_version = $model_version;
+
+insert into core.version_video (model_version, video_key, split)
+select
+    $model_version as model_version,
+    v.video_key,
+    given.split
+from given
+inner join core.video as v on given.video_id = v.video_id
+union distinct
+select
+    $model_version as model_version,
+    earlier.video_key,
+    'train' as split
+from core.version_video as earlier
+where
+    earlier.model_version = $warm_start
+    and earlier.split in ('train', 'val')
