@@ -25,7 +25,8 @@ from vidpipe.errors import ConfigurationError, LeaseHeld
 pytestmark = pytest.mark.services
 
 HOLDER = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell's background jobs inherit it
 from vidpipe.adapters.postgres_lease import PostgresLease
 from vidpipe.errors import LeaseLost
 try:

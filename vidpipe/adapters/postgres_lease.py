@@ -121,6 +121,7 @@ class PostgresLease:
     def _enter(self, verb: str, wait: bool) -> None:
         with self._guard:
             if self._depth == 0:
+                _listen()
                 self._session = self._acquired(verb, wait)
                 self._verb, self._lost = verb, False
                 threading.Thread(target=self._watch, args=(self._session,), daemon=True).start()
@@ -198,6 +199,13 @@ class PostgresLease:
         except BaseException:
             session.close()
             raise
+
+
+def _listen() -> None:
+    """Have SIGINT heard: a shell's background jobs (`vidpipe nightly &` in a script) inherit a deaf ear."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _key(room: str) -> tuple[int, int]:
