@@ -1,8 +1,8 @@
 """Forget a video: erase what was computed of it, for good.
 
 Its part is written anew without it, its predictions and failures are deleted, the snapshot is published
-without them. The hash stays in the ledger, so that the same bytes, met again, are left alone, and with it which
-versions learnt from them.
+without them. The hash stays in the ledger, so that the same bytes, met again, are left alone, and with it
+which versions learnt from them.
 """
 
 from __future__ import annotations
