@@ -34,22 +34,22 @@ from typing import Any
 
 import numpy as np
 
-from vidpipe.adapters.tools import find_tools
-from vidpipe.backbones import block_sizes
-from vidpipe.baseline import BaselineTrainer
-from vidpipe.display import TerminalProgress
-from vidpipe.inference import predict
-from vidpipe.lessons import LabelledVideo, Sequences
+from vidpipe.adapters.media.binaries import find_tools
+from vidpipe.cli.display import TerminalProgress
+from vidpipe.learning.baseline import BaselineTrainer
+from vidpipe.learning.calibration import Trainer
+from vidpipe.learning.inference import predict
+from vidpipe.learning.training import LSTMTrainer, TrainingConfig
 from vidpipe.metrics import calibration_error
 from vidpipe.ports import Ports
-from vidpipe.records import Floats
+from vidpipe.records.models import LabelledVideo, Sequences
+from vidpipe.records.videos import Floats
 from vidpipe.settings import load_settings
 from vidpipe.splits import resolve
 from vidpipe.steps import scoring
 from vidpipe.steps.extract import extract
 from vidpipe.steps.ingest import ingest
-from vidpipe.training import LSTMTrainer, TrainingConfig
-from vidpipe.validation import Trainer
+from vidpipe.vision.backbones import block_sizes
 from vidpipe.wiring import open_home, open_ports
 
 TASKS = ("split", "10", "5", "uneven", "order", "arrow", "movement")

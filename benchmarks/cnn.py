@@ -24,10 +24,11 @@ from typing import Any
 
 import numpy as np
 
-from vidpipe import backbones, convolutions, cores
-from vidpipe.backbones import Backbone, EagerTrunk, default_spec
-from vidpipe.pooling import Pooling
-from vidpipe.records import Floats, Pixels, spans
+from vidpipe import cores
+from vidpipe.records.videos import Floats, Pixels, spans
+from vidpipe.vision import backbones, fused_cnn
+from vidpipe.vision.backbones import Backbone, EagerTrunk, default_spec
+from vidpipe.vision.pooling import Pooling
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "ucf101"
 SPEC = default_spec(4.0)
@@ -57,8 +58,8 @@ def one_after_the_other() -> Backbone:
 
 
 def each_tap_by_itself() -> Backbone:
-    convolutions.round_kernels = lambda weight: weight
-    convolutions.corrected_bias = lambda layer, _mean: layer.bias.detach()
+    fused_cnn.round_kernels = lambda weight: weight
+    fused_cnn.corrected_bias = lambda layer, _mean: layer.bias.detach()
     return backbones.load_backbone(SPEC, dtype="bfloat16")
 
 
@@ -128,8 +129,8 @@ REFERENCE = "fused float32"
 
 def sample_frames(folder: Path) -> Pixels:
     """Frames of as many videos as possible, as the pipeline decodes them, (N, 224, 224, 3)."""
-    from vidpipe.adapters.tools import find_tools
-    from vidpipe.adapters.video import VideoFiles
+    from vidpipe.adapters.media.binaries import find_tools
+    from vidpipe.adapters.media.video_files import VideoFiles
 
     files = sorted(f for f in folder.rglob("*") if f.suffix in (".mp4", ".avi", ".mkv", ".mov"))
     videos, found = VideoFiles(find_tools()), []
@@ -221,8 +222,8 @@ def main() -> None:
 def _default_videos(folder: Path) -> Path:
     if SHARED.is_dir():
         return SHARED
-    from vidpipe.adapters.tools import find_tools
-    from vidpipe.demo_clips import make_collection
+    from vidpipe.adapters.media.binaries import find_tools
+    from vidpipe.demo.clips import make_collection
 
     return make_collection(folder / "clips", find_tools().ffmpeg).labelled
 

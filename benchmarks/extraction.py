@@ -26,14 +26,14 @@ from typing import Any
 
 import numpy as np
 
-from vidpipe import backbones
-from vidpipe.adapters.feature_store import FeatureStore
-from vidpipe.adapters.ffmpeg_calls import decode_command
-from vidpipe.adapters.tools import find_tools
-from vidpipe.adapters.video import VideoFiles
-from vidpipe.backbones import default_spec, load_backbone
-from vidpipe.extraction import extract
-from vidpipe.records import PendingVideo
+from vidpipe.adapters.features.store import FeatureStore
+from vidpipe.adapters.media.binaries import find_tools
+from vidpipe.adapters.media.commands import decode_command
+from vidpipe.adapters.media.video_files import VideoFiles
+from vidpipe.records.videos import PendingVideo
+from vidpipe.vision import backbones
+from vidpipe.vision.backbones import default_spec, load_backbone
+from vidpipe.vision.extraction import extract
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "ucf101"
 SPEC = default_spec(4.0)
@@ -195,7 +195,7 @@ def main() -> None:
 def _default_videos(folder: Path) -> Path:
     if SHARED.is_dir():
         return SHARED
-    from vidpipe.demo_clips import make_collection
+    from vidpipe.demo.clips import make_collection
 
     return make_collection(folder / "clips", TOOLS.ffmpeg).labelled
 

@@ -4,7 +4,7 @@
     python -m benchmarks.fleet --simulate [--new 10000000] [--workers 10,100,1000] [--part-frames 4096,65536]
 
 Measured: the same clips, cut into shards as `extract` cuts them, on processes of one core each, handed out by
-`vidpipe.steps.shards.gather`; beside it what the simulation says of the same shards. A worker more than there
+`vidpipe.shards.gather`; beside it what the simulation says of the same shards. A worker more than there
 are cores gets its share of them.
 
 Simulated: an event a shard. Workers differ, straggle and die; the run that hands shards out and commits what
@@ -32,15 +32,15 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.extraction import SHARED
-from vidpipe.display import TerminalProgress
-from vidpipe.features import PartResult
+from vidpipe.cli.display import TerminalProgress
 from vidpipe.ports import Ports
-from vidpipe.sampling import expected_cost
+from vidpipe.records.features import PartResult
 from vidpipe.settings import load_settings
+from vidpipe.shards import LATE, gather
 from vidpipe.steps.extract import Batch, commit, plan, work
 from vidpipe.steps.ingest import ingest
 from vidpipe.steps.runs import recorded
-from vidpipe.steps.shards import LATE, gather
+from vidpipe.vision.sampling import expected_cost
 from vidpipe.wiring import open_home, open_ports
 
 LANES = (1, 2, 4)

@@ -51,10 +51,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vidpipe.adapters.tools import find_tools
-from vidpipe.demo_clips import make_collection
-from vidpipe.demo_script import LABELS
-from vidpipe.display import TerminalProgress
+from vidpipe.adapters.media.binaries import find_tools
+from vidpipe.cli.display import TerminalProgress
+from vidpipe.demo.clips import make_collection
+from vidpipe.demo.script import LABELS
 from vidpipe.ports import Ports
 from vidpipe.settings import Settings
 from vidpipe.wiring import open_home, open_ports
@@ -77,14 +77,15 @@ STEPS = {
     "mlflow": "log_params log_metrics log_figure",
     "mlflow.MlflowClient": "create_experiment create_registered_model create_model_version "
     "set_registered_model_alias delete_registered_model_alias set_model_version_tag",
-    "vidpipe.adapters.catalog.Catalog": "hash_file",
-    "vidpipe.adapters.process.LimitedProcess": "__init__ finish",
-    "vidpipe.adapters.database.Session": "run give",
-    "vidpipe.adapters.ledger.Ledger": "start_run finish_run put_collection put_videos put_listing put_parts "
-    "put_predictions switch_serving put_promotion finish_promotion put_evaluation_set put_reference",
-    "vidpipe.adapters.part_writer.PartWriter": "append commit",
-    "vidpipe.adapters.registry.Registry": "register set_alias drop_alias find load",
-    "vidpipe.adapters.warehouse.Warehouse": "publish",
+    "vidpipe.adapters.sources.folders.Catalog": "hash_file",
+    "vidpipe.adapters.media.process.LimitedProcess": "__init__ finish",
+    "vidpipe.adapters.database.connection.Session": "run give",
+    "vidpipe.adapters.database.ledger.Ledger": "start_run finish_run put_collection put_videos put_listing "
+    "put_parts put_predictions switch_serving put_promotion finish_promotion "
+    "put_evaluation_set put_reference",
+    "vidpipe.adapters.features.part_writer.PartWriter": "append commit",
+    "vidpipe.adapters.models.registry.Registry": "register set_alias drop_alias find load",
+    "vidpipe.adapters.database.warehouse.Warehouse": "publish",
 }
 """Where a kill may be aimed: owner, and its functions; a database's commit and close besides."""
 MOMENTS = ("before", "during", "after")
@@ -103,8 +104,8 @@ HEAVY = (
     "torch",
     "vidpipe.steps.nightly",
     "vidpipe.steps.train",
-    "vidpipe.adapters.registry",
-    "vidpipe.adapters.feature_store",
+    "vidpipe.adapters.models.registry",
+    "vidpipe.adapters.features.store",
 )
 """Imported before the first run; what else it imports, before the others."""
 
@@ -167,6 +168,7 @@ def open_story(home: Path) -> Ports:
 
 def play(home: Path, clips: Clips, load_backbone: Callable[..., Any] | None = None) -> None:
     """The whole job, from files to the published warehouse."""
+    from vidpipe.learning.training import TrainingConfig
     from vidpipe.steps.classify import classify
     from vidpipe.steps.extract import extract
     from vidpipe.steps.freeze_eval import freeze_eval
@@ -174,7 +176,6 @@ def play(home: Path, clips: Clips, load_backbone: Callable[..., Any] | None = No
     from vidpipe.steps.nightly import nightly
     from vidpipe.steps.promote import promote
     from vidpipe.steps.train import train
-    from vidpipe.training import TrainingConfig
 
     ports = open_story(home)
     if load_backbone:
@@ -236,7 +237,7 @@ def read_contents(home: Path) -> Contents:
 
 def _versions(root: Path) -> tuple[dict[int, int], list[Row]]:
     """Version numbers without the gaps that killed trainings leave, and what each version is."""
-    from vidpipe.adapters.registry import Registry
+    from vidpipe.adapters.models.registry import Registry
 
     settings = Settings(home=root)
     registry = Registry(root / "mlflow", settings.model_name, None)
@@ -259,9 +260,9 @@ def _renumbered(columns: Sequence[str], row: Row, numbers: Mapping[int, int]) ->
 
 def _features(root: Path, database: Any) -> tuple[list[Row], int]:
     """Each video's features as a hash of their bits; how many could not be read as the ledger says."""
-    from vidpipe.adapters.feature_store import FeatureStore
+    from vidpipe.adapters.features.store import FeatureStore
     from vidpipe.errors import IncompatibleFeatures
-    from vidpipe.features import StoredFeatures
+    from vidpipe.records.features import StoredFeatures
 
     store = FeatureStore(root / "features")
     found: list[Row] = []
@@ -649,7 +650,7 @@ class Killer:
         if self._backbone is None:
             import torch
 
-            from vidpipe.backbones import default_spec, load_backbone
+            from vidpipe.vision.backbones import default_spec, load_backbone
 
             torch.set_num_threads(1)
             self._backbone = load_backbone(default_spec(1.0))

@@ -37,10 +37,10 @@ from urllib.request import urlopen
 
 from benchmarks.extraction import _default_videos
 from benchmarks.rescoring import register
-from vidpipe.adapters.process import die_with_parent
-from vidpipe.display import TerminalProgress
-from vidpipe.flow_process import QUIET, flow_command, flow_environment
-from vidpipe.records import Collection
+from vidpipe.adapters.media.process import die_with_parent
+from vidpipe.cli.display import TerminalProgress
+from vidpipe.cli.flow_process import QUIET, flow_command, flow_environment
+from vidpipe.records.videos import Collection
 from vidpipe.settings import load_settings
 from vidpipe.wiring import open_home, open_ports
 

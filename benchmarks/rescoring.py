@@ -22,19 +22,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from vidpipe.adapters.bundle import Bundle
-from vidpipe.backbones import block_sizes
-from vidpipe.classifier import ClassifierConfig, build
-from vidpipe.display import TerminalProgress
-from vidpipe.features import ExtractedVideo, PartResult, StoredFeatures, VideoFeatures
-from vidpipe.inference import predict
-from vidpipe.lessons import Scores
-from vidpipe.model_card import TrainingRecord
+from vidpipe.adapters.models.bundle import Bundle
+from vidpipe.cli.display import TerminalProgress
+from vidpipe.evaluation.model_card import TrainingRecord
+from vidpipe.learning.classifier import ClassifierConfig, build
+from vidpipe.learning.inference import predict
+from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
-from vidpipe.records import Prediction
+from vidpipe.records.features import ExtractedVideo, PartResult, StoredFeatures, VideoFeatures
+from vidpipe.records.models import Scores
+from vidpipe.records.videos import Prediction
 from vidpipe.settings import load_settings
 from vidpipe.steps.classify import classify
-from vidpipe.training import TrainingConfig
+from vidpipe.vision.backbones import block_sizes
 from vidpipe.wiring import open_home, open_ports
 
 LABELS = tuple(f"label {k:03d}" for k in range(101))

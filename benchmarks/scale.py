@@ -18,8 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from vidpipe.adapters.ledger import Ledger
-from vidpipe.display import TerminalProgress
+from vidpipe.adapters.database.ledger import Ledger
+from vidpipe.cli.display import TerminalProgress
 from vidpipe.ports import Ports
 from vidpipe.settings import load_settings
 from vidpipe.steps.nightly import nightly

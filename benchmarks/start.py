@@ -25,10 +25,10 @@ from pathlib import Path
 
 from benchmarks.extraction import _default_videos
 from benchmarks.rescoring import register
-from vidpipe.adapters.ffmpeg_calls import probe_command
-from vidpipe.adapters.tools import find_tools
-from vidpipe.adapters.video import VideoFiles
-from vidpipe.display import TerminalProgress
+from vidpipe.adapters.media.binaries import find_tools
+from vidpipe.adapters.media.commands import probe_command
+from vidpipe.adapters.media.video_files import VideoFiles
+from vidpipe.cli.display import TerminalProgress
 from vidpipe.settings import load_settings
 from vidpipe.steps.ingest import ingest
 from vidpipe.wiring import open_home, open_ports

@@ -181,7 +181,7 @@ def _fork_night(home: Path, options: Sequence[str], log: Path, gate: tuple[int, 
     """A process that waits for the gate to open, then is `vidpipe nightly`."""
     if pid := os.fork():
         return pid
-    from vidpipe.cli import app
+    from vidpipe.cli.main import app
 
     os.close(gate[1])
     for descriptor, suffix in ((1, ".out"), (2, ".err")):
@@ -284,8 +284,8 @@ def vidpipe(home: Path, *arguments: str) -> tuple[int, dict[str, Any], str]:
 
 def concurrent_nights(folder: Path) -> dict[str, Any]:
     """A whole job read in a loop, then eight nights at once over new arrivals."""
-    from vidpipe.adapters.tools import find_tools
-    from vidpipe.demo_clips import make_collection
+    from vidpipe.adapters.media.binaries import find_tools
+    from vidpipe.demo.clips import make_collection
 
     home, clips = folder / "home", make_collection(folder / "clips", find_tools().ffmpeg, takes=3)
     bad = vidpipe(home, "ingest", str(clips.labelled), "--collection", "clips",

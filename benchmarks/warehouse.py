@@ -23,7 +23,7 @@ from typing import Any
 
 import duckdb
 
-from vidpipe.adapters import sqlfiles
+from vidpipe.adapters.database import sqlfiles
 from vidpipe.settings import load_settings
 from vidpipe.wiring import Home, open_home
 

@@ -26,10 +26,11 @@ from annotated_types import Ge, Gt, Le, Lt
 from typer.main import get_command
 
 import vidpipe.steps
-from vidpipe import command, errors
-from vidpipe.adapters import sqlfiles
-from vidpipe.cli import app
-from vidpipe.display import print_table
+from vidpipe import errors
+from vidpipe.adapters.database import sqlfiles
+from vidpipe.cli import runner
+from vidpipe.cli.display import print_table
+from vidpipe.cli.main import app
 from vidpipe.settings import Settings
 from vidpipe.steps.runs import Report
 
@@ -171,7 +172,7 @@ def _json_keys(verb: str) -> list[str]:
 
 def exit_codes() -> str:
     """As the module that sets them says."""
-    said = " ".join((command.__doc__ or "").split("Exit codes: ")[1].split())
+    said = " ".join((runner.__doc__ or "").split("Exit codes: ")[1].split())
     codes = [code.strip(" .").split(" ", 1) for code in said.split("·")]
     return "\n".join(["| code | meaning |", "|---|---|", *(f"| {c} | {m} |" for c, m in codes)]) + "\n"
 

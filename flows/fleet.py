@@ -18,7 +18,7 @@ from flows.shared import RETRIES, LogProgress, retried
 from vidpipe.errors import ConfigurationError
 from vidpipe.ports import Ports, R, S
 from vidpipe.settings import Settings, load_settings
-from vidpipe.steps.shards import gather
+from vidpipe.shards import gather
 from vidpipe.wiring import open_home, open_ports
 
 LOOPBACK = "127.0.0.1"

@@ -8,7 +8,7 @@ from prefect import flow, task
 
 from flows.fleet import ports_of
 from flows.shared import RETRIES, publish_markdown, publish_result
-from vidpipe.display import decision_markdown
+from vidpipe.report.evidence import decision_markdown
 from vidpipe.steps.freeze_eval import FreezeReport, freeze_eval
 from vidpipe.steps.promote import PromoteReport, promote, rollback
 

@@ -10,10 +10,10 @@ from prefect import flow, task
 from flows.fleet import ports_of
 from flows.promote import promote_flow
 from flows.shared import RETRIES, publish_result
+from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
 from vidpipe.steps.extract import extract
 from vidpipe.steps.train import TrainReport, retrain
-from vidpipe.training import TrainingConfig
 
 
 @task(**RETRIES)

@@ -18,7 +18,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidpipe.adapters.process import die_with_parent
+from vidpipe.adapters.media.process import die_with_parent
 
 if TYPE_CHECKING:
     from prefect.client.schemas.schedules import CronSchedule

@@ -30,7 +30,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext
 
 from vidpipe.errors import TransientError
-from vidpipe.meter import Meter, Metered
+from vidpipe.progress import Meter, Metered
 from vidpipe.steps.runs import Report
 
 

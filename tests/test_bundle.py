@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from vidpipe.adapters.bundle import FILES, Bundle, digest, load, save
-from vidpipe.classifier import ClassifierConfig, build
+from vidpipe.adapters.models.bundle import FILES, Bundle, digest, load, save
 from vidpipe.errors import IncompatibleFeatures, UnsafeModel
-from vidpipe.features import FeatureSpec, FrameTransform
-from vidpipe.inference import predict
+from vidpipe.learning.classifier import ClassifierConfig, build
+from vidpipe.learning.inference import predict
+from vidpipe.records.features import FeatureSpec, FrameTransform
 
 D, LABELS = 6, ("dog", "été", "zebra")
 SPEC = FeatureSpec(4.0, "efficientnet_lite0", "ab" * 32, FrameTransform(224, 0.875, "bicubic"), "average", D)

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from privileges import without_privileges
 
-from vidpipe.adapters.catalog import Catalog
+from vidpipe.adapters.sources.folders import Catalog
 from vidpipe.errors import ConfigurationError, Vanished
 
 CATALOG = Catalog()

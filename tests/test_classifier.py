@@ -8,8 +8,15 @@ import torch
 from hypothesis import settings
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from vidpipe.classifier import ClassifierConfig, LSTMVideoClassifier, MeanLinearClassifier, build, pack, pad
-from vidpipe.inference import predict
+from vidpipe.learning.classifier import (
+    ClassifierConfig,
+    LSTMVideoClassifier,
+    MeanLinearClassifier,
+    build,
+    pack,
+    pad,
+)
+from vidpipe.learning.inference import predict
 
 deterministic = settings(derandomize=True, deadline=None, max_examples=25)
 

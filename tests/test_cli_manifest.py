@@ -11,10 +11,10 @@ import pytest
 from conftest import rows_of, tree
 from typer.testing import CliRunner
 
-from vidpipe.cli import app
-from vidpipe.features import StoredFeatures
-from vidpipe.lessons import LabelledVideo
+from vidpipe.cli.main import app
 from vidpipe.ports import Ports
+from vidpipe.records.features import StoredFeatures
+from vidpipe.records.models import LabelledVideo
 from vidpipe.splits import SPLITS, resolve
 from vidpipe.steps.ingest import ingest
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from vidpipe.adapters.lease import Lease
+from vidpipe.adapters.locks.file_lease import Lease
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_wrong_setting_is_named(vidpipe: Any) -> None:
 def test_a_second_run_exits_4_and_names_the_holder(vidpipe: Any, tmp_path: Path, clips: Any) -> None:
     lease = tmp_path / "home" / "state" / "lease"
     hold = (
-        "import sys, time; from pathlib import Path; from vidpipe.adapters.lease import Lease\n"
+        "import sys, time; from pathlib import Path; from vidpipe.adapters.locks.file_lease import Lease\n"
         "with Lease(Path(sys.argv[1])).hold('nightly'):\n    print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", hold, str(lease)], stdout=subprocess.PIPE) as holder:

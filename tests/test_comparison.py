@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import f1_score
 
-from vidpipe.comparison import accuracy_interval, mcnemar, paired_bootstrap
+from vidpipe.evaluation.comparison import accuracy_interval, mcnemar, paired_bootstrap
 
 DICE = np.random.default_rng(7)
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from vidpipe.adapters import datasets
-from vidpipe.adapters.datasets import Columns
+from vidpipe.adapters.sources import datasets
+from vidpipe.adapters.sources.datasets import Columns
 from vidpipe.errors import ConfigurationError
-from vidpipe.records import ListedVideo
+from vidpipe.records.videos import ListedVideo
 
 BOM = "\ufeff"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import imageio_ffmpeg
 import pytest
 
-from vidpipe.demo_clips import DemoCollection, make_collection
-from vidpipe.demo_script import LABELS, incoming_clips, labelled_clips
+from vidpipe.demo.clips import DemoCollection, make_collection
+from vidpipe.demo.script import LABELS, incoming_clips, labelled_clips
 from vidpipe.errors import ConfigurationError, StopError
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()

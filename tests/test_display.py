@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidpipe.display import (
+from vidpipe.cli.display import (
     TerminalProgress,
-    decision_markdown,
     print_csv,
     print_decision,
     print_error,
@@ -23,6 +22,7 @@ from vidpipe.display import (
     print_table,
 )
 from vidpipe.errors import NotFound
+from vidpipe.report.evidence import decision_markdown
 
 Captured = pytest.CaptureFixture[str]
 

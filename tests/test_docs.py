@@ -30,8 +30,8 @@ import pytest
 from conftest import ROOT, rows_of, tree, write_part
 from typer.testing import CliRunner
 
-from vidpipe.adapters import sqlfiles
-from vidpipe.cli import app
+from vidpipe.adapters.database import sqlfiles
+from vidpipe.cli.main import app
 
 DOCS = ROOT / "docs"
 TOLD = {

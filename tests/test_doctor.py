@@ -18,7 +18,8 @@ import pytest
 
 from vidpipe.adapters import machine
 from vidpipe.errors import ConfigurationError, LeaseLost, LedgerLocked, StorageUnreachable
-from vidpipe.machine_facts import (
+from vidpipe.ports import Probes
+from vidpipe.records.machine import (
     DiskFacts,
     NetworkFacts,
     ServiceFacts,
@@ -26,7 +27,6 @@ from vidpipe.machine_facts import (
     ToolFacts,
     Unfinished,
 )
-from vidpipe.ports import Probes
 from vidpipe.steps.doctor import DECODERS, DoctorReport, Line, doctor
 from vidpipe.wiring import Home, open_probes
 

@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 
 from vidpipe.errors import ConfigurationError, NotFound
-from vidpipe.inference import attention
+from vidpipe.learning.inference import attention
+from vidpipe.learning.training import TrainingConfig
+from vidpipe.learning.windows import windows_of
 from vidpipe.ports import Ports
-from vidpipe.records import Windows
+from vidpipe.records.videos import Windows
 from vidpipe.steps.classify import classify
 from vidpipe.steps.explain import ExplainReport, explain
 from vidpipe.steps.extract import extract
 from vidpipe.steps.ingest import ingest
 from vidpipe.steps.train import train
-from vidpipe.training import TrainingConfig
-from vidpipe.windows import windows_of
 
 LAST, ATTENTION = 1, 2
 """Versions by their head; the second is the challenger, and nobody is champion."""

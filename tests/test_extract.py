@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vidpipe.adapters.video import VideoFiles
-from vidpipe.features import FeatureSpec
+from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.ports import Ports
+from vidpipe.records.features import FeatureSpec
 from vidpipe.steps import extract as step
 from vidpipe.steps.ingest import ingest
 

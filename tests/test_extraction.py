@@ -18,15 +18,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidpipe import extraction
-from vidpipe.adapters.feature_store import FeatureStore
-from vidpipe.adapters.tools import Tools
-from vidpipe.adapters.video import VideoFiles
-from vidpipe.backbones import Backbone, default_spec, load_backbone
+from vidpipe.adapters.features.store import FeatureStore
+from vidpipe.adapters.media.binaries import Tools
+from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.errors import StorageFailed, Unreadable
-from vidpipe.extraction import extract
-from vidpipe.features import DecodeReport, ExtractedVideo, VideoFeatures
-from vidpipe.records import Floats, PendingVideo, Pixels
+from vidpipe.records.features import DecodeReport, ExtractedVideo, VideoFeatures
+from vidpipe.records.videos import Floats, PendingVideo, Pixels
+from vidpipe.vision import extraction
+from vidpipe.vision.backbones import Backbone, default_spec, load_backbone
+from vidpipe.vision.extraction import extract
 
 SPEC = default_spec(4.0)
 

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidpipe.adapters.feature_store import FeatureStore
-from vidpipe.adapters.part_reader import PartReader
-from vidpipe.adapters.part_writer import TEMP_SUFFIX
-from vidpipe.backbones import default_spec
+from vidpipe.adapters.features.part_reader import PartReader
+from vidpipe.adapters.features.part_writer import TEMP_SUFFIX
+from vidpipe.adapters.features.store import FeatureStore
 from vidpipe.errors import IncompatibleFeatures
-from vidpipe.features import StoredFeatures, VideoFeatures
+from vidpipe.records.features import StoredFeatures, VideoFeatures
+from vidpipe.vision.backbones import default_spec
 
 D = 8
 SPEC = replace(default_spec(4.0), feature_size=D)
@@ -317,9 +317,9 @@ FULL_DISK = """
     import resource, signal, sys
     from pathlib import Path
     import numpy as np
-    from vidpipe.adapters.feature_store import FeatureStore
+    from vidpipe.adapters.features.store import FeatureStore
     from vidpipe.errors import StorageFailed
-    from vidpipe.features import FeatureSpec, VideoFeatures
+    from vidpipe.records.features import FeatureSpec, VideoFeatures
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writes then fail with EFBIG, as on a full disk
     limit, videos = int(sys.argv[2]), int(sys.argv[3])

@@ -165,7 +165,7 @@ def test_windows_are_a_parameter_of_the_ingest_and_are_remembered(
     prefect_server: None, tmp_path: Path, make_ports: Any, clips: Any
 ) -> None:
     from flows.ingest import ingest_flow
-    from vidpipe.records import Windows
+    from vidpipe.records.videos import Windows
 
     home = str(tmp_path / "home")
     for asked, kept in (

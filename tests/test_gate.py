@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vidpipe.gate import Contest, Policy, Training, judge
-from vidpipe.lessons import Answers, EvaluationSet, EvaluationVideo
+from vidpipe.evaluation.gate import Contest, Policy, Training, judge
+from vidpipe.records.models import Answers, EvaluationSet, EvaluationVideo
 from vidpipe.splits import group_hash
 
 NOTHING = Training(frozenset(), frozenset())

@@ -11,10 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidpipe import cores, inference
-from vidpipe.classifier import ClassifierConfig, build, pad
-from vidpipe.inference import attention, predict
-from vidpipe.records import Floats
+from vidpipe import cores
+from vidpipe.learning import inference
+from vidpipe.learning.classifier import ClassifierConfig, build, pad
+from vidpipe.learning.inference import attention, predict
+from vidpipe.records.videos import Floats
 
 D, K = 5, 3
 deterministic = settings(derandomize=True, deadline=None, max_examples=30)

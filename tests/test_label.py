@@ -11,10 +11,10 @@ import pytest
 from conftest import rows_of
 
 from vidpipe.errors import ConfigurationError, NotFound
-from vidpipe.features import StoredFeatures
-from vidpipe.lessons import LabelledVideo
 from vidpipe.ports import Ports
-from vidpipe.records import Prediction
+from vidpipe.records.features import StoredFeatures
+from vidpipe.records.models import LabelledVideo
+from vidpipe.records.videos import Prediction
 from vidpipe.splits import resolve
 from vidpipe.steps import scoring
 from vidpipe.steps.extract import extract

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from vidpipe.adapters.lease import Lease
+from vidpipe.adapters.locks.file_lease import Lease
 from vidpipe.errors import LeaseHeld, StorageFailed
 
 HOLDER = """
 import sys
 from pathlib import Path
-from vidpipe.adapters.lease import Lease
+from vidpipe.adapters.locks.file_lease import Lease
 with Lease(Path(sys.argv[1])).hold(sys.argv[2]):
     print("held", flush=True)
     sys.stdin.read()

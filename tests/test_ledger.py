@@ -17,12 +17,20 @@ from typing import Any
 import duckdb
 import pytest
 
-from vidpipe.adapters import sqlfiles
-from vidpipe.adapters.ledger import Ledger
-from vidpipe.backbones import default_spec
+from vidpipe.adapters.database import sqlfiles
+from vidpipe.adapters.database.ledger import Ledger
 from vidpipe.errors import LedgerLocked, SchemaMismatch, StorageFailed
-from vidpipe.features import DecodeReport, ExtractedVideo, PartResult, StoredFeatures
-from vidpipe.records import Collection, Failure, MediaFacts, Prediction, ProbedVideo, Promotion, SourceFile
+from vidpipe.records.features import DecodeReport, ExtractedVideo, PartResult, StoredFeatures
+from vidpipe.records.videos import (
+    Collection,
+    Failure,
+    MediaFacts,
+    Prediction,
+    ProbedVideo,
+    Promotion,
+    SourceFile,
+)
+from vidpipe.vision.backbones import default_spec
 
 SPEC = default_spec(4.0)
 OTHER_SPEC = default_spec(2.0)
@@ -837,7 +845,7 @@ def outputs(processes: Sequence[subprocess.Popen[str]]) -> list[str]:
 WRITER = """
     import sys
     from pathlib import Path
-    from vidpipe.adapters.ledger import Ledger
+    from vidpipe.adapters.database.ledger import Ledger
     ledger = Ledger(Path(sys.argv[1]), wait_s=60)
     print("ready", flush=True)
     sys.stdin.readline()
@@ -920,9 +928,9 @@ def test_a_home_that_cannot_be_written_is_a_storage_error(tmp_path):
 FULL_DISK = """
     import resource, signal, sys
     from pathlib import Path
-    from vidpipe.adapters.ledger import Ledger
+    from vidpipe.adapters.database.ledger import Ledger
     from vidpipe.errors import StorageFailed
-    from vidpipe.records import Failure
+    from vidpipe.records.videos import Failure
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     file = Path(sys.argv[1])
     resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size, file.stat().st_size))

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from conftest import rows_of, tree
 
-from vidpipe.adapters.catalog import Catalog
+from vidpipe.adapters.sources.folders import Catalog
 from vidpipe.errors import ConfigurationError, StorageFailed
-from vidpipe.records import ListedVideo
+from vidpipe.records.videos import ListedVideo
 from vidpipe.splits import SPLITS
 from vidpipe.steps.manifest import ManifestReport, join, manifest
 
@@ -106,7 +106,7 @@ ODD = ("a,b.mp4", 'say "hi".mp4', "new\nline.mp4", "back\rhere.mp4", "é視 🎬
 def test_odd_names_come_through_ingest_s_reader_unharmed(tmp_path: Path) -> None:
     root = tree(tmp_path / "root", *(f"dog, big/{name}" for name in ODD))
     output = tmp_path / "m.csv"
-    from vidpipe.adapters.datasets import folders
+    from vidpipe.adapters.sources.datasets import folders
 
     manifest(Catalog(), folders, root, output, by_stem=False)
     files, missing = Catalog().list_manifest(root, output)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vidpipe.meter import Meter
+from vidpipe.progress import Meter
 
 
 class Clock:

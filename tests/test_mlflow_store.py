@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import run_python
 
-from vidpipe.adapters.mlflow_store import MlflowStore
+from vidpipe.adapters.models.mlflow_store import MlflowStore
 from vidpipe.errors import RegistryUnreachable
 
 
@@ -29,7 +29,7 @@ def keep_tracking_uri() -> Iterator[None]:
 FIRST_USE = """
     import sys
     from pathlib import Path
-    from vidpipe.adapters.mlflow_store import MlflowStore
+    from vidpipe.adapters.models.mlflow_store import MlflowStore
     store = MlflowStore(Path(sys.argv[1]), None)
     print(store.client.get_experiment_by_name("vidpipe").experiment_id, store.is_unborn)
 """

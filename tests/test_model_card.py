@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import yaml
 
-from vidpipe.backbones import default_spec
-from vidpipe.lessons import Scores
+from vidpipe.evaluation.model_card import TrainingRecord, card, facts, shortened
 from vidpipe.metrics import scores
-from vidpipe.model_card import TrainingRecord, card, facts, shortened
+from vidpipe.records.models import Scores
+from vidpipe.vision.backbones import default_spec
 
 LABELS = ("cat", "dog | wolf", "été")
 SPEC = default_spec(4.0)

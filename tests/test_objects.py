@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from buckets import Bucket, Installation, counts
 
-from vidpipe.adapters.feature_store import FeatureStore
-from vidpipe.adapters.objects import BucketFolder, Objects
-from vidpipe.backbones import default_spec
-from vidpipe.demo_clips import DemoCollection
+from vidpipe.adapters.features.store import FeatureStore
+from vidpipe.adapters.sources.buckets import BucketFolder, Objects
+from vidpipe.demo.clips import DemoCollection
 from vidpipe.errors import ConfigurationError, IncompatibleFeatures, StorageUnreachable
-from vidpipe.features import StoredFeatures, VideoFeatures
 from vidpipe.ports import Ports
+from vidpipe.records.features import StoredFeatures, VideoFeatures
 from vidpipe.steps.ingest import ingest, ingest_again
+from vidpipe.vision.backbones import default_spec
 
 
 def test_an_object_replaced_under_its_key_is_noticed_by_its_etag(

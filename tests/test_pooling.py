@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from vidpipe.errors import ConfigurationError
-from vidpipe.pooling import GRID, MapSizes, Pooling
+from vidpipe.vision.pooling import GRID, MapSizes, Pooling
 
 SIZES = MapSizes(last=6, middle=4, side=14)
 CELLS = GRID**2 * SIZES.middle

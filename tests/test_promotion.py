@@ -19,8 +19,9 @@ from typing import Any
 
 import pytest
 
-from vidpipe.adapters.database import now_utc
+from vidpipe.adapters.database.connection import now_utc
 from vidpipe.errors import ConfigurationError, NotFound
+from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
 from vidpipe.steps import classify as classify_step
 from vidpipe.steps.classify import classify
@@ -30,7 +31,6 @@ from vidpipe.steps.ingest import ingest
 from vidpipe.steps.nightly import nightly
 from vidpipe.steps.promote import promote, rollback
 from vidpipe.steps.train import train
-from vidpipe.training import TrainingConfig
 
 LABELS = ("Archery", "HorseRace", "PlayingPiano", "Surfing")
 TRAIN, TEST = 12, 9

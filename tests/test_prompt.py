@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from vidpipe.adapters.warehouse import Answer
+from vidpipe.adapters.database.warehouse import Answer
+from vidpipe.cli.sql_shell import SHOWN_ROWS, converse
 from vidpipe.errors import ConfigurationError
-from vidpipe.prompt import SHOWN_ROWS, converse
 from vidpipe.wiring import Home
 
 Captured = pytest.CaptureFixture[str]

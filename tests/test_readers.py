@@ -21,9 +21,10 @@ import duckdb
 import pytest
 
 from benchmarks.survival import CHECKS, fill_ledger, publish_cost, reader
-from vidpipe.adapters import warehouse as warehouse_module
+from vidpipe.adapters.database import warehouse as warehouse_module
+from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
-from vidpipe.records import Collection
+from vidpipe.records.videos import Collection
 from vidpipe.settings import load_settings
 from vidpipe.steps.classify import classify
 from vidpipe.steps.extract import extract
@@ -31,7 +32,6 @@ from vidpipe.steps.ingest import ingest
 from vidpipe.steps.nightly import nightly
 from vidpipe.steps.promote import promote, rollback
 from vidpipe.steps.train import train
-from vidpipe.training import TrainingConfig
 from vidpipe.wiring import Home, open_home
 
 ANALYST = """

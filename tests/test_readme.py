@@ -10,8 +10,8 @@ import duckdb
 import pytest
 from typer.main import get_command
 
-from vidpipe.adapters import sqlfiles
-from vidpipe.cli import app
+from vidpipe.adapters.database import sqlfiles
+from vidpipe.cli.main import app
 from vidpipe.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent

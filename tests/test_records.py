@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidpipe.errors import ConfigurationError
-from vidpipe.features import (
+from vidpipe.records.features import (
     ExtractedVideo,
     FeatureSpec,
     FrameTransform,
@@ -18,8 +18,8 @@ from vidpipe.features import (
     StoredFeatures,
     VideoFeatures,
 )
-from vidpipe.lessons import Sequences
-from vidpipe.records import canonical_json
+from vidpipe.records.models import Sequences
+from vidpipe.records.videos import canonical_json
 
 deterministic = settings(derandomize=True, deadline=None, max_examples=60)
 

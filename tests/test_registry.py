@@ -17,15 +17,15 @@ import pytest
 import torch
 from conftest import run_python
 
-from vidpipe.adapters.bundle import FILES, Bundle
-from vidpipe.adapters.registry import Registry
-from vidpipe.backbones import default_spec
-from vidpipe.classifier import ClassifierConfig, build
+from vidpipe.adapters.models.bundle import FILES, Bundle
+from vidpipe.adapters.models.registry import Registry
 from vidpipe.errors import NotFound, UnsafeModel
-from vidpipe.inference import predict
-from vidpipe.lessons import Scores
-from vidpipe.model_card import TrainingRecord
-from vidpipe.records import Floats
+from vidpipe.evaluation.model_card import TrainingRecord
+from vidpipe.learning.classifier import ClassifierConfig, build
+from vidpipe.learning.inference import predict
+from vidpipe.records.models import Scores
+from vidpipe.records.videos import Floats
+from vidpipe.vision.backbones import default_spec
 
 D, LABELS = 4, ("cat", "dog", "été")
 SPEC = replace(default_spec(4.0), feature_size=D)

@@ -18,13 +18,13 @@ from typing import Any
 import duckdb
 import pytest
 
-from vidpipe.adapters import sqlfiles
+from vidpipe.adapters.database import sqlfiles
+from vidpipe.adapters.database.warehouse import Warehouse
+from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.adapters.reports import Reports
-from vidpipe.adapters.video import VideoFiles
-from vidpipe.adapters.warehouse import Warehouse
 from vidpipe.errors import NoFrames, NotFound, StorageFailed, Vanished
 from vidpipe.ports import Ports
-from vidpipe.report_page import SECTIONS, Picture, clock, label_mix, short, span, timeline
+from vidpipe.report.page import SECTIONS, Picture, clock, label_mix, short, span, timeline
 from vidpipe.steps import nightly as night_steps
 from vidpipe.steps.ingest import ingest
 from vidpipe.steps.nightly import nightly

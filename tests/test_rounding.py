@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from vidpipe.rounding import corrected_bias, mean_after_relu6, round_kernels
+from vidpipe.vision.quantization import corrected_bias, mean_after_relu6, round_kernels
 
 
 @pytest.fixture(autouse=True)

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidpipe.adapters.tools import Tools
-from vidpipe.adapters.video import VideoFiles
-from vidpipe.demo_clips import DemoCollection
-from vidpipe.features import FrameTransform
-from vidpipe.sampling import EDGE_S, expected_samples, sampled_indices
+from vidpipe.adapters.media.binaries import Tools
+from vidpipe.adapters.media.video_files import VideoFiles
+from vidpipe.demo.clips import DemoCollection
+from vidpipe.records.features import FrameTransform
+from vidpipe.vision.sampling import EDGE_S, expected_samples, sampled_indices
 
 deterministic = settings(derandomize=True, deadline=None, max_examples=200)
 

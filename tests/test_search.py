@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidpipe.classifier import ClassifierConfig, build
-from vidpipe.records import canonical_json
-from vidpipe.search import CHOICES, CROP_SHARES, LEARNING_RATES, configs, difference, within
-from vidpipe.training import TrainingConfig
+from vidpipe.learning.classifier import ClassifierConfig, build
+from vidpipe.learning.hyperparameters import CHOICES, CROP_SHARES, LEARNING_RATES, configs, difference, within
+from vidpipe.learning.training import TrainingConfig
+from vidpipe.records.videos import canonical_json
 
 DEFAULT = TrainingConfig(seed=5)
 
@@ -31,7 +31,7 @@ def test_the_default_comes_first_and_no_config_comes_twice() -> None:
 
 def test_a_draw_that_comes_again_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     draws = [replace(DEFAULT, hidden_size=h) for h in (64, 128, 64, 256)]  # 128 is the default's
-    monkeypatch.setattr("vidpipe.search._draw", lambda default, dice: draws.pop(0))
+    monkeypatch.setattr("vidpipe.learning.hyperparameters._draw", lambda default, dice: draws.pop(0))
     assert [c.hidden_size for c in drawn(3)] == [128, 64, 256]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidpipe.selection import pick
+from vidpipe.evaluation.active_learning import pick
 
 
 def test_the_most_useful_comes_first_and_its_copy_last() -> None:

@@ -25,17 +25,17 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from vidpipe import __version__
-from vidpipe.adapters.logged_model import SERVED_WITH, requirements
-from vidpipe.backbones import default_spec
-from vidpipe.demo_clips import DemoCollection
+from vidpipe.adapters.models.logged_model import SERVED_WITH, requirements
+from vidpipe.demo.clips import DemoCollection
 from vidpipe.errors import ConfigurationError
-from vidpipe.lessons import ModelVersion
+from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
+from vidpipe.records.models import ModelVersion
 from vidpipe.steps.classify import classify
 from vidpipe.steps.extract import extract
 from vidpipe.steps.ingest import ingest
 from vidpipe.steps.train import train
-from vidpipe.training import TrainingConfig
+from vidpipe.vision.backbones import default_spec
 
 ROOT = Path(__file__).resolve().parent.parent
 LABELS = 4
@@ -245,7 +245,7 @@ def test_the_card_lies_in_the_model_and_describes_the_version(job):
 def test_the_code_travels_and_nothing_that_only_this_machine_needs(job):
     files = {f.relative_to(job.model / "code").as_posix() for f in (job.model / "code").rglob("*")}
 
-    assert {"vidpipe/adapters/served_model.py", "vidpipe/extraction.py"} <= files
+    assert {"vidpipe/adapters/models/served_model.py", "vidpipe/vision/extraction.py"} <= files
     assert [f for f in files if f.endswith(".pyc") or "__pycache__" in f] == []
 
 
@@ -273,7 +273,7 @@ def imported(module: str) -> Iterator[str]:
 
 
 def test_the_requirements_are_exactly_what_the_served_code_imports():
-    seen, waiting = set(), {"vidpipe.adapters.served_model"}
+    seen, waiting = set(), {"vidpipe.adapters.models.served_model"}
     while waiting:
         seen |= waiting
         names = {name for module in waiting for name in imported(module)}

@@ -10,9 +10,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
+from vidpipe import shards
 from vidpipe.errors import StopError
-from vidpipe.steps import shards
-from vidpipe.steps.shards import gather
+from vidpipe.shards import gather
 
 
 class Workers:

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidpipe.errors import ConfigurationError
-from vidpipe.features import StoredFeatures
-from vidpipe.lessons import LabelledVideo
+from vidpipe.records.features import StoredFeatures
+from vidpipe.records.models import LabelledVideo
 from vidpipe.splits import (
     SPLITS,
     ResolvedSplit,

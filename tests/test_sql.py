@@ -19,7 +19,7 @@ import pytest
 from conftest import write_part
 from scipy.spatial.distance import jensenshannon
 
-from vidpipe.adapters import sqlfiles
+from vidpipe.adapters.database import sqlfiles
 
 T0 = datetime(2026, 3, 1, 12)
 DAY = timedelta(days=1)

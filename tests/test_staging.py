@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from conftest import run_python
 
-from vidpipe.adapters.staging import HELD, Staging
+from vidpipe.adapters.sources.staging import HELD, Staging
 from vidpipe.errors import StorageFailed, StorageUnreachable, TooLarge
-from vidpipe.records import StoredObject
+from vidpipe.records.videos import StoredObject
 
 
 class Storage:
@@ -164,8 +164,8 @@ def test_a_disk_that_is_full_stops_with_advice(folder: Path) -> None:
 KILLED = """
     import os, signal, sys
     from pathlib import Path
-    from vidpipe.adapters.staging import Staging
-    from vidpipe.records import StoredObject
+    from vidpipe.adapters.sources.staging import Staging
+    from vidpipe.records.videos import StoredObject
 
     def download(wanted, file):
         if wanted.name == "b.mp4":
@@ -212,8 +212,8 @@ def test_processes_share_one_bound(folder: Path) -> None:
     code = """
         import fcntl, sys, time
         from pathlib import Path
-        from vidpipe.adapters.staging import HELD, Staging
-        from vidpipe.records import StoredObject
+        from vidpipe.adapters.sources.staging import HELD, Staging
+        from vidpipe.records.videos import StoredObject
 
         folder, most = Path(sys.argv[1]), 0
 

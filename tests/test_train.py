@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from vidpipe.errors import NotFound
+from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
 from vidpipe.steps.extract import extract
 from vidpipe.steps.ingest import ingest
 from vidpipe.steps.train import train
-from vidpipe.training import TrainingConfig
 
 CONFIG = TrainingConfig(epochs=2, hidden_size=8, projection=8)
 PICTURES = ("confusion", "labels", "calibration")

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from vidpipe import baseline, training, validation
-from vidpipe.baseline import BaselineTrainer
-from vidpipe.classifier import Kind
-from vidpipe.inference import predict
-from vidpipe.lessons import Sequences
-from vidpipe.training import LSTMTrainer, Start, TrainingConfig
-from vidpipe.validation import EpochMetrics, Trainer, calibrate
+from vidpipe.learning import baseline, calibration, training
+from vidpipe.learning.baseline import BaselineTrainer
+from vidpipe.learning.calibration import EpochMetrics, Trainer, calibrate
+from vidpipe.learning.classifier import Kind
+from vidpipe.learning.inference import predict
+from vidpipe.learning.training import LSTMTrainer, Start, TrainingConfig
+from vidpipe.records.models import Sequences
 
 D = 12
 SMALL = TrainingConfig(epochs=6, hidden_size=12, projection=8, batch_videos=16, label_smoothing=0.0)
@@ -92,7 +92,7 @@ def test_another_seed_gives_other_weights() -> None:
 
 
 def test_the_baseline_at_the_end_is_the_best_one_by_validation_loss(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(validation, "LEAST_TO_CALIBRATE", 1000)
+    monkeypatch.setattr(calibration, "LEAST_TO_CALIBRATE", 1000)
     monkeypatch.setattr(baseline, "PENALTIES", (1e-2, 1.0, 1e-4))
     val = noise(40, 2)
     teacher, metrics = trained("mean_linear", noise(40, 1), val, SMALL)
@@ -103,7 +103,7 @@ def test_the_baseline_at_the_end_is_the_best_one_by_validation_loss(monkeypatch:
 
 
 def test_the_lstm_at_the_end_is_that_of_the_last_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(validation, "LEAST_TO_CALIBRATE", 1000)
+    monkeypatch.setattr(calibration, "LEAST_TO_CALIBRATE", 1000)
     val = noise(40, 2)
     config = replace(SMALL, epochs=30, learning_rate=0.03, dropout=0.0)
     teacher, metrics = trained("lstm", noise(40, 1), val, config)
@@ -162,7 +162,7 @@ def _fitted(train: Sequences, penalty: float) -> torch.nn.Module:
     """The baseline with this penalty, not calibrated."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(baseline, "PENALTIES", (penalty,))
-        patch.setattr(validation, "LEAST_TO_CALIBRATE", 1000)
+        patch.setattr(calibration, "LEAST_TO_CALIBRATE", 1000)
         return trained("mean_linear", train, train, SMALL)[0].model
 
 

@@ -15,15 +15,15 @@ from typing import Any
 import pytest
 import torch
 
-from vidpipe import search
 from vidpipe.errors import NotFound
-from vidpipe.lessons import Sequences
+from vidpipe.learning import hyperparameters
+from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
+from vidpipe.records.models import Sequences
 from vidpipe.steps import scoring
 from vidpipe.steps import tune as tune_step
 from vidpipe.steps.train import train
 from vidpipe.steps.tune import Trial, TuneReport, tune
-from vidpipe.training import TrainingConfig
 
 SHORT = TrainingConfig(epochs=3, seed=1)
 TRIALS = 4
@@ -75,7 +75,7 @@ def report(ports: Ports, watched: Watched) -> TuneReport:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scoring, "load", seen_load)
         patch.setattr(tune_step, "validate", seen_validate)
-        patch.setattr(search, "within", first_four)
+        patch.setattr(hyperparameters, "within", first_four)
         return tune(ports, "clips", split_column="split", config=SHORT)
 
 
@@ -111,7 +111,7 @@ def test_the_best_trial_is_registered_as_challenger(ports: Ports, report: TuneRe
 
 def test_each_trial_is_an_mlflow_run_nested_in_the_search(report: TuneReport, client: Any) -> None:
     runs = nested(client, report.search_mlflow_run_id)
-    configs = list(islice(search.configs(SHORT), TRIALS))
+    configs = list(islice(hyperparameters.configs(SHORT), TRIALS))
     assert [r.info.run_name for r in runs] == [f"trial {n}" for n in (1, 2, 3, 4)]
     for run, config in zip(runs, configs, strict=True):
         assert run.info.status == "FINISHED"

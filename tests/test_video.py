@@ -21,10 +21,9 @@ import sklearn.datasets
 from conftest import SHARED
 from PIL import Image
 
-from vidpipe.adapters import video as video_module
-from vidpipe.adapters.tools import Tools, find_tools
-from vidpipe.adapters.video import VideoFiles
-from vidpipe.backbones import LITE0_TRANSFORM
+from vidpipe.adapters.media import video_files as video_module
+from vidpipe.adapters.media.binaries import Tools, find_tools
+from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.errors import (
     ConfigurationError,
     Forbidden,
@@ -34,8 +33,9 @@ from vidpipe.errors import (
     Vanished,
     VideoError,
 )
-from vidpipe.features import FrameTransform
-from vidpipe.sampling import sampled_indices
+from vidpipe.records.features import FrameTransform
+from vidpipe.vision.backbones import LITE0_TRANSFORM
+from vidpipe.vision.sampling import sampled_indices
 
 SMALL = FrameTransform(size_px=32, crop_share=1.0, interpolation="bicubic")
 LITE0 = FrameTransform(size_px=224, crop_share=0.875, interpolation="bicubic")
@@ -658,9 +658,9 @@ def test_even_a_hanging_decoder_dies_with_a_process_that_is_killed(clip, tmp_pat
     fake, marker = script(tmp_path / "fake-tool", f"exec sleep 63.{os.getpid()}"), f"63.{os.getpid()}"
     code = (
         "import sys; from pathlib import Path\n"
-        "from vidpipe.adapters.tools import Tools\n"
-        "from vidpipe.adapters.video import VideoFiles\n"
-        "from vidpipe.features import FrameTransform\n"
+        "from vidpipe.adapters.media.binaries import Tools\n"
+        "from vidpipe.adapters.media.video_files import VideoFiles\n"
+        "from vidpipe.records.features import FrameTransform\n"
         "videos = VideoFiles(Tools(sys.argv[1], sys.argv[1]))\n"
         "list(videos.decode(Path(sys.argv[2]), 25.0, [FrameTransform(224, 1.0, 'bicubic')], 20.0))\n"
     )

@@ -21,7 +21,7 @@ import pytest
 from privileges import without_privileges
 
 from vidpipe.errors import ConfigurationError, NotFound, StorageFailed
-from vidpipe.records import Collection
+from vidpipe.records.videos import Collection
 from vidpipe.settings import load_settings
 from vidpipe.wiring import Home, open_home
 

@@ -17,11 +17,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidpipe.adapters.catalog import Catalog
+from vidpipe.adapters.sources.folders import Catalog
 from vidpipe.errors import ConfigurationError
-from vidpipe.inference import predict
+from vidpipe.learning.inference import predict
+from vidpipe.learning.training import TrainingConfig
+from vidpipe.learning.windows import MeanScores, Window, frames_of, windows_of
 from vidpipe.ports import Ports
-from vidpipe.records import LabelledSpan, Windows
+from vidpipe.records.videos import LabelledSpan, Windows
 from vidpipe.steps import classify as classify_step
 from vidpipe.steps import scoring, window_scores
 from vidpipe.steps.classify import classify
@@ -33,8 +35,6 @@ from vidpipe.steps.ingest import ingest, ingest_again
 from vidpipe.steps.nightly import nightly
 from vidpipe.steps.promote import promote, rollback
 from vidpipe.steps.train import train
-from vidpipe.training import TrainingConfig
-from vidpipe.windows import MeanScores, Window, frames_of, windows_of
 
 TEN = Windows(10, 5)
 
@@ -223,7 +223,7 @@ def test_company_pieces_and_shards_change_no_bit(told: Ports, monkeypatch: pytes
     want(told, "clips", 2, 1)
     monkeypatch.setattr(window_scores, "SCORE_FRAMES", 7)
     monkeypatch.setattr(classify_step, "SHARD_FRAMES", 30)
-    monkeypatch.setattr("vidpipe.adapters.part_reader.PIECE_FRAMES", 3)
+    monkeypatch.setattr("vidpipe.adapters.features.part_reader.PIECE_FRAMES", 3)
     classify(told, model="1")
     alone = ask(told, WINDOWS.format(1)), sorted(ask(told, SCORED.format(1)))
     monkeypatch.undo()
@@ -348,7 +348,7 @@ def test_a_kill_between_two_shards_leaves_each_video_old_or_new(
 def test_a_transaction_that_fails_leaves_no_window_without_its_video(
     told: Ports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vidpipe.adapters.database import Session
+    from vidpipe.adapters.database.connection import Session
 
     want(told, "few", 2)
     run = Session.run
@@ -500,11 +500,11 @@ MEMORY = """
     from pathlib import Path
     from types import SimpleNamespace
     import numpy as np
-    from vidpipe.adapters.feature_store import FeatureStore
-    from vidpipe.backbones import default_spec
-    from vidpipe.classifier import ClassifierConfig, build
-    from vidpipe.features import Unscored, VideoFeatures
-    from vidpipe.records import Windows
+    from vidpipe.adapters.features.store import FeatureStore
+    from vidpipe.vision.backbones import default_spec
+    from vidpipe.learning.classifier import ClassifierConfig, build
+    from vidpipe.records.features import Unscored, VideoFeatures
+    from vidpipe.records.videos import Windows
     from vidpipe.steps.window_scores import score_windows
 
     frames, D = int(sys.argv[2]), 1000

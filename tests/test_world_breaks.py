@@ -31,13 +31,14 @@ from typer.testing import CliRunner
 
 from benchmarks.survival import nights_at_once
 from vidpipe import wiring
-from vidpipe.adapters.database import now_utc
-from vidpipe.adapters.ledger import Ledger
-from vidpipe.adapters.registry import Registry
-from vidpipe.cli import app
+from vidpipe.adapters.database.connection import now_utc
+from vidpipe.adapters.database.ledger import Ledger
+from vidpipe.adapters.models.registry import Registry
+from vidpipe.cli.main import app
 from vidpipe.errors import LedgerLocked
+from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
-from vidpipe.records import Collection
+from vidpipe.records.videos import Collection
 from vidpipe.steps import classify as classify_step
 from vidpipe.steps import nightly as nightly_step
 from vidpipe.steps.classify import classify
@@ -46,7 +47,6 @@ from vidpipe.steps.ingest import ingest
 from vidpipe.steps.nightly import nightly
 from vidpipe.steps.promote import promote, rollback
 from vidpipe.steps.train import train
-from vidpipe.training import TrainingConfig
 
 NOBODY = 65534
 
@@ -508,8 +508,9 @@ def test_a_clock_set_back_loses_no_row_and_brings_no_old_champion_back(
     before = now_utc()
     assert vidpipe(home, "nightly").code == 0
     yesterday = before - timedelta(days=1)
-    for module in ("ledger", "decisions", "database"):
-        monkeypatch.setattr(f"vidpipe.adapters.{module}.now_utc", lambda: now_utc() - timedelta(days=1))
+    for module in ("ledger", "decisions", "connection"):
+        name = f"vidpipe.adapters.database.{module}.now_utc"
+        monkeypatch.setattr(name, lambda: now_utc() - timedelta(days=1))
     assert vidpipe(home, "ingest", str(arrivals), "--collection", "new").code == 0
     assert vidpipe(home, "promote", "2", "--force", "--reason", "a test").code == 0
     night = vidpipe(home, "nightly", "--json")

@@ -1,5 +1,5 @@
 """`python -m vidpipe` is the `vidpipe` command."""
 
-from vidpipe.cli import main
+from vidpipe.cli.main import main
 
 main()

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from vidpipe.lessons import Scores
-from vidpipe.records import Floats
+from vidpipe.records.models import Scores
+from vidpipe.records.videos import Floats
 
 Indices = npt.NDArray[np.int64]
 CALIBRATION_BINS = 10

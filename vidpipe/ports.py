@@ -15,11 +15,17 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from vidpipe.extraction import Decoding
-from vidpipe.features import FeatureSpec, FrameTransform, PartResult, StoredFeatures, Unscored, VideoFeatures
-from vidpipe.gate import Policy
-from vidpipe.lessons import AttentionStrip, EvaluationSet, LabelledVideo, ModelVersion
-from vidpipe.machine_facts import (
+from vidpipe.evaluation.gate import Policy
+from vidpipe.evaluation.model_card import TrainingRecord
+from vidpipe.records.features import (
+    FeatureSpec,
+    FrameTransform,
+    PartResult,
+    StoredFeatures,
+    Unscored,
+    VideoFeatures,
+)
+from vidpipe.records.machine import (
     DiskFacts,
     NetworkFacts,
     ServiceFacts,
@@ -27,8 +33,8 @@ from vidpipe.machine_facts import (
     ToolFacts,
     Unfinished,
 )
-from vidpipe.model_card import TrainingRecord
-from vidpipe.records import (
+from vidpipe.records.models import AttentionStrip, EvaluationSet, LabelledVideo, ModelVersion
+from vidpipe.records.videos import (
     Collection,
     Failure,
     Floats,
@@ -45,12 +51,13 @@ from vidpipe.records import (
     WindowPrediction,
     Windows,
 )
+from vidpipe.vision.extraction import Decoding
 
 if TYPE_CHECKING:  # torch takes a second to import, which `vidpipe status` does not have
     from torch import nn
 
-    from vidpipe.backbones import Backbone
-    from vidpipe.classifier import ClassifierConfig
+    from vidpipe.learning.classifier import ClassifierConfig
+    from vidpipe.vision.backbones import Backbone
 
 
 class Catalog(Protocol):

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidpipe.errors import ConfigurationError
-from vidpipe.lessons import LabelledVideo
-from vidpipe.records import Span, SplitName, short_hash
+from vidpipe.records.models import LabelledVideo
+from vidpipe.records.videos import Span, SplitName, short_hash
 
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 VAL_SHARE = 0.15

@@ -12,22 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidpipe import ports
-from vidpipe.adapters.catalog import Catalog
-from vidpipe.adapters.lease import Lease
-from vidpipe.adapters.ledger import Ledger
-from vidpipe.adapters.objects import BucketFolder, Objects
+from vidpipe.adapters.database.ledger import Ledger
+from vidpipe.adapters.database.warehouse import Warehouse
+from vidpipe.adapters.locks.file_lease import Lease
 from vidpipe.adapters.reports import Reports
-from vidpipe.adapters.staging import Staging
-from vidpipe.adapters.warehouse import Warehouse
-from vidpipe.gate import Policy
-from vidpipe.places import checked_uri, is_uri
+from vidpipe.adapters.sources.buckets import BucketFolder, Objects
+from vidpipe.adapters.sources.folders import Catalog
+from vidpipe.adapters.sources.staging import Staging
+from vidpipe.evaluation.gate import Policy
 from vidpipe.ports import Fleet, Limits, Ports, Probes, Progress
 from vidpipe.settings import Settings
-from vidpipe.steps.shards import Here
+from vidpipe.shards import Here
+from vidpipe.uris import checked_uri, is_uri
 
 if TYPE_CHECKING:
-    from vidpipe.adapters.feature_store import FeatureStore
-    from vidpipe.adapters.video import VideoFiles
+    from vidpipe.adapters.features.store import FeatureStore
+    from vidpipe.adapters.media.video_files import VideoFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def open_lease(settings: Settings) -> ports.Lease:
     """A file's lock on this host, or a lock that hosts share."""
     if settings.lease_uri is None:
         return Lease(settings.home / "state" / "lease")
-    from vidpipe.adapters.postgres_lease import PostgresLease
+    from vidpipe.adapters.locks.postgres_lease import PostgresLease
 
     return PostgresLease(settings.lease_uri.get_secret_value())
 
@@ -70,8 +70,8 @@ def open_staging(settings: Settings) -> Staging:
 
 def open_videos(settings: Settings) -> VideoFiles:
     """ffmpeg and ffprobe alone."""
-    from vidpipe.adapters.tools import find_tools
-    from vidpipe.adapters.video import VideoFiles
+    from vidpipe.adapters.media.binaries import find_tools
+    from vidpipe.adapters.media.video_files import VideoFiles
 
     return VideoFiles(
         find_tools(settings.ffmpeg, settings.ffprobe),
@@ -82,7 +82,7 @@ def open_videos(settings: Settings) -> VideoFiles:
 
 def open_store(settings: Settings) -> FeatureStore:
     """Features: in the home, in another folder, or in a bucket."""
-    from vidpipe.adapters.feature_store import FeatureStore
+    from vidpipe.adapters.features.store import FeatureStore
 
     root = settings.home / "features"
     if settings.features_uri is None:
@@ -94,7 +94,7 @@ def open_store(settings: Settings) -> FeatureStore:
 def open_probes(home: Home) -> Probes:
     """What `doctor` asks of a home and of this machine."""
     from vidpipe.adapters import machine
-    from vidpipe.adapters.tools import find_tool, tool_facts
+    from vidpipe.adapters.media.binaries import find_tool, tool_facts
 
     settings = home.settings
     return Probes(
@@ -119,9 +119,9 @@ def open_ports(
     home: Home, progress: Progress, *, fleet: Fleet | None = None, wait_for_lease: bool = False
 ) -> Ports:
     """Everything that the steps may touch; by default, this process computes what there is to compute."""
-    from vidpipe.adapters.bundle import Bundle
-    from vidpipe.adapters.registry import Registry
-    from vidpipe.backbones import default_spec, load_backbone
+    from vidpipe.adapters.models.bundle import Bundle
+    from vidpipe.adapters.models.registry import Registry
+    from vidpipe.vision.backbones import default_spec, load_backbone
 
     settings = home.settings
     return Ports(

@@ -304,7 +304,7 @@ class Fleet:
 
     def _make_gated_ffmpeg(self) -> None:
         """ffmpeg that decodes nothing while the gate is there: a night can be met in the middle."""
-        from vidpipe.adapters.tools import find_tools
+        from vidpipe.adapters.media.binaries import find_tools
 
         script = self.folder / "ffmpeg"
         script.write_text(

@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 from servers import QUIET, Service, answers, free_port, until
 
+from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
 from vidpipe.steps.classify import classify
 from vidpipe.steps.extract import extract
 from vidpipe.steps.ingest import ingest
 from vidpipe.steps.promote import promote
 from vidpipe.steps.train import train
-from vidpipe.training import TrainingConfig
 
 pytestmark = pytest.mark.services
 Open = Callable[[Path], Ports]

@@ -19,11 +19,11 @@ import pytest
 from buckets import Bucket, Installation, counts
 from conftest import run_python
 
-from vidpipe.adapters.objects import Objects
-from vidpipe.adapters.staging import Staging
-from vidpipe.demo_clips import DemoCollection
+from vidpipe.adapters.sources.buckets import Objects
+from vidpipe.adapters.sources.staging import Staging
+from vidpipe.demo.clips import DemoCollection
 from vidpipe.errors import StorageUnreachable
-from vidpipe.records import Collection
+from vidpipe.records.videos import Collection
 from vidpipe.settings import load_settings
 from vidpipe.steps.classify import classify
 from vidpipe.steps.doctor import Line, doctor
@@ -197,7 +197,7 @@ def test_an_object_replaced_between_ingest_and_extraction_is_not_taken_for_the_o
 SLOW = """
     import os, signal, sys, time
     from pathlib import Path
-    from vidpipe.adapters.objects import Objects
+    from vidpipe.adapters.sources.buckets import Objects
 
     left, verb = int(sys.argv[2]), sys.argv[1]
     download = Objects.download
@@ -212,7 +212,7 @@ SLOW = """
         download(self, wanted, file)
 
     Objects.download = slowly
-    from vidpipe.cli import main
+    from vidpipe.cli.main import main
     sys.argv = ["vidpipe", *sys.argv[3:]]
     main()
 """

@@ -19,7 +19,7 @@ import psycopg
 import pytest
 from servers import Fleet, postgres_program, until
 
-from vidpipe.adapters.postgres_lease import _TRY, LEASE_ROOM, PostgresLease, _asked, _key
+from vidpipe.adapters.locks.postgres_lease import _TRY, LEASE_ROOM, PostgresLease, _asked, _key
 from vidpipe.errors import ConfigurationError, LeaseHeld
 
 pytestmark = pytest.mark.services
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.services
 HOLDER = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell's background jobs inherit it
-from vidpipe.adapters.postgres_lease import PostgresLease
+from vidpipe.adapters.locks.postgres_lease import PostgresLease
 from vidpipe.errors import LeaseLost
 try:
     with PostgresLease(sys.argv[1]).hold(sys.argv[2]):

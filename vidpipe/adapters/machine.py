@@ -21,8 +21,8 @@ import duckdb
 from packaging.requirements import Requirement
 
 from vidpipe.errors import ConfigurationError
-from vidpipe.machine_facts import DiskFacts, NetworkFacts, ServiceFacts, StagingFacts
-from vidpipe.places import is_uri
+from vidpipe.records.machine import DiskFacts, NetworkFacts, ServiceFacts, StagingFacts
+from vidpipe.uris import is_uri
 
 SERVICE_WAIT_S = 2.0
 NETWORK_WAIT_S = 20.0
@@ -93,8 +93,9 @@ def network(dtype: str) -> NetworkFacts:
 def _network_here(dtype: str) -> NetworkFacts:
     import torch
 
-    from vidpipe import backbones, cores
-    from vidpipe.convolutions import can_fuse
+    from vidpipe import cores
+    from vidpipe.vision import backbones
+    from vidpipe.vision.fused_cnn import can_fuse
 
     gpu = torch.cuda.is_available()
     device = torch.device("cuda" if gpu else "cpu")

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vidpipe.ports import Ports
-from vidpipe.records import Promotion
+from vidpipe.records.videos import Promotion
 from vidpipe.steps.runs import PROMOTION
 
 log = logging.getLogger(__name__)

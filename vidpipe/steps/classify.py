@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from itertools import islice
 
 from vidpipe.errors import IncompatibleFeatures, NotFound
-from vidpipe.features import Unscored, VideoFeatures
-from vidpipe.inference import predict
-from vidpipe.lessons import ModelVersion
+from vidpipe.learning.inference import predict
 from vidpipe.ports import ModelBundle, Ports
-from vidpipe.records import Prediction, WindowPrediction
+from vidpipe.records.features import Unscored, VideoFeatures
+from vidpipe.records.models import ModelVersion
+from vidpipe.records.videos import Prediction, WindowPrediction
 from vidpipe.steps.champion import settle
 from vidpipe.steps.runs import Report, RunLog, recorded
 from vidpipe.steps.scoring import best_labels, read_ahead

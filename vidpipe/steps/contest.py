@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from vidpipe.errors import ConfigurationError, NotFound
-from vidpipe.gate import Contest, Training
-from vidpipe.lessons import Answers, EvaluationSet, EvaluationVideo, LabelledVideo, ModelVersion
+from vidpipe.evaluation.gate import Contest, Training
 from vidpipe.ports import ModelBundle, Ports
-from vidpipe.records import WHOLE
+from vidpipe.records.models import Answers, EvaluationSet, EvaluationVideo, LabelledVideo, ModelVersion
+from vidpipe.records.videos import WHOLE
 from vidpipe.steps import scoring
 
 AGREEMENT = 0.9

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vidpipe.errors import LedgerLocked, StorageUnreachable, VidpipeError
-from vidpipe.machine_facts import (
+from vidpipe.ports import Probes
+from vidpipe.records.machine import (
     DiskFacts,
     NetworkFacts,
     ServiceFacts,
@@ -21,11 +22,10 @@ from vidpipe.machine_facts import (
     ToolFacts,
     Unfinished,
 )
-from vidpipe.places import is_uri
-from vidpipe.ports import Probes
 from vidpipe.steps.gc import OLD_S
 from vidpipe.steps.inspect import lease_in_words
 from vidpipe.steps.runs import Report
+from vidpipe.uris import is_uri
 
 State = Literal["ok", "warning", "fix"]
 

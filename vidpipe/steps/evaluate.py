@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from vidpipe.comparison import accuracy_interval, paired_bootstrap
 from vidpipe.errors import ConfigurationError, NotFound
-from vidpipe.lessons import LabelledVideo, ModelVersion, Scores, Sequences
+from vidpipe.evaluation.comparison import accuracy_interval, paired_bootstrap
 from vidpipe.metrics import Indices, confusion_matrix
 from vidpipe.ports import ModelBundle, Ports
+from vidpipe.records.models import LabelledVideo, ModelVersion, Scores, Sequences
 from vidpipe.splits import group_hash, resolve, split_columns
 from vidpipe.steps import scoring
 from vidpipe.steps.runs import Report

@@ -11,19 +11,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidpipe.classifier import Head
 from vidpipe.errors import ConfigurationError
-from vidpipe.features import Unscored
-from vidpipe.inference import attention, predict
-from vidpipe.lessons import ModelVersion
+from vidpipe.learning.classifier import Head
+from vidpipe.learning.inference import attention, predict
+from vidpipe.learning.windows import MeanScores
 from vidpipe.ports import FeatureStore, ModelBundle, Ports
-from vidpipe.records import Floats
+from vidpipe.records.features import Unscored
+from vidpipe.records.models import ModelVersion
+from vidpipe.records.videos import Floats
 from vidpipe.steps.evaluate import default_alias
 from vidpipe.steps.runs import Report
 from vidpipe.steps.scoring import best_labels
 from vidpipe.steps.video_ids import full_id
 from vidpipe.steps.window_scores import windows_shown
-from vidpipe.windows import MeanScores
 
 TOP = 5
 

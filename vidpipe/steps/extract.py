@@ -16,13 +16,13 @@ from pathlib import Path
 from threading import Event
 
 from vidpipe.errors import NotFound, RegistryUnreachable
-from vidpipe.extraction import Decoding
-from vidpipe.extraction import extract as run_engine
-from vidpipe.features import DecodeReport, ExtractedVideo, FeatureSpec, PartResult, VideoFeatures
 from vidpipe.ports import Part, Ports, Staging
-from vidpipe.records import PendingVideo, Pixels, spans
-from vidpipe.sampling import expected_cost, expected_samples
+from vidpipe.records.features import DecodeReport, ExtractedVideo, FeatureSpec, PartResult, VideoFeatures
+from vidpipe.records.videos import PendingVideo, Pixels, spans
 from vidpipe.steps.runs import Report, RunLog, recorded
+from vidpipe.vision.extraction import Decoding
+from vidpipe.vision.extraction import extract as run_engine
+from vidpipe.vision.sampling import expected_cost, expected_samples
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ def plan(
 
 def work(ports: Ports, batch: Batch) -> list[PartResult]:
     """Compute one batch into a part for each spec. Touches videos and the store, never the database."""
-    from vidpipe.backbones import Backbones  # torch takes a second to import
+    from vidpipe.vision.backbones import Backbones  # torch takes a second to import
 
     sample_fps = batch.specs[0].sample_fps
     views = list(dict.fromkeys(spec.transform for spec in batch.specs))

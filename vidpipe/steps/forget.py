@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vidpipe.features import StoredFeatures
 from vidpipe.ports import Ports
+from vidpipe.records.features import StoredFeatures
 from vidpipe.steps.gc import collect
 from vidpipe.steps.runs import Report, recorded
 from vidpipe.steps.video_ids import full_id

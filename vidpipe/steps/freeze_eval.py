@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vidpipe.errors import ConfigurationError
-from vidpipe.lessons import LabelledVideo
 from vidpipe.ports import Ports
+from vidpipe.records.models import LabelledVideo
 from vidpipe.splits import SPLITS, resolve
 from vidpipe.steps import scoring
 from vidpipe.steps.contest import evaluation_set

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vidpipe.errors import ConfigurationError, NotFound
-from vidpipe.places import checked_uri, is_uri
 from vidpipe.ports import Ports
-from vidpipe.records import Collection, Failure, Place, SourceFile, Windows
+from vidpipe.records.videos import Collection, Failure, Place, SourceFile, Windows
 from vidpipe.steps.intake import loads, read_files
 from vidpipe.steps.runs import Report, recorded
+from vidpipe.uris import checked_uri, is_uri
 
 
 @dataclass(frozen=True, slots=True)

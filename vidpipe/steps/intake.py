@@ -10,10 +10,10 @@ from functools import partial
 from typing import TypeVar
 
 from vidpipe.errors import VideoError
-from vidpipe.places import is_uri, place_of
 from vidpipe.ports import Ports
-from vidpipe.records import Collection, Failure, Place, ProbedVideo, SourceFile, Stage
+from vidpipe.records.videos import Collection, Failure, Place, ProbedVideo, SourceFile, Stage
 from vidpipe.steps.runs import RunLog
+from vidpipe.uris import is_uri, place_of
 
 log = logging.getLogger(__name__)
 

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from vidpipe.errors import ConfigurationError, NotFound
-from vidpipe.features import StoredFeatures
+from vidpipe.evaluation.active_learning import pick
 from vidpipe.ports import FeatureStore, Ports
-from vidpipe.records import Floats, GivenLabel
-from vidpipe.selection import pick
+from vidpipe.records.features import StoredFeatures
+from vidpipe.records.videos import Floats, GivenLabel
 from vidpipe.steps.runs import Report, recorded
 
 LONG_FRAMES = 4096

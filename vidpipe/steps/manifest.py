@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from vidpipe.errors import ConfigurationError
 from vidpipe.ports import Catalog
-from vidpipe.records import ListedVideo
+from vidpipe.records.videos import ListedVideo
 from vidpipe.splits import SPLITS
 from vidpipe.steps.runs import Report
 

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from vidpipe.errors import ConfigurationError, NotFound
-from vidpipe.gate import Contest, Policy, Verdict, judge
+from vidpipe.evaluation.gate import Contest, Policy, Verdict, judge
 from vidpipe.ports import Ports
-from vidpipe.records import Promotion
+from vidpipe.records.videos import Promotion
 from vidpipe.steps.champion import earlier_champions, record, settle_inside
 from vidpipe.steps.contest import arrange
 from vidpipe.steps.evaluate import default_alias

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from vidpipe.errors import NotFound, Vanished, VideoError
-from vidpipe.places import place_of
 from vidpipe.ports import Reader, Reports, Staging, Videos, Warehouse
-from vidpipe.records import StoredObject
-from vidpipe.report_page import Picture, render
+from vidpipe.records.videos import StoredObject
+from vidpipe.report.page import Picture, render
 from vidpipe.steps.runs import Report
+from vidpipe.uris import place_of
 
 log = logging.getLogger(__name__)
 

@@ -11,14 +11,14 @@ import numpy as np
 from torch import nn
 
 from vidpipe.errors import ConfigurationError, NotFound
-from vidpipe.features import FeatureSpec, StoredFeatures
-from vidpipe.inference import predict
-from vidpipe.lessons import Answers, EvaluationSet, LabelledVideo, ModelVersion, Scores, Sequences
+from vidpipe.learning.inference import predict
+from vidpipe.learning.windows import Window, frames_of
 from vidpipe.metrics import Indices, graded
 from vidpipe.ports import FeatureStore, Ports
-from vidpipe.records import WHOLE, Floats, Span
+from vidpipe.records.features import FeatureSpec, StoredFeatures
+from vidpipe.records.models import Answers, EvaluationSet, LabelledVideo, ModelVersion, Scores, Sequences
+from vidpipe.records.videos import WHOLE, Floats, Span
 from vidpipe.splits import one_per_content
-from vidpipe.windows import Window, frames_of
 
 T = TypeVar("T")
 

@@ -17,23 +17,23 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from vidpipe.backbones import block_sizes
-from vidpipe.baseline import BaselineTrainer
-from vidpipe.classifier import Kind
 from vidpipe.errors import VideoError
-from vidpipe.features import FeatureSpec
-from vidpipe.inference import attention, predict
-from vidpipe.lessons import AttentionStrip, ModelVersion, Scores, Sequences
+from vidpipe.evaluation.model_card import TrainingRecord
+from vidpipe.learning.baseline import BaselineTrainer
+from vidpipe.learning.calibration import EpochMetrics, Trainer
+from vidpipe.learning.classifier import Kind
+from vidpipe.learning.inference import attention, predict
+from vidpipe.learning.training import LSTMTrainer, Start, TrainingConfig
 from vidpipe.metrics import graded
-from vidpipe.model_card import TrainingRecord
 from vidpipe.ports import ModelBundle, Ports, TrainingRun
-from vidpipe.records import short_hash
+from vidpipe.records.features import FeatureSpec
+from vidpipe.records.models import AttentionStrip, ModelVersion, Scores, Sequences
+from vidpipe.records.videos import short_hash
 from vidpipe.splits import SPLITS, ResolvedSplit, resolve
 from vidpipe.steps import scoring
 from vidpipe.steps.contest import evaluation_set
 from vidpipe.steps.runs import Report, recorded
-from vidpipe.training import LSTMTrainer, Start, TrainingConfig
-from vidpipe.validation import EpochMetrics, Trainer
+from vidpipe.vision.backbones import block_sizes
 
 log = logging.getLogger(__name__)
 

@@ -13,16 +13,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vidpipe import search
-from vidpipe.backbones import block_sizes
-from vidpipe.lessons import Sequences
+from vidpipe.learning import hyperparameters
+from vidpipe.learning.calibration import validate
+from vidpipe.learning.training import LSTMTrainer, TrainingConfig
 from vidpipe.ports import Ports, TrainingRun
+from vidpipe.records.models import Sequences
 from vidpipe.splits import ResolvedSplit, resolve
 from vidpipe.steps import scoring
 from vidpipe.steps.runs import Report, recorded
 from vidpipe.steps.train import logged_epochs, train
-from vidpipe.training import LSTMTrainer, TrainingConfig
-from vidpipe.validation import validate
+from vidpipe.vision.backbones import block_sizes
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ def tune(
             _log_search(mlflow_run, trials, best, budget_s)
         # Outside of the search's MLflow run: the version's is its own, as if `train` had been called.
         trained = train(ports, collection, split_column=split_column, config=best.config)
-        differs = search.difference(best.config, default)
+        differs = hyperparameters.difference(best.config, default)
         run.detail = {
             "collection": collection, "version": trained.version, "existing": trained.existing,
             "trials": len(trials), "best": differs, "search_mlflow_run_id": mlflow_run.mlflow_run_id,
@@ -132,7 +132,7 @@ def _search(
     learn, judge = (scoring.load(ports, ports.limits.spec, part, labels) for part in (split.train, split.val))
     done: list[Trial] = []
     with ports.progress.stage("tune", budget_s, "trials") as advance:
-        for config in search.within(budget_s, search.configs(default)):
+        for config in hyperparameters.within(budget_s, hyperparameters.configs(default)):
             with mlflow_run.trial(f"trial {len(done) + 1}", _trial_parameters(config, learn)) as trial_run:
                 trial = _try(ports, learn, judge, config, trial_run)
             done.append(trial)
@@ -140,7 +140,7 @@ def _search(
             log.info(
                 "trial %d: validation loss %.4f, accuracy %.3f, %.1f s, %s",
                 len(done), trial.val_loss, trial.val_accuracy, trial.seconds,
-                search.difference(config, default) or "the default",
+                hyperparameters.difference(config, default) or "the default",
             )  # fmt: skip
     return done
 
@@ -183,7 +183,7 @@ def _log_search(mlflow_run: TrainingRun, trials: Sequence[Trial], best: Trial, b
     rows = [
         {
             "mlflow_run_id": trial.mlflow_run_id,
-            "differs": search.difference(trial.config, default.config),
+            "differs": hyperparameters.difference(trial.config, default.config),
             "val_loss": trial.val_loss,
             "val_accuracy": trial.val_accuracy,
             "seconds": trial.seconds,

@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from vidpipe.features import FeatureSpec, Unscored
-from vidpipe.inference import predict
+from vidpipe.learning.inference import predict
+from vidpipe.learning.windows import MeanScores, Window, frames_of, windows_of
 from vidpipe.ports import FeatureStore, ModelBundle
-from vidpipe.records import Floats, Prediction, WindowPrediction
+from vidpipe.records.features import FeatureSpec, Unscored
+from vidpipe.records.videos import Floats, Prediction, WindowPrediction
 from vidpipe.steps.scoring import best_labels, read_ahead
-from vidpipe.windows import MeanScores, Window, frames_of, windows_of
 
 WINDOW_RANKS = 3
 """Labels stored of a window. Four labels cannot all have more than a quarter: whatever scores above 0.25

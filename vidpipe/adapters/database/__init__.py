@@ -1,0 +1,1 @@
+"""The ledger and the warehouse in DuckDB: the only place that imports duckdb."""

@@ -1,0 +1,198 @@
+"""One DuckDB file that many processes take turns with: opening, locking, creating, migrating.
+
+One process at a time has it open, for one short transaction: a lock file of ours makes the others wait their
+turn instead of failing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from vidpipe.adapters.database import sqlfiles
+from vidpipe.errors import LedgerLocked, SchemaMismatch, StorageFailed
+
+STORAGE_VERSION = "v1.5.0"
+"""DuckDB 1.5 and newer open the files, and so do the tools that people have today."""
+_POLL_S = 0.02
+
+
+def now_utc() -> datetime:
+    """Naive UTC, as every timestamp of the ledger."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+class Session:
+    """One open transaction: `rows` and `run` execute a named statement."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection = connection
+
+    def rows(self, name: str, /, **parameters: Any) -> list[tuple[Any, ...]]:
+        """The rows that a named statement gives."""
+        return self.connection.execute(sqlfiles.statement(name), parameters).fetchall()
+
+    def run(self, name: str, /, **parameters: Any) -> None:
+        """Execute a named file of one or more statements."""
+        # Several statements in one file each take only the parameters that they name.
+        for part in duckdb.extract_statements(sqlfiles.statement(name)):
+            named = {k: v for k, v in parameters.items() if k in part.named_parameters}
+            self.connection.execute(part, named)
+
+    def give(self, relation: str, schema: pa.Schema, rows: Iterable[Sequence[Any]]) -> None:
+        """Make rows readable as `relation` for the following statements."""
+        columns = list(zip(*rows, strict=True)) or [() for _ in schema]
+        arrays = [pa.array(c, t) for c, t in zip(columns, schema.types, strict=True)]
+        self.connection.register(relation, pa.Table.from_arrays(arrays, schema=schema))
+
+
+class Database:
+    """One file; `session` is one transaction.
+
+    All methods raise `LedgerLocked` when another process keeps the file for longer than `wait_s`, and
+    `StorageFailed` when the disk is full or read-only.
+    """
+
+    def __init__(self, file: Path, *, wait_s: float = 60.0) -> None:
+        self.file = file
+        self._wait_s = wait_s
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """No process has the ledger open while this is held; it is created and migrated by then."""
+        with _waiting_lock(self.file.parent / "ledger.lock", self._wait_s):
+            if not self.file.exists():
+                self._create()
+            yield
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """One transaction: committed when the block ends well, else rolled back."""
+        with self.exclusive(), _storage_errors(self.file):
+            connection = _connect(self.file, self._wait_s)
+            try:
+                self._migrate(connection)
+                connection.begin()
+                yield Session(connection)
+                connection.commit()
+            finally:
+                connection.close()  # an open transaction is rolled back
+
+    @contextmanager
+    def glance(self, *, wait_s: float = 1.0) -> Iterator[Session | None]:
+        """Read without creating, migrating or writing anything; None while there is no ledger."""
+        if not self.file.exists():
+            yield None
+            return
+        with _waiting_lock(self.file.parent / "ledger.lock", wait_s), _storage_errors(self.file):
+            connection = duckdb.connect(str(self.file), read_only=True)
+            try:
+                yield Session(connection)
+            finally:
+                connection.close()
+
+    def _create(self) -> None:
+        """Build the file under a temporary name: a half-made ledger never has the real one."""
+        temp = self.file.with_suffix(".new")
+        with _storage_errors(self.file):
+            for leftover in (temp, Path(f"{temp}.wal")):
+                leftover.unlink(missing_ok=True)
+            connection = _connect(temp, self._wait_s)
+            _apply_migrations(connection, 0)
+            connection.close()
+            temp.rename(self.file)
+
+    def _migrate(self, connection: duckdb.DuckDBPyConnection) -> None:
+        session = Session(connection)
+        found = int(session.rows("migration_latest")[0][0])
+        latest = sqlfiles.migrations()[-1][0]
+        if found > latest:
+            raise SchemaMismatch(
+                f"{self.file} has schema {found}, this vidpipe knows up to {latest}.",
+                next_step="use the newer vidpipe that wrote it.",
+            )
+        views_hash = hashlib.sha256(sqlfiles.views().encode()).hexdigest()
+        if found < latest:
+            connection.execute("checkpoint")
+            shutil.copyfile(self.file, self.file.with_name(f"ledger-before-{latest}.duckdb"))
+        if found < latest or session.rows("views_hash") != [(views_hash,)]:
+            _apply_migrations(connection, found)
+
+
+@contextmanager
+def _waiting_lock(file: Path, wait_s: float) -> Iterator[None]:
+    with _storage_errors(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        deadline = time.monotonic() + wait_s
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise LedgerLocked(
+                        f"another process has kept {file} for {wait_s:.0f} s.",
+                        next_step="vidpipe status shows who; try again when it has ended.",
+                    ) from None
+                time.sleep(_POLL_S)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _connect(file: Path, wait_s: float) -> duckdb.DuckDBPyConnection:
+    """Open for writing, waiting for a person's tool that may have it open."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            return duckdb.connect(str(file), config={"storage_compatibility_version": STORAGE_VERSION})
+        except duckdb.IOException as error:
+            if "lock" not in str(error).lower():
+                raise
+            if time.monotonic() > deadline:
+                raise LedgerLocked(
+                    f"another program has {file} open: {str(error).splitlines()[0]}",
+                    next_step="close it; people's queries belong on warehouse.duckdb.",
+                ) from None
+            time.sleep(_POLL_S * 10)
+
+
+@contextmanager
+def _storage_errors(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (duckdb.IOException, duckdb.TransactionException, OSError) as error:
+        # A commit that the disk has no room for is a TransactionException; we cause no other.
+        if isinstance(error, StorageFailed):
+            raise
+        raise StorageFailed(
+            f"cannot write {file}: {str(error).splitlines()[0]}",
+            next_step="check free space and permissions, then run the same command again.",
+        ) from error
+
+
+def _apply_migrations(connection: duckdb.DuckDBPyConnection, found: int) -> None:
+    """Missing migrations, the record of each, and the views, in one transaction."""
+    session = Session(connection)
+    views = sqlfiles.views()
+    connection.begin()
+    for version, name, text in sqlfiles.migrations():
+        if version > found:
+            connection.execute(text)
+            session.run("migration_record", version=version, name=name, now=now_utc())
+    connection.execute(views)
+    session.run("views_record", views_hash=hashlib.sha256(views.encode()).hexdigest())
+    connection.commit()

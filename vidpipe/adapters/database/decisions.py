@@ -1,0 +1,127 @@
+"""The ledger's tables about models: promotions, evaluation sets, and what versions answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vidpipe.adapters.database.connection import Database, now_utc
+from vidpipe.adapters.database.rows import ANSWERS, EVALUATION, SPLIT_VIDEOS
+from vidpipe.records.models import EvaluationSet, EvaluationVideo
+from vidpipe.records.videos import Promotion, canonical_json
+
+
+class Decisions(Database):
+    """What decides which version serves.
+
+    All methods raise what `Database` says.
+    """
+
+    # -- promotions -----------------------------------------------------------------------------
+
+    def put_promotion(
+        self, model: str, promotion: Promotion, *, evidence: Mapping[str, Any], eval_set_hash: str | None,
+        reason: str | None, actor: str, final: bool,
+    ) -> int:  # fmt: skip
+        """Append a decision, or with `final=False` the intent to carry it out; its id."""
+        with self.session() as session:
+            rows = session.rows(
+                "promotion_intent", model_name=model, from_version=promotion.from_version,
+                to_version=promotion.to_version, decision=promotion.decision,
+                evidence=canonical_json(evidence), eval_set_hash=eval_set_hash, reason=reason, actor=actor,
+                now=now_utc(), is_final=final,
+            )  # fmt: skip
+            return int(rows[0][0])
+
+    def finish_promotion(self, promotion_id: int, *, serve: int | None = None) -> None:
+        """Make an intent final; with `serve`, all collections switch in the same transaction."""
+        with self.session() as session:
+            session.run("promotion_finish", promotion_id=promotion_id)
+            if serve is not None:
+                session.run("serving_switch_all", model_version=serve, now=now_utc())
+
+    def open_promotions(self, model: str) -> list[Promotion]:
+        """Intents that were never finished."""
+        with self.session() as session:
+            return [Promotion(*row) for row in session.rows("promotion_open", model_name=model)]
+
+    def promotion_history(self, model: str) -> list[Promotion]:
+        """Decisions that moved the champion, oldest first."""
+        with self.session() as session:
+            return [Promotion(*row) for row in session.rows("promotion_history", model_name=model)]
+
+    # -- evaluation sets ------------------------------------------------------------------------
+
+    def put_evaluation_set(self, exam: EvaluationSet) -> bool:
+        """Freeze a set, or choose the same one again; whether it is new."""
+        rows = [(*v.facts(), None, None)[:5] for v in exam.videos]
+        with self.session() as session:
+            known = (exam.set_hash,) in session.rows("evaluation_sets")
+            session.give("given", EVALUATION, rows)
+            session.run(
+                "evaluation_set_put", eval_set_hash=exam.set_hash, collection=exam.collection,
+                split=exam.split, now=now_utc(),
+            )  # fmt: skip
+        return not known
+
+    def evaluation_set(self, set_hash: str | None = None) -> EvaluationSet | None:
+        """The named frozen set, or the one chosen last."""
+        with self.session() as session:
+            rows = session.rows("evaluation_set_get", eval_set_hash=set_hash)
+        if not rows:
+            return None
+        videos = tuple(
+            EvaluationVideo(video_id, label, group, (start_s, end_s))
+            for _, _, video_id, label, group, start_s, end_s in rows
+        )
+        return EvaluationSet(rows[0][0], rows[0][1], videos, frozen=True)
+
+    def evaluation_sets(self) -> list[str]:
+        """Hashes of the frozen sets, the one that judges first."""
+        with self.session() as session:
+            return [set_hash for (set_hash,) in session.rows("evaluation_sets")]
+
+    # -- what versions were made from -----------------------------------------------------------
+
+    def put_version_videos(
+        self, version: int, split_ids: Mapping[str, Sequence[str]], *, warm_start: int | None = None
+    ) -> None:
+        """The videos of a version's split, and those that taught the version that it went on from."""
+        rows = [(video_id, split) for split, ids in split_ids.items() for video_id in ids]
+        with self.session() as session:
+            session.give("given", SPLIT_VIDEOS, rows)
+            session.run("version_videos_put", model_version=version, warm_start=warm_start)
+
+    def versions_taught(self, video_id: str) -> list[int]:
+        """Versions that learnt from a video, or whose epoch it helped to choose."""
+        with self.session() as session:
+            return [version for (version,) in session.rows("versions_taught", video_id=video_id)]
+
+    # -- answers --------------------------------------------------------------------------------
+
+    def has_reference(self, version: int) -> bool:
+        """Whether a version's answers on its own test split are known."""
+        with self.session() as session:
+            return bool(session.rows("reference_known", model_version=version))
+
+    def put_reference(self, version: int, answers: Mapping[tuple[str, int], int]) -> None:
+        """How often a version gave (label, score bin) on its own test split."""
+        rows = [(label, score_bin, videos) for (label, score_bin), videos in answers.items()]
+        with self.session() as session:
+            session.give("given", ANSWERS, rows)
+            session.run("labels_put")
+            session.run("reference_put", model_version=version)
+
+    def shadow_agreement(self, run_id: int, challenger: int, champion: int) -> tuple[int, int]:
+        """Videos that a run scored in the shadow and the champion scored too: (all, same label)."""
+        with self.session() as session:
+            rows = session.rows("shadow_agreement", run_id=run_id, challenger=challenger, champion=champion)
+        return int(rows[0][0]), int(rows[0][1])
+
+    def agreeing_nights(self, challenger: int, champion: int, agreement: float) -> int:
+        """Nights on which at least this share of the challenger's labels were the champion's."""
+        with self.session() as session:
+            rows = session.rows(
+                "agreeing_nights", challenger=challenger, champion=champion, agreement=agreement
+            )
+        return int(rows[0][0])

@@ -1,0 +1,104 @@
+"""The ledger's tables about scores: what versions say of videos, and which version a collection serves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vidpipe.adapters.database.connection import Database, now_utc
+from vidpipe.adapters.database.rows import PREDICTIONS, WINDOWS, prediction_row
+from vidpipe.records.features import FeatureSpec, Unscored
+from vidpipe.records.videos import Prediction, WindowPrediction, Windows
+
+
+class Predictions(Database):
+    """What has been scored, and what is to be.
+
+    All methods raise what `Database` says.
+    """
+
+    def unscored(
+        self, model_version: int, feature_set_id: str, collections: Sequence[str] | None
+    ) -> list[Unscored]:
+        """Present videos, of these collections or of all, that this version has to score, in part order.
+
+        A video that it has scored in other windows than are wanted now is among them.
+        """
+        with self.session() as session:
+            rows = session.rows(
+                "unscored", model_version=model_version, feature_set_id=feature_set_id,
+                collections=collections,
+            )  # fmt: skip
+        return [
+            Unscored(video_id, part, offset, n, Windows.of(window_s, stride_s))
+            for video_id, part, offset, n, window_s, stride_s in rows
+        ]
+
+    def windows_of(self, video_id: str) -> Windows | None:
+        """How this video is scored; None: as a whole."""
+        with self.session() as session:
+            rows = session.rows("windows_of_video", video_id=video_id)
+        return Windows.of(*rows[0]) if rows else None
+
+    def count_scored(self, model_version: int, collection: str | None) -> int:
+        """Present videos that this version has scored."""
+        with self.session() as session:
+            rows = session.rows("scored_count", model_version=model_version, collection=collection)
+        return int(rows[0][0])
+
+    def put_predictions(
+        self,
+        run_id: int,
+        model: str,
+        version: int,
+        feature_set_id: str,
+        predictions: Sequence[Prediction],
+        windows: Sequence[WindowPrediction] = (),
+    ) -> None:
+        """Store predictions, and those of the windows that they rest on, together.
+
+        Videos that this version has scored in the same way by now keep their rows; what it said of them in
+        other windows is replaced.
+        """
+        version_of = {"model_version": version, "feature_set_id": feature_set_id}
+        written = {**version_of, "run_id": run_id, "model_name": model, "now": now_utc()}
+        with self.session() as session:
+            session.give("given", PREDICTIONS, [prediction_row(p) for p in predictions])
+            session.run("model_put", model_name=model)
+            session.run("labels_put")
+            session.run("predictions_outdated", **version_of)
+            if windows:
+                rows = [(w.video_id, w.start_s, w.end_s, w.rank, w.label, w.score) for w in windows]
+                session.give("given", WINDOWS, rows)
+                session.run("labels_put")
+                session.run("window_predictions_put", **written)
+                session.give("given", PREDICTIONS, [prediction_row(p) for p in predictions])
+            session.run("predictions_put", **written)
+
+    def unscored_collections(
+        self, model_version: int, feature_set_id: str, collection: str | None
+    ) -> list[tuple[str, int | None, int]]:
+        """Collections with videos that this version has not scored, the newest first.
+
+        Each as (name, version that it serves, number of such videos).
+        """
+        with self.session() as session:
+            rows = session.rows(
+                "unscored_collections", model_version=model_version, feature_set_id=feature_set_id,
+                collection=collection,
+            )  # fmt: skip
+        return [(name, serving, videos) for name, serving, videos in rows]
+
+    def switch_serving(self, version: int, collection: str | None = None) -> None:
+        """The collection, or every one, that this version has scored completely serves it from now on."""
+        with self.session() as session:
+            session.run("serving_switch", model_version=version, collection=collection, now=now_utc())
+
+    def serving_versions(self) -> dict[str, int]:
+        """Collection to the version that it serves."""
+        with self.session() as session:
+            return {name: version for version, name in session.rows("serving_versions")}
+
+    def serving_specs(self) -> list[FeatureSpec]:
+        """Specs that the versions which serve some collection have scored by."""
+        with self.session() as session:
+            return [FeatureSpec.from_json(spec) for (spec,) in session.rows("serving_specs")]

@@ -1,0 +1,33 @@
+"""SQL lives in files; this finds and loads them.
+
+In a checkout the files stand in `sql/` beside the package, in a wheel in `vidpipe/sql`.
+"""
+
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+_PACKAGE = Path(str(files("vidpipe")))
+ROOT = next(d for d in (_PACKAGE / "sql", _PACKAGE.parent / "sql") if (d / "migrations").is_dir())
+
+
+@cache
+def statement(name: str) -> str:
+    """Text of `sql/statements/<name>.sql`."""
+    return (ROOT / "statements" / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def migrations() -> list[tuple[int, str, str]]:
+    """All migrations in order, as (version, name, text)."""
+    files = sorted((ROOT / "migrations").glob("[0-9]*_*.sql"))
+    return [(int(f.stem.split("_")[0]), f.stem, f.read_text(encoding="utf-8")) for f in files]
+
+
+def views() -> str:
+    """All public views and macros with their comments, in the order of their names, as one script."""
+    return "\n".join(f.read_text(encoding="utf-8") for f in sorted((ROOT / "views").glob("*.sql")))
+
+
+def examples() -> list[Path]:
+    """The example queries that people copy."""
+    return sorted((ROOT / "examples").glob("*.sql"))

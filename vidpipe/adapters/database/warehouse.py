@@ -1,0 +1,232 @@
+"""The published snapshot: people read this file, and only this file.
+
+It is a copy of the checkpointed ledger, renamed into place, read-only. A reader that has the old one
+open goes on reading the old one; a new reader finds the new one; nobody waits.
+
+Root may open it for writing all the same. Two things keep such a session from harming others: beside
+the snapshot `warehouse.duckdb.wal` is a link to /dev/null, so that its commits fail (readers find an
+empty log), and `query` renames a fresh copy into place when it finds the snapshot locked.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from vidpipe.adapters.database import sqlfiles
+from vidpipe.adapters.database.connection import STORAGE_VERSION
+from vidpipe.errors import ConfigurationError, NotFound, StorageFailed
+from vidpipe.ports import Reader
+
+log = logging.getLogger(__name__)
+
+_Option = str | bool | int | float | list[str]
+_CLOSED: dict[str, _Option] = {"enable_external_access": False}
+"""Source: https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview."""
+_MODEST: dict[str, _Option] = {"memory_limit": "512MB", "threads": 2}
+"""Beyond that DuckDB spills to disk. A million videos take half of it; a fifth does, in twice the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A query's result."""
+
+    columns: list[str]
+    rows: list[tuple[Any, ...]]
+
+
+class Warehouse:
+    """`warehouse.duckdb` of one home."""
+
+    def __init__(
+        self, file: Path, ledger_file: Path, exclusive: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        """`exclusive` keeps everybody off the ledger file while it is copied."""
+        self.file = file
+        self._ledger_file = ledger_file
+        self._exclusive = exclusive
+
+    def publish(self) -> None:
+        """Replace the snapshot by the ledger's present state, in one rename.
+
+        Raises:
+            StorageFailed: No space, or no permission; the former snapshot stays.
+        """
+        try:
+            with self._exclusive():
+                duckdb.connect(str(self._ledger_file)).close()  # replays and folds in a leftover .wal
+                self._replace_by(self._ledger_file, compute=True)  # exclusive: no older one after a newer one
+        except (OSError, duckdb.Error) as error:
+            raise StorageFailed(
+                f"cannot publish {self.file}: {error}.",
+                next_step="free space; the next run publishes what this one has stored.",
+            ) from error
+
+    def _replace_by(self, source: Path, *, compute: bool = False) -> None:
+        """Rename a copy of `source` into place, whole or not at all.
+
+        Args:
+            source: The ledger, or a snapshot.
+            compute: Turn what most views begin with into tables: nobody writes the copy any more.
+        """
+        aside = self.file.with_name(f".{self.file.name}.{os.getpid()}.tmp")
+        try:
+            aside.mkdir(exist_ok=True)  # DuckDB's log and what it spills to disk stay in there
+            copy = aside / self.file.name
+            shutil.copyfile(source, copy)
+            if compute:
+                _compute(copy)
+            _sync(copy)
+            copy.chmod(0o444)
+            self._bar_the_log()
+            copy.replace(self.file)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+    def _bar_the_log(self) -> None:
+        """Nobody writes beside the snapshot: what a careless writer leaves there breaks every reader."""
+        wal = self.file.with_name(f"{self.file.name}.wal")
+        if wal.is_symlink():
+            return
+        if wal.exists() and wal.stat().st_size:
+            aside = wal.with_name(f"{wal.name}.set-aside")
+            log.warning(
+                "%s belongs to somebody (uid %s) who opened the warehouse for writing; moved to %s. "
+                "Open it with read_only.", wal, wal.stat().st_uid, aside.name,
+            )  # fmt: skip
+            wal.replace(aside)
+        wal.unlink(missing_ok=True)
+        with suppress(OSError):  # a file system without links
+            wal.symlink_to(os.devnull)
+
+    def sweep(self, older_than_s: float) -> tuple[int, int]:
+        """Remove snapshots that were never finished: (files, bytes)."""
+        files = size_bytes = 0
+        for aside in self.file.parent.glob(f".{self.file.name}.*.tmp"):
+            if time.time() - aside.stat().st_mtime >= older_than_s:
+                left = [file.stat().st_size for file in aside.rglob("*") if file.is_file()]
+                shutil.rmtree(aside)
+                files, size_bytes = files + len(left), size_bytes + sum(left)
+        return files, size_bytes
+
+    def query(self, sql: str) -> Answer:
+        """Run one query, read-only and without access to any other file.
+
+        Raises:
+            NotFound: Nothing has been published yet.
+            ConfigurationError: The query is wrong; DuckDB's words say how.
+        """
+        self._refuse_unborn()
+        try:
+            with self._connect() as connection:
+                cursor = connection.execute(sql)
+                columns = [column[0] for column in cursor.description or []]
+                return Answer(columns, cursor.fetchall())
+        except duckdb.Error as error:
+            raise ConfigurationError(str(error), next_step="vidpipe sql 'show tables'") from None
+
+    @contextmanager
+    def reading(self) -> Iterator[Reader]:
+        """Named statements on one snapshot: whatever is published meanwhile, all answers fit together.
+
+        Raises:
+            NotFound: Nothing has been published yet.
+        """
+        self._refuse_unborn()
+        with self._connect() as connection:
+
+            def read(name: str, /, **parameters: Any) -> list[dict[str, Any]]:
+                cursor = connection.execute(sqlfiles.statement(name), parameters)
+                columns = [column[0] for column in cursor.description or []]
+                return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+
+            yield read
+
+    def export(self, folder: Path, relations: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """Write public relations of one snapshot as `<relation>.parquet`, each whole or not at all.
+
+        Args:
+            folder: Made if need be; files of those names in it are replaced, others left alone.
+            relations: Some of them; default: all.
+
+        Raises:
+            NotFound: Nothing has been published yet, or no relation has such a name.
+            StorageFailed: The folder cannot be written.
+        """
+        self._refuse_unborn()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with self._connect({}) as connection:
+                rows = connection.execute(sqlfiles.statement("public_relations")).fetchall()
+                known = [name for (name,) in rows]
+                if unknown := sorted(set(relations or ()) - set(known)):
+                    raise NotFound(
+                        f"no relation {unknown[0]!r}; there are {', '.join(known)}.",
+                        next_step="vidpipe sql 'show tables'",
+                    )
+                return [_write_parquet(connection, name, folder) for name in relations or known]
+        except (OSError, duckdb.IOException) as error:
+            raise StorageFailed(
+                f"cannot write to {folder}: {error}.",
+                next_step="pass a folder that may be written, with space.",
+            ) from error
+
+    def _refuse_unborn(self) -> None:
+        if not self.file.exists():
+            raise NotFound(
+                f"{self.file} does not exist yet.",
+                next_step="vidpipe ingest SOURCE --collection NAME",
+            )
+
+    def _connect(self, config: dict[str, _Option] = _CLOSED) -> duckdb.DuckDBPyConnection:
+        """Read-only; a snapshot that somebody has open for writing makes room for a fresh copy."""
+        try:
+            return duckdb.connect(str(self.file), read_only=True, config=config)
+        except duckdb.IOException as error:
+            if "lock" not in str(error).lower():
+                raise
+            log.warning(
+                "somebody has opened %s for writing, which locks readers out. Use read_only.", self.file
+            )
+            with suppress(OSError), self._exclusive():
+                self._replace_by(self.file)
+        return duckdb.connect(str(self.file), read_only=True, config=config)
+
+
+def _write_parquet(connection: duckdb.DuckDBPyConnection, relation: str, folder: Path) -> dict[str, Any]:
+    """One file of a relation whose name has been looked up in the catalogue."""
+    file = folder / f"{relation}.parquet"
+    temp = folder / f".{file.name}.{os.getpid()}.tmp"
+    try:
+        connection.table(relation).write_parquet(str(temp), compression="zstd")
+        temp.replace(file)
+    finally:
+        temp.unlink(missing_ok=True)
+    rows = connection.table(relation).count("*").fetchall()[0][0]
+    return {"relation": relation, "rows": rows, "bytes": file.stat().st_size, "file": str(file)}
+
+
+def _compute(copy: Path) -> None:
+    """Measured with 10 million predictions: 0.8 s, and views answer in a third of the time."""
+    config = {"storage_compatibility_version": STORAGE_VERSION, **_MODEST}
+    with duckdb.connect(str(copy), config=config) as connection:
+        connection.begin()
+        connection.execute(sqlfiles.statement("snapshot"))
+        connection.commit()
+
+
+def _sync(file: Path) -> None:
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

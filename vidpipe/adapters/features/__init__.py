@@ -1,0 +1,1 @@
+"""Features in Parquet parts, written once and read by row offset."""

@@ -1,0 +1,188 @@
+"""Parquet parts: many videos each, one row per frame, immutable once renamed into place.
+
+    features/feature_set=<id>/part-<random>.parquet
+
+What lies in one stands in `part_writer.py`. A whole part may go to a bucket, under the same name, and is read
+there by ranges.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence, Set
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vidpipe.adapters.features.part_reader import PartReader, readable
+from vidpipe.adapters.features.part_writer import NUMBER, PartWriter, storage_failed
+from vidpipe.records.features import FeatureSpec, StoredFeatures, VideoFeatures
+
+
+class Bucket(Protocol):
+    """Where whole parts lie instead of in the folder, by their names below the store's root."""
+
+    def put(self, file: Path, name: str) -> None:
+        """Make a file visible under a name, at once and whole."""
+        ...
+
+    def opened(self, name: str) -> AbstractContextManager[Any]:
+        """A file object that reads what is asked for and no more; what fails within is the bucket's error."""
+        ...
+
+    def ages_s(self) -> Iterator[tuple[str, int, float]]:
+        """Name, bytes and age of everything in it."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove it for good."""
+        ...
+
+    def try_out(self) -> str:
+        """Write something and remove it; where it was."""
+        ...
+
+
+class FeatureStore:
+    """The folder of feature sets; with a bucket, whole parts lie there and unfinished ones here."""
+
+    def __init__(self, root: Path, bucket: Bucket | None = None) -> None:
+        self._root, self._bucket = root, bucket
+
+    def folder(self, feature_set_id: str) -> Path:
+        """Where a feature set's parts lie."""
+        return self._root / f"feature_set={feature_set_id}"
+
+    def new_part(self, spec: FeatureSpec, numerics: str, number: pa.DataType = NUMBER) -> PartWriter:
+        """A context manager; leaving it without `commit` leaves nothing behind."""
+        try:
+            upload = self._bucket.put if self._bucket else None
+            return PartWriter(self.folder(spec.feature_set_id), spec, numerics, upload, number)
+        except OSError as error:
+            raise storage_failed(error, self._root) from error
+
+    def read(self, feature_set_id: str, wanted: Iterable[StoredFeatures]) -> Iterator[VideoFeatures]:
+        """The features of the wanted videos, part by part, in the order of their rows.
+
+        Raises:
+            IncompatibleFeatures: A part is gone, or its rows are not those that the ledger names.
+            StorageUnreachable: The bucket does not answer.
+        """
+        by_part: dict[str, list[StoredFeatures]] = defaultdict(list)
+        for stored in wanted:
+            by_part[stored.part].append(stored)
+        for part, videos in sorted(by_part.items()):
+            with self._opened(self.folder(feature_set_id) / part) as opened:
+                yield from opened.videos(videos)
+
+    def times(self, feature_set_id: str, stored: StoredFeatures) -> npt.NDArray[np.float64]:
+        """Presentation times of a video's frames in seconds, (T,), without their features.
+
+        Raises:
+            IncompatibleFeatures: As in `read`.
+        """
+        with self._opened(self.folder(feature_set_id) / stored.part, piecewise=True) as part:
+            return part.times(stored)
+
+    def pieces(self, feature_set_id: str, stored: StoredFeatures) -> Iterator[VideoFeatures]:
+        """A video's features, at most `PIECE_FRAMES` frames at a time: however long it is, memory stays flat.
+
+        Raises:
+            IncompatibleFeatures: As in `read`.
+        """
+        with self._opened(self.folder(feature_set_id) / stored.part, piecewise=True) as part:
+            yield from part.pieces(stored)
+
+    def rewrite(self, feature_set_id: str, kept: Sequence[StoredFeatures]) -> list[StoredFeatures]:
+        """Copy the rows of these videos of one part into a new part; where they lie there.
+
+        The old part stays until it is swept: the ledger decides when nobody reads it any more.
+        """
+        if not kept:
+            return []
+        file = self.folder(feature_set_id) / kept[0].part
+        moved: list[StoredFeatures] = []
+        with (
+            self._opened(file, piecewise=True) as old,
+            self.new_part(old.spec, old.numerics, old.number) as part,
+        ):
+            for stored in sorted(kept, key=lambda s: s.row_offset):
+                begin = part.rows
+                moved.append(StoredFeatures(stored.video_id, part.name, begin, stored.n_frames))
+                for features in old.pieces(stored):
+                    part.append(features, part.rows - begin)
+            part.commit()
+        return moved
+
+    def sweep(self, named: Set[tuple[str, str]], older_than_s: float) -> tuple[int, int]:
+        """Remove parts that are not `named` (feature_set_id, part), and temporary ones: (files, bytes)."""
+        files = size_bytes = 0
+        for file, freed_bytes, age_s in self._unnamed(named):
+            if age_s >= older_than_s:
+                file.unlink()
+                files, size_bytes = files + 1, size_bytes + freed_bytes
+        for bucket, name, freed_bytes, age_s in self._unnamed_far(named):
+            if age_s >= older_than_s:
+                bucket.remove(name)
+                files, size_bytes = files + 1, size_bytes + freed_bytes
+        return files, size_bytes
+
+    def try_out(self) -> str | None:
+        """Write something where whole parts lie and remove it: the bucket's address; None for a folder.
+
+        Raises:
+            ConfigurationError: It may not be written.
+            StorageUnreachable: The bucket does not answer.
+        """
+        return self._bucket.try_out() if self._bucket else None
+
+    def unnamed_ages_s(self, named: Set[tuple[str, str]]) -> list[float]:
+        """Ages of the parts that `sweep` would remove once they are old enough."""
+        near = [age_s for _, _, age_s in self._unnamed(named)]
+        return [*near, *(age_s for _, _, _, age_s in self._unnamed_far(named))]
+
+    def _unnamed(self, named: Set[tuple[str, str]]) -> Iterator[tuple[Path, int, float]]:
+        for file in self._root.glob("feature_set=*/part-*"):
+            if self._bucket or _named_as(file) not in named:
+                with suppress(FileNotFoundError):  # renamed or collected since it was listed
+                    found = file.stat()
+                    yield file, found.st_size, time.time() - found.st_mtime
+
+    def _unnamed_far(self, named: Set[tuple[str, str]]) -> Iterator[tuple[Bucket, str, int, float]]:
+        for name, size_bytes, age_s in self._bucket.ages_s() if self._bucket else ():
+            if Path(name).match("feature_set=*/part-*") and _named_as(Path(name)) not in named:
+                assert self._bucket
+                yield self._bucket, name, size_bytes, age_s
+
+    @contextmanager
+    def _opened(self, file: Path, *, piecewise: bool = False) -> Iterator[PartReader]:
+        """A part, wherever it lies.
+
+        Piecewise it is read through small buffers: a mapped file's pages would count as ours, all that were
+        ever touched.
+        """
+        with readable(file), ExitStack() as stack:
+            if self._bucket:
+                source = stack.enter_context(self._bucket.opened(f"{file.parent.name}/{file.name}"))
+                part = pq.ParquetFile(source, pre_buffer=not piecewise)
+            elif piecewise:
+                part = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20)
+            else:
+                part = pq.ParquetFile(file, pre_buffer=False)  # mapped: half as fast the first time
+            yield PartReader(stack.enter_context(part), file)
+
+    def parts(self, feature_set_id: str | None = None) -> list[Path]:
+        """All files below the store, finished or not, of one feature set or of all."""
+        root = self.folder(feature_set_id) if feature_set_id else self._root
+        return sorted(p for p in root.glob("**/part-*") if p.is_file()) if root.exists() else []
+
+
+def _named_as(file: Path) -> tuple[str, str]:
+    """As the ledger names a part: (feature_set_id, part)."""
+    return file.parent.name.removeprefix("feature_set="), file.name

@@ -1,0 +1,1 @@
+"""ffmpeg and ffprobe: the only place that starts them."""

@@ -1,0 +1,153 @@
+"""Video files: probing, and frames with their true times.
+
+Every call is a subprocess of its own in its own process group, with limits on memory and processor time
+and on how long it may keep us waiting, both pipes drained.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from queue import Empty
+
+import numpy as np
+
+from vidpipe.adapters.media.binaries import Tools
+from vidpipe.adapters.media.commands import decode_command, picture_command, probe_command
+from vidpipe.adapters.media.log import FfmpegLog, decode_error, refusal
+from vidpipe.adapters.media.probe import media_facts
+from vidpipe.adapters.media.process import LimitedProcess
+from vidpipe.errors import Forbidden, NoFrames, Unreadable, Vanished
+from vidpipe.records.features import DecodeReport, FrameTransform
+from vidpipe.records.videos import MediaFacts, Pixels
+
+PROBE_WAIT_S = 20.0
+PICTURE_WAIT_S = 10.0
+
+
+class Decoding:
+    """The sampled frames of one video, in order: iterate once, then read `report`.
+
+    Yields `(time_s, pixels)`, pixels uint8 of shape (V * size, size, 3), RGB: the V views of the frame one
+    below the other.
+
+    Raises (while iterating):
+        VideoError: The video is bad; which subclass says how.
+    """
+
+    def __init__(self, command: list[str], file: Path, shape: tuple[int, int, int], wait_s: float) -> None:
+        self.report: DecodeReport | None = None
+        self._command, self._file, self._shape, self._wait_s = command, file, shape, wait_s
+
+    def __iter__(self) -> Generator[tuple[float, Pixels], None, None]:
+        log = FfmpegLog()
+        process = LimitedProcess(self._command, self._wait_s, log.line)
+        try:
+            frames = 0
+            while (pixels := self._next_frame(process)) is not None:
+                yield _time_of(log, self._file), pixels
+                frames += 1
+            code = process.finish()
+        finally:
+            process.kill()
+        if frames == 0:
+            raise decode_error(self._file, log, code)
+        self.report = DecodeReport(log.frames_decoded or frames, log.decode_errors, log.last)
+
+    def _next_frame(self, process: LimitedProcess) -> Pixels | None:
+        pixels: Pixels = np.empty(self._shape, np.uint8)
+        filled = process.read_into(pixels.reshape(-1).data)
+        return pixels if filled == pixels.nbytes else None
+
+
+def _time_of(log: FfmpegLog, file: Path) -> float:
+    """The frame's time, which its log line brings before or just after its pixels."""
+    try:
+        return log.times_s.get(timeout=PROBE_WAIT_S)
+    except Empty:
+        raise Unreadable(f"{file.name}: ffmpeg gave a frame without a time. {log.said}") from None
+
+
+class VideoFiles:
+    """Probes and decodes video files with one pair of binaries."""
+
+    def __init__(self, tools: Tools, *, min_wait_s: float = 30.0, wait_s_per_s: float = 2.0) -> None:
+        self.tools = tools
+        self._min_wait_s, self._wait_s_per_s = min_wait_s, wait_s_per_s
+
+    @property
+    def decoder(self) -> str:
+        """Name of the decoder build, part of the numerics class."""
+        return f"ffmpeg-{self.tools.version}"
+
+    def probe(self, file: Path) -> MediaFacts:
+        """What the container says of its first video stream; no frame is decoded.
+
+        Raises:
+            VideoError: Gone, unreadable, without a video stream, forbidden, or too slow.
+        """
+        _refuse_control_characters(file)
+        if not os.access(file, os.R_OK):
+            raise Vanished(f"{file} is gone or may not be read.")
+        log = FfmpegLog()
+        command = probe_command(self.tools.ffprobe, file)
+        process = LimitedProcess(command, PROBE_WAIT_S, log.line, brief=True)
+        try:
+            text = process.read_all()
+            code = process.finish()
+        finally:
+            process.kill()
+        if code != 0:
+            raise refusal(file, log)
+        return media_facts(file, text)
+
+    def decode(
+        self, file: Path, sample_fps: float, views: Sequence[FrameTransform], duration_s: float | None
+    ) -> Decoding:
+        """Start nothing yet: a `Decoding` whose iteration runs ffmpeg on `file`, once for all views.
+
+        Args:
+            file: A local file.
+            sample_fps: One frame per 1/sample_fps seconds.
+            views: One or more, of one size.
+            duration_s: Where known, it lengthens the wait for the decoder.
+        """
+        _refuse_control_characters(file)
+        wait_s = self._min_wait_s + self._wait_s_per_s * (duration_s or 0.0)
+        command = decode_command(self.tools.ffmpeg, file, sample_fps, views)
+        size_px = views[0].size_px
+        return Decoding(command, file, (len(views) * size_px, size_px, 3), wait_s)
+
+    def thumbnail(self, file: Path, duration_s: float | None) -> bytes:
+        """A frame from the middle as a small JPEG; the first frame where the duration is not known, or wrong.
+
+        Raises:
+            VideoError: The file is gone or gives no frame.
+        """
+        _refuse_control_characters(file)
+        if not os.access(file, os.R_OK):
+            raise Vanished(f"{file} is gone or may not be read.")
+        middle_s = (duration_s or 0.0) / 2
+        picture = self.picture(file, middle_s) or (self.picture(file, 0.0) if middle_s else b"")
+        if not picture:
+            raise NoFrames(f"{file.name}: no frame decodes.")
+        return picture
+
+    def picture(self, file: Path, at_s: float) -> bytes:
+        """The frame at this time as a small JPEG; nothing where ffmpeg gives nothing."""
+        process = LimitedProcess(
+            picture_command(self.tools.ffmpeg, file, at_s), PICTURE_WAIT_S, lambda _: None
+        )
+        try:
+            picture = process.read_all()
+            process.finish()
+        finally:
+            process.kill()
+        return picture
+
+
+def _refuse_control_characters(file: Path) -> None:
+    """ffmpeg prints names into its log; a line break there could forge the lines that we read."""
+    if any(ord(character) < 32 for character in str(file)):
+        raise Forbidden(f"{str(file)!r} has a control character in its name.", next_step="rename it.")

@@ -1,0 +1,1 @@
+"""Model versions in MLflow's registry: the only place that imports mlflow."""

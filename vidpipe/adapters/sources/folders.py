@@ -1,0 +1,198 @@
+"""File trees: what a collection's source holds.
+
+A folder is walked, without following links to folders; a manifest names files below the source.
+"""
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from io import FileIO
+from pathlib import Path, PurePosixPath
+
+from vidpipe.adapters.sources.manifest_files import ManifestFiles, read_named
+from vidpipe.errors import ConfigurationError, Vanished
+from vidpipe.records.videos import SourceFile
+
+VIDEO_EXTENSIONS = frozenset({
+    ".3g2", ".3gp", ".asf", ".avi", ".dv", ".flv", ".gif", ".h264", ".hevc", ".ivf", ".m2ts", ".m4v",
+    ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".rm", ".rmvb", ".ts", ".vob",
+    ".webm", ".wmv",
+})  # fmt: skip
+OTHER_EXTENSIONS = frozenset({
+    ".aac", ".aif", ".csv", ".flac", ".heic", ".heif", ".jpeg", ".jpg", ".json", ".m3u", ".m3u8",
+    ".m4a", ".md", ".mp3", ".oga", ".ogg", ".opus", ".parquet", ".pdf", ".png", ".srt", ".svg", ".swf",
+    ".txt", ".wav", ".wma", ".xml", ".yaml", ".yml", ".zip",
+})  # fmt: skip
+_CHUNK_BYTES = 1 << 20
+
+
+class Catalog(ManifestFiles):
+    """Reads sources and manifests from the local file system."""
+
+    def list_folder(self, source: Path, *, label_from: str | None = None) -> list[SourceFile]:
+        """All video files below `source`, sorted by path.
+
+        A file counts as video by its extension or, where the extension says nothing, by its first
+        bytes. With `label_from="folder"` the top folder's name is the label.
+
+        Raises:
+            ConfigurationError: `source` is not a folder that can be listed.
+        """
+        try:
+            if not source.is_dir():
+                raise ConfigurationError(
+                    f"{source} is not a folder.", next_step="check that it exists and is mounted."
+                )
+            found = [_source_file(source, path) for path in sorted(_walk(source))]
+        except PermissionError as error:
+            raise ConfigurationError(
+                f"may not list {error.filename}.", next_step="grant read access, then ingest again."
+            ) from None
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot list {error.filename}: {error.strerror}.",
+                next_step="check that it is mounted, then ingest again.",
+            ) from None
+        files = [file for file in found if file]
+        if label_from != "folder":
+            return files
+        return [_labelled_by_folder(file) for file in files]
+
+    def list_manifest(self, source: Path, manifest: Path) -> tuple[list[SourceFile], list[str]]:
+        """The files that a manifest names, sorted by path, and the named paths that do not exist.
+
+        Lines with `start_s` and `end_s` label parts of a video; there may be several of a path.
+
+        Raises:
+            ConfigurationError: No `path` column, a path twice, or one that leaves the source, or spans that
+                overlap or are none.
+        """
+
+        def look(path: str) -> SourceFile | None:
+            try:
+                found = (source / path).stat()
+            except OSError:
+                return None
+            return SourceFile(path, found.st_size, found.st_mtime_ns, found.st_ino)
+
+        return read_named(manifest, str(source), look)
+
+    def pick_videos(
+        self, objects: Sequence[SourceFile], *, label_from: str | None = None
+    ) -> list[SourceFile]:
+        """Of the listed objects those that are videos by their extension, hidden ones left out.
+
+        Unlike a file, an object of which the name says nothing is not looked into: that would be a request
+        for each, every night. A manifest can name it.
+        """
+        files = [
+            file for file in objects
+            if PurePosixPath(file.path).suffix.lower() in VIDEO_EXTENSIONS
+            and not any(part.startswith(".") for part in PurePosixPath(file.path).parts)
+        ]  # fmt: skip
+        return [_labelled_by_folder(file) for file in files] if label_from == "folder" else files
+
+    def pick_named(
+        self, source: str, objects: Sequence[SourceFile], manifest: Path
+    ) -> tuple[list[SourceFile], list[str]]:
+        """Of the listed objects those that a manifest names, and the named paths at which there is none.
+
+        Raises:
+            ConfigurationError: As `list_manifest`.
+        """
+        return read_named(manifest, source, {file.path: file for file in objects}.get)
+
+    def hash_file(self, file: Path) -> str:
+        """SHA-256 of a file's bytes, in hex: its `video_id`.
+
+        Raises:
+            Vanished: The file is gone, is no regular file, or may not be read.
+        """
+        digest = hashlib.sha256()
+        try:
+            with FileIO(file, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as stream:
+                if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                    raise Vanished(f"{file} is not a regular file.")
+                while chunk := stream.read(_CHUNK_BYTES):
+                    digest.update(chunk)
+        except OSError as error:
+            if isinstance(error, Vanished):
+                raise
+            escaped = "\\udc" in str(file)
+            raise Vanished(
+                f"cannot read {file}: {error.strerror}.",
+                next_step="rename it to valid UTF-8." if escaped else "",
+            ) from None
+        return digest.hexdigest()
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(Path(entry.path))
+            elif _is_file(entry) and _looks_like_video(Path(entry.path)):
+                yield Path(entry.path)
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a file or a link to one; a link that leads nowhere, or round in a circle, is none."""
+    try:
+        return entry.is_file()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return False
+        raise
+
+
+def _looks_like_video(file: Path) -> bool:
+    extension = file.suffix.lower()
+    if extension in VIDEO_EXTENSIONS:
+        return True
+    return extension not in OTHER_EXTENSIONS and _has_video_signature(file)
+
+
+def _has_video_signature(file: Path) -> bool:
+    """Whether the first bytes are those of a container that usually holds pictures.
+
+    Source: https://en.wikipedia.org/wiki/List_of_file_signatures
+    """
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(189)
+    except OSError:
+        return False
+    return (
+        head[4:8] in (b"ftyp", b"moov", b"mdat")  # MP4, QuickTime
+        or head.startswith(b"\x1aE\xdf\xa3")  # Matroska, WebM
+        or (head[:4] == b"RIFF" and head[8:12] == b"AVI ")
+        or head.startswith((b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b"FLV\x01", b"DKIF"))
+        or (head[:1] == b"\x47" and head[188:189] == b"\x47")  # MPEG transport stream
+        or head.startswith(b"0&\xb2u\x8ef\xcf\x11")  # ASF, WMV
+    )
+
+
+def _source_file(source: Path, file: Path) -> SourceFile | None:
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return None  # gone since it was listed
+    return SourceFile(
+        _utf8(file.relative_to(source).as_posix()), found.st_size, found.st_mtime_ns, found.st_ino
+    )
+
+
+def _utf8(path: str) -> str:
+    """A path that DuckDB can store; bytes that are not UTF-8 are shown escaped, and cannot be read."""
+    return path.encode(errors="backslashreplace").decode()
+
+
+def _labelled_by_folder(file: SourceFile) -> SourceFile:
+    parts = PurePosixPath(file.path).parts
+    label = parts[0] if len(parts) > 1 else None
+    return replace(file, label=label)

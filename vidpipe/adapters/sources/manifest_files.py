@@ -1,0 +1,219 @@
+"""Manifests and lists of labels as CSV files: what their lines say, and how a manifest is written."""
+
+import csv
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from io import StringIO
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+
+from vidpipe.errors import ConfigurationError, StorageFailed
+from vidpipe.records.videos import GivenLabel, LabelledSpan, SourceFile
+
+SPLIT_NAMES = frozenset({"train", "val", "test"})
+
+
+class ManifestFiles:
+    """A person's CSV files."""
+
+    def read_labels(self, file: Path) -> list[GivenLabel]:
+        """What a person hands in: a CSV with `path`, `label`, and any of `collection` and `video_id`.
+
+        Raises:
+            ConfigurationError: Not such a file.
+        """
+        rows = _read_rows(file)
+        if rows and "label" not in rows[0]:
+            raise ConfigurationError(
+                f"{file} has no column label.", next_step="vidpipe label-queue writes such a file."
+            )
+        return [
+            GivenLabel(
+                row["path"], row["label"] or None, row.get("collection") or None, row.get("video_id") or None
+            )
+            for row in rows
+        ]
+
+    def write_manifest(
+        self, manifest: Path, columns: Sequence[str], rows: Sequence[Sequence[str]], *, overwrite: bool
+    ) -> bool:
+        """Write a manifest that `list_manifest` reads, whole or not at all; False if it is there already.
+
+        Raises:
+            ConfigurationError: Another file has that name, and `overwrite` is not set.
+            StorageFailed: The disk is full, read-only, or has no such folder.
+        """
+        text = _csv_text(columns, rows)
+        try:
+            if manifest.is_file() and manifest.read_bytes() == text:
+                return False
+            if manifest.exists() and not (overwrite and manifest.is_file()):
+                raise ConfigurationError(
+                    f"{manifest} is there already, with other content than this manifest's.",
+                    next_step="pass --overwrite to replace the file, or another --output.",
+                )
+            _write_whole(manifest, text)
+        except OSError as error:
+            raise StorageFailed(
+                f"cannot write {manifest}: {error.strerror}.",
+                next_step="pass an --output in a folder that exists and may be written.",
+            ) from None
+        return True
+
+
+def read_named(
+    manifest: Path, source: str, look: Callable[[str], SourceFile | None]
+) -> tuple[list[SourceFile], list[str]]:
+    """The files that a manifest names, sorted by path, with what it says of them; the paths without one.
+
+    Args:
+        manifest: A CSV in UTF-8.
+        source: Where its paths lead from, for messages.
+        look: The file at a path, where there is one.
+
+    Raises:
+        ConfigurationError: As `Catalog.list_manifest`.
+    """
+    rows = _read_rows(manifest)
+    split_columns = _split_columns(rows)
+    files: list[SourceFile] = []
+    missing: list[str] = []
+    lines = [
+        (_checked_path(row.get("path") or "", source, manifest, line), row)
+        for line, row in enumerate(rows, start=2)
+    ]
+    of_spans = _span_rows(lines)
+    spans = _spans(of_spans, manifest)
+    whole = [(path, row) for path, row in lines if not _is_span(row)]
+    whole += [(path, _alike(some, manifest)) for path, some in of_spans.items()]
+    for path, row in whole:
+        if (found := look(path)) is None:
+            missing.append(path)
+            continue
+        splits = {c: row[c] for c in split_columns if row[c]}
+        label, group = row.get("label") or None, row.get("group") or None
+        files.append(replace(found, label=label, group=group, splits=splits, spans=spans.get(path, ())))
+    _refuse_duplicates([*missing, *(f.path for f in files)], manifest)
+    return sorted(files, key=lambda f: f.path), missing
+
+
+def _read_rows(manifest: Path) -> list[dict[str, str]]:
+    try:
+        with manifest.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            columns = reader.fieldnames or []
+            rows = [{k: (v or "").strip() for k, v in row.items() if k} for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigurationError(
+            f"cannot read the manifest {manifest}: {error}.", next_step="pass a UTF-8 CSV file."
+        ) from None
+    if "path" not in columns:
+        raise ConfigurationError(
+            f"{manifest} has no column path, but {', '.join(columns) or 'no header at all'}.",
+            next_step="name the column of relative file paths `path`.",
+        )
+    return rows
+
+
+def _split_columns(rows: list[dict[str, str]]) -> list[str]:
+    """Columns all of whose values are train, val or test (a blank is no value)."""
+    columns = [
+        c for c in (rows[0] if rows else {}) if c not in ("path", "label", "group", "start_s", "end_s")
+    ]
+    values = {c: {row.get(c, "") for row in rows} - {""} for c in columns}
+    return [c for c in columns if values[c] and values[c] <= SPLIT_NAMES]
+
+
+def _checked_path(raw: str, source: str, manifest: Path, line: int) -> str:
+    path = PurePosixPath(raw)
+    if not raw or path.is_absolute() or ".." in path.parts:
+        raise ConfigurationError(
+            f"{manifest} line {line}: path {raw!r} is not a path inside {source}.",
+            next_step="give paths relative to the source.",
+        )
+    return str(path)
+
+
+def _is_span(row: dict[str, str]) -> bool:
+    return bool(row.get("start_s") or row.get("end_s"))
+
+
+def _span_rows(lines: Sequence[tuple[str, dict[str, str]]]) -> dict[str, list[dict[str, str]]]:
+    found: dict[str, list[dict[str, str]]] = {}
+    for path, row in lines:
+        if _is_span(row):
+            found.setdefault(path, []).append(row)
+    return found
+
+
+def _spans(of_path: dict[str, list[dict[str, str]]], manifest: Path) -> dict[str, tuple[LabelledSpan, ...]]:
+    """The labelled parts of each path, in order of time."""
+    found = {
+        path: sorted((_span(path, row, manifest) for row in rows), key=lambda s: (s.start_s, s.end_s))
+        for path, rows in of_path.items()
+    }
+    for path, spans in found.items():
+        for one, next_one in pairwise(spans):
+            if next_one.start_s < one.end_s:
+                raise ConfigurationError(
+                    f"{manifest}: {path} has two labels from {next_one.start_s:g} s on.",
+                    next_step="let one span end where the next begins.",
+                )
+    return {path: tuple(spans) for path, spans in found.items()}
+
+
+def _span(path: str, row: dict[str, str], manifest: Path) -> LabelledSpan:
+    try:
+        start_s, end_s = float(row.get("start_s") or ""), float(row.get("end_s") or "")
+    except ValueError:
+        start_s = end_s = math.nan
+    if not 0 <= start_s < end_s < math.inf or not row.get("label"):
+        raise ConfigurationError(
+            f"{manifest}: {path} from {row.get('start_s')!r} to {row.get('end_s')!r} is no labelled span.",
+            next_step="give start_s, a larger end_s, both in seconds, and a label.",
+        )
+    return LabelledSpan(start_s, end_s, row["label"])
+
+
+def _alike(rows: Sequence[dict[str, str]], manifest: Path) -> dict[str, str]:
+    """What the lines of one path say of the whole video: they must agree."""
+    own = ("start_s", "end_s", "label")
+    whole = [{k: v for k, v in row.items() if k not in own} for row in rows]
+    if any(row != whole[0] for row in whole):
+        raise ConfigurationError(
+            f"{manifest}: the spans of {rows[0]['path']} differ in more than their label.",
+            next_step="give all spans of a video the same group and split.",
+        )
+    return whole[0]
+
+
+def _refuse_duplicates(paths: list[str], manifest: Path) -> None:
+    seen: set[str] = set()
+    for path in paths:
+        if path in seen:
+            raise ConfigurationError(
+                f"{manifest} names {path} twice.", next_step="keep one line for each path."
+            )
+        seen.add(path)
+
+
+def _csv_text(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
+    """Rows as CSV in UTF-8; before Python 3.13 the csv module forgets to quote a lone carriage return."""
+    stream = StringIO(newline="")
+    plain = csv.writer(stream, lineterminator="\n")
+    quoting = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    plain.writerow(columns)
+    for row in rows:
+        (quoting if any("\r" in value for value in row) else plain).writerow(row)
+    return stream.getvalue().encode()
+
+
+def _write_whole(file: Path, content: bytes) -> None:
+    temp = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        temp.write_bytes(content)
+        temp.replace(file)
+    finally:
+        temp.unlink(missing_ok=True)

@@ -1,0 +1,223 @@
+"""What a person sees in the terminal: results on stdout, logs and progress on stderr."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from datetime import date, datetime
+from typing import Any
+
+from vidpipe.errors import VidpipeError
+from vidpipe.progress import Meter, Metered
+from vidpipe.report.evidence import evidence_rows
+
+log = logging.getLogger(__name__)
+
+_SHOWN_ITEMS = 12
+_SHOWN_FRAMES = 10
+_BAR = 30
+"""Characters of the longest bar."""
+
+
+class TerminalProgress(Metered):
+    """A bar on a terminal; elsewhere a log line now and then, so that a file does not fill with bars."""
+
+    def __init__(self, line_every_s: float = 30.0) -> None:
+        super().__init__()
+        self._line_every_s = line_every_s
+
+    @contextmanager
+    def stage(self, name: str, total: float, unit: str) -> Iterator[Callable[[float, int], None]]:
+        """A bar or lines for as long as the stage is open; one with nothing to do has none."""
+        shown = _bar(name) if total and sys.stderr.isatty() else nullcontext(_lines(self._line_every_s))
+        with shown as show, self.metered(name, total, unit, show) as advance:
+            yield advance
+
+
+@contextmanager
+def _bar(name: str) -> Iterator[Callable[[Meter], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[said]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(name, total=1.0, said="")
+        yield lambda meter: bars.update(task, completed=meter.share, said=str(meter))
+
+
+def _lines(every_s: float) -> Callable[[Meter], None]:
+    said_at = time.monotonic()
+
+    def show(meter: Meter) -> None:
+        nonlocal said_at
+        if time.monotonic() - said_at >= every_s:
+            said_at = time.monotonic()
+            log.info("%s: %s", meter.name, str(meter))
+
+    return show
+
+
+def print_json(value: Any) -> None:
+    """One JSON object on stdout; NaN and infinity, for which JSON has no word, become null."""
+    sys.stdout.write(json.dumps(_plain(value), allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def print_error(error: VidpipeError, *, as_json: bool) -> None:
+    """What went wrong and what to do next, in one line or one object."""
+    if as_json:
+        said = {"class": type(error).__name__, "message": error.message, "next": error.next_step}
+        print_json({"error": said})
+    else:
+        sys.stderr.write(f"vidpipe: {error}\n")
+
+
+def print_facts(title: str, facts: Mapping[str, Any]) -> None:
+    """A report as aligned `name  value` lines; scores by label, and who was called what, as tables below."""
+    flat = dict(_flattened(facts))
+    width = max((len(k) for k in flat), default=0)
+    sys.stdout.write(f"{title}\n")
+    for name, value in flat.items():
+        sys.stdout.write(f"  {name:<{width}}  {_short(value)}\n")
+    if table := facts.get("per_label"):
+        columns = list(next(iter(table.values())))
+        print_table(["label", *columns], [[label, *scores.values()] for label, scores in table.items()])
+    if matrix := facts.get("confusion"):
+        claimed = sorted({label for row in matrix.values() for label in row})
+        rows = [[truth, *(row.get(label) for label in claimed)] for truth, row in matrix.items()]
+        print_table(["is, was called", *claimed], rows)
+
+
+def print_doctor(facts: Mapping[str, Any]) -> None:
+    """One line for each thing that was looked at, what comes next below it, the count at the end."""
+    lines = facts["lines"]
+    width = max(len(line["check"]) for line in lines)
+    for line in lines:
+        sys.stdout.write(f"{line['state']:<7}  {line['check']:<{width}}  {line['message']}\n")
+        if line["next"]:
+            sys.stdout.write(f"{'':<7}  {'':<{width}}  next: {line['next']}\n")
+    counts = {state: sum(line["state"] == state for line in lines) for state in ("ok", "warning", "fix")}
+    said = ", ".join(f"{n} {state}" for state, n in counts.items())
+    sys.stdout.write(f"{said}; {facts['seconds']:.1f} s\n")
+
+
+def print_manifest(facts: Mapping[str, Any]) -> None:
+    """What a manifest holds, what it leaves out and why, and the command that takes it in."""
+    warnings, following = facts["warnings"], facts["next"]
+    print_facts("manifest", {k: v for k, v in facts.items() if k not in ("warnings", "next")})
+    for text in warnings:
+        sys.stdout.write(f"  warning: {text}\n")
+    sys.stdout.write(f"Next: {following}\n")
+
+
+def print_decision(facts: Mapping[str, Any]) -> None:
+    """A promotion's decision: what was decided, why, and the numbers of both versions side by side."""
+    sys.stdout.write(f"{facts['model']} version {facts['version']}: {facts['decision']}\n")
+    for kind in ("reasons", "warnings"):
+        for text in facts[kind]:
+            sys.stdout.write(f"  {kind.removesuffix('s')}: {text}\n")
+    if rows := evidence_rows(facts["evidence"]):
+        print_table(rows[0], rows[1:])
+
+
+def print_explanation(facts: Mapping[str, Any]) -> None:
+    """What a version says of a video, then the frames that weigh most, in order of time, with bars."""
+    says = f"{facts['label']} {facts['score']:.3f}"
+    sys.stdout.write(f"{facts['model']} version {facts['version']}: {says}\n")
+    others = [f"{label} {score:.3f}" for label, score in facts["top"].items() if label != facts["label"]]
+    sys.stdout.write(f"  video  {facts['video_id']}\n")
+    sys.stdout.write(f"  next   {', '.join(others)}\n")
+    if facts["note"]:
+        sys.stdout.write(f"  note   {facts['note']}\n")
+        return
+    frames = facts["frames"]
+    heaviest = sorted(frames, key=lambda f: -f["weight"])[:_SHOWN_FRAMES]
+    most = heaviest[0]["weight"]
+    even = f"an even share is {1 / len(frames):.3f}"
+    sys.stdout.write(f"  looks  at {len(heaviest)} of {len(frames)} frames most; {even}\n")
+    for frame in sorted(heaviest, key=lambda f: f["time_s"]):
+        bar = "█" * max(1, round(_BAR * frame["weight"] / most))
+        sys.stdout.write(f"  {frame['time_s']:9.2f} s  {frame['weight']:.3f}  {bar}\n")
+
+
+def _flattened(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in facts.items():
+        if name in ("per_label", "confusion"):
+            continue
+        if isinstance(value, Mapping):
+            yield from _flattened(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Rows with aligned columns; numbers to the right."""
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for k, name in enumerate(columns):
+        numeric = all(isinstance(row[k], int | float) for row in rows if row[k] is not None)
+        table.add_column(escape(name), justify="right" if rows and numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(_short(v)) for v in row))
+    console = Console(emoji=False)  # `:x:` in a path is no picture
+    if not console.is_terminal:  # a pipe or a file has no edge to wrap at
+        console.width = 400
+    console.print(table if columns else "(no columns)")
+
+
+def print_records(records: Sequence[Mapping[str, Any]]) -> None:
+    """Dictionaries with the same keys as a table."""
+    if not records:
+        sys.stdout.write("(none)\n")
+        return
+    print_table(list(records[0]), [list(r.values()) for r in records])
+
+
+def print_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Comma-separated rows under their names."""
+    writer = csv.writer(sys.stdout)
+    writer.writerow(columns)
+    writer.writerows(rows)
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1e5 else f"{value:,.0f}"
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {_short(v)}" for k, v in list(value.items())[:_SHOWN_ITEMS])
+    if isinstance(value, list | tuple):
+        return "; ".join(_short(v) for v in value[:_SHOWN_ITEMS])
+    return str(value)
+
+
+def _plain(value: Any) -> Any:
+    """The same in JSON's few types: times in ISO 8601, numpy numbers as numbers, the rest as text."""
+    if isinstance(value, Mapping):
+        return {k if isinstance(k, str) else str(_plain(k)): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, str | int) else str(value)

@@ -1,0 +1,148 @@
+"""The engineer's verbs: a version is trained, judged, and given the title or not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from vidpipe.cli.runner import FAILED, HomeOption, JsonOption, run_step
+
+if TYPE_CHECKING:
+    from vidpipe.ports import Ports
+    from vidpipe.steps.runs import Report
+
+learning = typer.Typer(rich_markup_mode=None)
+
+
+@learning.command()
+def train(
+    collection: Annotated[str, typer.Option("--collection", help="A collection with labels.")],
+    split_column: Annotated[str | None, typer.Option(help="Manifest column of train/val/test.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Default: 40, more on few videos.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    hidden_size: Annotated[int | None, typer.Option(min=1, help="LSTM units. Default: 128")] = None,
+    layers: Annotated[int | None, typer.Option(min=1, help="LSTM layers. Default: 1")] = None,
+    head: Annotated[
+        Literal["last", "mean", "max", "attention"] | None,
+        typer.Option(help="How a video's hidden states become one."),
+    ] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="The textbook's LSTM: one direction, last state, 256 units.")
+    ] = False,
+    warm_start: Annotated[
+        str | None, typer.Option(help="Go on from a version or alias: new labels join its own.")
+    ] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the LSTM and its baseline, register the version in MLflow as challenger."""
+
+    def step(ports: Ports) -> Report:
+        from vidpipe.learning.training import TrainingConfig
+        from vidpipe.steps.train import train as run
+
+        base = TrainingConfig(seed=seed).plain() if plain else TrainingConfig(seed=seed)
+        config = replace(
+            base, epochs=epochs, hidden_size=hidden_size or base.hidden_size,
+            num_layers=layers or base.num_layers, head=head or base.head,
+        )  # fmt: skip
+        return run(ports, collection, split_column=split_column, config=config, warm_start=warm_start)
+
+    run_step(home, as_json, step)
+
+
+@learning.command()
+def tune(
+    collection: Annotated[str, typer.Option("--collection", help="A collection with labels.")],
+    split_column: Annotated[str | None, typer.Option(help="Manifest column of train/val/test.")] = None,
+    budget_s: Annotated[
+        float, typer.Option(min=0, help="Seconds for the trials; there is at least one.")
+    ] = 600,
+    seed: Annotated[int, typer.Option(help="Seed of everything random, the search included.")] = 0,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search for a better training config within a time budget; train and register the best."""
+
+    def step(ports: Ports) -> Report:
+        from vidpipe.learning.training import TrainingConfig
+        from vidpipe.steps.tune import tune as run
+
+        config = TrainingConfig(seed=seed)
+        return run(ports, collection, split_column=split_column, config=config, budget_s=budget_s)
+
+    run_step(home, as_json, step)
+
+
+@learning.command()
+def evaluate(
+    model: Annotated[str | None, typer.Option(help="champion, challenger or a version.")] = None,
+    collection: Annotated[str | None, typer.Option(help="Default: the one it was trained on.")] = None,
+    split: Annotated[str, typer.Option(help="train, val, test or all.")] = "test",
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score a version on labelled videos, its mean + linear baseline beside it."""
+
+    def step(ports: Ports) -> Report:
+        from vidpipe.steps.evaluate import evaluate as run
+
+        return run(ports, model=model, collection=collection, split=split)
+
+    run_step(home, as_json, step)
+
+
+@learning.command("freeze-eval")
+def freeze_eval(
+    collection: Annotated[str, typer.Option("--collection", help="A collection with labels.")],
+    split: Annotated[str, typer.Option(help="train, val, test or all.")] = "test",
+    split_column: Annotated[str | None, typer.Option(help="Manifest column of train/val/test.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Freeze an evaluation set: from now on every version is judged on these videos."""
+
+    def step(ports: Ports) -> Report:
+        from vidpipe.steps.freeze_eval import freeze_eval as run
+
+        return run(ports, collection, split=split, split_column=split_column)
+
+    run_step(home, as_json, step)
+
+
+@learning.command()
+def promote(
+    version: Annotated[str | None, typer.Argument(help="Default: the challenger.")] = None,
+    eval_set: Annotated[str | None, typer.Option(help="A frozen set's hash. Default: the last one.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Promote against the gate; needs --reason.")] = False,
+    reason: Annotated[str | None, typer.Option(help="Recorded with the decision.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a version champion, if the gate lets it. A refusal exits 1 and says why."""
+
+    def step(ports: Ports) -> Report:
+        from vidpipe.steps.promote import promote as run
+
+        return run(ports, version, eval_set=eval_set, force=force, reason=reason)
+
+    run_step(home, as_json, step, code=lambda report: FAILED if report.decision == "refused" else 0)
+
+
+@learning.command()
+def rollback(
+    to: Annotated[int | None, typer.Option(help="An earlier champion. Default: the last one.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Recorded with the decision.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give the title back to the champion before; its predictions reappear at once."""
+
+    def step(ports: Ports) -> Report:
+        from vidpipe.steps.promote import rollback as run
+
+        return run(ports, to, reason=reason)
+
+    run_step(home, as_json, step)

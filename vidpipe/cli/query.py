@@ -1,0 +1,76 @@
+"""Verbs that read the published warehouse: `sql` and `export`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vidpipe.cli.runner import HomeOption, JsonOption, guarded, open_at, show_records
+from vidpipe.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from vidpipe.adapters.database.warehouse import Answer
+
+looking = typer.Typer(rich_markup_mode=None)
+
+
+@looking.command()
+def sql(
+    query: Annotated[
+        str | None,
+        typer.Argument(help="A query on the published warehouse. Default, on a terminal: a prompt."),
+    ] = None,
+    file: Annotated[Path | None, typer.Option(help="A file that holds the query.")] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated rows.")] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the published warehouse, read-only."""
+
+    def action() -> int:
+        from vidpipe.cli.display import print_csv, print_json, print_table
+
+        def show(answer: Answer) -> None:
+            if as_json:
+                print_json({"columns": answer.columns, "rows": answer.rows})
+            elif as_csv:
+                print_csv(answer.columns, answer.rows)
+            else:
+                print_table(answer.columns, answer.rows)
+
+        if query is None and file is None and sys.stdin.isatty() and not as_json:
+            from vidpipe.cli.sql_shell import converse
+
+            converse(open_at(home).warehouse.query, show)
+        else:
+            show(open_at(home).warehouse.query(_query_text(query, file)))
+        return 0
+
+    guarded(action, as_json)
+
+
+def _query_text(query: str | None, file: Path | None) -> str:
+    if (query is None) == (file is None):
+        raise typer.BadParameter("pass a query, or --file, not both.")
+    if file is None:
+        return query or ""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"cannot read {file}: {error}.", next_step="pass a text file.") from None
+
+
+@looking.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="Where the files go; it is made if need be.")],
+    relation: Annotated[
+        list[str] | None, typer.Option("--relation", help="One of them; once for each. Default: all")
+    ] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the public relations as Parquet, one file each, for other engines."""
+    show_records(home, as_json, "files", lambda opened: opened.warehouse.export(folder, relation))

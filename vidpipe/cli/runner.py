@@ -1,0 +1,111 @@
+"""What every verb shares: its options, the home it opens, its errors and exit codes, how it prints a report.
+
+Exit codes: 0 done · 1 failed or refused · 2 wrong usage · 3 done, but over the failure budget · 4 another
+run holds the lease.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vidpipe.errors import LeaseHeld, VidpipeError
+
+if TYPE_CHECKING:
+    from vidpipe.ports import Ports
+    from vidpipe.steps.runs import Report
+    from vidpipe.wiring import Home
+
+FAILED, OVER_BUDGET, HELD = 1, 3, 4
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--home",
+        envvar="VIDPIPE_HOME",
+        help="Where everything lives. Default: .vidpipe",
+        show_envvar=True,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
+WaitOption = Annotated[bool, typer.Option("--wait", help="Wait while another run holds the lease.")]
+CollectionOption = Annotated[str | None, typer.Option("--collection", help="One collection. Default: all")]
+
+
+def open_at(home: Path | None) -> Home:
+    """The home that was asked for; from here on log lines go to stderr."""
+    from vidpipe.logs import log_to_stderr
+    from vidpipe.settings import load_settings
+    from vidpipe.wiring import open_home
+
+    settings = load_settings(home)
+    log_to_stderr(as_json=settings.log_format == "json")
+    return open_home(settings)
+
+
+def guarded(action: Callable[[], int], as_json: bool) -> None:
+    """Run; an error of ours becomes its exit code and one line, never a traceback."""
+    try:
+        code = action()
+    except VidpipeError as error:
+        from vidpipe.cli.display import print_error
+
+        print_error(error, as_json=as_json)
+        code = HELD if isinstance(error, LeaseHeld) else FAILED
+    except KeyboardInterrupt:
+        sys.stderr.write("vidpipe: stopped. Finished work is kept; the same command does the rest.\n")
+        code = 130
+    raise typer.Exit(code)
+
+
+def run_step(
+    home: Path | None,
+    as_json: bool,
+    step: Callable[[Ports], Report],
+    *,
+    wait: bool = False,
+    code: Callable[[Any], int] = lambda report: 0,
+    show: Callable[[Mapping[str, Any]], None] | None = None,
+) -> None:
+    """Run one step with all ports and print its report, for people by `show` where it is given."""
+
+    def action() -> int:
+        from vidpipe.cli.display import TerminalProgress, print_decision, print_facts, print_json
+        from vidpipe.wiring import open_ports
+
+        ports = open_ports(open_at(home), TerminalProgress(), wait_for_lease=wait)
+        report = step(ports)
+        facts = report.to_dict()
+        if as_json:
+            print_json(facts)
+        elif show:
+            show(facts)
+        elif "decision" in facts:
+            print_decision(facts)
+        else:
+            print_facts(type(report).__name__.removesuffix("Report").lower(), facts)
+        return code(report)
+
+    guarded(action, as_json)
+
+
+def show_records(
+    home: Path | None, as_json: bool, key: str, read: Callable[[Home], list[dict[str, Any]]]
+) -> None:
+    """Print rows as a table, or as one JSON object with one key."""
+
+    def action() -> int:
+        from vidpipe.cli.display import print_json, print_records
+
+        records = read(open_at(home))
+        if as_json:
+            print_json({key: records})
+        else:
+            print_records(records)
+        return 0
+
+    guarded(action, as_json)

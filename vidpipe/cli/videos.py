@@ -1,0 +1,91 @@
+"""The verbs that start from video files: the demo of the whole job, and the way to features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vidpipe.cli.runner import (
+    CollectionOption,
+    HomeOption,
+    JsonOption,
+    WaitOption,
+    guarded,
+    open_at,
+    run_step,
+)
+from vidpipe.errors import ConfigurationError
+
+arriving = typer.Typer(rich_markup_mode=None)
+
+
+@arriving.command()
+def demo(
+    source: Annotated[Path | None, typer.Option(help="Your own folder of labelled videos.")] = None,
+    manifest: Annotated[Path | None, typer.Option(help="Its manifest: path,label[,group][,split].")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Play the whole job through the Prefect flow on an embedded server, ending in SQL."""
+
+    def action() -> int:
+        from vidpipe.cli.demo import run_demo
+
+        if (source is None) != (manifest is None):
+            raise ConfigurationError(
+                "--source and --manifest go together.", next_step="pass both, or neither."
+            )
+        run_demo(open_at(home), source, manifest, as_json=as_json)
+        return 0
+
+    guarded(action, as_json)
+
+
+@arriving.command()
+def ingest(
+    source: Annotated[
+        str, typer.Argument(help="Folder of videos, s3:// or gs:// prefix, or a CSV manifest in it.")
+    ],
+    collection: Annotated[str, typer.Option("--collection", help="Name of the collection.")],
+    manifest: Annotated[
+        str | None, typer.Option(help="CSV, by path or URI: path, and any of label, group, splits.")
+    ] = None,
+    label_from: Annotated[str | None, typer.Option(help="`folder`: the top folder is the label.")] = None,
+    window_s: Annotated[
+        float | None,
+        typer.Option(min=0, help="Score long videos in windows of so many seconds; 0: as a whole."),
+    ] = None,
+    stride_s: Annotated[
+        float | None, typer.Option(min=0, help="From one window to the next. Default: half a window.")
+    ] = None,
+    replace_source: Annotated[bool, typer.Option("--replace-source", help="Change the source.")] = False,
+    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Believe a shrunk listing.")] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    wait: WaitOption = False,
+) -> None:
+    """Hash and probe the videos of a folder, bucket or manifest into a collection."""
+    from vidpipe.steps.ingest import ingest as step
+
+    run_step(
+        home, as_json,
+        lambda ports: step(
+            ports, collection, source, manifest=manifest, label_from=label_from, window_s=window_s,
+            stride_s=stride_s, replace_source=replace_source, allow_missing=allow_missing,
+        ), wait=wait,
+    )  # fmt: skip
+
+
+@arriving.command()
+def extract(
+    collection: CollectionOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    wait: WaitOption = False,
+) -> None:
+    """Decode videos that lack features and run the CNN over their frames, into Parquet."""
+    from vidpipe.steps.extract import extract as step
+
+    run_step(home, as_json, lambda ports: step(ports, collection), wait=wait)

@@ -1,0 +1,210 @@
+"""The model card: what a version is, what it was made from, how well it does, what it was not tried on.
+
+Source: Mitchell et al., Model Cards for Model Reporting, 2019, https://arxiv.org/abs/1810.03993.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vidpipe.records.features import FeatureSpec
+from vidpipe.records.models import Scores
+
+FEW_VIDEOS = 30
+"""A label with fewer test videos is named in the card: one of them moves its recall by over three points."""
+_SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRecord:
+    """What a version was trained on and how it did on its test split; tags, facts and card come from it."""
+
+    collection: str
+    split_column: str | None
+    """None when the split was cut by group, without a column."""
+    dataset_hash: str
+    """Of split, video id and label of every video."""
+    fingerprint: str
+    """Of everything that decides the version."""
+    videos: Mapping[str, Mapping[str, int]]
+    """Split name to label to number of videos."""
+    scores: Scores
+    """The LSTM on the test split."""
+    baseline: Scores
+    """Mean + linear on the same videos."""
+    warm_start: int | None = None
+    """The version that it went on from."""
+
+    def metrics(self) -> dict[str, float]:
+        """The version's figures, as MLflow and `vidpipe train` show them."""
+        return {
+            "train_videos": float(sum(self.videos["train"].values())),
+            "test_videos": float(sum(self.videos["test"].values())),
+            "test_accuracy": self.scores.accuracy,
+            "test_macro_f1": self.scores.macro_f1,
+            "test_calibration_error": self.scores.calibration_error or 0.0,
+            "baseline_test_accuracy": self.baseline.accuracy,
+            "baseline_test_macro_f1": self.baseline.macro_f1,
+        }
+
+
+def facts(labels: Sequence[str], spec: FeatureSpec, record: TrainingRecord, software: str) -> dict[str, Any]:
+    """What the card says, for programs: plain values that fit JSON and YAML."""
+    return {
+        "software": software,
+        "collection": record.collection,
+        "split_column": record.split_column,
+        "dataset_hash": record.dataset_hash,
+        "fingerprint": record.fingerprint,
+        "warm_start": record.warm_start,
+        "labels": list(labels),
+        "backbone": {"name": spec.backbone, "weights_sha256": spec.weights_sha256},
+        "feature_set_id": spec.feature_set_id,
+        "feature_spec": json.loads(spec.to_json()),
+        "videos": {split: dict(counts) for split, counts in record.videos.items()},
+        "metrics": record.metrics(),
+        "per_label": {
+            name: {label: dict(figures) for label, figures in scores.per_label.items()}
+            for name, scores in (("lstm", record.scores), ("mean_linear", record.baseline))
+        },
+    }
+
+
+def card(labels: Sequence[str], spec: FeatureSpec, record: TrainingRecord, software: str) -> str:
+    """The card in Markdown. The table that grows with the labels stands last.
+
+    Args:
+        labels: K label names.
+        spec: How frames became features.
+        record: What it was trained on, and its scores.
+        software: Name and version of what trained it.
+    """
+    sections = (
+        _what_it_is(labels, record, software),
+        _training_data(record),
+        _features(spec),
+        _scores(record),
+        _limits(labels, spec, record),
+        _per_label(labels, record),
+    )
+    return "\n\n".join(sections) + "\n"
+
+
+def shortened(text: str, limit: int) -> str:
+    """The card in at most `limit` characters: whole lines, then a line that says where the rest is."""
+    if len(text) <= limit:
+        return text
+    note = "\n\nCut here: the whole card is MODEL_CARD.md among the model's files.\n"
+    return text[: text.rindex("\n", 0, limit - len(note) + 1)] + note
+
+
+def _what_it_is(labels: Sequence[str], record: TrainingRecord, software: str) -> str:
+    return f"""# Model card: {len(labels)} labels of `{record.collection}`
+
+An LSTM that reads a frozen CNN's features of a video's frames, in order, and gives the video one of
+{len(labels)} labels. Trained and registered by {software}.
+
+In: a table with one video a row, and a column `path` (a file on the disk of the machine that serves) or a
+column `features` (T lists of D numbers, made by the feature spec below). Out: `label`; `score`; `top`, all
+labels with their scores from best to worst, as JSON; `error`, null for a video that could be scored, else why
+not, with null in the other columns."""
+
+
+def _training_data(record: TrainingRecord) -> str:
+    how = f"column `{record.split_column}`" if record.split_column else "cut by group, without a column"
+    return f"""## Training data
+
+- Collection: `{record.collection}`
+- Split: {how}; {", ".join(f"{_total(record, s)} {s}" for s in _SPLITS)} videos
+- Dataset hash: `{record.dataset_hash}` (split, content hash and label of every video)
+{_history(record)}
+The training split taught the network, the validation split set the temperature, the test split judged it."""
+
+
+def _history(record: TrainingRecord) -> str:
+    if record.warm_start is None:
+        return ""
+    return f"- Went on from version {record.warm_start}: what had taught that one, taught this one, too\n"
+
+
+def _features(spec: FeatureSpec) -> str:
+    transform = spec.transform
+    return f"""## Features
+
+- Feature set: `{spec.feature_set_id}`
+- Frames: one per 1/{spec.sample_fps:g} s; {_view(spec)}, resized to
+  {transform.size_px} x {transform.size_px} px ({transform.interpolation})
+- Backbone: `{spec.backbone}`, frozen; weights SHA-256 `{spec.weights_sha256}`
+- Pooling: {spec.pooling}; {spec.feature_size} features a frame"""
+
+
+def _view(spec: FeatureSpec) -> str:
+    share = spec.transform.crop_share
+    return "the whole frame" if share is None else f"the middle {share:g} of the short side"
+
+
+def _scores(record: TrainingRecord) -> str:
+    ahead = 100 * (record.scores.accuracy - record.baseline.accuracy)
+    verdict = f"{abs(ahead):.1f} points {'ahead of' if ahead > 0 else 'behind'}" if ahead else "equal to"
+    rows = [
+        (name, f"{s.accuracy:.3f}", f"{s.macro_f1:.3f}")
+        for name, s in (("LSTM", record.scores), ("mean over time + linear (baseline)", record.baseline))
+    ]
+    return f"""## Scores on the test split
+
+{_table(("", "accuracy", "macro F1"), rows)}
+
+On these {record.scores.n} videos the LSTM's accuracy is {verdict} that of the baseline, which ignores the
+order of frames."""
+
+
+def _limits(labels: Sequence[str], spec: FeatureSpec, record: TrainingRecord) -> str:
+    few = [label for label in labels if record.videos["test"].get(label, 0) < FEW_VIDEOS]
+    named = ", ".join(_cell(label) for label in few[:10]) + (" and others" if len(few) > 10 else "")
+    off = record.scores.calibration_error or 0.0
+    small = f"; fewer than {FEW_VIDEOS} test videos: {named}" if few else ""
+    return f"""## Limits
+
+- **Not tried** on anything but the test split above: no other collection, camera, place, season or encoder,
+  no video that shows several of the labels or none. A video of something else gets one of these labels all
+  the same.
+- **Label shift**: the scores hold for the test split's mix of labels. Where labels come in another mix, both
+  the accuracy and the meaning of a score change; nothing corrects for it.
+- **Small test sets**: one test video is {100 / max(1, record.scores.n):.1f} points of accuracy{small}.
+- **Scores were calibrated on the validation split**, by one temperature: on the test split they are
+  {off:.3f} off the share of right answers on average. Elsewhere they may be further off.
+- It sees one frame per 1/{spec.sample_fps:g} s, {_view(spec)}, and hears nothing.
+- Scores are the same to the bit for the same file on the same kind of processor with the same ffmpeg and
+  torch; elsewhere they differ slightly.
+- Whoever can reach a server of this model can have it open any file that the server may read."""
+
+
+def _per_label(labels: Sequence[str], record: TrainingRecord) -> str:
+    head = ("label", *(f"{s} videos" for s in _SPLITS), "precision", "recall", "F1", "baseline F1")
+    rows = [
+        (
+            _cell(label),
+            *(str(record.videos[split].get(label, 0)) for split in _SPLITS),
+            *(f"{record.scores.per_label[label][figure]:.3f}" for figure in ("precision", "recall", "f1")),
+            f"{record.baseline.per_label[label]['f1']:.3f}",
+        )
+        for label in labels
+    ]
+    return f"## Per label\n\nPrecision, recall and F1 are of the test split.\n\n{_table(head, rows)}"
+
+
+def _total(record: TrainingRecord, split: str) -> int:
+    return sum(record.videos[split].values())
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """A label, which may be any text, as one cell of a table."""
+    return " ".join(text.replace("|", "\\|").split())

@@ -1,0 +1,1 @@
+"""The LSTM classifier: training, calibration, inference."""

@@ -1,0 +1,81 @@
+"""The search: configs to try, one after the other, within a time budget.
+
+the default ──▶ a draw ──▶ a draw ──▶ … ──▶ │ the next, were it as long as the longest, would not fit
+                                    budget_s
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from vidpipe.learning.training import TrainingConfig
+
+T = TypeVar("T")
+
+CHOICES: Mapping[str, Sequence[Any]] = {
+    "head": ("attention", "mean", "max", "last"),
+    "bidirectional": (True, False),
+    "shortcut": (True, False),
+    "hidden_size": (64, 128, 256),
+    "projection": (64, 128, 256),
+    "dropout": (0.1, 0.3, 0.5),
+    "input_dropout": (0.0, 0.2, 0.4),
+    "kind_dropout": (0.0, 0.3, 0.5),
+    "weight_decay": (1e-3, 1e-2, 1e-1),
+    "label_smoothing": (0.0, 0.05, 0.1, 0.2),
+    "balance": (0.0, 0.5, 1.0),
+}
+"""Each as likely as the others of its line."""
+LEARNING_RATES = (5e-4, 8e-3)
+"""Log-uniform, to two digits."""
+CROP_SHARES = (0.5, 1.0)
+"""Uniform, to two digits."""
+
+
+def configs(default: TrainingConfig) -> Iterator[TrainingConfig]:
+    """The default, then random draws from the space around it, without end; no config comes twice.
+
+    The default's seed is every config's, and that of the draws: a longer search begins with the shorter one.
+    """
+    dice = np.random.default_rng(default.seed)
+    seen: set[TrainingConfig] = set()
+    config = default
+    while True:
+        if config not in seen:
+            seen.add(config)
+            yield config
+        config = _draw(default, dice)
+
+
+def _draw(default: TrainingConfig, dice: np.random.Generator) -> TrainingConfig:
+    chosen = {name: values[int(dice.integers(len(values)))] for name, values in CHOICES.items()}
+    low, high = map(math.log, LEARNING_RATES)
+    rate = float(f"{math.exp(dice.uniform(low, high)):.1e}")
+    return replace(default, **chosen, learning_rate=rate, crop_share=round(dice.uniform(*CROP_SHARES), 2))
+
+
+def within(budget_s: float, items: Iterable[T], clock: Callable[[], float] = time.monotonic) -> Iterator[T]:
+    """The first item, and those after it while one more, as long as the longest so far, fits the budget.
+
+    An item lasts until the next one is asked for.
+    """
+    started = begun = clock()
+    longest = 0.0
+    for item in items:
+        yield item
+        now = clock()
+        longest, begun = max(longest, now - begun), now
+        if now - started + longest > budget_s:
+            return
+
+
+def difference(config: TrainingConfig, default: TrainingConfig) -> dict[str, Any]:
+    """The parameters in which a config is not the default."""
+    theirs = default.parameters()
+    return {name: value for name, value in config.parameters().items() if value != theirs[name]}

@@ -1,0 +1,221 @@
+"""Training the LSTM: a loop that yields one line of metrics per epoch.
+
+data ──▶ standardise ──▶ epochs: shuffle, crop, forward, loss, step ──▶ validate ──▶ temperature
+                              ▲                                            │
+                              └────────────────────────────────────────────┘
+
+The finished model is that of the last epoch, where the learning rate has come down to nothing. The epoch of
+the lowest validation loss is a bad choice where labels are hard to tell apart: the fourth of forty, and 0.46
+right instead of 0.61 (task `movement` of benchmarks/accuracy.py). Sureness grows before it is earned; the
+temperature mends that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from vidpipe import cores
+from vidpipe.learning.calibration import EpochMetrics, calibrate, validate
+from vidpipe.learning.classifier import ClassifierConfig, Head, LSTMVideoClassifier, pack, put_statistics
+from vidpipe.records.models import Sequences
+from vidpipe.records.videos import Floats
+
+LEAST_STEPS = 120
+"""A training on few videos has as many epochs as this asks for."""
+LEAST_FRAMES = 3
+"""A crop keeps so many."""
+RISE = 0.2
+"""Share of all steps in which the learning rate rises, before it falls along a cosine (one cycle)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """How a classifier is trained. The defaults suit a few dozen to a few thousand short videos.
+
+    benchmarks/accuracy.py measures what each of them is worth.
+    """
+
+    epochs: int | None = None
+    """None: 40, and more on few videos."""
+    seed: int = 0
+    batch_videos: int = 32
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    label_smoothing: float = 0.1
+    balance: float = 0.5
+    """A video counts by its label's number of videos to the power of minus this: 0 is not at all, at 1 each
+    label counts the same. Half-way rare labels are learnt, and few videos do not shout."""
+    crop_share: float = 0.75
+    """Each time a video is shown, it is cut to a random span of at least this share of its frames."""
+    hidden_size: int = 128
+    num_layers: int = 1
+    dropout: float = 0.5
+    input_dropout: float = 0.2
+    kind_dropout: float = 0.0
+    """0.3 is worth two points where scenes tell few-shot labels apart, and costs ten where motion does."""
+    head: Head = "attention"
+    bidirectional: bool = True
+    projection: int = 128
+    shortcut: bool = True
+
+    def parameters(self) -> dict[str, Any]:
+        """As logged in MLflow."""
+        return asdict(self)
+
+    def plain(self) -> TrainingConfig:
+        """The textbook's network: one direction, its last hidden state through a linear layer."""
+        return replace(
+            self, hidden_size=256, head="last", bidirectional=False, projection=0, shortcut=False,
+            learning_rate=1e-3, input_dropout=0.3, kind_dropout=0.0, dropout=0.3,
+            balance=0.0,
+        )  # fmt: skip
+
+    def architecture(self, input_size: int, num_classes: int, blocks: Sequence[int] = ()) -> ClassifierConfig:
+        """The network for D features, of kinds of these sizes, and K labels."""
+        return ClassifierConfig(
+            kind="lstm", input_size=input_size, num_classes=num_classes,
+            hidden_size=self.hidden_size, num_layers=self.num_layers,
+            dropout=self.dropout, input_dropout=self.input_dropout, kind_dropout=self.kind_dropout,
+            head=self.head, bidirectional=self.bidirectional,
+            blocks=tuple(blocks) or (input_size,), projection=self.projection, shortcut=self.shortcut,
+        )  # fmt: skip
+
+    def epochs_for(self, videos: int) -> int:
+        """How often so many training videos are shown."""
+        return self.epochs or max(40, -(-LEAST_STEPS // -(-videos // self.batch_videos)))
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A trained network to go on from, and the labels that it knows."""
+
+    model: nn.Module
+    config: ClassifierConfig
+    labels: Sequence[str]
+
+
+class LSTMTrainer:
+    """Trains the LSTM."""
+
+    def __init__(
+        self,
+        train: Sequences,
+        val: Sequences,
+        config: TrainingConfig,
+        blocks: Sequence[int] = (),
+        start: Start | None = None,
+    ) -> None:
+        """Prepare a network.
+
+        Args:
+            train: Teaches.
+            val: Chooses the temperature.
+            config: How.
+            blocks: Sizes of the kinds of features, which sum to D; default: one kind.
+            start: Where it starts from; default: from random weights.
+        """
+        self.config = config
+        self.planned = config.epochs_for(len(train))
+        D = train.features[0].shape[1]
+        self.architecture = config.architecture(D, len(train.labels), blocks)
+        self._train, self._val = train, val
+        torch.manual_seed(config.seed)
+        if start:
+            self.architecture = replace(start.config, num_classes=len(train.labels))
+        self.model = LSTMVideoClassifier(self.architecture)
+        if start:
+            _take_over(self.model, start, train.labels)
+        else:
+            _standardise(self.model, train)
+        self._label_weights = _label_weights(train, config.balance)
+        self._dice = np.random.default_rng(config.seed)
+
+    def epochs(self) -> Iterator[EpochMetrics]:
+        """Train to the last epoch; afterwards `model` is finished and calibrated."""
+        config, model = self.config, self.model
+        cores.keep_freed_memory()
+        torch.manual_seed(config.seed)  # whatever else was built since
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        steps = self.planned * -(-len(self._train) // config.batch_videos)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, config.learning_rate, total_steps=max(steps, 2), pct_start=RISE
+        )
+        for epoch in range(1, self.planned + 1):
+            train_loss, train_accuracy = self._one_epoch(optimizer, schedule)
+            val_loss, val_accuracy = validate(model, self._val)
+            yield EpochMetrics(epoch, train_loss, train_accuracy, val_loss, val_accuracy)
+        model.eval()
+        calibrate(model, self._val)
+
+    def _one_epoch(
+        self, optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LRScheduler
+    ) -> tuple[float, float]:
+        self.model.train()
+        loss_of = nn.CrossEntropyLoss(self._label_weights, label_smoothing=self.config.label_smoothing)
+        loss_sum, hits = 0.0, 0
+        for chosen in _batches(len(self._train), self.config.batch_videos, self._dice):
+            crops = [_crop(self._train.features[i], self.config.crop_share, self._dice) for i in chosen]
+            packed, lengths = pack(crops)
+            targets = torch.from_numpy(self._train.targets[chosen])  # (B,)
+            logits = self.model.logits(packed, lengths)  # (B, K)
+            loss = loss_of(logits, targets)
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            loss_sum += loss.item() * len(chosen)
+            hits += int((logits.argmax(1) == targets).sum())
+        return loss_sum / len(self._train), hits / len(self._train)
+
+
+def _label_weights(train: Sequences, balance: float) -> torch.Tensor:
+    """What a video of each label counts in the loss, (K,); their mean over the videos is 1."""
+    videos = np.bincount(train.targets, minlength=len(train.labels)).clip(min=1)
+    weights = videos.astype(np.float64) ** -balance
+    return torch.from_numpy(weights * videos.sum() / (weights @ videos)).float()
+
+
+def _batches(
+    count: int, batch_videos: int, dice: np.random.Generator
+) -> Iterator[np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    order = dice.permutation(count)
+    for start in range(0, count, batch_videos):
+        yield order[start : start + batch_videos]
+
+
+def _crop(features: Floats, least_share: float, dice: np.random.Generator) -> Floats:
+    """A random span of the frames, of at least this share of them."""
+    T = len(features)
+    kept = max(min(LEAST_FRAMES, T), round(T * dice.uniform(least_share, 1.0)))
+    start = dice.integers(T - kept + 1)
+    return features[start : start + kept]
+
+
+def _standardise(model: nn.Module, train: Sequences) -> None:
+    """Store the training frames' mean and deviation in the model, one video at a time."""
+    count = sum(len(f) for f in train.features)
+    mean = sum(f.sum(0, dtype=np.float64) for f in train.features) / count
+    variance = sum(((f - mean) ** 2).sum(0, dtype=np.float64) for f in train.features) / count
+    put_statistics(model, np.asarray(mean), np.sqrt(np.asarray(variance)))
+
+
+def _take_over(model: nn.Module, start: Start, labels: Sequence[str]) -> None:
+    """Weights and statistics of the network that it starts from; of the last layer, known labels' rows."""
+    weights = start.model.state_dict()
+    mine = model.state_dict()
+    known = [(k, start.labels.index(label)) for k, label in enumerate(labels) if label in start.labels]
+    for name in ("linear.weight", "linear.bias"):
+        fresh = mine[name] * 0.0
+        for k, theirs in known:
+            fresh[k] = weights[name][theirs]
+        weights[name] = fresh
+    model.load_state_dict(weights)

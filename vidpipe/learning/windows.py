@@ -1,0 +1,113 @@
+"""Which windows of a video are scored, and what the video as a whole is called.
+
+Windows have one length and start every `stride_s` seconds from the container's start. The last one is moved
+back to end with the video: all have full length, since a short rest would be judged by next to nothing.
+
+    frames      . . . . . . . . . . . . . . . . . . . . . . . . .
+    windows     [---------)
+                     [---------)
+                          [---------)
+                               [---------)
+                                      [---------)              <- moved back
+                0         |10       |20       |30
+
+A window without a frame (a gap in the recording) is left out: nothing is said of what was not seen. A video
+no longer than a window is one window, as long as itself.
+
+The video's scores are the mean of its windows' scores: the label that fills most of it wins, weighed by how
+sure the model was. The mean is still a distribution over labels and grows no surer with length, as the
+maximum would; what happens once and briefly is for the windows themselves to say.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vidpipe.records.videos import Floats, Windows
+
+DECIMALS = 6
+"""Borders are rounded to microseconds, so that the end of one window equals the start of its neighbour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A span `[start_s, end_s)` of a video, and its frames `[first, last)`."""
+
+    start_s: float
+    end_s: float
+    first: int
+    last: int
+
+
+def windows_of(times_s: npt.NDArray[np.float64], wanted: Windows, sample_fps: float) -> list[Window]:
+    """The windows of a video, in order of time.
+
+    Args:
+        times_s: Presentation times of its sampled frames, (T,), increasing.
+        wanted: Their length and stride.
+        sample_fps: The last frame is taken to show for 1/sample_fps seconds: there the video ends.
+    """
+    seen_s = np.maximum(times_s, 0.0)  # some containers start a little early
+    end_s = round(float(seen_s[-1]) + 1 / sample_fps, DECIMALS)
+    starts_s = _starts_s(seen_s, wanted, end_s)
+    ends_s = np.minimum(np.round(starts_s + wanted.window_s, DECIMALS), end_s)
+    firsts, lasts = np.searchsorted(seen_s, starts_s), np.searchsorted(seen_s, ends_s)
+    found = zip(starts_s.tolist(), ends_s.tolist(), firsts.tolist(), lasts.tolist(), strict=True)
+    return [Window(*window) for window in found if window[2] < window[3]]
+
+
+def _starts_s(seen_s: npt.NDArray[np.float64], wanted: Windows, end_s: float) -> npt.NDArray[np.float64]:
+    """Starts of the windows that may hold a frame: a leap in the times must not fill the memory."""
+    cells = np.floor(seen_s / wanted.stride_s).astype(np.int64)
+    reach = math.ceil(wanted.window_s / wanted.stride_s)
+    numbers = np.unique(cells[:, None] - np.arange(reach + 1))
+    starts_s = np.round(numbers[numbers >= 0] * wanted.stride_s, DECIMALS)
+    ends_s = np.round(starts_s + wanted.window_s, DECIMALS)
+    whole_s = starts_s[ends_s <= end_s]
+    if end_s in ends_s[ends_s <= end_s]:
+        return whole_s
+    last_s = round(max(0.0, end_s - wanted.window_s), DECIMALS)
+    return np.append(whole_s, last_s)
+
+
+def frames_of(windows: Sequence[Window], pieces: Iterable[Floats]) -> Iterator[tuple[Window, Floats]]:
+    """Each window with its frames' features (n, D).
+
+    Args:
+        windows: In order of time.
+        pieces: The video's features (T_i, D), in order; they are drawn as they are needed, and no more of
+            them is held than the window at hand reaches into.
+    """
+    rest = iter(pieces)
+    held, begin = np.zeros((0, 0), np.float32), 0
+    for window in windows:
+        while begin + len(held) < window.last:
+            piece = next(rest)
+            kept = held[max(0, window.first - begin) :]
+            begin += len(held) - len(kept)
+            held = np.concatenate([kept, piece]) if len(kept) else piece
+        yield window, held[window.first - begin : window.last - begin]
+
+
+class MeanScores:
+    """The mean of windows' scores, in double precision and their order: the same bits however they come."""
+
+    def __init__(self) -> None:
+        self._sum: npt.NDArray[np.float64] | None = None
+        self._windows = 0
+
+    def add(self, scores: Floats) -> None:
+        """Scores of the next window, (K,)."""
+        self._sum = scores.astype(np.float64) if self._sum is None else self._sum + scores
+        self._windows += 1
+
+    def value(self) -> Floats:
+        """The mean, (K,)."""
+        assert self._sum is not None, "a video has a window"
+        found: Floats = (self._sum / self._windows).astype(np.float32)
+        return found

@@ -1,0 +1,1 @@
+"""Frozen value types that travel between layers: no torch, no I/O."""

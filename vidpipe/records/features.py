@@ -1,0 +1,160 @@
+"""Records on the way from frames to features: how they are made, what they are, and where they lie.
+
+Shape letters as in `records/videos.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vidpipe.errors import ConfigurationError
+from vidpipe.records.videos import Floats, Windows, canonical_json, short_hash
+
+
+@dataclass(frozen=True, slots=True)
+class FrameTransform:
+    """How a decoded frame becomes the CNN's square: crop, then resize.
+
+    Cropping `crop_share` of the short side and resizing that to `size_px` equals "resize the short
+    side to size/share, centre-crop size", at a cost that no aspect ratio can blow up.
+    """
+
+    size_px: int
+    crop_share: float | None
+    """None: the whole frame, its sides stretched to the square's. What happens at the edge is seen, too."""
+    interpolation: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSpec:
+    """How frames become features. Two specs that differ in any field never mix."""
+
+    sample_fps: float
+    """One frame per 1/sample_fps seconds: see sampling.py."""
+    backbone: str
+    weights_sha256: str
+    transform: FrameTransform
+    pooling: str
+    """What is kept of a frame, such as `average+grid+motion`: see pooling.py."""
+    feature_size: int
+    """D."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sample_fps <= 1000:
+            raise ConfigurationError(
+                f"sample_fps must be above 0 and at most 1000, got {self.sample_fps}.",
+                next_step="set VIDPIPE_SAMPLE_FPS, for example to 4.",
+            )
+        object.__setattr__(self, "sample_fps", float(self.sample_fps))  # 4 and 4.0 are one spec, one hash
+
+    @property
+    def feature_set_id(self) -> str:
+        """Name of the feature set: a hash of every field."""
+        return short_hash(asdict(self))
+
+    def to_json(self) -> str:
+        """Canonical JSON, as the ledger, the parts and the model versions store it."""
+        return canonical_json(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> FeatureSpec:
+        """Rebuild a spec from `to_json`."""
+        raw = json.loads(text)
+        return cls(**{**raw, "transform": FrameTransform(**raw["transform"])})
+
+    def difference(self, other: FeatureSpec) -> str:
+        """The differing fields, as `name: mine against theirs`, for an error message."""
+        mine, theirs = asdict(self), asdict(other)
+        return "; ".join(f"{k}: {mine[k]!r} against {theirs[k]!r}" for k in mine if mine[k] != theirs[k])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VideoFeatures:
+    """The features of one video."""
+
+    video_id: str
+    times_s: npt.NDArray[np.float64]
+    """Shape (T,): true presentation times, increasing, in seconds since the container's start,
+    as a player shows them."""
+    values: Floats
+    """Shape (T, D), float32."""
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or self.times_s.shape != self.values.shape[:1]:
+            raise ValueError(
+                f"features of {self.video_id[:12]}: times have shape {self.times_s.shape}, "
+                f"values {self.values.shape}; expected (T,) and (T, D)"
+            )
+
+    def __repr__(self) -> str:
+        T, D = self.values.shape
+        return f"VideoFeatures({self.video_id[:12]}…, T={T}, D={D})"
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeReport:
+    """What the decoder says at the end of one video."""
+
+    frames_decoded: int
+    """Counted before sampling."""
+    decode_errors: int
+    last_line: str
+    """Its last complaint, empty when it had none."""
+    black_share: float = 0.0
+    """Of the sampled frames, those that are black."""
+    frozen_share: float = 0.0
+    """Of the sampled frames, those that equal the one before."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFeatures:
+    """Where a video's rows lie: `n_frames` rows of `part`, from `row_offset` on."""
+
+    video_id: str
+    part: str
+    row_offset: int
+    n_frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unscored(StoredFeatures):
+    """A video that a version is to score as its collections want it."""
+
+    windows: Windows | None = None
+    """None: as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractedVideo:
+    """The outcome of one video: rows in a part, or the error that stands instead of them."""
+
+    video_id: str
+    stored: StoredFeatures | None
+    report: DecodeReport | None
+    verdict: str | None
+    """None when nothing was learnt about the bytes."""
+    error_class: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PartResult:
+    """What one batch of videos became in one spec: a part file, ready to be committed to the ledger."""
+
+    spec: FeatureSpec
+    part: str | None
+    """File name in the feature set's folder; None when no video of the batch gave a frame."""
+    numerics: str
+    videos: Sequence[ExtractedVideo]
+    size_bytes: int = 0
+    """Of the part's file."""
+
+    @property
+    def frames(self) -> int:
+        """Sampled frames in the part."""
+        return sum(v.stored.n_frames for v in self.videos if v.stored)

@@ -1,0 +1,150 @@
+"""Records of learning: labelled videos, what is learnt from them, and how it is judged.
+
+Shape letters as in `records/videos.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vidpipe.records.features import FeatureSpec, StoredFeatures
+from vidpipe.records.videos import WHOLE, Floats, Span, short_hash
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledVideo:
+    """One labelled content of a collection and where its features lie."""
+
+    video_id: str
+    path: str
+    label: str
+    group: str
+    """The video's own id where the manifest names no group."""
+    splits: Mapping[str, str]
+    stored: StoredFeatures
+    given: bool = False
+    """A person gave the label after ingest; where no split is listed for it, the video teaches."""
+    span: Span | None = None
+    """The part that the label is of; None: all of the video."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sequences:
+    """Variable-length feature sequences with their labels, ready to train on or to score.
+
+    `features` holds N arrays (T_i, D); `targets` is (N,) int64 indices into `labels`.
+    """
+
+    video_ids: tuple[str, ...]
+    features: tuple[Floats, ...]
+    targets: npt.NDArray[np.int64]
+    labels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.video_ids) == len(self.features) == len(self.targets):
+            raise ValueError(
+                f"{len(self.video_ids)} ids, {len(self.features)} sequences, {len(self.targets)} targets"
+            )
+
+    def __len__(self) -> int:
+        return len(self.video_ids)
+
+    def __repr__(self) -> str:
+        return f"Sequences(N={len(self)}, K={len(self.labels)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """How well one model did on one split."""
+
+    n: int
+    accuracy: float
+    macro_f1: float
+    per_label: Mapping[str, Mapping[str, float]]
+    """Label to precision, recall, f1 and support."""
+    top_3: float | None = None
+    """Share of videos whose true label is among the three best; None where only the best one is known."""
+    calibration_error: float | None = None
+    """How far scores are from the share of right answers among their like: metrics.calibration_error."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionStrip:
+    """How much each frame of a video weighs, and what is to be seen there."""
+
+    title: str
+    times_s: Sequence[float]
+    weights: Sequence[float]
+    pictures: Sequence[tuple[float, bytes]]
+    """A few moments in seconds, and the JPEG of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """One version of the registered model and what it was made from."""
+
+    model: str
+    version: int
+    mlflow_run_id: str
+    labels: tuple[str, ...]
+    spec: FeatureSpec
+    collection: str
+    split_column: str | None
+    dataset_hash: str
+    created_at_ms: int
+    metrics: Mapping[str, float]
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class EvaluationVideo:
+    """One video of an evaluation set."""
+
+    video_id: str
+    label: str
+    group: str
+    span: Span = WHOLE
+    """The part that it is judged on; by default all of it."""
+
+    def facts(self) -> tuple[Any, ...]:
+        """What decides the set that it is of."""
+        whole = (self.video_id, self.label, self.group)
+        return whole if self.span == WHOLE else (*whole, *self.span)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationSet:
+    """Labelled videos that versions are compared on."""
+
+    collection: str
+    split: str
+    videos: tuple[EvaluationVideo, ...]
+    """In order of their ids."""
+    frozen: bool
+    """False for a version's own test split, which is a set of its own for each version."""
+
+    @property
+    def set_hash(self) -> str:
+        """Hash of ids, labels and groups: the same videos, labelled alike, are the same set."""
+        return short_hash([v.facts() for v in self.videos])
+
+    @property
+    def labels(self) -> list[str]:
+        """Labels that occur, in alphabetical order."""
+        return sorted({v.label for v in self.videos})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """What one model says of the N videos of an evaluation set, in their order."""
+
+    labels: tuple[str, ...]
+    """Labels that the model knows."""
+    predicted: tuple[str, ...]
+    scores: Floats
+    """Softmax probability of each predicted label, (N,)."""

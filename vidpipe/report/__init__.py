@@ -1,0 +1,1 @@
+"""The HTML page of a night and the evidence tables in it."""

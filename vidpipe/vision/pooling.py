@@ -1,0 +1,127 @@
+"""Feature maps to features: which numbers are kept of a frame.
+
+    average   means over the CNN's last feature map                                         what is there
+    grid      means over a 3 x 3 grid of a middle map                                       where it is
+    motion    means over the same grid of |middle map - that of the sampled frame before|   what moves, where
+
+A pooling is some of these in this order, such as `average+grid+motion`. All come from one pass of the CNN.
+A video's first frame has no motion: zeros. Motion needs the frame before, which other cores may still be
+computing; so a CNN batch gives *rows*, which hold whole maps, and rows in their order become features.
+
+Features are rounded to float16, eleven bits, three more than the CNN computes with where it is fastest: what
+is stored takes half the room, and what is scored without a store has the same bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from vidpipe.errors import ConfigurationError
+from vidpipe.records.videos import Floats
+
+KINDS = ("average", "grid", "motion")
+GRID = 3
+
+
+@dataclass(frozen=True, slots=True)
+class MapSizes:
+    """What a CNN gives for one frame."""
+
+    last: int
+    """Channels of the last map."""
+    middle: int
+    """Channels of the middle map."""
+    side: int
+    """Height and width of the middle map."""
+
+
+class Pooling:
+    """One pooling of one CNN.
+
+    Attributes:
+        sizes: How many features of each kind.
+        feature_size: D.
+        row_size: R.
+        needs_middle: Whether it looks at the middle map.
+    """
+
+    def __init__(self, name: str, maps: MapSizes) -> None:
+        """Read a name such as `average+grid`.
+
+        Raises:
+            ConfigurationError: An unknown kind, one named twice, or another order.
+        """
+        self._kinds = name.split("+")
+        if self._kinds != [kind for kind in KINDS if kind in self._kinds]:
+            raise ConfigurationError(
+                f"unknown pooling {name!r}; known are {', '.join(KINDS)}, joined by + in this order.",
+                next_step="use the vidpipe version that made this feature set.",
+            )
+        self._maps = maps
+        cells = GRID**2 * maps.middle
+        self.sizes = tuple({"average": maps.last}.get(kind, cells) for kind in self._kinds)
+        self.feature_size = sum(self.sizes)
+        self.needs_middle = self._kinds != ["average"]
+        self.row_size = maps.last + (maps.middle * maps.side**2 if self.needs_middle else 0)
+        self._cells = _cells(maps.side)
+
+    def rows(self, last: torch.Tensor, middle: torch.Tensor | None) -> Floats:
+        """Rows of one batch, float32 (B, R).
+
+        Args:
+            last: The last map, (B, C, h, w).
+            middle: The middle map, (B, C', side, side), where it is needed.
+        """
+        average = last.float().mean((2, 3))
+        if middle is None:
+            rows: Floats = average.cpu().numpy()
+            return rows
+        whole = middle.float().permute(0, 2, 3, 1).flatten(1)  # a frame's places, each with its channels
+        joined: Floats = torch.cat([average, whole], 1).cpu().numpy()
+        return joined
+
+    def features(self, row: Floats, before: Floats | None) -> Floats:
+        """Features of one frame, float32 (D,), each a number of float16.
+
+        Args:
+            row: The frame's row, (R,).
+            before: The row of the sampled frame before it in the same video, if there is one.
+        """
+        if not self.needs_middle:
+            return _rounded(row)
+        found = {"average": row[: self._maps.last], "grid": self._means(self._middle(row))}
+        if before is None:
+            found["motion"] = np.zeros(GRID**2 * self._maps.middle, np.float32)
+        elif "motion" in self._kinds:
+            found["motion"] = self._means(np.abs(self._middle(row) - self._middle(before)))
+        return _rounded(np.concatenate([found[kind] for kind in self._kinds]))
+
+    def _middle(self, row: Floats) -> Floats:
+        """The middle map of a row, (side * side, channels)."""
+        return row[self._maps.last :].reshape(-1, self._maps.middle)
+
+    def _means(self, places: Floats) -> Floats:
+        """Means over the cells, (9 * channels,): all channels of the upper left cell, then of the next."""
+        means: Floats = (self._cells @ places).reshape(-1)
+        return means
+
+
+def _rounded(features: Floats) -> Floats:
+    return features.astype(np.float16).astype(np.float32)
+
+
+def _cells(side: int) -> Floats:
+    """Which places make up each cell, as weights (9, side * side); cells overlap where 3 is no divisor.
+
+    Cell i of a row reaches from floor(i * side / 3) to ceil((i + 1) * side / 3): the rule of
+    https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool2d.html.
+    """
+    one = np.zeros((GRID, side), np.float32)
+    for i in range(GRID):
+        begin, end = i * side // GRID, -(-(i + 1) * side // GRID)
+        one[i, begin:end] = 1 / (end - begin)
+    weights: Floats = np.kron(one, one).astype(np.float32)
+    return weights
