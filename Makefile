@@ -10,12 +10,17 @@ ENGINES := $(VENV)/.built-engines
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help venv demo test test-services check bench clean
+.PHONY: help venv demo test test-fast test-services check format fix docs lock bench clean
 
 help:
 	@echo "make demo   build the environment and play the whole job, ending in SQL"
 	@echo "make test   build the environment, check the code, run the tests"
 	@echo "make test-services  the same chain on real servers: PostgreSQL, MLflow, Prefect, a worker, a browser"
+	@echo "make test-fast  the fast tests alone, within a minute"
+	@echo "make check  the linters: ruff, mypy, import-linter, sqlfluff"
+	@echo "make format lay out the code anew;  make fix  mend what ruff can mend"
+	@echo "make docs   write docs/reference.md anew from the code"
+	@echo "make lock   write constraints.txt anew: the newest versions that pyproject.toml allows"
 	@echo "make venv   build the environment in .venv and nothing else"
 	@echo "make bench  measure what the README claims"
 
@@ -43,6 +48,27 @@ check: $(STAMP)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/sqlfluff lint --disable-progress-bar sql
+
+format: $(STAMP)
+	@$(BIN)/ruff format --quiet .
+
+fix: $(STAMP)
+	@$(BIN)/ruff check --quiet --fix .
+	@$(BIN)/ruff format --quiet .
+
+docs: $(STAMP)
+	@$(BIN)/python docs/generate.py
+
+# A fresh environment, so that nothing stays only because it was there; the comments at the head are kept.
+lock:
+	@rm -rf build/lock && $(PYTHON) -m venv build/lock
+	@build/lock/bin/python -m pip install --quiet '.[dev,gs,dask,ray]'
+	@{ sed -n '/^#/p' constraints.txt; build/lock/bin/python -m pip freeze --exclude vidpipe \
+	  | sed 's/+[a-z0-9]*$$//' | LC_ALL=C sort -f; } > build/constraints.txt
+	@mv build/constraints.txt constraints.txt && rm -rf build/lock
+
+test-fast: $(STAMP)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m 'not slow and not services'
 
 test: check
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
