@@ -50,6 +50,7 @@ from vidpipe.steps import scoring
 from vidpipe.steps.extract import extract
 from vidpipe.steps.ingest import ingest
 from vidpipe.vision.backbones import block_sizes
+from vidpipe.vision.flow import DIRECTIONS
 from vidpipe.wiring import open_home, open_ports
 
 TASKS = ("split", "10", "5", "uneven", "order", "arrow", "movement")
@@ -196,12 +197,17 @@ def order(clips: Clips, pairs: int = 300) -> Task:
 
 
 def arrow(clips: Clips) -> Task:
-    """Forwards against backwards; the motion between two frames belongs to the later one."""
-    motion = clips.spec.feature_size - block_sizes(clips.spec)[-1]
+    """Forwards against backwards; motion and flow belong to the later of two frames, and flow turns."""
+    sizes = block_sizes(clips.spec)
+    motion = sum(sizes[:2])
+    flow = np.arange(sizes[3]).reshape(-1, DIRECTIONS + 3)
+    there = np.arange(clips.spec.feature_size)
+    opposite = np.roll(flow[:, :DIRECTIONS], DIRECTIONS // 2, axis=1)
+    there[sum(sizes[:3]) :] = sum(sizes[:3]) + np.hstack([opposite, flow[:, DIRECTIONS:]]).reshape(-1)
 
     def backwards(features: Floats) -> Floats:
         turned = features[::-1].copy()
-        turned[1:, motion:] = features[:0:-1, motion:]
+        turned[1:, motion:] = features[:0:-1, there[motion:]]
         turned[0, motion:] = 0
         return turned
 

@@ -135,7 +135,7 @@ def sample_frames(folder: Path) -> Pixels:
     files = sorted(f for f in folder.rglob("*") if f.suffix in (".mp4", ".avi", ".mkv", ".mov"))
     videos, found = VideoFiles(find_tools()), []
     for file in files[:: max(1, len(files) // FRAMES)]:
-        found += [pixels for _, pixels in videos.decode(file, 0.5, [SPEC.transform], None)][:4]
+        found += [pixels for _, pixels in videos.decode(file, 0.5, [SPEC.view], None)][:4]
         if len(found) >= FRAMES:
             break
     return np.stack(found[: len(found) // 16 * 16])

@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,25 +31,28 @@ from vidpipe.adapters.features.store import FeatureStore
 from vidpipe.adapters.media.binaries import find_tools
 from vidpipe.adapters.media.commands import decode_command
 from vidpipe.adapters.media.video_files import VideoFiles
+from vidpipe.records.features import FeatureSpec
 from vidpipe.records.videos import PendingVideo
 from vidpipe.vision import backbones
 from vidpipe.vision.backbones import default_spec, load_backbone
 from vidpipe.vision.extraction import extract
+from vidpipe.vision.flow import FLOW_SIZE
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "ucf101"
 SPEC = default_spec(4.0)
+NO_FLOW = replace(SPEC, flow=None, feature_size=SPEC.feature_size - FLOW_SIZE)
 WORKERS = max(2, os.cpu_count() or 2)
 TOOLS = find_tools()
 
 
-def run_engine(files: Sequence[Path], folder: Path) -> int:
+def run_engine(files: Sequence[Path], folder: Path, spec: FeatureSpec = SPEC) -> int:
     """Extract into a part; the number of frames."""
-    videos, backbone = VideoFiles(TOOLS), load_backbone(SPEC)
+    videos, backbone = VideoFiles(TOOLS), load_backbone(spec)
     pending = [PendingVideo(f"{n:064x}", file, None, None) for n, file in enumerate(files)]
-    with FeatureStore(folder).new_part(SPEC, "benchmark") as part:
+    with FeatureStore(folder).new_part(spec, "benchmark") as part:
         extract(
             pending, embed=backbone, sink=part, workers=WORKERS,
-            decode=lambda v: videos.decode(v.file, SPEC.sample_fps, [SPEC.transform], v.duration_s),
+            decode=lambda v: videos.decode(v.file, spec.sample_fps, [spec.view], v.duration_s, spec.flow),
         )  # fmt: skip
         part.commit()
         return part.rows
@@ -58,7 +62,7 @@ def decode_bare(files: Sequence[Path]) -> None:
     """The engine's own ffmpeg command, its frames thrown away."""
 
     def one(file: Path) -> None:
-        command = decode_command(TOOLS.ffmpeg, file, SPEC.sample_fps, [SPEC.transform])
+        command = decode_command(TOOLS.ffmpeg, file, SPEC.sample_fps, [SPEC.view])  # without flow
         subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -135,6 +139,8 @@ def be_child(what: str, *arguments: str) -> None:
     started = time.perf_counter()
     if what == "engine":
         frames = run_engine(files, Path(arguments[1]))
+    elif what == "without flow":
+        frames = run_engine(files, Path(arguments[1]), NO_FLOW)
     elif what == "decode":
         decode_bare(files)
     elif what == "cnn":
@@ -148,6 +154,7 @@ def measure(files: Sequence[Path], folder: Path, hours: float) -> dict[str, floa
     listing = folder / "files.txt"
     listing.write_text("\n".join(map(str, files)), encoding="utf-8")
     engine = in_child("engine", listing, folder)
+    plainer = in_child("without flow", listing, folder)["seconds"]
     decode = in_child("decode", listing, folder)["seconds"]
     cnn = in_child("cnn", listing, folder, engine["frames"])["seconds"]
     some = folder / "some.txt"
@@ -159,7 +166,8 @@ def measure(files: Sequence[Path], folder: Path, hours: float) -> dict[str, floa
         "videos": len(files), "frames": engine["frames"], "frames/s": round(ours, 1),
         "ms a video, decoding alone": round(decode / len(files) * 1000, 1),
         "frames/s, CNN alone": round(engine["frames"] / cnn, 1),
-        "floor (decode + CNN) over engine": round((decode + cnn) / engine["seconds"], 2),
+        "floor (decode + CNN) over engine without flow": round((decode + cnn) / plainer, 2),
+        "engine over engine without flow, time": round(engine["seconds"] / plainer, 2),
         "frames/s, plain loop": round(plain, 1), "engine over plain loop": round(ours / plain, 1),
     }  # fmt: skip
     if hours:

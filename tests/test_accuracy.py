@@ -11,7 +11,7 @@ from vidpipe.records.models import LabelledVideo
 from vidpipe.vision.backbones import block_sizes, default_spec
 
 SPEC = default_spec(4.0)
-MOTION = slice(SPEC.feature_size - block_sizes(SPEC)[-1], SPEC.feature_size)
+MOTION = slice(sum(block_sizes(SPEC)[:2]), SPEC.feature_size)
 
 
 class Made(Clips):

@@ -18,11 +18,14 @@ from efficientnet_lite_pytorch import EfficientNet
 from vidpipe.adapters.media.binaries import Tools
 from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.errors import ConfigurationError, UnsafeModel
+from vidpipe.records.features import View
 from vidpipe.records.videos import Floats, Pixels
 from vidpipe.vision import backbones, fused_cnn
 from vidpipe.vision.backbones import LITE0_MAPS, Backbone, Backbones, default_spec, load_backbone
+from vidpipe.vision.flow import FLOW_SIZE
 
 SPEC = default_spec(4.0)
+FLOW = np.zeros(FLOW_SIZE, np.float32)
 CENTRE = replace(SPEC.transform, crop_share=0.875)
 """What the weights saw when they were trained."""
 LEAST_COSINE = {"average": 0.999, "grid": 0.999, "motion": 0.99}
@@ -53,7 +56,7 @@ def seen(tools: Tools, videos: VideoFiles, tmp_path_factory) -> Callable[[str], 
              str(PHOTOS / photo), "-vf", "crop=640:426", "-pix_fmt", "yuv420p", "-c:v", "libx264", str(file)],
             check=True,
         )  # fmt: skip
-        return np.stack([p for _, p in videos.decode(file, SPEC.sample_fps, [CENTRE], 1.0)])
+        return np.stack([p for _, p in videos.decode(file, SPEC.sample_fps, [View(CENTRE)], 1.0)])
 
     return decode
 
@@ -121,7 +124,7 @@ def test_bfloat16_stays_close_on_frames_of_many_real_videos(
     backbone, half_backbone, videos, shared, monkeypatch
 ):
     files = sorted((shared / "ucf101").rglob("*.mp4"))[::15]
-    frames = np.stack([next(iter(videos.decode(f, 1.0, [SPEC.transform], 10.0)))[1] for f in files])
+    frames = np.stack([next(iter(videos.decode(f, 1.0, [SPEC.view], 10.0)))[1] for f in files])
     assert len(frames) > 40
     full = embed(backbone, frames)
     ours = cosines(full, embed(half_backbone, frames))
@@ -179,7 +182,7 @@ def test_features_have_the_specs_size_and_depend_on_neither_neighbours_nor_place
         assert rows.shape == (B, backbone.row_size)
         assert rows.dtype == np.float32
         assert np.array_equal(rows[place], alone), f"place {place}"
-        assert backbone.features(rows[place], None).shape == (SPEC.feature_size,)
+        assert backbone.features(rows[place], None, FLOW).shape == (SPEC.feature_size,)
 
 
 def test_folding_the_batch_norms_changes_nothing_that_matters(backbone, seen):
@@ -202,7 +205,7 @@ def test_every_kind_of_feature_stays_close_in_bfloat16_on_real_videos(
     spans = {"average": slice(0, 1280), "grid": slice(1280, 2288), "motion": slice(2288, 3296)}
     found = {name: [[], []] for name in spans}
     for file in sorted((shared / "ucf101").rglob("*.mp4"))[::60]:
-        frames = np.stack([p for _, p in videos.decode(file, 4.0, [SPEC.transform], 10.0)][:8])
+        frames = np.stack([p for _, p in videos.decode(file, 4.0, [SPEC.view], 10.0)][:8])
         for n, network in enumerate((backbone, half_backbone)):
             features = of_video(network, all_rows(network, frames))[1:]
             for name, span in spans.items():
@@ -213,25 +216,26 @@ def test_every_kind_of_feature_stays_close_in_bfloat16_on_real_videos(
 
 def of_video(backbone: Backbone | Backbones, rows: Floats) -> Floats:
     before = [None, *rows[:-1]]
-    return np.stack([backbone.features(row, b) for row, b in zip(rows, before, strict=True)])
+    return np.stack([backbone.features(row, b, FLOW) for row, b in zip(rows, before, strict=True)])
 
 
 def test_several_specs_in_one_decode_give_each_its_own_bits(backbone, videos, shared):
     """An old champion's features, the centre's means, beside the default's; alone and together."""
     file = next(iter(sorted((shared / "ucf101").rglob("*.mp4"))))
     old = load_backbone(
-        replace(SPEC, transform=CENTRE, pooling="average", feature_size=1280), dtype="float32"
+        replace(SPEC, transform=CENTRE, pooling="average", feature_size=1280, reader=1, flow=None),
+        dtype="float32",
     )
     both = Backbones([backbone, old], [0, 1])
 
     def frames(views):
         return np.stack([p for _, p in videos.decode(file, 2.0, views, 10.0)])
 
-    together = of_video(both, all_rows(both, frames([SPEC.transform, CENTRE])))
+    together = of_video(both, all_rows(both, frames([View(SPEC.transform), View(CENTRE)])))
 
     assert together.shape[1] == SPEC.feature_size + 1280
-    mine = of_video(backbone, all_rows(backbone, frames([SPEC.transform])))
-    theirs = of_video(old, all_rows(old, frames([CENTRE])))
+    mine = of_video(backbone, all_rows(backbone, frames([SPEC.view])))
+    theirs = of_video(old, all_rows(old, frames([View(CENTRE)])))
     assert np.array_equal(together[:, : SPEC.feature_size], mine)
     assert np.array_equal(together[:, SPEC.feature_size :], theirs)
 

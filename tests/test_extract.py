@@ -35,8 +35,9 @@ def old(ports: Ports) -> FeatureSpec:
     """An old champion's spec: means over the frame's centre."""
     new = ports.limits.spec
     return replace(
-        new, transform=replace(new.transform, crop_share=0.875), pooling="average", feature_size=1280
-    )
+        new, transform=replace(new.transform, crop_share=0.875), pooling="average",
+        feature_size=1280, reader=1, flow=None,
+    )  # fmt: skip
 
 
 @pytest.fixture

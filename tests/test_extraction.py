@@ -57,6 +57,8 @@ class MemorySink:
 class FakeDecoding:
     """Frames of one pixel whose red, green say whose they are; may end in an error."""
 
+    flow = None
+
     def __init__(self, number: int, frames: int, error: BaseException | None = None) -> None:
         self.report: DecodeReport | None = None
         self._number, self._frames, self._error = number, frames, error
@@ -81,7 +83,7 @@ class OneThread:
     def threads(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self.workers)
 
-    def features(self, row: Floats, before: Floats | None) -> Floats:
+    def features(self, row: Floats, before: Floats | None, flow: Floats | None = None) -> Floats:
         return row
 
 
@@ -94,7 +96,7 @@ class Differences(OneThread):
     def __call__(self, frames: Pixels) -> Floats:
         return frames.reshape(-1, 3).astype(np.float32)
 
-    def features(self, row: Floats, before: Floats | None) -> Floats:
+    def features(self, row: Floats, before: Floats | None, flow: Floats | None = None) -> Floats:
         assert before is None or before[0] == row[0], "of the same video"
         return np.array([row[0], -1 if before is None else before[1]], np.float32)
 
@@ -195,7 +197,7 @@ def run(backbone, videos: VideoFiles) -> Callable[..., dict[str, Floats]]:
         sink = MemorySink()
         outcomes = extract(
             chosen,
-            decode=lambda v: videos.decode(v.file, SPEC.sample_fps, [SPEC.transform], v.duration_s),
+            decode=lambda v: videos.decode(v.file, SPEC.sample_fps, [SPEC.view], v.duration_s, SPEC.flow),
             embed=backbone,
             sink=sink,
             workers=workers,
@@ -242,7 +244,7 @@ def test_a_bad_video_in_the_middle_costs_only_its_outcome(real, backbone, videos
 
     outcomes = extract(
         chosen,
-        decode=lambda v: videos.decode(v.file, SPEC.sample_fps, [SPEC.transform], None),
+        decode=lambda v: videos.decode(v.file, SPEC.sample_fps, [SPEC.view], None, SPEC.flow),
         embed=backbone, sink=sink, workers=2, on_frame=seen.append,
     )  # fmt: skip
 
@@ -264,7 +266,7 @@ def test_a_video_cut_short_is_partial(encode, backbone, videos, tmp_path):
 
     outcomes = extract(
         chosen,
-        decode=lambda v: videos.decode(v.file, SPEC.sample_fps, [SPEC.transform], 4.0),
+        decode=lambda v: videos.decode(v.file, SPEC.sample_fps, [SPEC.view], 4.0, SPEC.flow),
         embed=backbone, sink=MemorySink(), workers=2,
     )  # fmt: skip
 
@@ -300,7 +302,7 @@ def test_an_unexpected_error_stops_everything_and_leaves_no_thread_and_no_proces
         if where == "decoder" and video.video_id == pending(1).video_id:
             raise RuntimeError("the decoder broke")
         fps = 0.5 if where == "sink" and video.video_id == pending(0).video_id else 25.0
-        return videos.decode(video.file, fps, [SPEC.transform], 40.0)
+        return videos.decode(video.file, fps, [SPEC.view], 40.0, SPEC.flow)
 
     with pytest.raises((RuntimeError, StorageFailed), match=f"the {where} broke"):
         extract(

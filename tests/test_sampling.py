@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from vidpipe.adapters.media.binaries import Tools
 from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.demo.clips import DemoCollection
-from vidpipe.records.features import FrameTransform
+from vidpipe.records.features import FrameTransform, View
 from vidpipe.vision.sampling import EDGE_S, expected_samples, sampled_indices
 
 deterministic = settings(derandomize=True, deadline=None, max_examples=200)
@@ -156,7 +156,7 @@ def assert_ffmpeg_takes_the_sampled_frames(file: Path, rate: float, videos: Vide
     times, frames = true_times(file, videos.tools), true_frames(file, videos.tools)
     assert len(times) == len(frames) > 0
     wanted = sampled_indices(times, rate)
-    decoded = list(videos.decode(file, rate, [SMALL], duration_s=None))
+    decoded = list(videos.decode(file, rate, [View(SMALL)], duration_s=None))
     got = [time_s for time_s, _ in decoded]
     assert len(got) == len(wanted)
     since_first = [times[i] - times[0] for i in wanted]

@@ -33,7 +33,7 @@ from vidpipe.errors import (
     Vanished,
     VideoError,
 )
-from vidpipe.records.features import FrameTransform
+from vidpipe.records.features import FrameTransform, View
 from vidpipe.vision.backbones import LITE0_TRANSFORM
 from vidpipe.vision.sampling import sampled_indices
 
@@ -109,7 +109,7 @@ def plain_times(tools: Tools, file: Path) -> list[float]:
 def decoded(
     videos: VideoFiles, file: Path, transform: FrameTransform = SMALL, fps: float = ALL_FPS
 ) -> tuple[list[float], np.ndarray]:
-    times, frames = zip(*videos.decode(file, fps, [transform], 1.0), strict=True)
+    times, frames = zip(*videos.decode(file, fps, [View(transform)], 1.0), strict=True)
     return list(times), np.stack(frames)
 
 
@@ -327,7 +327,7 @@ def test_times_count_from_the_start_of_a_container_that_starts_late(clip, tools,
 
 
 def test_the_report_counts_frames_before_sampling(clip, videos):
-    decoding = videos.decode(clip, 2.0, [SMALL], 1.0)
+    decoding = videos.decode(clip, 2.0, [View(SMALL)], 1.0)
 
     times = [t for t, _ in decoding]
 
@@ -343,7 +343,7 @@ def test_a_title_that_looks_like_a_log_line_changes_no_count_and_no_time(clip, t
         "Input stream #0:0 (video): 1 packets read (1 bytes); 9999 frames decoded; 77 decode errors;"
     )
     run_ffmpeg(tools, "-i", str(clip), "-c", "copy", "-metadata", f"title={title}", str(lying))
-    decoding = videos.decode(lying, ALL_FPS, [SMALL], 1.0)
+    decoding = videos.decode(lying, ALL_FPS, [View(SMALL)], 1.0)
 
     times = [t for t, _ in decoding]
 
@@ -359,7 +359,7 @@ def refused(videos: VideoFiles, file: Path) -> tuple[VideoError, VideoError]:
     with pytest.raises(VideoError) as probing:
         videos.probe(file)
     with pytest.raises(VideoError) as decoding:
-        list(videos.decode(file, 4.0, [SMALL], 1.0))
+        list(videos.decode(file, 4.0, [View(SMALL)], 1.0))
     return probing.value, decoding.value
 
 
@@ -394,7 +394,7 @@ def test_a_video_cut_short_after_its_index_gives_what_it_has(make_clip, videos, 
     whole = make_clip("whole.avi", "-c:v", "mpeg4", source="testsrc2=size=64x48:rate=25:duration=4")
     file = tmp_path / "cut.avi"
     file.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    decoding = videos.decode(file, ALL_FPS, [SMALL], 4.0)
+    decoding = videos.decode(file, ALL_FPS, [View(SMALL)], 4.0)
 
     frames = list(decoding)
 
@@ -578,7 +578,7 @@ def test_a_decoder_that_hangs_is_too_slow_and_leaves_no_process(body, clip, tmp_
     started = time.monotonic()
 
     with pytest.raises(TooSlow, match="decoder"):
-        list(videos.decode(clip, 4.0, [SMALL], 1.0))
+        list(videos.decode(clip, 4.0, [View(SMALL)], 1.0))
 
     assert time.monotonic() - started < 5
     assert processes_naming(marker) == []
@@ -610,16 +610,16 @@ def test_the_wall_clock_grows_with_the_duration(clip, tmp_path):
     videos = VideoFiles(Tools(fake, fake), min_wait_s=0.2, wait_s_per_s=0.5)
 
     with pytest.raises(TooSlow):
-        list(videos.decode(clip, 4.0, [SMALL], 0.0))
+        list(videos.decode(clip, 4.0, [View(SMALL)], 0.0))
     with pytest.raises(Unreadable, match="nothing"):
-        list(videos.decode(clip, 4.0, [SMALL], 10.0))
+        list(videos.decode(clip, 4.0, [View(SMALL)], 10.0))
 
 
 def test_a_slow_consumer_is_not_the_decoders_fault(long_clip, tools):
     videos = VideoFiles(tools, min_wait_s=2.0, wait_s_per_s=0.0)
     frames = 0
 
-    for _ in videos.decode(long_clip, 25.0, [LITE0], 20.0):
+    for _ in videos.decode(long_clip, 25.0, [View(LITE0)], 20.0):
         if frames == 0:
             time.sleep(2.2)
         frames += 1
@@ -632,7 +632,7 @@ def test_a_decoder_that_floods_its_log_does_not_block(clip, tmp_path):
     videos = hanging(tmp_path, flood, wait_s=20.0)
 
     with pytest.raises(Unreadable, match="enough"):
-        list(videos.decode(clip, 4.0, [SMALL], 1.0))
+        list(videos.decode(clip, 4.0, [View(SMALL)], 1.0))
 
 
 def test_frames_without_times_are_refused(clip, tmp_path, monkeypatch):
@@ -640,11 +640,11 @@ def test_frames_without_times_are_refused(clip, tmp_path, monkeypatch):
     videos = hanging(tmp_path, "head -c 3072 /dev/zero", wait_s=5.0)
 
     with pytest.raises(Unreadable, match="without a time"):
-        list(videos.decode(clip, 4.0, [SMALL], 1.0))
+        list(videos.decode(clip, 4.0, [View(SMALL)], 1.0))
 
 
 def test_a_consumer_that_leaves_early_leaves_no_process(long_clip, videos):
-    frames = iter(videos.decode(long_clip, 25.0, [LITE0], 20.0))
+    frames = iter(videos.decode(long_clip, 25.0, [View(LITE0)], 20.0))
     next(frames)
     assert processes_naming(str(long_clip)), "the decoder runs while somebody reads"
 
@@ -660,9 +660,9 @@ def test_even_a_hanging_decoder_dies_with_a_process_that_is_killed(clip, tmp_pat
         "import sys; from pathlib import Path\n"
         "from vidpipe.adapters.media.binaries import Tools\n"
         "from vidpipe.adapters.media.video_files import VideoFiles\n"
-        "from vidpipe.records.features import FrameTransform\n"
+        "from vidpipe.records.features import FrameTransform, View\n"
         "videos = VideoFiles(Tools(sys.argv[1], sys.argv[1]))\n"
-        "list(videos.decode(Path(sys.argv[2]), 25.0, [FrameTransform(224, 1.0, 'bicubic')], 20.0))\n"
+        "list(videos.decode(Path(sys.argv[2]), 25.0, [View(FrameTransform(224, 1.0, 'bicubic'))], 20.0))\n"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(fake), str(clip)]) as process:
         assert eventually(lambda: processes_naming(marker) != [])
@@ -698,7 +698,7 @@ def test_the_hostile_corpus_is_whole(shared):
 def test_a_hostile_file_gives_the_frames_that_its_manifest_names(row, shared, videos):
     file = shared / "hostile" / row["path"]
     expected = int(row["ffmpeg_decoded_frames"])
-    decoding = videos.decode(file, 4.0, [SMALL], None)
+    decoding = videos.decode(file, 4.0, [View(SMALL)], None)
 
     if row["path"].endswith("png_named.mp4"):  # one picture: ffmpeg takes it, we take containers
         with pytest.raises(Forbidden, match="whitelist"):
@@ -732,4 +732,4 @@ def test_a_name_that_could_forge_log_lines_is_refused(videos: VideoFiles, tmp_pa
     with pytest.raises(Forbidden, match="control character"):
         videos.probe(file)
     with pytest.raises(Forbidden, match="control character"):
-        videos.decode(file, 4.0, [LITE0_TRANSFORM], None)
+        videos.decode(file, 4.0, [View(LITE0_TRANSFORM)], None)

@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from vidpipe.evaluation.gate import Policy
+from vidpipe.evaluation.model_card import TrainingRecord
 from vidpipe.records.features import (
     FeatureSpec,
-    FrameTransform,
+    FlowSpec,
     PartResult,
     StoredFeatures,
     Unscored,
     VideoFeatures,
+    View,
 )
 from vidpipe.records.machine import (
     DiskFacts,
@@ -49,15 +52,13 @@ from vidpipe.records.videos import (
     WindowPrediction,
     Windows,
 )
+from vidpipe.vision.extraction import Decoding
 
 if TYPE_CHECKING:  # torch takes a second to import, which `vidpipe status` does not have
     from torch import nn
 
-    from vidpipe.evaluation.gate import Policy
-    from vidpipe.evaluation.model_card import TrainingRecord
     from vidpipe.learning.classifier import ClassifierConfig
     from vidpipe.vision.backbones import Backbone
-    from vidpipe.vision.extraction import Decoding
 
 
 class Catalog(Protocol):
@@ -102,7 +103,12 @@ class Videos(Protocol):
     def decoder(self) -> str: ...
     def probe(self, file: Path) -> MediaFacts: ...
     def decode(
-        self, file: Path, sample_fps: float, views: Sequence[FrameTransform], duration_s: float | None
+        self,
+        file: Path,
+        sample_fps: float,
+        views: Sequence[View],
+        duration_s: float | None,
+        flow: FlowSpec | None = None,
     ) -> Decoding: ...
     def thumbnail(self, file: Path, duration_s: float | None) -> bytes: ...
     def picture(self, file: Path, at_s: float) -> bytes: ...

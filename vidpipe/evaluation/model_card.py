@@ -138,7 +138,15 @@ def _features(spec: FeatureSpec) -> str:
 - Frames: one per 1/{spec.sample_fps:g} s; {_view(spec)}, resized to
   {transform.size_px} x {transform.size_px} px ({transform.interpolation})
 - Backbone: `{spec.backbone}`, frozen; weights SHA-256 `{spec.weights_sha256}`
-- Pooling: {spec.pooling}; {spec.feature_size} features a frame"""
+- Pooling: {spec.pooling}; {spec.feature_size} features a frame
+- Optical flow: {_flow(spec)}"""
+
+
+def _flow(spec: FeatureSpec) -> str:
+    flow = spec.flow
+    if flow is None:
+        return "none"
+    return f"{flow.method}, {flow.width_px} x {flow.height_px} px, {flow.fps:g} frames/s; {flow.pooling}"
 
 
 def _view(spec: FeatureSpec) -> str:

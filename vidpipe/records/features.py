@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,8 +32,41 @@ class FrameTransform:
 
 
 @dataclass(frozen=True, slots=True)
+class FlowSpec:
+    """How optical flow between neighbouring frames is computed and pooled: see vision/flow.py."""
+
+    fps: float
+    """Frames a second that it looks at, where the video has so many; at least as many as are sampled."""
+    width_px: int
+    height_px: int
+    """Of the grey picture."""
+    method: str
+    pooling: str
+
+
+READERS = (1, 2)
+"""How a video's bytes become the pictures that a transform gets.
+
+1: the pixels as stored, whatever their shape; instants counted anew where the picture changes its size.
+2: square pixels before the crop, and instants by true presentation time alone.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One square picture of each sampled frame: who reads it, and what is cut out of it."""
+
+    transform: FrameTransform
+    reader: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class FeatureSpec:
-    """How frames become features. Two specs that differ in any field never mix."""
+    """How frames become features. Two specs that differ in any field never mix.
+
+    A field that came later has a default that means what was done before, and is not spelt then: the specs of
+    old features keep their JSON and their hash.
+    """
 
     sample_fps: float
     """One frame per 1/sample_fps seconds: see sampling.py."""
@@ -42,7 +76,11 @@ class FeatureSpec:
     pooling: str
     """What is kept of a frame, such as `average+grid+motion`: see pooling.py."""
     feature_size: int
-    """D."""
+    """D, the flow's numbers among them."""
+    reader: int = 1
+    """One of `READERS`."""
+    flow: FlowSpec | None = None
+    """None: no optical flow."""
 
     def __post_init__(self) -> None:
         if not 0 < self.sample_fps <= 1000:
@@ -53,19 +91,50 @@ class FeatureSpec:
         object.__setattr__(self, "sample_fps", float(self.sample_fps))  # 4 and 4.0 are one spec, one hash
 
     @property
+    def view(self) -> View:
+        """What the backbone looks at."""
+        return View(self.transform, self.reader)
+
+    @property
     def feature_set_id(self) -> str:
         """Name of the feature set: a hash of every field."""
-        return short_hash(asdict(self))
+        return short_hash(self._spelt())
 
     def to_json(self) -> str:
         """Canonical JSON, as the ledger, the parts and the model versions store it."""
-        return canonical_json(asdict(self))
+        return canonical_json(self._spelt())
 
     @classmethod
     def from_json(cls, text: str) -> FeatureSpec:
-        """Rebuild a spec from `to_json`."""
+        """Rebuild a spec from `to_json`.
+
+        Raises:
+            ConfigurationError: A field, or a reader, that this vidpipe does not know.
+        """
         raw = json.loads(text)
-        return cls(**{**raw, "transform": FrameTransform(**raw["transform"])})
+        try:
+            flow = {"flow": FlowSpec(**raw["flow"])} if raw.get("flow") else {}
+            spec = cls(**{**raw, "transform": FrameTransform(**raw["transform"]), **flow})
+        except TypeError as error:
+            raise ConfigurationError(
+                f"a feature spec that this vidpipe does not know: {error}.",
+                next_step="use the vidpipe version that made this feature set.",
+            ) from None
+        if spec.reader not in READERS:
+            raise ConfigurationError(
+                f"a feature spec of reader {spec.reader!r}; known are {READERS}.",
+                next_step="use the vidpipe version that made this feature set.",
+            )
+        return spec
+
+    def _spelt(self) -> dict[str, Any]:
+        """Every field, without those that came later and say what was done before."""
+        fields = asdict(self)
+        if self.reader == 1:
+            del fields["reader"]
+        if self.flow is None:
+            del fields["flow"]
+        return fields
 
     def difference(self, other: FeatureSpec) -> str:
         """The differing fields, as `name: mine against theirs`, for an error message."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from threading import Event
 from vidpipe.errors import NotFound, RegistryUnreachable
 from vidpipe.ports import Part, Ports, Staging
 from vidpipe.records.features import DecodeReport, ExtractedVideo, FeatureSpec, PartResult, VideoFeatures
-from vidpipe.records.videos import PendingVideo, Pixels, spans
+from vidpipe.records.videos import Floats, PendingVideo, Pixels, spans
 from vidpipe.steps.runs import Report, RunLog, recorded
 from vidpipe.vision.extraction import Decoding
 from vidpipe.vision.extraction import extract as run_engine
@@ -59,7 +59,7 @@ class Batch:
     """One part's worth of videos for each of some specs, to be decoded once, by one worker."""
 
     specs: tuple[FeatureSpec, ...]
-    """Of one sampling rate and one size."""
+    """Of one sampling rate, one size, and one optical flow or none."""
     videos: tuple[PendingVideo, ...]
     cost: float
     """In sampled frames."""
@@ -112,7 +112,8 @@ def plan(
             spec: ports.ledger.pending_videos(spec.feature_set_id, collection, retry_failed=True)
             for spec in specs
         }
-        again = {spec: [v for v in videos if v not in set(new[spec])] for spec, videos in due.items()}
+        known = {spec: {v.video_id for v in videos} for spec, videos in new.items()}
+        again = {spec: [v for v in due[spec] if v.video_id not in known[spec]] for spec in specs}
         batches += _batches(again, ports.limits.part_frames, again=True)
     return batches, _complete(ports, new, collection)
 
@@ -122,7 +123,8 @@ def work(ports: Ports, batch: Batch) -> list[PartResult]:
     from vidpipe.vision.backbones import Backbones  # torch takes a second to import
 
     sample_fps = batch.specs[0].sample_fps
-    views = list(dict.fromkeys(spec.transform for spec in batch.specs))
+    views = list(dict.fromkeys(spec.view for spec in batch.specs))
+    flow = next((spec.flow for spec in batch.specs if spec.flow), None)  # one: see `_batches`
     backbones = [ports.load_backbone(spec) for spec in batch.specs]
     numerics = [f"{backbone.numerics}/{ports.videos.decoder}" for backbone in backbones]
     with ExitStack() as parts_in_the_making:
@@ -135,9 +137,9 @@ def work(ports: Ports, batch: Batch) -> list[PartResult]:
             decode=_Staged(
                 ports.staging,
                 batch.videos,
-                lambda file, v: ports.videos.decode(file, sample_fps, views, v.duration_s),
+                lambda file, v: ports.videos.decode(file, sample_fps, views, v.duration_s, flow),
             ),
-            embed=Backbones(backbones, [views.index(spec.transform) for spec in batch.specs]),
+            embed=Backbones(backbones, [views.index(spec.view) for spec in batch.specs]),
             sink=_SideBySide(parts, [spec.feature_size for spec in batch.specs]),
             workers=ports.limits.workers,
             on_frame=lambda v: ports.progress.glimpse(_cost(v, sample_fps) / _samples(v, sample_fps), 1),
@@ -207,6 +209,7 @@ class _StagedDecoding:
         turns: Sequence[Event],
     ) -> None:
         self.report: DecodeReport | None = None
+        self.flow: Floats | None = None
         self._staging, self._video, self._decode = staging, video, decode
         self._mine, self._next = turns
 
@@ -215,7 +218,9 @@ class _StagedDecoding:
         try:
             with self._staging.local(self._video.file, has_room=self._next.set) as file:
                 decoding = self._decode(file, self._video)
-                yield from iter(decoding)
+                for frame in decoding:
+                    self.flow = decoding.flow
+                    yield frame
                 self.report = decoding.report
         finally:
             self._next.set()
@@ -287,16 +292,39 @@ def _batches(
     pending: Mapping[FeatureSpec, Sequence[PendingVideo]], part_frames: int, *, again: bool
 ) -> Iterator[Batch]:
     """Videos that lack the same specs go together, as far as one decode can give these."""
-    lacking: dict[tuple[PendingVideo, float, int], list[FeatureSpec]] = defaultdict(list)
+    passes = _passes(pending)
+    lacking: dict[tuple[str, int], list[FeatureSpec]] = defaultdict(list)
+    found: dict[str, PendingVideo] = {}
     for spec, videos in pending.items():
         for video in videos:
-            lacking[video, spec.sample_fps, spec.transform.size_px].append(spec)
-    alike: dict[tuple[FeatureSpec, ...], list[PendingVideo]] = defaultdict(list)
-    for (video, _, _), specs in lacking.items():
-        alike[tuple(specs)].append(video)
-    for together, videos in alike.items():
+            found[video.video_id] = video
+            lacking[video.video_id, passes[spec.feature_set_id]].append(spec)
+    alike: dict[tuple[str, ...], tuple[tuple[FeatureSpec, ...], list[PendingVideo]]] = {}
+    for (video_id, _), specs in lacking.items():
+        ids = tuple(spec.feature_set_id for spec in specs)
+        alike.setdefault(ids, (tuple(specs), []))[1].append(found[video_id])
+    for together, videos in alike.values():
         for some, cost in _cut(videos, together[0].sample_fps, part_frames):
             yield Batch(together, some, cost, again)
+
+
+def _passes(specs: Iterable[FeatureSpec]) -> dict[str, int]:
+    """Which decode each feature set comes from: one has one sampling rate, one size and at most one flow."""
+    passes: list[list[FeatureSpec]] = []
+    for spec in specs:
+        for others in passes:
+            if all(_go_together(spec, other) for other in others):
+                others.append(spec)
+                break
+        else:
+            passes.append([spec])
+    return {spec.feature_set_id: number for number, some in enumerate(passes) for spec in some}
+
+
+def _go_together(one: FeatureSpec, other: FeatureSpec) -> bool:
+    flows = {one.flow, other.flow} - {None}
+    sizes = one.transform.size_px, other.transform.size_px
+    return one.sample_fps == other.sample_fps and sizes[0] == sizes[1] and len(flows) < 2
 
 
 def _cut(

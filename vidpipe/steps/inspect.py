@@ -1,13 +1,12 @@
-"""Overviews of collections, models and the state of a home, read-only."""
+"""Looking around: collections, models, and the state of the home. Nothing here changes anything."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from vidpipe.ports import Ledger, Ports
+from vidpipe.ports import Ledger, Ports
 
 
 def collections(ledger: Ledger) -> list[dict[str, Any]]:

@@ -22,6 +22,8 @@ from vidpipe import cores
 from vidpipe.errors import ConfigurationError, UnsafeModel
 from vidpipe.records.features import FeatureSpec, FrameTransform
 from vidpipe.records.videos import Floats, Pixels, spans
+from vidpipe.vision.flow import FLOW_SIZE, default_flow
+from vidpipe.vision.flow import numerics as flow_numerics
 from vidpipe.vision.fused_cnn import REVISION, FusedTrunk, can_fuse
 from vidpipe.vision.pooling import MapSizes, Pooling
 from vidpipe.vision.quantization import mean_after_relu6
@@ -52,7 +54,9 @@ def default_spec(sample_fps: float) -> FeatureSpec:
         weights_sha256=LITE0_SHA256,
         transform=LITE0_TRANSFORM,
         pooling=POOLING,
-        feature_size=Pooling(POOLING, LITE0_MAPS).feature_size,
+        feature_size=Pooling(POOLING, LITE0_MAPS).feature_size + FLOW_SIZE,
+        reader=2,
+        flow=default_flow(sample_fps),
     )
 
 
@@ -62,11 +66,11 @@ def block_sizes(spec: FeatureSpec) -> tuple[int, ...]:
     Raises:
         ConfigurationError: Its pooling is not known.
     """
-    return Pooling(spec.pooling, LITE0_MAPS).sizes
+    return Pooling(spec.pooling, LITE0_MAPS).sizes + ((FLOW_SIZE,) if spec.flow else ())
 
 
 class Backbone:
-    """A loaded CNN: `backbone(frames)` gives rows, `features(row, before)` what is stored of each.
+    """A loaded CNN: `backbone(frames)` gives rows, `features(row, before, flow)` what is stored of each.
 
     Attributes:
         batch_frames: B, the only batch size it computes.
@@ -75,10 +79,17 @@ class Backbone:
     """
 
     def __init__(
-        self, net: nn.Module, pooling: Pooling, size_px: int, device: torch.device, dtype: torch.dtype
+        self,
+        net: nn.Module,
+        pooling: Pooling,
+        size_px: int,
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        has_flow: bool = False,
     ) -> None:
-        self._pooling = pooling
-        self.row_size, self.features = pooling.row_size, pooling.features
+        self._pooling, self._has_flow = pooling, has_flow
+        self.row_size = pooling.row_size
         self.batch_frames = BATCH_FRAMES
         self._device = device
         fused = device.type == "cpu" and can_fuse()
@@ -92,6 +103,22 @@ class Backbone:
         engine = f"fused{REVISION}" if fused else "eager"
         computed = str(dtype).removeprefix("torch.")
         self.numerics = f"{kind}-{computed}-{engine}-as-float16/torch-{torch.__version__}"
+        if has_flow:
+            self.numerics += f"/{flow_numerics()}"
+
+    def features(self, row: Floats, before: Floats | None, flow: Floats | None = None) -> Floats:
+        """Features of one frame, float32 (D,): pooling.py's, then flow.py's where the spec has any.
+
+        Args:
+            row: The frame's row, (R,).
+            before: That of the sampled frame before it.
+            flow: Of the frame, as flow.py gives it.
+        """
+        of_maps = self._pooling.features(row, before)
+        if not self._has_flow:
+            return of_maps
+        assert flow is not None, "a spec with optical flow is decoded with it"
+        return np.concatenate([of_maps, flow])
 
     def threads(self) -> AbstractContextManager[Executor]:
         """Where batches are computed side by side."""
@@ -142,11 +169,11 @@ class Backbones:
         ]
         return np.concatenate(rows, axis=1)
 
-    def features(self, row: Floats, before: Floats | None) -> Floats:
+    def features(self, row: Floats, before: Floats | None, flow: Floats | None = None) -> Floats:
         """Features of one frame for all specs, float32 (D,): those of the first, then those of the next."""
         return np.concatenate(
             [
-                backbone.features(row[span], None if before is None else before[span])
+                backbone.features(row[span], None if before is None else before[span], flow)
                 for backbone, span in zip(self._backbones, self._spans, strict=True)
             ]
         )
@@ -187,7 +214,8 @@ def load_backbone(spec: FeatureSpec, *, dtype: Dtype = "auto") -> Backbone:
     cores.keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     chosen = getattr(torch, best_dtype(device) if dtype == "auto" else dtype)
-    return Backbone(_lite0(spec.weights_sha256), pooling, spec.transform.size_px, device, chosen)
+    net, has_flow = _lite0(spec.weights_sha256), spec.flow is not None
+    return Backbone(net, pooling, spec.transform.size_px, device, chosen, has_flow=has_flow)
 
 
 def best_dtype(device: torch.device) -> Dtype:

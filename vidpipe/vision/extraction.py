@@ -41,22 +41,28 @@ _NOTHING.set_result(np.zeros((0, 0), np.float32))
 
 
 class Decoding(Protocol):
-    """The sampled frames of one video; `report` is there once they have been iterated."""
+    """The sampled frames of one video; `report` is there once they have been iterated.
+
+    `flow` has the optical flow (F,) of the frame that came last, where the spec wants it.
+    """
 
     report: DecodeReport | None
+
+    @property
+    def flow(self) -> Floats | None: ...
 
     def __iter__(self) -> Generator[tuple[float, Pixels], None, None]: ...
 
 
 class FrameEmbedder(Protocol):
-    """Backbones: uint8 (B, H, W, 3) to rows (B, R), with one B; rows in their order to features (D,)."""
+    """Backbones: uint8 (B, H, W, 3) to rows (B, R), with one B; rows in order and flows to features (D,)."""
 
     batch_frames: int
     workers: int
     """Batches computed side by side."""
 
     def __call__(self, frames: Pixels) -> Floats: ...
-    def features(self, row: Floats, before: Floats | None) -> Floats: ...
+    def features(self, row: Floats, before: Floats | None, flow: Floats | None) -> Floats: ...
     def threads(self) -> AbstractContextManager[Executor]: ...
 
 
@@ -75,6 +81,7 @@ class _Frame:
     video: PendingVideo
     time_s: float
     pixels: Pixels
+    flow: Floats | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +181,7 @@ def _pump(
         try:
             for time_s, pixels in frames:
                 picture.add(pixels[: pixels.shape[1]])  # of several views, the first
-                if not put(_Frame(video, time_s, pixels)):
+                if not put(_Frame(video, time_s, pixels, decoding.flow)):
                     return
         finally:
             frames.close()  # ends the decoder's process
@@ -261,7 +268,7 @@ class _RowWriter:
 
     def add(self, frame: _Frame, row: Floats) -> None:
         """Copied, not kept: small arrays that outlive a batch would pin the freed memory between them."""
-        features = self._embed.features(row, self._before)
+        features = self._embed.features(row, self._before, frame.flow)
         self._before = row
         if not len(self._features):
             self._features = np.zeros((FLUSH_FRAMES, len(features)), np.float32)

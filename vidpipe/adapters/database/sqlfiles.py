@@ -17,14 +17,12 @@ def statement(name: str) -> str:
     return (ROOT / "statements" / f"{name}.sql").read_text(encoding="utf-8")
 
 
-@cache
 def migrations() -> list[tuple[int, str, str]]:
     """All migrations in order, as (version, name, text)."""
     files = sorted((ROOT / "migrations").glob("[0-9]*_*.sql"))
     return [(int(f.stem.split("_")[0]), f.stem, f.read_text(encoding="utf-8")) for f in files]
 
 
-@cache
 def views() -> str:
     """All public views and macros with their comments, in the order of their names, as one script."""
     return "\n".join(f.read_text(encoding="utf-8") for f in sorted((ROOT / "views").glob("*.sql")))

@@ -11,7 +11,7 @@ from typing import Any
 
 import ffmpeg
 
-from vidpipe.records.features import FrameTransform
+from vidpipe.records.features import FlowSpec, View
 from vidpipe.vision.sampling import select_expression
 
 CONTAINERS = (
@@ -22,6 +22,9 @@ CONTAINERS = (
 MAX_PIXELS = 8192 * 8192
 """Source: `max_pixels` in https://ffmpeg.org/ffmpeg-codecs.html; 8K video has 33 million."""
 PICTURE_PX = 160
+SHOWN_FRAMES, SHOWN_FLOW = "showinfo@frames", "showinfo@flow"
+"""Filters that log the times of what passes, by the names that stand in the log.
+Source: https://ffmpeg.org/ffmpeg-filters.html#Filtergraph-syntax-1, `filter_name@id`."""
 
 
 def probe_command(binary: str, file: Path) -> list[str]:
@@ -36,27 +39,63 @@ def probe_command(binary: str, file: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def decode_command(binary: str, file: Path, sample_fps: float, views: Sequence[FrameTransform]) -> list[str]:
+def decode_command(
+    binary: str,
+    file: Path,
+    sample_fps: float,
+    views: Sequence[View],
+    *,
+    flow: FlowSpec | None = None,
+    flow_pipe: int = -1,
+) -> list[str]:
     """The ffmpeg command: rotate (ffmpeg's default), sample, note the time, crop, resize, RGB.
 
     `-fps_mode passthrough` keeps ffmpeg from inventing or dropping frames to even out their spacing.
+
+    Args:
+        binary: ffmpeg.
+        file: A local file.
+        sample_fps: One frame per 1/sample_fps seconds.
+        views: One or more, of one size: they go to stdout one below the other.
+        flow: Grey pictures for optical flow, from the same decode.
+        flow_pipe: The descriptor that these go to.
     """
     stream = ffmpeg.input(
         f"file:{file}", protocol_whitelist="file,pipe", format_whitelist=CONTAINERS,
         threads=1, max_pixels=MAX_PIXELS,
     )["V:0"]  # fmt: skip
-    sampled = stream.filter("select", select_expression(sample_fps)).filter("showinfo", checksum=0)
-    if len(views) == 1:
-        frames = _view(sampled, views[0])
+    if flow is None:
+        output = _output(_frames(stream, sample_fps, views), "pipe:1", "rgb24")
     else:
-        copies = sampled.filter_multi_output("split", len(views))
-        squares = [_view(copies.stream(n), view) for n, view in enumerate(views)]
-        frames = ffmpeg.filter(squares, "vstack", inputs=len(views))
-    output = frames.output("pipe:", format="rawvideo", pix_fmt="rgb24", fps_mode="passthrough")
+        both = stream.filter_multi_output("split", 2)
+        output = ffmpeg.merge_outputs(
+            _output(_frames(both.stream(0), sample_fps, views), "pipe:1", "rgb24"),
+            _output(_greys(both.stream(1), flow), f"pipe:{flow_pipe}", "gray"),
+        )
     arguments: list[str] = output.global_args(
         "-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+verbose", "-filter_threads", "1"
     ).compile(cmd=binary)
     return arguments
+
+
+def _output(frames: Any, to: str, pix_fmt: str) -> Any:
+    return frames.output(to, format="rawvideo", pix_fmt=pix_fmt, fps_mode="passthrough")
+
+
+def _frames(stream: Any, sample_fps: float, views: Sequence[View]) -> Any:
+    """The sampled frames of an ffmpeg-python stream, their views one below the other."""
+    sampled = stream.filter("select", select_expression(sample_fps)).filter(SHOWN_FRAMES, checksum=0)
+    if len(views) == 1:
+        return _view(sampled, views[0])
+    copies = sampled.filter_multi_output("split", len(views))
+    squares = [_view(copies.stream(n), view) for n, view in enumerate(views)]
+    return ffmpeg.filter(squares, "vstack", inputs=len(views))
+
+
+def _greys(stream: Any, flow: FlowSpec) -> Any:
+    """Small pictures of more frames: the mean of the pixels that each pixel stands for (`area`)."""
+    sampled = stream.filter("select", select_expression(flow.fps)).filter(SHOWN_FLOW, checksum=0)
+    return sampled.filter("scale", flow.width_px, flow.height_px, flags="area")
 
 
 def picture_command(binary: str, file: Path, at_s: float) -> list[str]:
@@ -75,9 +114,21 @@ def picture_command(binary: str, file: Path, at_s: float) -> list[str]:
     return arguments
 
 
-def _view(frames: Any, view: FrameTransform) -> Any:
-    """The frames of an ffmpeg-python stream as squares."""
-    if view.crop_share is not None:
-        side = f"max(1,floor(min(iw,ih)*{view.crop_share}))"
-        frames = frames.filter("crop", side, side)
-    return frames.filter("scale", view.size_px, view.size_px, flags=view.interpolation)
+def _view(frames: Any, view: View) -> Any:
+    """The frames of an ffmpeg-python stream as squares; reader 2 sees pixels in their true shape (`sar`)."""
+    transform = view.transform
+    if transform.crop_share is not None:
+        frames = frames.filter("crop", *_crop(transform.crop_share, view.reader))
+    return frames.filter("scale", transform.size_px, transform.size_px, flags=transform.interpolation)
+
+
+def _crop(share: float, reader: int) -> tuple[str, str]:
+    """Width and height, in stored pixels, of the middle square.
+
+    Source: https://ffmpeg.org/ffmpeg-filters.html#crop, `sar`: 1 where the video does not say it.
+    """
+    if reader == 1:
+        side = f"max(1,floor(min(iw,ih)*{share}))"
+        return side, side
+    side = f"min(iw*sar,ih)*{share}"
+    return f"max(1,floor({side}/sar))", f"max(1,floor({side}))"

@@ -13,7 +13,7 @@ _LAST_LINES = 4
 _COMPLAINT = re.compile(r"^(?:\[[^\]]*\] )*\[(?:error|fatal|panic)\] (.*)")
 _ECHOES = ("Task finished", "Terminating thread", "Nothing was written", "Conversion failed")
 """What ffmpeg says after it has said what was wrong."""
-_SHOWN = re.compile(r"^\[Parsed_showinfo_\d+ @ [0-9a-fx]+\] \[info\] n: *\d+ pts: *\S+ pts_time:(\S+)")
+_SHOWN = re.compile(r"^\[showinfo@(frames|flow) @ [0-9a-fx]+\] \[info\] n: *\d+ pts: *\S+ pts_time:(\S+)")
 _DECODED = re.compile(
     r"^(?:\[[^\]]*\] )*\[verbose\] +Input stream #\d+:\d+ \(video\): [^;]*; "
     r"(\d+) frames decoded(?:; (\d+) decode errors)?"
@@ -25,6 +25,8 @@ class FfmpegLog:
     """What we need of ffmpeg's log: frame times, counts, complaints."""
 
     times_s: SimpleQueue[float] = field(default_factory=SimpleQueue)
+    flow_times_s: SimpleQueue[float] = field(default_factory=SimpleQueue)
+    """Of the small grey pictures."""
     complaints: list[str] = field(default_factory=list)
     frames_decoded: int = 0
     decode_errors: int = 0
@@ -32,7 +34,8 @@ class FfmpegLog:
     def line(self, text: str) -> None:
         """Take the next line of it."""
         if shown := _SHOWN.match(text):
-            self.times_s.put(float(shown[1]) if shown[1] != "NOPTS" else float("nan"))
+            times = self.times_s if shown[1] == "frames" else self.flow_times_s
+            times.put(float(shown[2]) if shown[2] != "NOPTS" else float("nan"))
         elif (complaint := _COMPLAINT.match(text)) and not complaint[1].startswith(_ECHOES):
             self.complaints = [*self.complaints[1 - _LAST_LINES :], complaint[1]]
         elif decoded := _DECODED.match(text):

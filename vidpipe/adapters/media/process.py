@@ -13,7 +13,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 
@@ -27,7 +27,13 @@ class LimitedProcess:
     """A subprocess with limits, whose stderr a thread drains line by line."""
 
     def __init__(
-        self, command: list[str], wait_s: float, on_line: Callable[[str], None], *, brief: bool = False
+        self,
+        command: list[str],
+        wait_s: float,
+        on_line: Callable[[str], None],
+        *,
+        brief: bool = False,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         """Start it. One that is `brief` is spared the program that binds it to us, which costs a millisecond:
         if we die, it meets the end of its work, its closed pipe, or its limit of processor time."""
@@ -39,6 +45,7 @@ class LimitedProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
+            pass_fds=pass_fds,
         )
         _limit(self._popen.pid, wait_s)
         self._drain = threading.Thread(target=self._read_lines, args=(on_line,), daemon=True)

