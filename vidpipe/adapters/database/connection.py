@@ -7,7 +7,6 @@ turn instead of failing.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import shutil
 import time
@@ -122,11 +121,10 @@ class Database:
                 f"{self.file} has schema {found}, this vidpipe knows up to {latest}.",
                 next_step="use the newer vidpipe that wrote it.",
             )
-        views_hash = hashlib.sha256(sqlfiles.views().encode()).hexdigest()
         if found < latest:
             connection.execute("checkpoint")
             shutil.copyfile(self.file, self.file.with_name(f"ledger-before-{latest}.duckdb"))
-        if found < latest or session.rows("views_hash") != [(views_hash,)]:
+        if found < latest or session.rows("views_hash") != [(sqlfiles.views_hash(),)]:
             _apply_migrations(connection, found)
 
 
@@ -187,12 +185,11 @@ def _storage_errors(file: Path) -> Iterator[None]:
 def _apply_migrations(connection: duckdb.DuckDBPyConnection, found: int) -> None:
     """Missing migrations, the record of each, and the views, in one transaction."""
     session = Session(connection)
-    views = sqlfiles.views()
     connection.begin()
     for version, name, text in sqlfiles.migrations():
         if version > found:
             connection.execute(text)
             session.run("migration_record", version=version, name=name, now=now_utc())
-    connection.execute(views)
-    session.run("views_record", views_hash=hashlib.sha256(views.encode()).hexdigest())
+    connection.execute(sqlfiles.views())
+    session.run("views_record", views_hash=sqlfiles.views_hash())
     connection.commit()

@@ -3,6 +3,7 @@
 In a checkout the files stand in `sql/` beside the package, in a wheel in `vidpipe/sql`.
 """
 
+import hashlib
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -17,12 +18,19 @@ def statement(name: str) -> str:
     return (ROOT / "statements" / f"{name}.sql").read_text(encoding="utf-8")
 
 
-def migrations() -> list[tuple[int, str, str]]:
+@cache
+def migrations() -> tuple[tuple[int, str, str], ...]:
     """All migrations in order, as (version, name, text)."""
-    files = sorted((ROOT / "migrations").glob("[0-9]*_*.sql"))
-    return [(int(f.stem.split("_")[0]), f.stem, f.read_text(encoding="utf-8")) for f in files]
+    found = sorted((ROOT / "migrations").glob("[0-9]*_*.sql"))
+    return tuple((int(f.stem.split("_")[0]), f.stem, f.read_text(encoding="utf-8")) for f in found)
 
 
+def views_hash() -> str:
+    """SHA-256 of `views()`: whether a ledger has today's."""
+    return hashlib.sha256(views().encode()).hexdigest()
+
+
+@cache
 def views() -> str:
     """All public views and macros with their comments, in the order of their names, as one script."""
     return "\n".join(f.read_text(encoding="utf-8") for f in sorted((ROOT / "views").glob("*.sql")))
