@@ -25,12 +25,13 @@ import torch
 from vidpipe.adapters.models.bundle import Bundle
 from vidpipe.cli.display import TerminalProgress
 from vidpipe.evaluation.model_card import TrainingRecord
-from vidpipe.learning.classifier import ClassifierConfig, build
+from vidpipe.learning.classifier import build
 from vidpipe.learning.inference import predict
+from vidpipe.learning.linear import STATISTICS, LinearHead
 from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
 from vidpipe.records.features import ExtractedVideo, PartResult, StoredFeatures, VideoFeatures
-from vidpipe.records.models import Scores
+from vidpipe.records.models import CrossValidation, Scores
 from vidpipe.records.videos import Prediction
 from vidpipe.settings import load_settings
 from vidpipe.steps.classify import classify
@@ -79,16 +80,18 @@ def register(ports: Ports) -> Bundle:
     torch.manual_seed(0)
     spec = ports.limits.spec
     lstm = TrainingConfig().architecture(spec.feature_size, len(LABELS), block_sizes(spec))
-    baseline = ClassifierConfig("mean_linear", spec.feature_size, len(LABELS))
+    heads = {name: LinearHead(name, spec.feature_size, len(LABELS)) for name in STATISTICS}
+    weights = dict.fromkeys((*STATISTICS, "lstm"), 0.25)  # all parts are computed
     bundle = Bundle(
         LABELS, spec, {"train": [], "val": [], "test": []}, [], build(lstm), lstm,
-        build(baseline), baseline,
+        heads, weights,
     )  # fmt: skip
     zero = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}
     nothing = Scores(0, 0.0, 0.0, dict.fromkeys(LABELS, zero))
     record = TrainingRecord(
-        "archive", None, "none", "none", {"train": {}, "val": {}, "test": {}}, nothing, nothing
-    )
+        "archive", None, "none", "none", {"train": {}, "val": {}, "test": {}}, nothing,
+        {"mean_linear": nothing}, {}, weights, CrossValidation(0, 0.0, 0.0, 0.0, 0),
+    )  # fmt: skip
     with ports.registry.training_run("untrained", {}) as run:
         run.register(bundle, record)
     ports.registry.set_alias("champion", 1)

@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from vidpipe.adapters.models.bundle import FILES, Bundle, digest, load, save
 from vidpipe.errors import IncompatibleFeatures, UnsafeModel
 from vidpipe.learning.classifier import ClassifierConfig, build
 from vidpipe.learning.inference import predict
+from vidpipe.learning.linear import STATISTICS, LinearHead
 from vidpipe.records.features import FeatureSpec, FrameTransform
+from vidpipe.records.models import CrossValidation
 
 D, LABELS = 6, ("dog", "été", "zebra")
 SPEC = FeatureSpec(4.0, "efficientnet_lite0", "ab" * 32, FrameTransform(224, 0.875, "bicubic"), "average", D)
@@ -27,13 +30,26 @@ GROUPS = ["0123456789abcdef"]
 @pytest.fixture
 def bundle() -> Bundle:
     torch.manual_seed(0)
-    configs = [
-        ClassifierConfig("lstm", D, len(LABELS), hidden_size=4, num_layers=2, dropout=0.3),
-        ClassifierConfig("mean_linear", D, len(LABELS)),
-    ]
-    lstm, baseline = (build(config).train() for config in configs)
+    config = ClassifierConfig("lstm", D, len(LABELS), hidden_size=4, num_layers=2, dropout=0.3)
+    lstm = build(config).train()
     lstm.get_buffer("mean").copy_(torch.randn(D))
-    return Bundle(LABELS, SPEC, SPLIT_IDS, GROUPS, lstm, configs[0], baseline, configs[1])
+    heads = {name: LinearHead(name, D, len(LABELS)).train() for name in STATISTICS}
+    weights = {"mean_linear": 0.0, "mean_std_linear": 0.6, "thirds_linear": 0.3, "lstm": 0.4}
+    measured = CrossValidation(20, 0.5, 0.25, 0.75, 5)
+    return Bundle(LABELS, SPEC, SPLIT_IDS, GROUPS, lstm, config, heads, weights, measured)
+
+
+def save_format_1(bundle: Bundle, folder: Path) -> str:
+    """As versions were written before they had parts: the LSTM, and mean + linear beside it."""
+    save(bundle, folder)
+    (folder / "linear.safetensors").unlink()
+    facts = json.loads((folder / "model.json").read_text())
+    kept = {k: facts[k] for k in ("labels", "spec", "split_ids", "training_groups")}
+    (folder / "model.json").write_text(json.dumps(kept))
+    config = ClassifierConfig("mean_linear", D, len(LABELS))
+    (folder / "mean_linear.json").write_text(config.to_json())
+    save_file(build(config).state_dict(), str(folder / "mean_linear.safetensors"))
+    return digest(folder)
 
 
 @pytest.fixture
@@ -49,8 +65,12 @@ def test_a_bundle_comes_back_as_it_was_saved(bundle: Bundle, saved: tuple[Path, 
     assert again.spec.feature_set_id == SPEC.feature_set_id
     assert again.split_ids == SPLIT_IDS
     assert again.training_groups == GROUPS
-    assert (again.lstm_config, again.baseline_config) == (bundle.lstm_config, bundle.baseline_config)
-    for before, after in ((bundle.lstm, again.lstm), (bundle.baseline, again.baseline)):
+    assert (again.weights, again.cross_validation) == (bundle.weights, bundle.cross_validation)
+    assert again.lstm_config == bundle.lstm_config
+    assert set(again.parts) == {*STATISTICS, "lstm"}
+    assert set(again.baselines) == {"mean_linear", "mean_std_linear"}
+    for name, before in bundle.parts.items():
+        after = again.parts[name]
         kept, found = before.state_dict(), after.state_dict()
         assert set(kept) == set(found) >= {"mean", "deviation"}
         assert all(torch.equal(kept[name], found[name]) for name in kept)
@@ -61,17 +81,19 @@ def test_a_loaded_network_gives_the_same_scores_and_is_ready_to_serve(
 ) -> None:
     again = load(*saved)
     assert not again.lstm.training
-    assert not again.baseline.training
+    assert not any(head.training for head in again.heads.values())
     features = [np.random.default_rng(k).normal(size=(k + 1, D)).astype(np.float32) for k in range(4)]
-    assert np.array_equal(predict(again.lstm, features), predict(bundle.lstm, features))
-    assert np.array_equal(predict(again.baseline, features), predict(bundle.baseline, features))
+    for before, after in ((bundle.classifier, again.classifier), *zip(
+        bundle.parts.values(), again.parts.values(), strict=True)):  # fmt: skip
+        assert np.array_equal(predict(before, features), predict(after, features))
 
 
 def test_a_bundle_from_before_the_heads_loads_and_scores_alike(
     bundle: Bundle, saved: tuple[Path, str]
 ) -> None:
     """Older versions did not write `head`, `blocks` and their like; theirs was the plain network."""
-    folder, _ = saved
+    folder = saved[0].parent / "old"
+    save_format_1(bundle, folder)
     later = {"kind_dropout", "head", "bidirectional", "blocks", "projection", "shortcut"}
     for name in ("lstm.json", "mean_linear.json"):
         raw = json.loads((folder / name).read_text())
@@ -79,7 +101,8 @@ def test_a_bundle_from_before_the_heads_loads_and_scores_alike(
     old = load(folder, digest(folder))
     features = [np.random.default_rng(k).normal(size=(k + 1, D)).astype(np.float32) for k in range(4)]
     assert old.lstm_config == bundle.lstm_config
-    assert np.array_equal(predict(old.lstm, features), predict(bundle.lstm, features))
+    assert np.array_equal(predict(old.classifier, features), predict(bundle.lstm, features))
+    assert (set(old.baselines), old.weights, old.cross_validation) == ({"mean_linear"}, {"lstm": 1.0}, None)
     weights = set(old.lstm.state_dict())
     of_layer = {f"lstm.{w}_l{n}" for w in ("weight_ih", "weight_hh", "bias_ih", "bias_hh") for n in (0, 1)}
     assert weights == {"mean", "deviation", "linear.weight", "linear.bias", *of_layer}
@@ -117,7 +140,7 @@ def test_a_missing_file_is_refused_by_name(name: str, saved: tuple[Path, str]) -
 
 
 def test_files_that_changed_places_are_refused(saved: tuple[Path, str]) -> None:
-    one, other = saved[0] / "lstm.json", saved[0] / "mean_linear.json"
+    one, other = saved[0] / "lstm.json", saved[0] / "model.json"
     first, second = one.read_bytes(), other.read_bytes()
     one.write_bytes(second)
     other.write_bytes(first)

@@ -39,7 +39,9 @@ def first(supports: Sequence[int], hits: int, baseline_hits: int = 0) -> Contest
     """A first champion's contest: the first `hits` answers are right."""
     of = exam(supports)
     n = len(of.videos)
-    return Contest(of, answers(of, range(hits, n)), answers(of, range(baseline_hits, n)), NOTHING)
+    return Contest(
+        of, answers(of, range(hits, n)), {"mean_linear": answers(of, range(baseline_hits, n))}, NOTHING
+    )
 
 
 def against(
@@ -48,8 +50,9 @@ def against(
     """A contest on n videos of two labels."""
     of = exam((n // 2, n - n // 2), groups)
     return Contest(
-        of, answers(of, wrong), answers(of, wrong), NOTHING, answers(of, champion_wrong), NOTHING, **more
-    )
+        of, answers(of, wrong), {"mean_linear": answers(of, wrong)}, NOTHING,
+        answers(of, champion_wrong), NOTHING, **more,
+    )  # fmt: skip
 
 
 def reasons(contest: Contest, **policy: Any) -> tuple[str, ...]:

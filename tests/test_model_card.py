@@ -11,7 +11,7 @@ import yaml
 
 from vidpipe.evaluation.model_card import TrainingRecord, card, facts, shortened
 from vidpipe.metrics import scores
-from vidpipe.records.models import Scores
+from vidpipe.records.models import CrossValidation, Scores
 from vidpipe.vision.backbones import default_spec
 
 LABELS = ("cat", "dog | wolf", "été")
@@ -30,7 +30,10 @@ RECORD = TrainingRecord(
     fingerprint="f" * 16,
     videos={"train": {"cat": 70, "dog | wolf": 8, "été": 9}, "val": {"cat": 3}, "test": {"cat": 2}},
     scores=scored([0, 0, 1, 0]),
-    baseline=scored([0, 1, 1, 0]),
+    baselines={"mean_linear": scored([0, 1, 1, 0]), "mean_std_linear": scored([1, 1, 1, 0])},
+    parts={"mean_linear": scored([0, 1, 1, 0]), "lstm": scored([0, 0, 1, 2])},
+    weights={"mean_linear": 0.25, "lstm": 0.75},
+    cross_validation=CrossValidation(90, 0.8, 0.7, 0.9, 3),
 )
 
 
@@ -57,17 +60,20 @@ def test_a_version_without_a_split_column_says_so() -> None:
     assert "cut by group" in card(LABELS, SPEC, replace(RECORD, split_column=None), SOFTWARE)
 
 
-def test_the_baseline_stands_beside_the_lstm(text: str) -> None:
-    assert "| LSTM | 0.750 |" in text
-    assert "| mean over time + linear (baseline) | 0.500 |" in text
+def test_the_parts_stand_beside_the_registered_model(text: str) -> None:
+    assert "| registered model | 0.750 |" in text
+    assert "| LSTM | 1.000 | 1.000 | 0.75 |" in text
+    assert "| mean + linear (baseline) | 0.500 |" in text
     assert "25.0 points ahead of" in text
+    assert "90 training videos" in text
+    assert "interval 0.700 to 0.900" in text
 
 
 @pytest.mark.parametrize(
     ("scores", "verdict"), [(RECORD.baseline, "equal to"), (scored([1, 1, 0, 0]), "50.0 points behind")]
 )
 def test_a_network_that_is_not_ahead_is_not_called_so(scores: Scores, verdict: str) -> None:
-    assert f"accuracy is {verdict} that of the baseline" in card(
+    assert f"accuracy is {verdict} that of the better baseline" in card(
         LABELS, SPEC, replace(RECORD, scores=scores), SOFTWARE
     )
 
@@ -83,7 +89,7 @@ def test_the_limits_name_what_was_not_tried_and_the_labels_with_few_videos(text:
     for said in (
         "Not tried",
         "Label shift",
-        "calibrated on the validation split",
+        "calibrated on held-out training videos",
         "one test video is 25.0 points",
     ):
         assert said in limits
@@ -121,4 +127,5 @@ def test_the_metrics_count_videos_and_carry_both_scores() -> None:
         "test_calibration_error": 0.0,
         "baseline_test_accuracy": 0.5,
         "baseline_test_macro_f1": RECORD.baseline.macro_f1,
+        "cv_accuracy": 0.8,
     }

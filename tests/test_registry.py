@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import run_python
+from torch import nn
 
 from vidpipe.adapters.models.bundle import FILES, Bundle
 from vidpipe.adapters.models.registry import Registry
@@ -23,7 +24,8 @@ from vidpipe.errors import NotFound, UnsafeModel
 from vidpipe.evaluation.model_card import TrainingRecord
 from vidpipe.learning.classifier import ClassifierConfig, build
 from vidpipe.learning.inference import predict
-from vidpipe.records.models import Scores
+from vidpipe.learning.linear import STATISTICS, LinearHead
+from vidpipe.records.models import CrossValidation, Scores
 from vidpipe.records.videos import Floats
 from vidpipe.vision.backbones import default_spec
 
@@ -33,22 +35,29 @@ SCORES = Scores(
     3, 0.87654321, 0.5, {k: {"precision": 1.0, "recall": 0.5, "f1": 0.6, "support": 1} for k in LABELS}
 )
 COUNTS = {"train": dict.fromkeys(LABELS, 7), "val": {"cat": 2}, "test": dict.fromkeys(LABELS, 1)}
-RECORD = TrainingRecord("yard", "split", "d1", "f1", COUNTS, SCORES, replace(SCORES, accuracy=0.25))
+WEIGHTS = {"mean_linear": 0.5, "mean_std_linear": 0.0, "thirds_linear": 0.25, "lstm": 0.75}
+WORSE = {"mean_linear": replace(SCORES, accuracy=0.25)}
+MEASURED = CrossValidation(23, 0.5, 0.25, 0.75, 1)
+RECORD = TrainingRecord("yard", "split", "d1", "f1", COUNTS, SCORES, WORSE, WORSE, WEIGHTS, MEASURED)
 TAGS = {"collection": "yard", "split_column": "split", "dataset_hash": "d1", "fingerprint": "f1"}
 CUT_SHORT = f"{3:064d}"
 """The test video of a version whose registration is interrupted."""
 METRICS = {
     "train_videos": 21, "test_videos": 3, "test_accuracy": 0.87654321, "test_macro_f1": 0.5,
     "baseline_test_accuracy": 0.25, "baseline_test_macro_f1": 0.5, "test_calibration_error": 0.0,
+    "cv_accuracy": 0.5,
 }  # fmt: skip
 
 
 def make_bundle(seed: int) -> Bundle:
     torch.manual_seed(seed)
     lstm = ClassifierConfig("lstm", D, len(LABELS), hidden_size=3)
-    baseline = ClassifierConfig("mean_linear", D, len(LABELS))
     splits = {"train": ["a" * 64], "val": ["b" * 64], "test": [f"{seed:064d}"]}
-    return Bundle(LABELS, SPEC, splits, [], build(lstm), lstm, build(baseline), baseline)
+    return Bundle(LABELS, SPEC, splits, [], build(lstm), lstm, heads(len(LABELS)), WEIGHTS)
+
+
+def heads(K: int) -> dict[str, nn.Module]:
+    return {name: LinearHead(name, D, K) for name in STATISTICS}
 
 
 @pytest.fixture(scope="module")
@@ -248,14 +257,14 @@ def test_a_trial_is_nested_in_its_run_and_ended_by_the_next_when_it_is_left_open
 
 def test_a_version_with_hundreds_of_labels_has_a_description_that_fits_and_a_whole_card(other, tmp_path):
     labels = tuple(f"label {k:03d}" for k in range(300))
-    lstm, baseline = (
-        ClassifierConfig(kind, D, len(labels), hidden_size=3) for kind in ("lstm", "mean_linear")
-    )
+    lstm = ClassifierConfig("lstm", D, len(labels), hidden_size=3)
     splits = {"train": ["a" * 64], "val": ["b" * 64], "test": [CUT_SHORT]}
-    bundle = Bundle(labels, SPEC, splits, [], build(lstm), lstm, build(baseline), baseline)
+    bundle = Bundle(labels, SPEC, splits, [], build(lstm), lstm, heads(len(labels)), WEIGHTS)
     scores = replace(SCORES, per_label=dict.fromkeys(labels, SCORES.per_label["cat"]))
     with other.training_run("many labels", {}) as run:
-        version = run.register(bundle, replace(RECORD, scores=scores, baseline=scores))
+        version = run.register(
+            bundle, replace(RECORD, scores=scores, baselines={"mean_linear": scores}, parts={})
+        )
 
     found = other.store.client.get_model_version(other.model, str(version.version))
     uri = other.store.client.get_model_version_download_uri(other.model, str(version.version))
@@ -301,7 +310,7 @@ def test_a_loaded_bundle_scores_as_the_one_that_was_registered(registry, bundles
         assert (found.labels, found.spec) == (LABELS, SPEC)
         assert found.split_ids == bundle.split_ids
         assert np.array_equal(predict(found.lstm, sequences), predict(bundle.lstm, sequences))
-        assert np.array_equal(predict(found.baseline, sequences), predict(bundle.baseline, sequences))
+        assert np.array_equal(predict(found.classifier, sequences), predict(bundle.classifier, sequences))
 
 
 def test_a_bundle_is_loaded_once_and_again_when_another_was_asked_for(registry):

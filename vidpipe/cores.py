@@ -41,6 +41,17 @@ def one_each(workers: int) -> Iterator[Executor]:
         torch.set_num_threads(before)
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch keeps to one core meanwhile: sums have the same order, hence the same bits, on any machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 @cache
 def keep_freed_memory() -> None:
     """Let glibc reuse the buffers of activations instead of giving them back to the kernel.

@@ -34,7 +34,7 @@ from vidpipe.records.machine import (
     ToolFacts,
     Unfinished,
 )
-from vidpipe.records.models import AttentionStrip, EvaluationSet, LabelledVideo, ModelVersion
+from vidpipe.records.models import AttentionStrip, CrossValidation, EvaluationSet, LabelledVideo, ModelVersion
 from vidpipe.records.videos import (
     Collection,
     Failure,
@@ -139,7 +139,7 @@ class FeatureStore(Protocol):
 
 
 class ModelBundle(Protocol):
-    """A trained LSTM, its baseline, and what both were made from; read-only."""
+    """A trained classifier with its parts and baselines, and what they were made from; read-only."""
 
     @property
     def labels(self) -> tuple[str, ...]: ...
@@ -154,7 +154,15 @@ class ModelBundle(Protocol):
     @property
     def lstm_config(self) -> ClassifierConfig: ...
     @property
-    def baseline(self) -> nn.Module: ...
+    def classifier(self) -> nn.Module: ...
+    @property
+    def parts(self) -> Mapping[str, nn.Module]: ...
+    @property
+    def weights(self) -> Mapping[str, float]: ...
+    @property
+    def baselines(self) -> Mapping[str, nn.Module]: ...
+    @property
+    def cross_validation(self) -> CrossValidation | None: ...
 
 
 class TrainingRun(Protocol):

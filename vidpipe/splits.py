@@ -1,4 +1,4 @@
-"""Which labelled videos teach, which ones stop the teaching, which ones judge.
+"""Train/val/test splits and cross-validation folds by group, so that near copies never leak.
 
 The videos of one group (one camera, one patient, one original recording) never straddle a split: near
 copies on both sides would make every score a lie.
@@ -6,20 +6,25 @@ copies on both sides would make every score a lie.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from vidpipe.errors import ConfigurationError
 from vidpipe.records.models import LabelledVideo
 from vidpipe.records.videos import Span, SplitName, short_hash
 
+log = logging.getLogger(__name__)
+
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
-VAL_SHARE = 0.15
 TEST_SHARE = 0.2
+FOLDS, FEW_VIDEOS = (5, 3), 200
+"""Cross-validation folds of a training on up to `FEW_VIDEOS` videos, and of a larger one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +84,8 @@ def split_columns(videos: Sequence[LabelledVideo]) -> list[str]:
 def resolve(videos: Sequence[LabelledVideo], column: str | None, seed: int) -> ResolvedSplit:
     """Put every video into train, val or test.
 
-    With a split column its values are followed; what it lacks is cut from train by group. Without
-    one, everything is cut by group.
+    With a split column its values are followed. Without one, a test split is cut by group. Val is empty
+    unless the column names it: folds of the training videos do its work.
 
     Raises:
         ConfigurationError: No such column, an empty split, a group that straddles, or one label only.
@@ -97,8 +102,6 @@ def resolve(videos: Sequence[LabelledVideo], column: str | None, seed: int) -> R
         _refuse_straddling(parts, chosen)
     else:
         parts["train"], parts["test"] = cut_by_group(parts["train"], TEST_SHARE, seed)
-    if not parts["val"]:
-        parts["train"], parts["val"] = cut_by_group(parts["train"], VAL_SHARE, seed)
     _refuse_unteachable(parts, chosen)
     return ResolvedSplit(chosen, *(tuple(parts[name]) for name in SPLITS))
 
@@ -144,6 +147,40 @@ def cut_by_group(
     return [ordered[i] for i in kept], [ordered[i] for i in off]
 
 
+def folds(split: ResolvedSplit, videos: Sequence[LabelledVideo], seed: int) -> npt.NDArray[np.int64]:
+    """In which fold each training video is held out, (N,), from 0; -1: in none.
+
+    Where the manifest names val videos they are the one fold. Else groups are spread over folds, labels
+    balanced. A training set of one group is spread by video, with a warning: near copies then stand on both
+    sides.
+
+    Args:
+        split: Whose train and val these are.
+        videos: Train and val videos, in any order.
+        seed: Of the draw.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    if split.val:
+        held_out = {(v.video_id, v.span) for v in split.val}
+        return np.array([0 if (v.video_id, v.span) in held_out else -1 for v in videos], np.int64)
+    groups = [v.group for v in videos]
+    if len(set(groups)) < 2:
+        log.warning("all %d training videos are of one group: cross-validated scores flatter.", len(videos))
+        groups = [f"{v.video_id} {v.span}" for v in videos]
+    labels = [v.label for v in videos]
+    count = min(FOLDS[len(videos) > FEW_VIDEOS], len(set(groups)), max(Counter(labels).values()))
+    found = np.full(len(videos), -1, np.int64)
+    if count < 2:
+        return np.arange(len(videos)) % 2
+    cutter = StratifiedGroupKFold(n_splits=count, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():  # a label with few videos is no reason for a warning here
+        warnings.simplefilter("ignore", UserWarning)
+        for fold, (_, off) in enumerate(cutter.split(np.zeros(len(videos)), labels, groups)):
+            found[off] = fold
+    return found
+
+
 def _refuse_straddling(parts: Mapping[str, Sequence[LabelledVideo]], column: str) -> None:
     where: dict[str, set[str]] = defaultdict(set)
     for name, videos in parts.items():
@@ -166,7 +203,7 @@ def _refuse_unteachable(parts: Mapping[str, Sequence[LabelledVideo]], column: st
             "a classifier needs two or more.",
             next_step="ingest videos of another label, with --manifest or --label-from folder.",
         )
-    if empty := [name for name in SPLITS if not parts[name]]:
+    if empty := [name for name in ("train", "test") if not parts[name]]:
         raise ConfigurationError(
             f"the {' and '.join(empty)} split is empty{f' in {column}' if column else ''}.",
             next_step="label more videos, in more groups, or choose another --split-column.",

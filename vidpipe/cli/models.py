@@ -34,10 +34,14 @@ def train(
     warm_start: Annotated[
         str | None, typer.Option(help="Go on from a version or alias: new labels join its own.")
     ] = None,
+    parts: Annotated[
+        Literal["linear,lstm", "lstm"],
+        typer.Option(help="linear,lstm: the LSTM and linear heads, weighted; lstm: the LSTM alone."),
+    ] = "linear,lstm",
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train the LSTM and its baseline, register the version in MLflow as challenger."""
+    """Train an LSTM and linear heads, register the version in MLflow as challenger."""
 
     def step(ports: Ports) -> Report:
         from vidpipe.learning.training import TrainingConfig
@@ -48,7 +52,10 @@ def train(
             base, epochs=epochs, hidden_size=hidden_size or base.hidden_size,
             num_layers=layers or base.num_layers, head=head or base.head,
         )  # fmt: skip
-        return run(ports, collection, split_column=split_column, config=config, warm_start=warm_start)
+        return run(
+            ports, collection, split_column=split_column, config=config, warm_start=warm_start,
+            linear=parts != "lstm",
+        )  # fmt: skip
 
     run_step(home, as_json, step)
 
@@ -84,7 +91,7 @@ def evaluate(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Score a version on labelled videos, its mean + linear baseline beside it."""
+    """Score a version on labelled videos, its parts and its baselines beside it."""
 
     def step(ports: Ports) -> Report:
         from vidpipe.steps.evaluate import evaluate as run

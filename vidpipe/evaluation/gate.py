@@ -6,7 +6,7 @@ promotion is listed with its numbers, not only the first thing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -24,6 +24,8 @@ MIN_GROUPS = 5
 CALIBRATION_SLACK = 0.05
 """A challenger whose calibration error exceeds the champion's by more gets a warning."""
 _MENTIONED = 5
+BASELINES = {"mean_linear": "mean + linear", "mean_std_linear": "mean and deviation + linear"}
+"""In words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,8 @@ class Contest:
 
     exam: EvaluationSet
     challenger: Answers
-    baseline: Answers
-    """The challenger's mean + linear baseline."""
+    baselines: Mapping[str, Answers]
+    """Linear heads on statistics over time, trained on the challenger's videos, by name."""
     training: Training
     """The challenger's."""
     champion: Answers | None = None
@@ -84,6 +86,8 @@ class Evidence:
 
     challenger: Scores
     baseline: Scores
+    """The better of the baselines."""
+    baselines: dict[str, Scores]
     champion: Scores | None
     chance: float
     """Share of the commonest label in the set: what guessing gives."""
@@ -140,20 +144,23 @@ def judge(contest: Contest, policy: Policy) -> Verdict:
 
 def _evidence(contest: Contest) -> Evidence:
     exam, champion = contest.exam, contest.champion
-    contenders = {"challenger": contest.challenger, "baseline": contest.baseline}
+    contenders = {"challenger": contest.challenger, **contest.baselines}
     if champion is not None:
         contenders["champion"] = champion
     known = sorted({*exam.labels, *(label for answers in contenders.values() for label in answers.labels)})
     truth = _indices([v.label for v in exam.videos], known)
     predicted = {name: _indices(answers.predicted, known) for name, answers in contenders.items()}
     found = {name: scores(truth, indices, known) for name, indices in predicted.items()}
+    baselines = {name: found[name] for name in contest.baselines}
+    best = max(baselines, key=lambda name: (baselines[name].accuracy, baselines[name].macro_f1))
     hits = round(found["challenger"].accuracy * len(truth))
     chance = float(np.bincount(truth).max() / len(truth)) if len(truth) else 1.0
     compared = champion is not None
     groups = _indices([v.group for v in exam.videos], sorted({v.group for v in exam.videos}))
     return Evidence(
         challenger=found["challenger"],
-        baseline=found["baseline"],
+        baseline=found[best],
+        baselines=baselines,
         champion=found.get("champion"),
         chance=chance,
         p_chance=_p_at_least(hits, len(truth), chance),
@@ -162,13 +169,19 @@ def _evidence(contest: Contest) -> Evidence:
         else None,
         mcnemar=mcnemar(truth, predicted["challenger"], predicted["champion"]) if compared else None,
         calibration_error={
-            name: round(calibration_error(predicted[name] == truth, answers.scores), 6)
-            for name, answers in contenders.items()
+            name: round(calibration_error(predicted[key] == truth, contenders[key].scores), 6)
+            for name, key in _shown(contenders, best)
         },
         overlap=_overlap(contest, contest.training),
         champion_overlap=_overlap(contest, contest.champion_training) if contest.champion_training else None,
         agreeing_nights=contest.agreeing_nights,
     )
+
+
+def _shown(contenders: Collection[str], best: str) -> Iterator[tuple[str, str]]:
+    """What evidence calls a contender, and its name: the better baseline is `baseline`."""
+    yield from ((name, name) for name in ("challenger", "champion") if name in contenders)
+    yield "baseline", best
 
 
 def _indices(names: Collection[str], known: list[str]) -> Indices:
@@ -292,11 +305,12 @@ def _shadow(contest: Contest, policy: Policy) -> Iterator[str]:
 
 
 def _against_baseline(evidence: Evidence) -> Iterator[str]:
-    if evidence.challenger.accuracy < evidence.baseline.accuracy:
-        yield (
-            f"below its own mean + linear baseline: accuracy {evidence.challenger.accuracy:.3f} against "
-            f"{evidence.baseline.accuracy:.3f}"
-        )
+    for name, baseline in evidence.baselines.items():
+        if evidence.challenger.accuracy < baseline.accuracy:
+            yield (
+                f"below its own baseline {BASELINES[name]}: accuracy {evidence.challenger.accuracy:.3f} "
+                f"against {baseline.accuracy:.3f}"
+            )
 
 
 def _calibration(evidence: Evidence) -> Iterator[str]:

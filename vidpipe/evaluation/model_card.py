@@ -11,11 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from vidpipe.records.features import FeatureSpec
-from vidpipe.records.models import Scores
+from vidpipe.records.models import CrossValidation, Scores
 
 FEW_VIDEOS = 30
 """A label with fewer test videos is named in the card: one of them moves its recall by over three points."""
 _SPLITS = ("train", "val", "test")
+_NAMES = {
+    "lstm": "LSTM",
+    "mean_linear": "mean + linear (baseline)",
+    "mean_std_linear": "mean and deviation + linear (baseline)",
+    "thirds_linear": "thirds of the video + linear",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +38,33 @@ class TrainingRecord:
     videos: Mapping[str, Mapping[str, int]]
     """Split name to label to number of videos."""
     scores: Scores
-    """The LSTM on the test split."""
-    baseline: Scores
-    """Mean + linear on the same videos."""
+    """The registered model on the test split."""
+    baselines: Mapping[str, Scores]
+    """Linear heads on statistics over time, on the same videos, by name."""
+    parts: Mapping[str, Scores]
+    """Each part by itself, on the same videos."""
+    weights: Mapping[str, float]
+    """Of each part in the registered model."""
+    cross_validation: CrossValidation
     warm_start: int | None = None
     """The version that it went on from."""
+
+    @property
+    def baseline(self) -> Scores:
+        """The better of the baselines."""
+        return max(self.baselines.values(), key=lambda s: (s.accuracy, s.macro_f1))
+
+    def figures(self) -> dict[str, Any]:
+        """Of parts, baselines and cross-validation, as `vidpipe train` shows them beside the metrics."""
+        found = self.cross_validation
+        return {
+            "parts": {n: {**_headline(s), "weight": self.weights[n]} for n, s in self.parts.items()},
+            "baselines": {name: _headline(s) for name, s in self.baselines.items()},
+            "baseline": _headline(self.baseline),
+            "cv_accuracy": round(found.accuracy, 6),
+            "cv_interval": [round(found.low, 6), round(found.high, 6)],
+            "cv_videos": found.videos,
+        }
 
     def metrics(self) -> dict[str, float]:
         """The version's figures, as MLflow and `vidpipe train` show them."""
@@ -48,7 +76,12 @@ class TrainingRecord:
             "test_calibration_error": self.scores.calibration_error or 0.0,
             "baseline_test_accuracy": self.baseline.accuracy,
             "baseline_test_macro_f1": self.baseline.macro_f1,
+            "cv_accuracy": self.cross_validation.accuracy,
         }
+
+
+def _headline(scores: Scores) -> dict[str, float]:
+    return {"accuracy": round(scores.accuracy, 6), "macro_f1": round(scores.macro_f1, 6)}
 
 
 def facts(labels: Sequence[str], spec: FeatureSpec, record: TrainingRecord, software: str) -> dict[str, Any]:
@@ -68,8 +101,10 @@ def facts(labels: Sequence[str], spec: FeatureSpec, record: TrainingRecord, soft
         "metrics": record.metrics(),
         "per_label": {
             name: {label: dict(figures) for label, figures in scores.per_label.items()}
-            for name, scores in (("lstm", record.scores), ("mean_linear", record.baseline))
+            for name, scores in {"registered": record.scores, **record.parts}.items()
         },
+        "weights": dict(record.weights),
+        "cross_validation": record.cross_validation.to_dict(),
     }
 
 
@@ -104,8 +139,9 @@ def shortened(text: str, limit: int) -> str:
 def _what_it_is(labels: Sequence[str], record: TrainingRecord, software: str) -> str:
     return f"""# Model card: {len(labels)} labels of `{record.collection}`
 
-An LSTM that reads a frozen CNN's features of a video's frames, in order, and gives the video one of
-{len(labels)} labels. Trained and registered by {software}.
+An LSTM that reads a frozen CNN's features of a video's frames, in order, and linear heads on statistics of
+these features over time. Weights join their log probabilities; the video gets one of {len(labels)} labels.
+Trained and registered by {software}.
 
 In: a table with one video a row, and a column `path` (a file on the disk of the machine that serves) or a
 column `features` (T lists of D numbers, made by the feature spec below). Out: `label`; `score`; `top`, all
@@ -121,7 +157,13 @@ def _training_data(record: TrainingRecord) -> str:
 - Split: {how}; {", ".join(f"{_total(record, s)} {s}" for s in _SPLITS)} videos
 - Dataset hash: `{record.dataset_hash}` (split, content hash and label of every video)
 {_history(record)}
-The training split taught the network, the validation split set the temperature, the test split judged it."""
+The model was trained on the train and val splits. The weights of its parts were chosen on videos that the
+parts had not been trained on ({_held_out(record)}); the test split was scored once, at the end."""
+
+
+def _held_out(record: TrainingRecord) -> str:
+    folds = record.cross_validation.folds
+    return "the val split" if folds == 1 else f"{folds} folds by group"
 
 
 def _history(record: TrainingRecord) -> str:
@@ -157,16 +199,19 @@ def _view(spec: FeatureSpec) -> str:
 def _scores(record: TrainingRecord) -> str:
     ahead = 100 * (record.scores.accuracy - record.baseline.accuracy)
     verdict = f"{abs(ahead):.1f} points {'ahead of' if ahead > 0 else 'behind'}" if ahead else "equal to"
-    rows = [
-        (name, f"{s.accuracy:.3f}", f"{s.macro_f1:.3f}")
-        for name, s in (("LSTM", record.scores), ("mean over time + linear (baseline)", record.baseline))
+    rows = [("registered model", f"{record.scores.accuracy:.3f}", f"{record.scores.macro_f1:.3f}", "")]
+    rows += [
+        (_NAMES[name], f"{s.accuracy:.3f}", f"{s.macro_f1:.3f}", f"{record.weights[name]:.2f}")
+        for name, s in record.parts.items()
     ]
+    found = record.cross_validation
     return f"""## Scores on the test split
 
-{_table(("", "accuracy", "macro F1"), rows)}
+{_table(("", "accuracy", "macro F1", "weight"), rows)}
 
-On these {record.scores.n} videos the LSTM's accuracy is {verdict} that of the baseline, which ignores the
-order of frames."""
+On these {record.scores.n} videos the registered model's accuracy is {verdict} that of the better baseline
+(mean + linear, mean and deviation + linear). Cross-validated on {found.videos} training videos, by group:
+accuracy {found.accuracy:.3f}, 95 % interval {found.low:.3f} to {found.high:.3f}."""
 
 
 def _limits(labels: Sequence[str], spec: FeatureSpec, record: TrainingRecord) -> str:
@@ -182,8 +227,8 @@ def _limits(labels: Sequence[str], spec: FeatureSpec, record: TrainingRecord) ->
 - **Label shift**: the scores hold for the test split's mix of labels. Where labels come in another mix, both
   the accuracy and the meaning of a score change; nothing corrects for it.
 - **Small test sets**: one test video is {100 / max(1, record.scores.n):.1f} points of accuracy{small}.
-- **Scores were calibrated on the validation split**, by one temperature: on the test split they are
-  {off:.3f} off the share of right answers on average. Elsewhere they may be further off.
+- **Scores were calibrated on held-out training videos**, by the weights of the parts: on the test split they
+  are {off:.3f} off the share of right answers on average. Elsewhere they may be further off.
 - It sees one frame per 1/{spec.sample_fps:g} s, {_view(spec)}, and hears nothing.
 - Scores are the same to the bit for the same file on the same kind of processor with the same ffmpeg and
   torch; elsewhere they differ slightly.

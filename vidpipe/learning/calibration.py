@@ -29,8 +29,8 @@ class EpochMetrics:
     epoch: int
     train_loss: float
     train_accuracy: float
-    val_loss: float
-    val_accuracy: float
+    val_loss: float | None = None
+    val_accuracy: float | None = None
 
 
 class Trainer(Protocol):

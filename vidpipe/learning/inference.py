@@ -18,7 +18,9 @@ import torch
 from torch import nn
 
 from vidpipe import cores
+from vidpipe.learning.blend import BlendedClassifier, floored
 from vidpipe.learning.classifier import LSTMVideoClassifier, Projection, pad
+from vidpipe.learning.linear import LinearHead
 from vidpipe.learning.packing import Packing
 from vidpipe.records.videos import Floats
 
@@ -81,17 +83,37 @@ def _blocks(lengths: Sequence[int]) -> Iterator[list[int]]:
 @torch.inference_mode()
 def _scores(model: nn.Module, features: Sequence[Floats]) -> Floats:
     """Scores of one block, the longest sequence first."""
-    if isinstance(model, LSTMVideoClassifier):
+    if isinstance(model, BlendedClassifier):
+        logits = _blended_logits(model, features)
+    elif isinstance(model, LSTMVideoClassifier):
         logits = _lstm_logits(model, features)
+    elif isinstance(model, LinearHead):
+        logits = torch.stack([model(f) for f in features])
     else:
         logits = torch.cat([model(*pad([f])) for f in features])
-    result: Floats = torch.softmax(logits, dim=1).numpy()
+    result: Floats = torch.softmax(logits, dim=1).float().numpy()
     return result
+
+
+def _blended_logits(model: BlendedClassifier, features: Sequence[Floats]) -> torch.Tensor:
+    """Weighted sum of the parts' log probabilities, (n, K), in float64."""
+    total = torch.zeros(len(features), model.lstm.config.num_classes, dtype=torch.float64)
+    if weight := model.weights["lstm"]:
+        total += weight * _log_probabilities(_lstm_logits(model.lstm, features))
+    for name, head in model.heads.items():
+        total += model.weights[name] * _log_probabilities(torch.stack([head(f) for f in features]))
+    return total
+
+
+def _log_probabilities(logits: torch.Tensor) -> torch.Tensor:
+    return floored(logits.double().log_softmax(1))
 
 
 @torch.inference_mode()
 def _weights(model: nn.Module, features: Sequence[Floats]) -> list[Floats]:
     """Attention of one block, the longest sequence first."""
+    if isinstance(model, BlendedClassifier):
+        model = model.lstm
     if not isinstance(model, LSTMVideoClassifier) or model.attention is None:
         return [np.full(len(f), 1 / len(f), np.float32) for f in features]
     block = _packing(features)

@@ -1,13 +1,13 @@
 """Training the LSTM: a loop that yields one line of metrics per epoch.
 
-data ──▶ standardise ──▶ epochs: shuffle, crop, forward, loss, step ──▶ validate ──▶ temperature
+data ──▶ standardise ──▶ epochs: shuffle, crop, forward, loss, step ──▶ validate, if asked
                               ▲                                            │
                               └────────────────────────────────────────────┘
 
 The finished model is that of the last epoch, where the learning rate has come down to nothing. The epoch of
 the lowest validation loss is a bad choice where labels are hard to tell apart: the fourth of forty, and 0.46
-right instead of 0.61 (task `movement` of benchmarks/accuracy.py). Sureness grows before it is earned; the
-temperature mends that.
+right instead of 0.61 (task `movement` of benchmarks/accuracy.py). Confidence grows before it is earned; the
+weights of `cross_fitting.py` or a temperature correct that.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class LSTMTrainer:
     def __init__(
         self,
         train: Sequences,
-        val: Sequences,
+        val: Sequences | None,
         config: TrainingConfig,
         blocks: Sequence[int] = (),
         start: Start | None = None,
@@ -114,8 +114,8 @@ class LSTMTrainer:
         """Prepare a network.
 
         Args:
-            train: Teaches.
-            val: Chooses the temperature.
+            train: What it learns from.
+            val: Scored after every epoch, and chooses the temperature; None: neither is done.
             config: How.
             blocks: Sizes of the kinds of features, which sum to D; default: one kind.
             start: Where it starts from; default: from random weights.
@@ -150,10 +150,11 @@ class LSTMTrainer:
         )
         for epoch in range(1, self.planned + 1):
             train_loss, train_accuracy = self._one_epoch(optimizer, schedule)
-            val_loss, val_accuracy = validate(model, self._val)
-            yield EpochMetrics(epoch, train_loss, train_accuracy, val_loss, val_accuracy)
+            of_val = validate(model, self._val) if self._val else (None, None)
+            yield EpochMetrics(epoch, train_loss, train_accuracy, *of_val)
         model.eval()
-        calibrate(model, self._val)
+        if self._val:
+            calibrate(model, self._val)
 
     def _one_epoch(
         self, optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LRScheduler

@@ -6,7 +6,7 @@ Shape letters as in `records/videos.py`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,22 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True)
+class CrossValidation:
+    """Accuracy on training videos that were held out, fold by fold, by group."""
+
+    videos: int
+    accuracy: float
+    low: float
+    """Of the 95 % interval, bootstrap by group."""
+    high: float
+    folds: int
+
+    def to_dict(self) -> dict[str, float]:
+        """As stored in a version."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
 class AttentionStrip:
     """How much each frame of a video weighs, and what is to be seen there."""
 
@@ -99,6 +115,8 @@ class ModelVersion:
     created_at_ms: int
     metrics: Mapping[str, float]
     aliases: tuple[str, ...] = ()
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    """Of parts and baselines, by name, and the cross-validated accuracy; empty in versions of format 1."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -248,7 +248,7 @@ def _some(videos: Iterator[VideoFeatures]) -> Iterator[list[VideoFeatures]]:
 
 def _predictions(bundle: ModelBundle, videos: Sequence[VideoFeatures], top_k: int) -> list[Prediction]:
     """The top labels of each video, best first."""
-    scores = predict(bundle.lstm, [v.values for v in videos])  # (N, K)
+    scores = predict(bundle.classifier, [v.values for v in videos])  # (N, K)
     ranked = best_labels(bundle.labels, scores, top_k)
     return [
         Prediction(video.video_id, rank, label, score)

@@ -42,8 +42,10 @@ def arrange(ports: Ports, candidate: ModelVersion, champion: int | None, eval_se
     mine = scoring.exam_features(ports, candidate, exam)
     facts: dict[str, Any] = {
         "exam": exam,
-        "challenger": scoring.answer(bundle.lstm, bundle.labels, mine),
-        "baseline": scoring.answer(bundle.baseline, bundle.labels, mine),
+        "challenger": scoring.answer(bundle.classifier, bundle.labels, mine),
+        "baselines": {
+            name: scoring.answer(network, bundle.labels, mine) for name, network in bundle.baselines.items()
+        },
         "training": _training(bundle),
     }
     if champion is not None:
@@ -55,7 +57,8 @@ def _champion_facts(
     ports: Ports, candidate: ModelVersion, rival: ModelVersion, exam: EvaluationSet
 ) -> dict[str, Any]:
     bundle = ports.registry.load(rival)
-    answers: Answers = scoring.answer(bundle.lstm, bundle.labels, scoring.exam_features(ports, rival, exam))
+    features = scoring.exam_features(ports, rival, exam)
+    answers: Answers = scoring.answer(bundle.classifier, bundle.labels, features)
     return {
         "champion": answers,
         "champion_training": _training(bundle),

@@ -40,9 +40,17 @@ class EvaluateReport(Report):
     top_3: float
     calibration_error: float
     baseline: Mapping[str, float]
-    """accuracy, macro_f1, top_3 and calibration_error of mean + linear, trained on the same videos."""
+    """accuracy, macro_f1, top_3 and calibration_error of the better baseline."""
+    baselines: Mapping[str, Mapping[str, float]]
+    """The same of each baseline by name: linear heads on statistics over time, trained on the same videos."""
+    parts: Mapping[str, Mapping[str, float]]
+    """accuracy, macro_f1 and weight of each part of the model by name."""
+    cv_accuracy: float | None
+    """Of held-out training videos, when the version was trained; None in versions that did without."""
+    cv_interval: tuple[float, float] | None
+    """95 %, bootstrap by group."""
     gain: Mapping[str, float]
-    """Accuracy over the baseline: value, and low and high of its paired 95 % interval."""
+    """Accuracy over the better baseline: value, and low and high of its paired 95 % interval."""
     per_label: Mapping[str, Mapping[str, float]]
     confusion: Mapping[str, Mapping[str, int]]
     """True label to predicted label to videos, without zeros."""
@@ -62,8 +70,11 @@ def evaluate(
     chosen = collection or version.collection
     videos = _videos(ports, version, bundle, chosen, split)
     data = scoring.load(ports, version.spec, videos, bundle.labels)
-    mine, predicted = scoring.score(bundle.lstm, data)
-    theirs, of_baseline = scoring.score(bundle.baseline, data)
+    mine, predicted = scoring.score(bundle.classifier, data)
+    scored = {name: scoring.score(part, data) for name, part in {**bundle.baselines, **bundle.parts}.items()}
+    best = max(bundle.baselines, key=lambda name: (scored[name][0].accuracy, scored[name][0].macro_f1))
+    theirs, of_baseline = scored[best]
+    cv = bundle.cross_validation
     groups = _groups(videos, data)
     interval = accuracy_interval(predicted == data.targets, groups)
     ahead = paired_bootstrap(data.targets, predicted, of_baseline, groups, len(data.labels))
@@ -71,7 +82,10 @@ def evaluate(
         model=version.model, version=version.version, collection=chosen, split=split,
         n=mine.n, groups=ahead.groups, seen=_seen(version, bundle, videos),
         accuracy_interval=(interval.low, interval.high), **_headline(mine),
-        baseline=_headline(theirs), gain=asdict(ahead.accuracy),
+        baseline=_headline(theirs), baselines={name: _headline(scored[name][0]) for name in bundle.baselines},
+        parts={name: _part(scored[name][0], bundle.weights[name]) for name in bundle.parts},
+        cv_accuracy=cv.accuracy if cv else None, cv_interval=(cv.low, cv.high) if cv else None,
+        gain=asdict(ahead.accuracy),
         per_label=mine.per_label, confusion=_confusion(data, predicted),
     )  # fmt: skip
 
@@ -164,6 +178,10 @@ def _headline(scores: Scores) -> dict[str, float]:
         "top_3": scores.top_3 or 0.0,
         "calibration_error": scores.calibration_error or 0.0,
     }
+
+
+def _part(scores: Scores, weight: float) -> dict[str, float]:
+    return {"accuracy": scores.accuracy, "macro_f1": scores.macro_f1, "weight": weight}
 
 
 def _confusion(data: Sequences, predicted: Indices) -> dict[str, dict[str, int]]:

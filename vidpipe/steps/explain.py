@@ -103,12 +103,12 @@ def _look(
     if video.windows is None:
         (whole,) = store.read(version.spec.feature_set_id, [video])
         (weights,) = attention(bundle.lstm, [whole.values])
-        return predict(bundle.lstm, [whole.values])[0], weights
+        return predict(bundle.classifier, [whole.values])[0], weights
     mean, weights, windows = MeanScores(), np.zeros(video.n_frames, np.float32), 0
     for some in windows_shown(store, version.spec, [video]):
         features = [shown.features for shown in some]
         for shown, scores, seen in zip(
-            some, predict(bundle.lstm, features), attention(bundle.lstm, features), strict=True
+            some, predict(bundle.classifier, features), attention(bundle.lstm, features), strict=True
         ):
             mean.add(scores)
             weights[shown.window.first : shown.window.last] += seen

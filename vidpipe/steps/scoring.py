@@ -46,15 +46,31 @@ def labelled(ports: Ports, collection: str, spec: FeatureSpec) -> list[LabelledV
     )
 
 
+def in_order(videos: Sequence[LabelledVideo]) -> list[LabelledVideo]:
+    """In the order in which `load` gives their features."""
+    return sorted(videos, key=lambda v: (v.video_id, v.span or (0.0, 0.0)))
+
+
 def load(
     ports: Ports, spec: FeatureSpec, videos: Sequence[LabelledVideo], labels: Sequence[str]
 ) -> Sequences:
     """Read the features of labelled videos; `targets` index `labels`."""
     index = {label: k for k, label in enumerate(labels)}
-    ordered = sorted(videos, key=lambda v: (v.video_id, v.span or (0.0, 0.0)))
+    ordered = in_order(videos)
     features = _features(ports, spec, [(v.stored, v.span) for v in ordered])
+    _refuse_not_finite(ordered, features)
     targets = np.array([index[v.label] for v in ordered], np.int64)
     return Sequences(tuple(v.video_id for v in ordered), tuple(features), targets, tuple(labels))
+
+
+def _refuse_not_finite(videos: Sequence[LabelledVideo], features: Sequence[Floats]) -> None:
+    """Raises ConfigurationError for the first video whose features are not all numbers."""
+    for video, values in zip(videos, features, strict=True):
+        if not np.isfinite(values.sum(dtype=np.float64)):
+            raise ConfigurationError(
+                f"the features of {video.path} ({video.video_id[:12]}) hold NaN or infinity.",
+                next_step=f"vidpipe forget {video.video_id[:12]}, then vidpipe ingest and vidpipe extract.",
+            )
 
 
 def _features(

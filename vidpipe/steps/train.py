@@ -1,14 +1,15 @@
 """Train: the features of labelled videos become a registered version, the challenger.
 
-The LSTM and its mean + linear baseline are trained on the same split, side by side. The same inputs give
-the version that exists already.
+The parts (LSTM, linear heads on statistics over time) are trained fold by fold, which gives out-of-fold
+scores for their weights and an honest accuracy, and then on all of train and val. The same inputs give the
+version that exists already.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,18 +19,26 @@ import numpy.typing as npt
 from torch import nn
 
 from vidpipe.errors import VideoError
+from vidpipe.evaluation.comparison import accuracy_interval
 from vidpipe.evaluation.model_card import TrainingRecord
-from vidpipe.learning.baseline import BaselineTrainer
-from vidpipe.learning.calibration import EpochMetrics, Trainer
-from vidpipe.learning.classifier import Kind
+from vidpipe.learning.calibration import EpochMetrics
+from vidpipe.learning.cross_fitting import CrossFit, Fitted
 from vidpipe.learning.inference import attention, predict
-from vidpipe.learning.training import LSTMTrainer, Start, TrainingConfig
+from vidpipe.learning.training import Start, TrainingConfig
 from vidpipe.metrics import graded
 from vidpipe.ports import ModelBundle, Ports, TrainingRun
 from vidpipe.records.features import FeatureSpec
-from vidpipe.records.models import AttentionStrip, ModelVersion, Scores, Sequences
+from vidpipe.records.models import (
+    AttentionStrip,
+    CrossValidation,
+    LabelledVideo,
+    ModelVersion,
+    Scores,
+    Sequences,
+)
 from vidpipe.records.videos import short_hash
 from vidpipe.splits import SPLITS, ResolvedSplit, resolve
+from vidpipe.splits import folds as fold_numbers
 from vidpipe.steps import scoring
 from vidpipe.steps.contest import evaluation_set
 from vidpipe.steps.runs import Report, recorded
@@ -39,7 +48,9 @@ log = logging.getLogger(__name__)
 
 STRIPS, PICTURES = 3, 8
 """Test videos shown with their attention, and pictures of each."""
-RECIPE = 5
+ORDER_MATTERS, ORDER_IS_NOTHING = 0.5, 0.1
+"""Shares of the LSTM's weight at which `train` says so."""
+RECIPE = 6
 """Raised when the code trains differently from the same inputs: old versions are not taken for new."""
 
 
@@ -51,9 +62,12 @@ class TrainReport(Report):
     model: str
     version: int
     mlflow_run_id: str
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, Any]
+    """Figures on the test split, of parts and baselines beside it, and the cross-validated accuracy."""
     existing: bool
     """True when the same inputs had been trained before."""
+    advice: str
+    """What follows from the figures, in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +80,13 @@ class _Lesson:
     config: TrainingConfig
     start: tuple[ModelVersion, ModelBundle] | None
     """The version that it goes on from."""
+    linear: bool
+    """Whether linear heads may have a weight."""
+
+    @property
+    def training_videos(self) -> list[LabelledVideo]:
+        """Train and val, in the order of `scoring.load`."""
+        return scoring.in_order([*self.split.train, *self.split.val])
 
     @property
     def labels(self) -> list[str]:
@@ -87,7 +108,7 @@ class _Lesson:
         dataset_hash = short_hash(sorted(dataset))
         decides = [
             RECIPE, self.collection, self.split.column, dataset_hash, self.spec.feature_set_id,
-            self.config.parameters(), self.start[0].mlflow_run_id if self.start else None,
+            self.config.parameters(), self.start[0].mlflow_run_id if self.start else None, self.linear,
         ]  # fmt: skip
         return {"dataset_hash": dataset_hash, "fingerprint": short_hash(decides)}
 
@@ -96,7 +117,8 @@ class _Lesson:
         found = {
             **self.config.parameters(),
             **self.hashes(),
-            "epochs": self.config.epochs_for(len(self.split.train)),
+            "epochs": self.config.epochs_for(len(self.training_videos)),
+            "parts": "linear,lstm" if self.linear else "lstm",
             "collection": self.collection,
             "split_column": self.split.column or "",
             "feature_set_id": self.spec.feature_set_id,
@@ -117,6 +139,7 @@ def train(
     split_column: str | None = None,
     config: TrainingConfig | None = None,
     warm_start: str | None = None,
+    linear: bool = True,
 ) -> TrainReport:
     """Train on a collection's labelled videos and register the result as challenger.
 
@@ -127,6 +150,7 @@ def train(
         config: How; default: `TrainingConfig()`.
         warm_start: A version or alias to go on from, with its features, its network and its labels beside the
             new ones; default: random weights.
+        linear: Whether linear heads may have a weight beside the LSTM.
 
     Raises:
         NotFound: No such collection, no labels in it, or no such version.
@@ -138,7 +162,7 @@ def train(
     spec = start[0].spec if start else ports.limits.spec
     with recorded(ports, "train") as run:
         split = resolve(scoring.labelled(ports, collection, spec), split_column, config.seed)
-        lesson = _Lesson(collection, split, spec, config, start)
+        lesson = _Lesson(collection, split, spec, config, start, linear)
         run.videos = len(split.part("all"))
         version = ports.registry.find(lesson.hashes()["fingerprint"])
         existing = version is not None
@@ -155,8 +179,9 @@ def train(
             version.model,
             version.version,
             version.mlflow_run_id,
-            version.metrics,
+            {**version.metrics, **version.figures},
             existing,
+            _advice(version, split),
         )
 
 
@@ -187,62 +212,94 @@ def _start(ports: Ports, warm_start: str | None) -> tuple[ModelVersion, ModelBun
 
 def _train_new(ports: Ports, lesson: _Lesson, *, only: bool) -> ModelVersion:
     split, spec, config, labels = lesson.split, lesson.spec, lesson.config, lesson.labels
-    data = {name: scoring.load(ports, spec, split.part(name), labels) for name in SPLITS}
+    videos = lesson.training_videos
+    data, test = (scoring.load(ports, spec, some, labels) for some in (videos, split.test))
     known = lesson.start[1] if lesson.start else None
     start = Start(known.lstm, known.lstm_config, known.labels) if known else None
     name = f"{lesson.collection} seed {config.seed}"
     with ports.registry.training_run(name, lesson.parameters(), only=only) as mlflow_run:
-        lstm = LSTMTrainer(data["train"], data["val"], config, block_sizes(spec), start)
-        baseline = BaselineTrainer(data["train"], data["val"])
-        _fit(ports, "lstm", lstm, mlflow_run)
-        _fit(ports, "mean_linear", baseline, mlflow_run)
+        folds = fold_numbers(split, videos, config.seed)
+        training = CrossFit(data, folds, config, block_sizes(spec), start, linear=lesson.linear)
+        _fit(ports, training, mlflow_run)
+        fitted = training.fitted
+        parts = {name: scoring.score(part, test)[0] for name, part in fitted.parts().items()}
         record = TrainingRecord(
             lesson.collection, split.column, **lesson.hashes(),
             videos={name: dict(Counter(v.label for v in split.part(name))) for name in SPLITS},
-            scores=_log_scores(mlflow_run, "lstm", lstm, data["test"]),
-            baseline=_log_scores(mlflow_run, "mean_linear", baseline, data["test"]),
+            scores=_log_scores(mlflow_run, "registered", fitted.classifier, test),
+            parts=parts, weights=fitted.weights,
+            baselines={name: parts[name] for name in ("mean_linear", "mean_std_linear")},
+            cross_validation=_cross_validation(fitted, data, videos, folds),
             warm_start=lesson.start[0].version if lesson.start else None,
         )  # fmt: skip
         mlflow_run.log_metrics(record.metrics())
-        _log_attention(ports, mlflow_run, lesson, lstm.model)
+        mlflow_run.log_facts("figures", record.figures())
+        _log_attention(ports, mlflow_run, lesson, fitted.classifier)
         bundle = ports.make_bundle(
             labels=tuple(labels), spec=spec, split_ids=split.ids(), training_groups=lesson.training_groups,
-            lstm=lstm.model, lstm_config=lstm.architecture,
-            baseline=baseline.model, baseline_config=baseline.architecture,
+            lstm=fitted.classifier.lstm, lstm_config=fitted.lstm_config, heads=fitted.heads,
+            weights=fitted.weights, cross_validation=record.cross_validation,
         )  # fmt: skip
         return mlflow_run.register(bundle, record)
 
 
-def logged_epochs(kind: Kind, teacher: Trainer, mlflow_run: TrainingRun) -> Iterator[EpochMetrics]:
-    """Train to the end, one point of each curve in the MLflow run after every epoch."""
-    for metrics in teacher.epochs():
-        curve = {f"{kind}_{k}": float(v) for k, v in asdict(metrics).items() if k != "epoch"}
-        mlflow_run.log_metrics(curve, step=metrics.epoch)
-        yield metrics
+def log_epoch(mlflow_run: TrainingRun, metrics: EpochMetrics) -> None:
+    """One point of each of the LSTM's curves in the MLflow run."""
+    found = {f"lstm_{k}": v for k, v in asdict(metrics).items() if k != "epoch" and v is not None}
+    mlflow_run.log_metrics(found, step=metrics.epoch)
 
 
 def _put_reference(ports: Ports, version: ModelVersion, split: ResolvedSplit) -> None:
     """What the version answers on its own test split: later nights are compared with it."""
     exam = evaluation_set(version.collection, "test", split.test, frozen=False)
     bundle = ports.registry.load(version)
-    given = scoring.answer(bundle.lstm, bundle.labels, scoring.exam_features(ports, version, exam))
+    given = scoring.answer(bundle.classifier, bundle.labels, scoring.exam_features(ports, version, exam))
     tenths = np.minimum((given.scores * 10).astype(int), 9)
     counts = Counter(zip(given.predicted, map(int, tenths), strict=True))
     ports.ledger.put_reference(version.version, counts)
 
 
-def _fit(ports: Ports, kind: Kind, teacher: Trainer, mlflow_run: TrainingRun) -> None:
-    with ports.progress.stage(f"train {kind}", teacher.planned, "epochs") as advance:
-        for metrics in logged_epochs(kind, teacher, mlflow_run):
+def _fit(ports: Ports, training: CrossFit, mlflow_run: TrainingRun) -> None:
+    with ports.progress.stage("train", training.planned, "epochs") as advance:
+        for metrics in training.epochs():
             advance(1, 1)
-            last = metrics
-    log.info("%s: %d epochs, validation accuracy %.3f", kind, last.epoch, last.val_accuracy)
+            if metrics is not None:
+                log_epoch(mlflow_run, metrics)
+    said = ", ".join(f"{name} {weight:.2f}" for name, weight in training.fitted.weights.items())
+    log.info("weights of the parts: %s", said)
 
 
-def _log_scores(mlflow_run: TrainingRun, kind: Kind, teacher: Trainer, test: Sequences) -> Scores:
-    given = predict(teacher.model, test.features)
+def _cross_validation(
+    fitted: Fitted, data: Sequences, videos: Sequence[LabelledVideo], folds: npt.NDArray[np.int64]
+) -> CrossValidation:
+    """Accuracy of the out-of-fold scores, with the interval of a bootstrap by group."""
+    right = fitted.probabilities.argmax(1) == data.targets[fitted.held_out]
+    _, groups = np.unique([videos[i].group for i in fitted.held_out], return_inverse=True)
+    found = accuracy_interval(right, groups.astype(np.int64))
+    return CrossValidation(len(right), found.value, found.low, found.high, int(folds.max()) + 1)
+
+
+def _advice(version: ModelVersion, split: ResolvedSplit) -> str:
+    """What follows from the weights of the parts: whether order matters, and what would help most."""
+    weights = {name: part["weight"] for name, part in version.figures.get("parts", {}).items()}
+    if not (total := sum(weights.values())):
+        return ""
+    share = weights["lstm"] / total
+    if share >= ORDER_MATTERS:
+        return f"order matters here: the LSTM carries {share:.2f} of the weight."
+    videos = Counter(v.label for v in (*split.train, *split.val))
+    rarest = min(videos, key=lambda label: (videos[label], label))
+    if share <= ORDER_IS_NOTHING:
+        said = "a linear model on statistics over time is as good"
+    else:
+        said = f"the LSTM carries {share:.2f} of the weight"
+    return f"{said}: more videos of label {rarest!r} ({videos[rarest]} so far) would help most."
+
+
+def _log_scores(mlflow_run: TrainingRun, name: str, model: nn.Module, test: Sequences) -> Scores:
+    given = predict(model, test.features)
     scores = graded(test.targets, given, test.labels)
-    mlflow_run.log_scores(kind, test.labels, test.targets, given, asdict(scores))
+    mlflow_run.log_scores(name, test.labels, test.targets, given, asdict(scores))
     return scores
 
 

@@ -1,7 +1,8 @@
 """Tune: a search for a better training config within a time budget; the best is trained and registered.
 
-Trials learn from the train split and are judged on val; test is opened once, for the version that `train`
-makes of the best. The search begins with the default config, which stays unless another one does better.
+Trials learn from the train split and are compared on val, or where there is none on a fold held out by
+group; test is opened once, for the version that `train` makes of the best. The search begins with the
+default config, which stays unless another one does better.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from vidpipe.learning import hyperparameters
 from vidpipe.learning.calibration import validate
 from vidpipe.learning.training import LSTMTrainer, TrainingConfig
 from vidpipe.ports import Ports, TrainingRun
-from vidpipe.records.models import Sequences
-from vidpipe.splits import ResolvedSplit, resolve
+from vidpipe.records.models import LabelledVideo, Sequences
+from vidpipe.splits import ResolvedSplit, folds, resolve
 from vidpipe.steps import scoring
 from vidpipe.steps.runs import Report, recorded
-from vidpipe.steps.train import logged_epochs, train
+from vidpipe.steps.train import log_epoch, train
 from vidpipe.vision.backbones import block_sizes
 
 log = logging.getLogger(__name__)
@@ -129,7 +130,9 @@ def _search(
 ) -> list[Trial]:
     """The trials, in order; the test split is not even read."""
     labels = sorted({v.label for v in split.train})
-    learn, judge = (scoring.load(ports, ports.limits.spec, part, labels) for part in (split.train, split.val))
+    learn, judge = (
+        scoring.load(ports, ports.limits.spec, some, labels) for some in _halves(split, default.seed)
+    )
     done: list[Trial] = []
     with ports.progress.stage("tune", budget_s, "trials") as advance:
         for config in hyperparameters.within(budget_s, hyperparameters.configs(default)):
@@ -145,6 +148,15 @@ def _search(
     return done
 
 
+def _halves(split: ResolvedSplit, seed: int) -> tuple[list[LabelledVideo], list[LabelledVideo]]:
+    """Videos that trials learn from and are compared on: train and val, or the first fold held out."""
+    videos = scoring.in_order([*split.train, *split.val])
+    held_out = folds(split, videos, seed) == 0
+    return [v for v, out in zip(videos, held_out, strict=True) if not out], [
+        v for v, out in zip(videos, held_out, strict=True) if out
+    ]
+
+
 def _trial_parameters(config: TrainingConfig, learn: Sequences) -> dict[str, Any]:
     return {**config.parameters(), "epochs": config.epochs_for(len(learn))}
 
@@ -155,7 +167,8 @@ def _try(
     started = time.monotonic()
     teacher = LSTMTrainer(learn, judge, config, block_sizes(ports.limits.spec))
     begun = started
-    for _ in logged_epochs("lstm", teacher, trial_run):
+    for metrics in teacher.epochs():
+        log_epoch(trial_run, metrics)
         now = time.monotonic()
         ports.progress.glimpse(now - begun, 0)
         begun = now

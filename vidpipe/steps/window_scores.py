@@ -36,7 +36,7 @@ def score_windows(
     means: dict[str, MeanScores] = defaultdict(MeanScores)
     found: list[WindowPrediction] = []
     for some in windows_shown(store, spec, videos):
-        given = predict(bundle.lstm, [shown.features for shown in some])  # (n, K)
+        given = predict(bundle.classifier, [shown.features for shown in some])  # (n, K)
         ranked = best_labels(bundle.labels, given, min(top_k, WINDOW_RANKS))
         for shown, scores, best in zip(some, given, ranked, strict=True):
             means[shown.video_id].add(scores)

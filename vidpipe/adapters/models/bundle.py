@@ -1,8 +1,12 @@
 """A model version on disk: weights as safetensors, everything else as JSON. No pickle, no code.
 
-model.json              labels, feature spec, split ids, hashes of the training groups
-lstm.json               the network's config      ┐ and the same two
-lstm.safetensors        its weights               ┘ for mean_linear
+model.json              labels, feature spec, split ids, hashes of the training groups, weights of the parts
+lstm.json               the LSTM's config
+lstm.safetensors        its weights
+linear.safetensors      the linear heads by name
+
+Versions of format 1 have no linear.safetensors but mean_linear.json and mean_linear.safetensors: the LSTM
+serves alone, beside one baseline.
 """
 
 from __future__ import annotations
@@ -10,29 +14,36 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from vidpipe.errors import IncompatibleFeatures, UnsafeModel
-from vidpipe.learning.classifier import ClassifierConfig, build
+from vidpipe.learning.blend import BlendedClassifier
+from vidpipe.learning.classifier import ClassifierConfig, LSTMVideoClassifier, build
+from vidpipe.learning.linear import STATISTICS, LinearHead
 from vidpipe.records.features import FeatureSpec
+from vidpipe.records.models import CrossValidation
 from vidpipe.records.videos import canonical_json
 
-FILES = (
+FORMAT = 2
+FILES = ("model.json", "lstm.json", "lstm.safetensors", "linear.safetensors")
+FILES_OF_FORMAT_1 = (
     "model.json",
     "lstm.json",
     "lstm.safetensors",
     "mean_linear.json",
     "mean_linear.safetensors",
 )
+BASELINES = ("mean_linear", "mean_std_linear")
+"""Linear heads that every version is compared with."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bundle:
-    """A trained LSTM, its baseline, and what both were made from."""
+    """A trained classifier with its parts and baselines, and what they were made from."""
 
     labels: tuple[str, ...]
     spec: FeatureSpec
@@ -42,34 +53,61 @@ class Bundle:
     """Hashes of the groups in train and val: no evaluation set that holds one of them says anything."""
     lstm: nn.Module
     lstm_config: ClassifierConfig
-    baseline: nn.Module
-    baseline_config: ClassifierConfig
+    heads: Mapping[str, nn.Module]
+    """Linear heads by name."""
+    weights: Mapping[str, float] = field(default_factory=lambda: {"lstm": 1.0})
+    """Of every part by name."""
+    cross_validation: CrossValidation | None = None
+    """None in versions of format 1."""
+    classifier: nn.Module = field(init=False)
+    """What serves: all parts with a weight, joined."""
+
+    def __post_init__(self) -> None:
+        linear = {name: head for name, head in self.heads.items() if isinstance(head, LinearHead)}
+        joined = self.lstm
+        if linear and isinstance(self.lstm, LSTMVideoClassifier):
+            joined = BlendedClassifier(self.lstm, linear, self.weights).eval()
+        object.__setattr__(self, "classifier", joined)
+
+    @property
+    def parts(self) -> dict[str, nn.Module]:
+        """Every part that may have a weight, by name."""
+        return {name: head for name, head in self.heads.items() if name in self.weights} | {"lstm": self.lstm}
+
+    @property
+    def baselines(self) -> dict[str, nn.Module]:
+        """Linear heads that the version is compared with, by name."""
+        return {name: self.heads[name] for name in BASELINES if name in self.heads}
 
 
 def save(bundle: Bundle, folder: Path) -> str:
     """Write the files; their common hash."""
     folder.mkdir(parents=True, exist_ok=True)
     facts = {
+        "format": FORMAT,
         "labels": list(bundle.labels),
         "spec": json.loads(bundle.spec.to_json()),
         "split_ids": {k: list(v) for k, v in bundle.split_ids.items()},
         "training_groups": list(bundle.training_groups),
+        "weights": dict(bundle.weights),
+        "cross_validation": bundle.cross_validation.to_dict() if bundle.cross_validation else None,
     }
     (folder / "model.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
-    networks = {
-        "lstm": (bundle.lstm, bundle.lstm_config),
-        "mean_linear": (bundle.baseline, bundle.baseline_config),
-    }
-    for name, (network, config) in networks.items():
-        (folder / f"{name}.json").write_text(config.to_json(), encoding="utf-8")
-        save_file(network.state_dict(), str(folder / f"{name}.safetensors"))
+    (folder / "lstm.json").write_text(bundle.lstm_config.to_json(), encoding="utf-8")
+    save_file(bundle.lstm.state_dict(), str(folder / "lstm.safetensors"))
+    tensors = {f"{name}.{k}": v for name, head in bundle.heads.items() for k, v in head.state_dict().items()}
+    save_file(tensors, str(folder / "linear.safetensors"))
     return digest(folder)
 
 
 def digest(folder: Path) -> str:
     """SHA-256 over the names and contents of the bundle's files."""
-    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
+    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in _files(folder)}
     return hashlib.sha256(canonical_json(hashes).encode()).hexdigest()
+
+
+def _files(folder: Path) -> tuple[str, ...]:
+    return FILES_OF_FORMAT_1 if (folder / "mean_linear.json").is_file() else FILES
 
 
 def load(folder: Path, expected_digest: str) -> Bundle:
@@ -79,7 +117,7 @@ def load(folder: Path, expected_digest: str) -> Bundle:
         UnsafeModel: A file is missing, or differs from what was registered.
         IncompatibleFeatures: The network does not fit its own feature spec.
     """
-    missing = [name for name in FILES if not (folder / name).is_file()]
+    missing = [name for name in _files(folder) if not (folder / name).is_file()]
     found = "" if missing else digest(folder)
     if missing or found != expected_digest:
         what = f"lacks {', '.join(missing)}" if missing else f"has SHA-256 {found[:16]}…"
@@ -90,21 +128,20 @@ def load(folder: Path, expected_digest: str) -> Bundle:
     facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     spec = FeatureSpec.from_json(json.dumps(facts["spec"]))
     lstm_config, lstm = _network(folder, "lstm")
-    baseline_config, baseline = _network(folder, "mean_linear")
     if lstm_config.input_size != spec.feature_size:
         raise IncompatibleFeatures(
             f"the LSTM takes {lstm_config.input_size} features, its spec gives {spec.feature_size}.",
             next_step="train again.",
         )
+    about = (tuple(facts["labels"]), spec, facts["split_ids"], facts["training_groups"], lstm, lstm_config)
+    if "format" not in facts:
+        return Bundle(*about, heads={"mean_linear": _network(folder, "mean_linear")[1]})
+    measured = facts["cross_validation"]
     return Bundle(
-        tuple(facts["labels"]),
-        spec,
-        facts["split_ids"],
-        facts["training_groups"],
-        lstm,
-        lstm_config,
-        baseline,
-        baseline_config,
+        *about,
+        heads=_heads(folder, spec.feature_size, len(facts["labels"])),
+        weights=facts["weights"],
+        cross_validation=CrossValidation(**measured) if measured else None,
     )
 
 
@@ -114,3 +151,13 @@ def _network(folder: Path, name: str) -> tuple[ClassifierConfig, nn.Module]:
     network.load_state_dict(load_file(str(folder / f"{name}.safetensors")))
     network.eval()
     return config, network
+
+
+def _heads(folder: Path, input_size: int, num_classes: int) -> dict[str, nn.Module]:
+    tensors = load_file(str(folder / "linear.safetensors"))
+    found: dict[str, nn.Module] = {}
+    for name in STATISTICS:
+        head = LinearHead(name, input_size, num_classes)
+        head.load_state_dict({k: tensors[f"{name}.{k}"] for k in head.state_dict()})
+        found[name] = head.eval()
+    return found

@@ -279,6 +279,7 @@ class Registry:
             dataset_hash=tags["dataset_hash"],
             created_at_ms=int(found.creation_timestamp),
             metrics=json.loads(tags["metrics"]),
+            figures=json.loads(tags.get("figures", "{}")),
             aliases=tuple(sorted(a for a, v in known.items() if v == number)),
         )
 
@@ -310,5 +311,6 @@ def _version_tags(bundle: Bundle, digest: str, record: TrainingRecord) -> dict[s
         "labels": json.dumps(bundle.labels),
         "spec": bundle.spec.to_json(),
         "metrics": json.dumps({k: round(v, 6) for k, v in record.metrics().items()}),
+        "figures": json.dumps(record.figures()),
     }
     return {_PREFIX + name: value for name, value in tags.items()}

@@ -57,7 +57,7 @@ class ServedClassifier(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined,
         """
         found = self._features(model_input)
         good = [n for n, features in enumerate(found) if not isinstance(features, str)]
-        scores = predict(self._bundle.lstm, [f for f in found if not isinstance(f, str)])
+        scores = predict(self._bundle.classifier, [f for f in found if not isinstance(f, str)])
         rows: list[dict[str, Any]] = [{"error": f if isinstance(f, str) else None} for f in found]
         for n, of_video in zip(good, scores, strict=True):
             rows[n] |= _answer(self._bundle.labels, of_video)

@@ -1,0 +1,213 @@
+"""Out-of-fold scores, and what is learnt from them: weights of the parts, penalties, honest accuracy.
+
+Each training video is scored once by parts that were trained without it and without the videos of its group.
+These scores choose the penalty of each linear head and the weights that join the parts; the parts are then
+trained again on all videos. Test videos are never looked at.
+
+Source: Wolpert, Stacked Generalization (1992); Breiman, Stacked Regressions (1996), for non-negative weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from vidpipe import cores
+from vidpipe.learning.blend import BlendedClassifier, floored
+from vidpipe.learning.calibration import EpochMetrics
+from vidpipe.learning.classifier import ClassifierConfig, LSTMVideoClassifier
+from vidpipe.learning.inference import predict
+from vidpipe.learning.linear import STATISTICS, Doubles, LinearHead, LinearProblem
+from vidpipe.learning.training import LSTMTrainer, Start, TrainingConfig
+from vidpipe.records.models import Sequences
+
+SHRINKAGE = 4.0
+"""The parts' weights are drawn to one another as strongly as this many videos draw them apart."""
+LEAST_SHARE = 0.02
+"""A part whose weight is below this share of all weights has none."""
+MOST_WEIGHT = 4.0
+
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OutOfFold:
+    """Log probabilities (n, K) of each part for videos that it did not learn from, and the truth (n,)."""
+
+    parts: Mapping[str, Doubles]
+    targets: Indices
+    folds: Indices
+    """With which fold each video was held out, (n,)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """The trained parts, their weights, and the out-of-fold scores which chose these."""
+
+    classifier: BlendedClassifier
+    lstm_config: ClassifierConfig
+    heads: Mapping[str, LinearHead]
+    weights: Mapping[str, float]
+    held_out: Indices
+    """Which of the videos have out-of-fold scores."""
+    probabilities: Doubles
+    """Of the blend, out of fold, (n, K): the weights for a fold are learnt from the others."""
+
+    def parts(self) -> dict[str, torch.nn.Module]:
+        """Every part by itself, by name."""
+        return {**self.heads, "lstm": self.classifier.lstm}
+
+
+class CrossFit:
+    """Trains all parts, first fold by fold, then on everything: iterate `epochs()`, then take `fitted`."""
+
+    fitted: Fitted
+
+    def __init__(
+        self,
+        data: Sequences,
+        folds: Indices,
+        config: TrainingConfig,
+        blocks: Sequence[int] = (),
+        start: Start | None = None,
+        *,
+        linear: bool = True,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            data: Videos to learn from: train and val.
+            folds: In which fold each is held out, (N,); -1: in none.
+            config: How the LSTM is trained, in each fold as at the end.
+            blocks: Sizes of the kinds of features, which sum to D; default: one kind.
+            start: What the LSTM starts from; default: random weights.
+            linear: Whether linear heads may have a weight; they are trained in any case, as baselines.
+        """
+        self._data, self._folds, self._config = data, folds, config
+        self._blocks, self._start, self._linear = blocks, start, linear
+        self._numbers: list[int] = np.unique(folds[folds >= 0]).tolist()
+        of_fold = [config.epochs_for(int((folds != fold).sum())) for fold in self._numbers]
+        self.planned = sum(of_fold) + config.epochs_for(len(data))
+
+    def epochs(self) -> Iterator[EpochMetrics | None]:
+        """One item an epoch: its metrics in the last training, None in those of the folds."""
+        held_out = np.flatnonzero(self._folds >= 0)
+        scores = np.zeros((len(self._data), len(self._data.labels)))
+        for fold in self._numbers:
+            trainer = self._trainer(np.flatnonzero(self._folds != fold))
+            for _ in trainer.epochs():
+                yield None
+            there = np.flatnonzero(self._folds == fold)
+            scores[there] = log_probabilities(trainer.model, subset(self._data, there))
+        trainer = self._trainer(np.arange(len(self._data)))
+        yield from trainer.epochs()
+        with cores.one_thread():
+            heads, parts = self._linear_parts(held_out)
+        parts["lstm"] = scores[held_out]
+        self.fitted = self._join(trainer, heads, OutOfFold(parts, *self._of(held_out)))
+
+    def _trainer(self, videos: Indices) -> LSTMTrainer:
+        return LSTMTrainer(subset(self._data, videos), None, self._config, self._blocks, self._start)
+
+    def _of(self, held_out: Indices) -> tuple[Indices, Indices]:
+        return self._data.targets[held_out], self._folds[held_out]
+
+    def _linear_parts(self, held_out: Indices) -> tuple[dict[str, LinearHead], dict[str, Doubles]]:
+        """Heads with the best penalty, trained on all videos, and their out-of-fold log probabilities."""
+        heads: dict[str, LinearHead] = {}
+        parts: dict[str, Doubles] = {}
+        targets, data, K = self._data.targets, self._data, len(self._data.labels)
+        for name in STATISTICS:
+            problem = LinearProblem(name, data.features, targets, K, self._config.balance, self._config.seed)
+            path = problem.out_of_fold(self._folds)  # (penalties, N, K)
+            losses = [-scores[held_out, targets[held_out]].mean() for scores in path]
+            best = int(np.argmin(losses))
+            parts[name] = path[best][held_out]
+            heads[name] = problem.head(problem.path(np.arange(len(data)))[best])
+        return heads, parts
+
+    def _join(self, trainer: LSTMTrainer, heads: Mapping[str, LinearHead], held_out: OutOfFold) -> Fitted:
+        lstm = trainer.model
+        assert isinstance(lstm, LSTMVideoClassifier)
+        wanted = held_out.parts if self._linear else {"lstm": held_out.parts["lstm"]}
+        chosen = replace(held_out, parts=wanted)
+        weights = dict.fromkeys(held_out.parts, 0.0) | fit_weights(chosen)
+        return Fitted(
+            BlendedClassifier(lstm, heads, weights).eval(), trainer.architecture, heads, weights,
+            np.flatnonzero(self._folds >= 0), cross_fitted(chosen),
+        )  # fmt: skip
+
+
+def subset(data: Sequences, videos: Indices) -> Sequences:
+    """Some of the videos, in the order given."""
+    return Sequences(
+        tuple(data.video_ids[i] for i in videos), tuple(data.features[i] for i in videos),
+        data.targets[videos], data.labels,
+    )  # fmt: skip
+
+
+def log_probabilities(model: torch.nn.Module, data: Sequences) -> Doubles:
+    """Log of a model's scores, (N, K), of 1e-9 at least."""
+    found: Doubles = np.log(np.clip(predict(model, data.features).astype(np.float64), 1e-9, 1.0))
+    return found
+
+
+def fit_weights(held_out: OutOfFold) -> dict[str, float]:
+    """Non-negative weights of the parts that give the held-out videos' truth the highest probability.
+
+    Their sum is free: it does what a temperature does. The truth counts as (n + 1) / (n + 2), not as certain:
+    a few right answers do not prove the next one.
+
+    Source: Platt, Probabilistic Outputs for Support Vector Machines (1999), section 2.2, for the smoothing.
+    """
+    from scipy.optimize import minimize
+
+    z = _stacked(held_out)  # (P, n, K)
+    P, n, K = z.shape
+    truth = np.full((n, K), 1 / (n + 2) / max(K - 1, 1))
+    truth[np.arange(n), held_out.targets] = (n + 1) / (n + 2)
+
+    def loss(w: Doubles) -> tuple[float, Doubles]:
+        normed = _normed(np.tensordot(w, z, 1))
+        slack = w - w.mean()
+        value = SHRINKAGE * (slack @ slack) - (truth * normed).sum()
+        gradient = np.tensordot(z, np.exp(normed) - truth, ([1, 2], [0, 1])) + 2 * SHRINKAGE * slack
+        return float(value), gradient
+
+    equal = np.full(P, 1 / P)
+    found = minimize(loss, equal, jac=True, bounds=[(0.0, MOST_WEIGHT)] * P, method="L-BFGS-B").x
+    found = found if found.sum() > 0 else equal
+    found[found < LEAST_SHARE * found.sum()] = 0.0
+    return {name: round(float(w), 6) for name, w in zip(held_out.parts, found, strict=True)}
+
+
+def cross_fitted(held_out: OutOfFold) -> Doubles:
+    """Probabilities (n, K) of the blend, each fold's by weights that were learnt from the other folds."""
+    found = np.zeros_like(next(iter(held_out.parts.values())))
+    numbers: list[int] = np.unique(held_out.folds).tolist()
+    for fold in numbers:
+        here = held_out.folds == fold
+        weights = fit_weights(_of(held_out, here if len(numbers) == 1 else ~here))
+        logits = np.tensordot(list(weights.values()), _stacked(_of(held_out, here)), 1)
+        found[here] = np.exp(_normed(logits))
+    return found
+
+
+def _of(held_out: OutOfFold, chosen: npt.NDArray[np.bool_]) -> OutOfFold:
+    parts = {name: scores[chosen] for name, scores in held_out.parts.items()}
+    return OutOfFold(parts, held_out.targets[chosen], held_out.folds[chosen])
+
+
+def _stacked(held_out: OutOfFold) -> Doubles:
+    """Log probabilities of all parts, floored as in serving, (P, n, K)."""
+    found: Doubles = np.stack([floored(torch.from_numpy(z)).numpy() for z in held_out.parts.values()])
+    return found
+
+
+def _normed(logits: Doubles) -> Doubles:
+    found: Doubles = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+    return found
