@@ -26,6 +26,7 @@ from vidpipe.cli.display import TerminalProgress
 from vidpipe.demo.clips import DemoCollection, make_collection
 from vidpipe.ports import Ports
 from vidpipe.settings import load_settings
+from vidpipe.steps import intake
 from vidpipe.steps.extract import extract
 from vidpipe.steps.ingest import ingest
 from vidpipe.wiring import Home, open_home, open_ports
@@ -69,6 +70,12 @@ def run_python(code: str, *arguments: object) -> subprocess.Popen[str]:
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [n for n in os.environ if n.startswith("VIDPIPE_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _files_are_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests ingest what they have just written; those of files that grow set the pause anew."""
+    monkeypatch.setattr(intake, "QUIET_S", 0.0)
 
 
 @pytest.fixture(scope="session")

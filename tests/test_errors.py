@@ -20,6 +20,7 @@ ALL = family(VidpipeError)
 
 BUILTINS = {
     "Vanished": FileNotFoundError,
+    "StillChanging": OSError,
     "Unreadable": ValueError,
     "NoVideoStream": ValueError,
     "NoFrames": ValueError,

@@ -22,6 +22,7 @@ from vidpipe.adapters.database import sqlfiles
 from vidpipe.adapters.database.warehouse import Warehouse
 from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.adapters.reports import Reports
+from vidpipe.adapters.sources.staging import Staging
 from vidpipe.errors import NoFrames, NotFound, StorageFailed, Vanished
 from vidpipe.ports import Ports
 from vidpipe.report.page import SECTIONS, Picture, clock, label_mix, short, span, timeline
@@ -92,6 +93,10 @@ EVIDENCE = {
     "calibration_error": {"challenger": 0.1}, "p_chance": 0.001, "warnings": ["few <b> videos"],
     "eval_set": {"frozen": True, "eval_set_hash": "e1", "videos": 8},
 }  # fmt: skip
+
+
+LOCAL = Staging(Path("nowhere"), 0, lambda wanted, file: None)
+"""For files, which need none."""
 
 
 def warehouse_of(folder: Path, *, videos: int, labels: int, failures: int, depth: int = 1) -> Warehouse:
@@ -175,7 +180,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Any:
     warehouse = warehouse_of(folder, videos=400, labels=30, failures=60)
     for key in range(400):  # those that might be shown
         (folder / f"clip {key}.mp4").write_bytes(b"")
-    made = report(warehouse, FakeVideos(), Reports(folder / "reports"))
+    made = report(warehouse, FakeVideos(), Reports(folder / "reports"), staging=LOCAL)
     text = Path(made.report).read_text(encoding="utf-8")
     return SimpleNamespace(
         made=made, file=Path(made.report), text=text, page=Page(text), folder=folder, warehouse=warehouse,
@@ -280,7 +285,7 @@ def test_the_pieces_of_a_line_lie_side_by_side_and_gaps_stay_open() -> None:
 
 def test_a_night_without_long_videos_says_how_to_have_some(tmp_path: Path) -> None:
     warehouse = warehouse_of(tmp_path, videos=0, labels=3, failures=0)
-    made = report(warehouse, FakeVideos(), Reports(tmp_path / "reports"))
+    made = report(warehouse, FakeVideos(), Reports(tmp_path / "reports"), staging=LOCAL)
     assert "No long video was classified" in Path(made.report).read_text(encoding="utf-8")
 
 
@@ -311,11 +316,11 @@ def test_the_model_is_told_with_what_it_became_champion_on(told: Any) -> None:
 
 
 def test_another_run_can_be_told_and_one_that_does_not_exist_is_an_error(told: Any) -> None:
-    made = report(told.warehouse, FakeVideos(), Reports(told.folder / "other"), 2)
+    made = report(told.warehouse, FakeVideos(), Reports(told.folder / "other"), 2, staging=LOCAL)
     assert Path(made.report).name == "2.html"
     for unknown in (8, 99):  # running, never begun
         with pytest.raises(NotFound):
-            report(told.warehouse, FakeVideos(), Reports(told.folder / "other"), unknown)
+            report(told.warehouse, FakeVideos(), Reports(told.folder / "other"), unknown, staging=LOCAL)
 
 
 def test_labels_of_nights_without_any_before() -> None:
@@ -342,7 +347,7 @@ def test_a_label_that_is_no_longer_given_shows_its_fall() -> None:
 def test_a_video_named_script_stays_text(tmp_path: Path) -> None:
     warehouse = warehouse_of(tmp_path, videos=12, labels=3, failures=3)
     made = report(
-        warehouse, FakeVideos(), Reports(tmp_path / "reports"), 2
+        warehouse, FakeVideos(), Reports(tmp_path / "reports"), 2, staging=LOCAL
     )  # its scores are the lowest there
 
     text = Path(made.report).read_text(encoding="utf-8")
@@ -392,7 +397,7 @@ def heavy(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Ten thousand videos with long names, a thousand labels, the heaviest pictures that are let in."""
     folder = tmp_path_factory.mktemp("heavy")
     warehouse = warehouse_of(folder, videos=10_000, labels=1000, failures=3000, depth=15)
-    made = report(warehouse, FakeVideos(bytes(MAX_PICTURE_BYTES)), Reports(folder))
+    made = report(warehouse, FakeVideos(bytes(MAX_PICTURE_BYTES)), Reports(folder), staging=LOCAL)
     return SimpleNamespace(made=made, file=Path(made.report))
 
 
@@ -407,7 +412,7 @@ def test_with_the_heaviest_pictures_everywhere_it_still_does(
     heaviest = Picture(bytes(MAX_PICTURE_BYTES), "")
     monkeypatch.setattr("vidpipe.steps.report._picture", lambda *_: heaviest)
 
-    made = report(warehouse, FakeVideos(), Reports(tmp_path))
+    made = report(warehouse, FakeVideos(), Reports(tmp_path), staging=LOCAL)
 
     assert made.pictures == 24 and 500_000 < made.bytes < MEGABYTE
 
@@ -450,8 +455,18 @@ def test_a_video_that_is_gone_changed_or_damaged_has_words_in_place_of_a_picture
     for key in range(1, 12, 4):
         (folder / f"clip {key}.mp4").write_bytes(bytes(1000 + key))  # as the warehouse has it
     (folder / "clip 2.mp4").write_bytes(b"changed")
+    warehouse.file.chmod(0o644)
+    with duckdb.connect(str(warehouse.file)) as connection:
+        connection.execute("update core.collection_video set size_bytes = 9, mtime_ns = 1, inode = 1")
+        for key in range(1, 12, 4):
+            found = (folder / f"clip {key}.mp4").stat()
+            stamp = [found.st_size, found.st_mtime_ns, found.st_ino, f"%clip {key}.mp4"]
+            connection.execute(
+                "update core.collection_video set size_bytes = ?, mtime_ns = ?, inode = ? where path like ?",
+                stamp,
+            )
 
-    made = report(warehouse, BrokenVideos(), Reports(tmp_path / "reports"))
+    made = report(warehouse, BrokenVideos(), Reports(tmp_path / "reports"), staging=LOCAL)
 
     text = Path(made.report).read_text(encoding="utf-8")
     assert made.pictures == 0
@@ -497,7 +512,7 @@ def test_a_page_that_cannot_be_written_spoils_no_night(
 def test_a_forgotten_video_is_on_no_page_any_more(told: Any) -> None:
     pages = Reports(told.folder / "pages")
     for run_id in (2, 3):
-        report(told.warehouse, FakeVideos(), pages, run_id)
+        report(told.warehouse, FakeVideos(), pages, run_id, staging=LOCAL)
     shown = re.findall(r'data-video="(\w+)"', (told.folder / "pages" / "3.html").read_text())
 
     assert pages.forget("f" * 64) == 0

@@ -3,6 +3,7 @@
 VidpipeError
 ├── VideoError              this video is bad: record it, go on
 │   ├── Vanished            the file is gone, or may not be read
+│   ├── StillChanging       the file is being written, or holds other bytes than were hashed: it waits
 │   ├── Unreadable          no demuxer or decoder makes sense of the bytes
 │   ├── NoVideoStream       readable media without a picture
 │   ├── NoFrames            a video stream of which no frame decodes
@@ -61,6 +62,12 @@ class VideoError(VidpipeError):
 
 class Vanished(VideoError, FileNotFoundError):
     """The file is gone, or may not be read."""
+
+    verdict = None
+
+
+class StillChanging(VideoError, OSError):
+    """The file is being written, or holds other bytes than were hashed: it waits."""
 
     verdict = None
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from vidpipe.errors import ConfigurationError
-from vidpipe.records.videos import Place, StoredObject
+from vidpipe.records.videos import LocalFile, Place, SourceFile, StoredObject
 
 SCHEMES = ("s3", "gs")
 """Of object storage; `file` is another way to name a folder."""
@@ -17,11 +17,14 @@ def is_uri(source: str) -> bool:
     return "://" in source
 
 
-def place_of(source: str, path: str, size_bytes: int | None, etag: str | None) -> Place:
-    """Where the video at a path of a source can be read."""
+def place_of(source: str, file: SourceFile, video_id: str | None = None) -> Place:
+    """Where a listed file of a source can be read; `video_id` once its bytes have been hashed."""
     if is_uri(source):
-        return StoredObject(f"{source}/{path}", size_bytes or 0, etag)
-    return Path(source) / path
+        return StoredObject(f"{source}/{file.path}", file.size_bytes, file.etag)
+    path = Path(source) / file.path
+    if file.mtime_ns is None or file.inode is None:
+        return path
+    return LocalFile(path, file.size_bytes, file.mtime_ns, file.inode, file.ctime_ns, video_id)
 
 
 def checked_uri(text: str) -> str:

@@ -1,11 +1,12 @@
--- One row per collection, path and stage; a repeated failure of the same bytes counts its attempts.
+-- One row per collection, path and stage; a repeated failure of the same bytes counts its attempts. What waits,
+-- since its file still changes, says nothing of the bytes: no attempt counts.
 merge into core.failure as target
 using (
     select
         c.collection_key,
         v.video_key,
         given.*,
-        1 + coalesce(known.attempts, 0) as attempts
+        coalesce(known.attempts, 0) + (given.error_class <> $waiting)::integer as attempts
     from given
     inner join core.collection as c on given.collection = c.name
     left join core.video as v on given.video_id = v.video_id
@@ -28,12 +29,23 @@ when matched then
             error_class = fresh.error_class,
             message = fresh.message,
             attempts = fresh.attempts,
-            status = case when fresh.attempts >= $max_attempts then 'quarantined' else 'retry' end,
+            status = case
+                when fresh.error_class = $waiting then 'waiting'
+                when fresh.attempts >= $max_attempts then 'quarantined'
+                else 'retry'
+            end,
             last_at = $now
 when not matched then insert (
     collection_key, path, video_key, stage, error_class, message, attempts, status, first_at, last_at
 )
 values (
     fresh.collection_key, fresh.path, fresh.video_key, fresh.stage, fresh.error_class, fresh.message,
-    fresh.attempts, case when fresh.attempts >= $max_attempts then 'quarantined' else 'retry' end, $now, $now
+    fresh.attempts,
+    case
+        when fresh.error_class = $waiting then 'waiting'
+        when fresh.attempts >= $max_attempts then 'quarantined'
+        else 'retry'
+    end,
+    $now,
+    $now
 )

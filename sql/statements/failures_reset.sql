@@ -8,7 +8,7 @@ where
         from core.failure as f
         inner join core.collection as c on f.collection_key = c.collection_key
         where
-            f.status <> 'resolved'
+            f.status in ('retry', 'quarantined')
             and ($collection is null or c.name = $collection)
     );
 
@@ -17,7 +17,7 @@ set
     status = 'retry',
     attempts = 0
 where
-    status <> 'resolved'
+    status in ('retry', 'quarantined')
     and (
         $collection is null
         or collection_key in (select c.collection_key from core.collection as c where c.name = $collection)

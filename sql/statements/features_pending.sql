@@ -10,6 +10,9 @@ with present as (
         c.source,
         cv.path,
         cv.size_bytes,
+        cv.mtime_ns,
+        cv.inode,
+        cv.ctime_ns,
         cv.etag
     from core.collection_video as cv
     inner join core.collection as c on cv.collection_key = c.collection_key
@@ -43,6 +46,9 @@ final as (
         present.source,
         present.path,
         present.size_bytes,
+        present.mtime_ns,
+        present.inode,
+        present.ctime_ns,
         present.etag,
         present.duration_s,
         present.frames_expected,

@@ -1,4 +1,5 @@
--- Paths of the listing whose bytes must be read: new, changed, never hashed, or due for another probe.
+-- Paths of the listing whose bytes must be read: new, changed, never hashed, waiting since they changed while they
+-- were read, or due for another probe.
 with known as (
     select
         cv.path,
@@ -10,6 +11,15 @@ with known as (
     from core.collection_video as cv
     inner join core.collection as c on cv.collection_key = c.collection_key
     where c.name = $collection
+),
+
+waiting as (
+    select f.path
+    from core.failure as f
+    inner join core.collection as c on f.collection_key = c.collection_key
+    where
+        c.name = $collection
+        and f.status = 'waiting'
 ),
 
 probe_due as (
@@ -38,3 +48,4 @@ where
     or known.inode is distinct from listing.inode
     or known.etag is distinct from listing.etag
     or known.video_key in (select video_key from probe_due)
+    or listing.path in (select path from waiting)

@@ -22,12 +22,14 @@ when matched then
             mtime_ns = fresh.mtime_ns,
             inode = fresh.inode,
             etag = fresh.etag,
+            ctime_ns = fresh.ctime_ns,
+            attributes = fresh.attributes,
             last_seen_at = $now
 when not matched then insert (
     collection_key, path, video_key, label, group_name, splits, present, size_bytes, mtime_ns, inode,
-    etag, first_seen_at, last_seen_at
+    etag, ctime_ns, attributes, first_seen_at, last_seen_at
 )
 values (
     fresh.collection_key, fresh.path, fresh.video_key, fresh.label, fresh.group_name, fresh.splits, true,
-    fresh.size_bytes, fresh.mtime_ns, fresh.inode, fresh.etag, $now, $now
+    fresh.size_bytes, fresh.mtime_ns, fresh.inode, fresh.etag, fresh.ctime_ns, fresh.attributes, $now, $now
 )

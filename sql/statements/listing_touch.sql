@@ -4,6 +4,7 @@ set
     label = listing.label,
     group_name = listing.group_name,
     splits = listing.splits,
+    attributes = listing.attributes,
     present = true,
     last_seen_at = $now
 from listing

@@ -5,7 +5,10 @@ select
     item.video_id,
     collections.source,
     item.etag,
-    video.bytes,
+    file.size_bytes,
+    file.mtime_ns,
+    file.inode,
+    file.ctime_ns,
     video.duration_s,
     mine.label,
     mine.score,
@@ -15,6 +18,9 @@ from predictions as theirs
 inner join predictions as mine on theirs.video_id = mine.video_id
 inner join collection_videos as item on theirs.video_id = item.video_id
 inner join collections on item.collection = collections.collection
+inner join core.collection as owner on item.collection = owner.name
+inner join core.collection_video as file
+    on owner.collection_key = file.collection_key and item.path = file.path
 inner join videos as video on theirs.video_id = video.video_id
 where
     theirs.run_id = $run_id

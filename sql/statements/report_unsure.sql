@@ -17,7 +17,10 @@ select
     item.video_id,
     collections.source,
     item.etag,
-    video.bytes,
+    file.size_bytes,
+    file.mtime_ns,
+    file.inode,
+    file.ctime_ns,
     video.duration_s,
     lowest.model_version,
     lowest.label,
@@ -27,6 +30,9 @@ select
 from lowest
 inner join collection_videos as item on lowest.video_id = item.video_id
 inner join collections on item.collection = collections.collection
+inner join core.collection as owner on item.collection = owner.name
+inner join core.collection_video as file
+    on owner.collection_key = file.collection_key and item.path = file.path
 inner join videos as video on lowest.video_id = video.video_id
 left join predictions as runner_up
     on

@@ -45,6 +45,9 @@ comment on column core.collection_video.video_key is 'The content; null while th
 comment on column core.collection_video.label is 'Known label, if any.';
 comment on column core.collection_video.group_name is 'Videos of one group never straddle a split.';
 comment on column core.collection_video.splits is 'Split column of the manifest to train, val or test.';
+comment on column core.collection_video.attributes is 'Other columns of the manifest to their values.';
+comment on column core.collection_video.ctime_ns is
+'When the file system last changed the file, in nanoseconds, when last hashed.';
 comment on column core.collection_video.present is 'False when the path is no longer there.';
 comment on column core.collection_video.size_bytes is 'Size of the file when last hashed.';
 comment on column core.collection_video.mtime_ns is
@@ -98,7 +101,7 @@ comment on column core.failure.stage is 'ingest, probe, extract or classify.';
 comment on column core.failure.error_class is 'Class of the error.';
 comment on column core.failure.message is 'What happened, in one line.';
 comment on column core.failure.attempts is 'How often it was tried.';
-comment on column core.failure.status is 'retry, quarantined or resolved.';
+comment on column core.failure.status is 'retry, waiting (the file still changes; the next night reads it), quarantined or resolved.';
 comment on column core.failure.first_at is 'First failure, UTC.';
 comment on column core.failure.last_at is 'Last failure, UTC.';
 

@@ -23,6 +23,7 @@ select
     newest.given_at as labelled_at,
     listed.group_name,
     listed.splits,
+    listed.attributes,
     listed.present,
     listed.etag,
     listed.first_seen_at,
@@ -44,6 +45,7 @@ comment on column core.item.label_source is 'Where the label comes from.';
 comment on column core.item.labelled_at is 'When a person gave it, UTC; null for a listed one.';
 comment on column core.item.group_name is 'Videos of one group never straddle a split.';
 comment on column core.item.splits is 'Split column of the manifest to train, val or test.';
+comment on column core.item.attributes is 'Other columns of the manifest to their values.';
 comment on column core.item.present is 'False when the path is no longer there.';
 comment on column core.item.etag is 'Object storage''s mark of the content; null for a file.';
 comment on column core.item.first_seen_at is 'When the path was first listed, UTC.';

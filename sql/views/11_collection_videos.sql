@@ -9,6 +9,7 @@ select
     item.labelled_at,
     item.group_name,
     item.splits,
+    item.attributes,
     item.present,
     item.etag,
     item.first_seen_at,
@@ -30,6 +31,8 @@ comment on column collection_videos.labelled_at is
 'When it was given later, UTC; null for one from the manifest or the folder.';
 comment on column collection_videos.group_name is 'Videos of one group never straddle a split.';
 comment on column collection_videos.splits is 'Split column of the manifest to train, val or test.';
+comment on column collection_videos.attributes is
+'Every other column of the manifest to its value: attributes[''camera'']; names are in lower case.';
 comment on column collection_videos.present is 'False when the path is no longer there.';
 comment on column collection_videos.etag is
 'Object storage''s mark of the content when last hashed; null for a file.';

@@ -24,6 +24,6 @@ comment on column failures.stage is 'ingest, probe, extract or classify.';
 comment on column failures.error_class is 'Class of the error.';
 comment on column failures.message is 'What happened, in one line.';
 comment on column failures.attempts is 'How often it was tried.';
-comment on column failures.status is 'retry, quarantined or resolved.';
+comment on column failures.status is 'retry, waiting (the file still changes; the next night reads it), quarantined or resolved.';
 comment on column failures.first_at is 'First failure, UTC.';
 comment on column failures.last_at is 'Last failure, UTC.';

@@ -163,7 +163,9 @@ def any_csv(
     label_column: Annotated[str | None, typer.Option(help="Likewise.")] = None,
     group_column: Annotated[str | None, typer.Option(help="Likewise.")] = None,
     split_column: Annotated[str | None, typer.Option(help="Likewise: train, val, test.")] = None,
-    delimiter: Annotated[str, typer.Option(help="One character, or tab, or space.")] = ",",
+    delimiter: Annotated[
+        str | None, typer.Option(help="One character, or tab, or space. Default: as the header has it.")
+    ] = None,
     val_as_test: ValAsTestOption = False,
     overwrite: OverwriteOption = False,
     home: HomeOption = None,

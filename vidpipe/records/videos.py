@@ -111,6 +111,29 @@ class SourceFile:
     """Object storage's mark of the content; None for files."""
     spans: tuple[LabelledSpan, ...] = ()
     """Where the manifest labels parts of it, in order of time; it has no label as a whole then."""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """What the manifest's other columns say of it."""
+    ctime_ns: int | None = None
+    """When the file system last changed it: unlike `mtime_ns`, no program can set it back."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """One file, as it was when it was listed or hashed."""
+
+    path: Path
+    size_bytes: int
+    mtime_ns: int
+    inode: int
+    ctime_ns: int | None = None
+    """None: not known."""
+    video_id: str | None = None
+    """SHA-256 of its bytes; None while nothing of it has been read."""
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+        return self.path.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +150,8 @@ class StoredObject:
         return self.uri.rsplit("/", 1)[-1]
 
 
-Place = Path | StoredObject
-"""Where a video can be read."""
+Place = Path | LocalFile | StoredObject
+"""Where a video can be read; of a bare path nothing is known that its bytes could be compared with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,8 @@ class ExtractReport(Report):
     failed: int
     failed_again: int
     """Of these, bad videos that were tried again."""
+    waiting: int
+    """Videos whose file changed since it was hashed, left to the next night: no failures."""
     written_bytes: int
     """Bytes of the parts."""
     seconds: float
@@ -49,7 +51,8 @@ class ExtractReport(Report):
         return ExtractReport(
             later.run_id, self.videos + later.videos, self.frames + later.frames,
             later.skipped - self.videos, self.failed + later.failed,
-            self.failed_again + later.failed_again, self.written_bytes + later.written_bytes,
+            self.failed_again + later.failed_again, self.waiting + later.waiting,
+            self.written_bytes + later.written_bytes,
             self.seconds + later.seconds,
         )  # fmt: skip
 
@@ -160,8 +163,7 @@ def commit(ports: Ports, run: RunLog, batch: Batch, results: Sequence[PartResult
     run.videos += len(result.videos) - len(bad)
     run.frames += result.frames
     run.written_bytes += sum(r.size_bytes for r in results)
-    run.failed += len(bad)
-    run.failed_again += len(bad) if batch.again else 0
+    run.count_failures([str(v.error_class) for v in bad], again=batch.again)
     speed = run.frames / max(run.seconds, 1e-3)
     log.info("%d videos, %d frames, %.0f frames/s, %d failed", run.videos, run.frames, speed, run.failed)
 
@@ -170,8 +172,8 @@ def report(run: RunLog, skipped: int) -> ExtractReport:
     """The report of a run whose batches have been committed."""
     run.detail["skipped"] = skipped
     return ExtractReport(
-        run.run_id, run.videos, run.frames, skipped, run.failed, run.failed_again, run.written_bytes,
-        run.seconds,
+        run.run_id, run.videos, run.frames, skipped, run.failed, run.failed_again, run.waiting,
+        run.written_bytes, run.seconds,
     )  # fmt: skip
 
 

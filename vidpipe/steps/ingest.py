@@ -6,17 +6,23 @@ object, size and etag) is not read again.
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.ports import Ports
+from vidpipe.records.names import look_alikes
 from vidpipe.records.videos import Collection, Failure, Place, SourceFile, Windows
 from vidpipe.steps.intake import loads, read_files
 from vidpipe.steps.runs import Report, recorded
 from vidpipe.uris import checked_uri, is_uri
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +42,22 @@ class IngestReport(Report):
     """Failures recorded by this run."""
     failed_again: int
     """Of these, bad videos that were tried again."""
+    waiting: int
+    """Files that still change, left to the next night: no failures."""
     read_bytes: int
     """Bytes that were read to be hashed."""
+    labels: int
+    """Different ones that the listing gives, by manifest or folder."""
+    unlabelled: int
+    """Paths without a label."""
+    groups: int
+    splits: Mapping[str, Mapping[str, int]]
+    """By split column: paths in train, val and test."""
+    columns_kept: Sequence[str]
+    """Columns of the manifest that say what a video is."""
+    columns_not_understood: Sequence[str]
+    """All others that have a value: stored as the video's attributes."""
+    warnings: Sequence[str]
 
 
 def ingest(
@@ -95,7 +115,7 @@ def ingest(
         run.detail = {"collection": collection, "new": new, "removed": removed}
         return IngestReport(
             run.run_id, collection, run.videos, new, unchanged, removed, run.failed, run.failed_again,
-            run.read_bytes,
+            run.waiting, run.read_bytes, **_taken(wanted, files),
         )  # fmt: skip
 
 
@@ -192,6 +212,32 @@ def _listing(ports: Ports, wanted: Collection, *, allow_missing: bool) -> list[S
             next_step="check that it is mounted; pass --allow-missing if they are meant to be gone.",
         )
     return files
+
+
+def _taken(wanted: Collection, files: Sequence[SourceFile]) -> dict[str, Any]:
+    """What the listing says of its videos, in numbers: a column that was misread shows here."""
+    spans = [span.label for f in files for span in f.spans]
+    labels = {*(f.label for f in files if f.label), *spans}
+    groups = {f.group for f in files if f.group}
+    columns = sorted({column for f in files for column in f.splits})
+    used = {"path": True, "label": labels, "group": groups, "start_s": spans, "end_s": spans}
+    kept = [name for name, values in used.items() if values] + columns if wanted.manifest else []
+    warnings = [
+        f"labels that differ only in case, spaces or invisible characters: {', '.join(map(ascii, alike))}; "
+        "each is a label of its own."
+        for alike in look_alikes(labels)
+    ]
+    for warning in warnings:
+        log.warning("%s: %s", wanted.name, warning)
+    return {
+        "labels": len(labels),
+        "unlabelled": sum(f.label is None and not f.spans for f in files),
+        "groups": len(groups),
+        "splits": {c: dict(Counter(f.splits[c] for f in files if c in f.splits)) for c in columns},
+        "columns_kept": kept,
+        "columns_not_understood": sorted({name for f in files for name in f.attributes}),
+        "warnings": warnings,
+    }
 
 
 def _found(ports: Ports, source: str, label_from: str | None) -> list[SourceFile]:

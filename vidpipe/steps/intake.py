@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,13 +12,16 @@ from typing import TypeVar
 
 from vidpipe.errors import VideoError
 from vidpipe.ports import Ports
-from vidpipe.records.videos import Collection, Failure, Place, ProbedVideo, SourceFile, Stage
+from vidpipe.records.videos import Collection, Failure, ProbedVideo, SourceFile, Stage
 from vidpipe.steps.runs import RunLog
 from vidpipe.uris import is_uri, place_of
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+QUIET_S = 2.0
+"""A file that changed within so many seconds is looked at again: who writes it may still be at it."""
 
 CHUNK_FILES = 256
 CHUNK_BYTES = 4 << 30
@@ -70,6 +74,7 @@ def read_files(
             files, min(CHUNK_BYTES, ports.limits.staging_bytes // 2) if far else CHUNK_BYTES
         ):
             hashed = list(_seen(ports, pool.map(lambda file: _hash(ports, source, file), chunk)))
+            hashed = _settled(ports, source, hashed)
             first = {h.video_id: h.file for h in hashed if h.video_id}
             known = ports.ledger.known_videos(first, retry_failed=again)
             to_probe = {v: file for v, file in first.items() if v not in known}
@@ -84,8 +89,7 @@ def read_files(
             )
             hashes += sum(h.video_id is not None for h in hashed)
             run.read_bytes += sum(h.file.size_bytes for h in hashed if h.video_id)
-            run.failed += len(failures)
-            run.failed_again += len(failures) if again else 0
+            run.count_failures([f.error_class for f in failures], again=again)
             advance(len(chunk), len(chunk))
     return hashes
 
@@ -114,19 +118,35 @@ def _chunks(
 
 def _hash(ports: Ports, source: str, file: SourceFile) -> _Hashed:
     try:
-        with ports.staging.local(_place(source, file)) as local:
+        with ports.staging.local(place_of(source, file)) as local:
             return _Hashed(file, ports.catalog.hash_file(local))
     except VideoError as error:
         return _Hashed(file, None, error)
 
 
-def _place(source: str, file: SourceFile) -> Place:
-    return place_of(source, file.path, file.size_bytes, file.etag)
+def _settled(ports: Ports, source: str, hashed: Sequence[_Hashed]) -> list[_Hashed]:
+    """The same; of files that changed a moment ago, those that have changed again by now are not believed."""
+    quiet_ns = time.time_ns() - round(QUIET_S * 1e9)
+    newest_ns = max((h.file.mtime_ns or 0 for h in hashed if h.video_id), default=0)
+    if newest_ns <= quiet_ns:
+        return list(hashed)
+    time.sleep(min(QUIET_S, (newest_ns - quiet_ns) / 1e9))  # a file from the future waits no longer
+    return [
+        _same(ports, source, h) if h.video_id and (h.file.mtime_ns or 0) > quiet_ns else h for h in hashed
+    ]
+
+
+def _same(ports: Ports, source: str, hashed: _Hashed) -> _Hashed:
+    try:
+        with ports.staging.local(place_of(source, hashed.file, hashed.video_id)):
+            return hashed
+    except VideoError as error:
+        return _Hashed(hashed.file, None, error)
 
 
 def _probe(ports: Ports, source: str, file: SourceFile, video_id: str) -> _Probed:
     try:
-        with ports.staging.local(_place(source, file)) as local:
+        with ports.staging.local(place_of(source, file, video_id)) as local:
             facts = ports.videos.probe(local)
     except VideoError as error:
         learnt = error.verdict is not None  # a file that vanished says nothing about its bytes

@@ -52,6 +52,8 @@ class NightlyReport(Report):
     remaining: int
     """Videos of the archive that still wait for the champion."""
     failed: int
+    waiting: int
+    """Files that still change, left to the next night: no failures."""
     seconds: float
     problems: Sequence[str]
     report: str | None = None
@@ -100,6 +102,11 @@ class Night:
     def failed(self) -> int:
         """Videos that failed tonight, at whatever stage."""
         return sum(r.failed for r in self.reports)
+
+    @property
+    def waiting(self) -> int:
+        """Files that still changed tonight, at whatever stage."""
+        return sum(r.waiting for r in self.reports)
 
     @property
     def newly_failed(self) -> int:
@@ -209,7 +216,7 @@ def conclude(run: RunLog, night: Night, budget: float | int) -> NightlyReport:
     ingested = sum(r.new for r in night.ingested)
     extracted = night.extracted.videos if night.extracted else 0
     classified = night.classified.classified if night.classified else 0
-    run.videos, run.failed = ingested, night.failed
+    run.videos, run.failed, run.waiting = ingested, night.failed, night.waiting
     run.frames = night.extracted.frames if night.extracted else 0
     run.read_bytes = sum(r.read_bytes for r in night.ingested)
     run.written_bytes = night.extracted.written_bytes if night.extracted else 0
@@ -228,6 +235,7 @@ def conclude(run: RunLog, night: Night, budget: float | int) -> NightlyReport:
         night.shadow["videos"] if night.shadow else 0,
         night.classified.remaining if night.classified else 0,
         night.failed,
+        night.waiting,
         run.seconds,
         night.problems,
     )

@@ -11,12 +11,11 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from vidpipe.errors import NotFound, Vanished, VideoError
+from vidpipe.errors import NotFound, StillChanging, Vanished, VideoError
 from vidpipe.ports import Reader, Reports, Staging, Videos, Warehouse
-from vidpipe.records.videos import StoredObject
+from vidpipe.records.videos import LocalFile, Place, SourceFile, StoredObject
 from vidpipe.report.page import Picture, render
 from vidpipe.steps.runs import Report
 from vidpipe.uris import place_of
@@ -52,9 +51,9 @@ class PageReport(Report):
 
 def report(
     warehouse: Warehouse, videos: Videos, reports: Reports, run_id: int | None = None,
-    *, staging: Staging | None = None,
+    *, staging: Staging,
 ) -> PageReport:  # fmt: skip
-    """Write the page of a run; by default of the last night. Without `staging`, objects have no picture.
+    """Write the page of a run; by default of the last night.
 
     Raises:
         NotFound: No such run has ended, or nothing has been published.
@@ -120,7 +119,7 @@ def _run(read: Reader, run_id: int | None) -> dict[str, Any]:
 
 
 def _pictures(
-    videos: Videos, staging: Staging | None, rows: Sequence[Mapping[str, Any]]
+    videos: Videos, staging: Staging, rows: Sequence[Mapping[str, Any]]
 ) -> dict[tuple[str, str], Picture]:
     """A picture, or the reason why there is none, for each (collection, path)."""
     wanted = {(row["collection"], row["path"]): row for row in rows}
@@ -130,21 +129,19 @@ def _pictures(
         return dict(zip(wanted, found, strict=True))
 
 
-def _picture(videos: Videos, staging: Staging | None, row: Mapping[str, Any], deadline: float) -> Picture:
+def _picture(videos: Videos, staging: Staging, row: Mapping[str, Any], deadline: float) -> Picture:
     if time.monotonic() > deadline:
         return Picture(None, "no time left for a picture")
-    place = place_of(row["source"], row["path"], row["bytes"], row["etag"])
+    place = place_of(row["source"], _listed(row), row["video_id"])
     try:
-        jpeg = (
-            _of_object(videos, staging, place, row["duration_s"])
-            if isinstance(place, StoredObject)
-            else _of_file(videos, place, row)
-        )
+        jpeg = _thumbnail(videos, staging, place, row["duration_s"])
+    except StillChanging:
+        return Picture(None, "the file has changed since")
     except _NoPicture as error:
         return Picture(None, str(error))
     except (OSError, ValueError, VideoError) as error:  # our Vanished is an OSError, too
         log.info("no picture of %s: %s", row["path"], error)
-        gone = isinstance(error, Vanished) or (isinstance(place, Path) and not place.exists())
+        gone = isinstance(error, Vanished) or (isinstance(place, LocalFile) and not place.path.exists())
         return Picture(None, "the file is gone" if gone else "no frame can be shown")
     if len(jpeg) > MAX_PICTURE_BYTES:
         return Picture(None, "too large a picture")
@@ -155,16 +152,14 @@ class _NoPicture(Exception):
     """Why there is none, in the page's words."""
 
 
-def _of_file(videos: Videos, file: Path, row: Mapping[str, Any]) -> bytes:
-    if file.stat().st_size != row["bytes"]:
-        raise _NoPicture("the file has changed since")
-    return videos.thumbnail(file, row["duration_s"])
+def _listed(row: Mapping[str, Any]) -> SourceFile:
+    """The file as it was when its bytes were hashed."""
+    names = ("path", "size_bytes", "mtime_ns", "inode", "etag", "ctime_ns")
+    return SourceFile(**{name: row[name] for name in names})
 
 
-def _of_object(
-    videos: Videos, staging: Staging | None, place: StoredObject, duration_s: float | None
-) -> bytes:
-    if staging is None or place.size_bytes > MAX_OBJECT_BYTES:
+def _thumbnail(videos: Videos, staging: Staging, place: Place, duration_s: float | None) -> bytes:
+    if isinstance(place, StoredObject) and place.size_bytes > MAX_OBJECT_BYTES:
         raise _NoPicture("too large to fetch for a picture")
     with staging.local(place) as file:
         return videos.thumbnail(file, duration_s)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from vidpipe.errors import VidpipeError
+from vidpipe.errors import StillChanging, VidpipeError
 from vidpipe.logs import RUN
 from vidpipe.ports import Ports
 
@@ -40,9 +40,18 @@ class RunLog:
     """Of parts."""
     failed_again: int = 0
     """Of `failed`, those that had failed before: reported once, they trip no budget twice."""
+    waiting: int = 0
+    """Files that still change, left to the next night: no failures."""
     detail: dict[str, Any] = field(default_factory=dict)
     only: bool = True
     """No other run of its sort is alive: what such runs left open is nobody's."""
+
+    def count_failures(self, error_classes: Sequence[str], *, again: bool) -> None:
+        """Of one chunk or batch: what waits is counted apart."""
+        waiting = sum(name == StillChanging.__name__ for name in error_classes)
+        self.waiting += waiting
+        self.failed += len(error_classes) - waiting
+        self.failed_again += len(error_classes) - waiting if again else 0
 
     @property
     def seconds(self) -> float:
@@ -99,6 +108,7 @@ def _place(ports: Ports, kind: str) -> Iterator[bool]:
 
 def _close(ports: Ports, run: RunLog, *, publish: bool) -> None:
     moved = {"read_bytes": run.read_bytes, "written_bytes": run.written_bytes}
+    moved |= {"waiting": run.waiting} if run.waiting else {}
     ports.ledger.finish_run(
         run.run_id, status=run.status, videos=run.videos, frames=run.frames, failed=run.failed,
         seconds=run.seconds, detail=run.detail | moved,

@@ -11,7 +11,6 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,7 +35,7 @@ from vidpipe.records.models import (
     Scores,
     Sequences,
 )
-from vidpipe.records.videos import short_hash
+from vidpipe.records.videos import StoredObject, short_hash
 from vidpipe.splits import SPLITS, ResolvedSplit, resolve
 from vidpipe.splits import folds as fold_numbers
 from vidpipe.steps import scoring
@@ -305,26 +304,32 @@ def _log_scores(mlflow_run: TrainingRun, name: str, model: nn.Module, test: Sequ
 
 def _log_attention(ports: Ports, mlflow_run: TrainingRun, lesson: _Lesson, model: nn.Module) -> None:
     """When the model looks, in the first test videos of some labels; a file that is gone has no pictures."""
-    collection = ports.ledger.collection(lesson.collection)
-    if lesson.config.head != "attention" or collection is None:
+    if lesson.config.head != "attention":
         return
     first = {video.label: video for video in reversed(lesson.split.test)}
     strips = []
     for label, video in sorted(first.items())[:STRIPS]:
         (found,) = ports.store.read(lesson.spec.feature_set_id, [video.stored])
         (weights,) = attention(model, [found.values])
-        if pictures := _pictures(ports, Path(collection.source) / video.path, found.times_s):
+        if pictures := _pictures(ports, lesson.collection, video, found.times_s):
             title = f"{label}: {video.path}"
             strips.append(AttentionStrip(title, found.times_s.tolist(), weights.tolist(), pictures))
     if strips:
         mlflow_run.log_attention(strips)
 
 
-def _pictures(ports: Ports, file: Path, times_s: npt.NDArray[np.float64]) -> list[tuple[float, bytes]]:
+def _pictures(
+    ports: Ports, collection: str, video: LabelledVideo, times_s: npt.NDArray[np.float64]
+) -> list[tuple[float, bytes]]:
+    """Of the bytes that were hashed, or none."""
     chosen = times_s[np.linspace(0, len(times_s) - 1, min(PICTURES, len(times_s))).astype(int)]
+    place = ports.ledger.place_of(collection, video.path)
+    if place is None or isinstance(place, StoredObject):  # no download for the sake of a picture
+        return []
     try:
-        found = [(float(at_s), ports.videos.picture(file, float(at_s))) for at_s in chosen]
+        with ports.staging.local(place) as file:
+            found = [(float(at_s), ports.videos.picture(file, float(at_s))) for at_s in chosen]
     except VideoError as error:
-        log.info("no pictures of %s: %s", file.name, error)
+        log.info("no pictures of %s: %s", video.path, error)
         return []
     return [(at_s, jpeg) for at_s, jpeg in found if jpeg]

@@ -15,11 +15,11 @@ from vidpipe.adapters.database.connection import now_utc
 from vidpipe.adapters.database.decisions import Decisions
 from vidpipe.adapters.database.listings import Listings
 from vidpipe.adapters.database.predictions import Predictions
-from vidpipe.adapters.database.rows import IDS, MOVES, OUTCOMES, outcome_row
+from vidpipe.adapters.database.rows import IDS, MOVES, OUTCOMES, listed_file, outcome_row
 from vidpipe.records.features import FeatureSpec, PartResult, StoredFeatures
 from vidpipe.records.machine import Unfinished
 from vidpipe.records.models import LabelledVideo
-from vidpipe.records.videos import Failure, PendingVideo, canonical_json
+from vidpipe.records.videos import Failure, PendingVideo, Place, canonical_json
 from vidpipe.uris import place_of
 
 
@@ -67,9 +67,15 @@ class Ledger(Listings, Predictions, Decisions):
                 retry_failed=retry_failed,
             )  # fmt: skip
         return [
-            PendingVideo(v, place_of(source, path, size, etag), *facts)
-            for v, source, path, size, etag, *facts in rows
+            PendingVideo(v, place_of(source, listed_file(*listed), v), *facts)
+            for v, source, listed, *facts in ((r[0], r[1], r[2:8], *r[8:]) for r in rows)
         ]
+
+    def place_of(self, collection: str, path: str) -> Place | None:
+        """Where the bytes of a path that were hashed can be read, if there are any."""
+        with self.session() as session:
+            rows = session.rows("place_of_path", collection=collection, path=path)
+        return next((place_of(source, listed_file(*listed), v) for v, source, *listed in rows), None)
 
     def count_features(self, feature_set_id: str, collection: str | None) -> int:
         """How many present videos have features of this set."""

@@ -14,7 +14,7 @@ LISTING = pa.schema(
     {
         "path": pa.string(), "size_bytes": pa.int64(), "mtime_ns": pa.int64(), "inode": pa.uint64(),
         "label": pa.string(), "group_name": pa.string(), "splits": _SPLITS, "etag": pa.string(),
-        "video_id": pa.string(),
+        "ctime_ns": pa.int64(), "attributes": _SPLITS, "video_id": pa.string(),
     }
 )  # fmt: skip
 VIDEOS = pa.schema(
@@ -75,12 +75,20 @@ def prediction_row(prediction: Prediction) -> tuple[Any, ...]:
     return (p.video_id, p.rank, p.label, p.score, *windows_row(p.windows))
 
 
+def listed_file(
+    path: str, size_bytes: int, mtime_ns: int | None, inode: int | None, ctime_ns: int | None,
+    etag: str | None,
+) -> SourceFile:  # fmt: skip
+    """A file as it was when its bytes were hashed, without what the listing says of it."""
+    return SourceFile(path, size_bytes or 0, mtime_ns, inode, etag=etag, ctime_ns=ctime_ns)
+
+
 def listing_row(file: SourceFile, video_id: str | None) -> tuple[Any, ...]:
     """A file of a listing, with the content it holds where that is known."""
     splits = list(file.splits.items())
     return (
         file.path, file.size_bytes, file.mtime_ns, file.inode, file.label, file.group, splits, file.etag,
-        video_id,
+        file.ctime_ns, list(file.attributes.items()), video_id,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vidpipe.errors import ConfigurationError, StorageUnreachable, Vanished
+from vidpipe.errors import ConfigurationError, StillChanging, StorageUnreachable, Vanished
 from vidpipe.records.videos import SourceFile, StoredObject
 
 CHUNK_BYTES = 16 << 20
@@ -61,17 +61,20 @@ class Objects:
         """Write an object's bytes into a file that exists, and see that it still was the one that was listed.
 
         Raises:
-            Vanished: It is gone, may not be read, or another one has its name by now.
+            StillChanging: Another one has its name by now.
+            Vanished: It is gone, or may not be read.
             StorageUnreachable: The storage does not answer.
         """
         storage, key = _storage(wanted.uri), _key(wanted.uri)
-        with file.open("r+b") as stream, _reading(wanted.uri):
-            for begin in range(0, wanted.size_bytes, CHUNK_BYTES):
-                end = min(begin + CHUNK_BYTES, wanted.size_bytes)
-                stream.write(storage.cat_file(key, start=begin, end=end))
-            now = _stored(wanted.uri, storage.info(key))
-        if now != wanted:
-            raise Vanished(f"{wanted.uri} has been replaced since it was listed.")
+        try:
+            with file.open("r+b") as stream, _reading(wanted.uri):
+                for begin in range(0, wanted.size_bytes, CHUNK_BYTES):
+                    end = min(begin + CHUNK_BYTES, wanted.size_bytes)
+                    stream.write(storage.cat_file(key, start=begin, end=end))
+        except StorageUnreachable:  # a shorter object has no such range, which is an error of its own
+            _refuse_replaced(wanted)
+            raise
+        _refuse_replaced(wanted)
 
 
 class BucketFolder:
@@ -145,6 +148,16 @@ def _storage(uri: str) -> Any:
             f"{scheme}:// needs a package that is not installed.",
             next_step=f"pip install 'vidpipe[{scheme}]'.",
         ) from None
+
+
+def _refuse_replaced(wanted: StoredObject) -> None:
+    with _reading(wanted.uri):
+        now = _stored(wanted.uri, _storage(wanted.uri).info(_key(wanted.uri)))
+    if now != wanted:
+        raise StillChanging(
+            f"{wanted.uri} has been replaced since it was listed.",
+            next_step="nothing: the next night reads it anew.",
+        )
 
 
 def _key(uri: str) -> str:

@@ -6,24 +6,19 @@ a wrong file is an error with its line, and leaves to the step what depends on t
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from vidpipe.adapters.sources.csv_files import read_rows, read_table, read_text
 from vidpipe.errors import ConfigurationError
+from vidpipe.records.names import SPLIT_WORDS, folded
 from vidpipe.records.videos import ListedVideo, SplitName
 
-SPLIT_WORDS: Mapping[str, SplitName] = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validate": "val",
-    "validation": "val", "test": "test", "testing": "test",
-}  # fmt: skip
-"""What people call the three, in lower case; Kinetics says `validate`, Something-Something `validation`."""
 OFFICIAL_SPLITS = (1, 2, 3)
 HMDB51_USES: Mapping[str, SplitName] = {"1": "train", "2": "test"}
 
@@ -157,7 +152,7 @@ def ssv2(
 
 def _ssv2_list(file: Path, split: SplitName, answers: Mapping[str, str]) -> Iterator[ListedVideo]:
     try:
-        entries = json.loads(_text(file))
+        entries = json.loads(read_text(file))
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(
             f"cannot read {file} as JSON: {error}.", next_step="pass the dataset's own JSON file."
@@ -234,17 +229,17 @@ class Columns:
         return {ours: theirs for ours, theirs in named.items() if theirs is not None}
 
 
-def any_csv(file: Path, root: Path, columns: Columns, delimiter: str = ",") -> list[ListedVideo]:
+def any_csv(file: Path, root: Path, columns: Columns, delimiter: str | None = None) -> list[ListedVideo]:
     """A CSV with columns of other names, or of none: then they are numbers, from 1.
 
-    Paths are relative to `root`, or absolute and inside it.
+    Paths are relative to `root`, or absolute and inside it; without `delimiter` the header tells it.
 
     Raises:
         ConfigurationError: A column that is not there, a short line, an unknown split.
     """
     given = columns.given()
     if all(theirs.isdigit() for theirs in given.values()):
-        lines = _numbered(file, given.values(), delimiter)
+        lines = _numbered(file, given.values(), delimiter or ",")
     else:
         lines = _records(file, tuple(given.values()), delimiter)
     return [
@@ -262,10 +257,10 @@ def _csv_video(row: Mapping[str, str], root: Path, file: Path, number: int) -> L
     return ListedVideo(said, row.get("label") or None, row.get("group") or None, splits)
 
 
-def _numbered(file: Path, numbers: Iterable[str], delimiter: str) -> Iterator[tuple[int, dict[str, str]]]:
+def _numbered(file: Path, numbers: Iterable[str], delimiter: str) -> Iterator[tuple[int, Mapping[str, str]]]:
     wanted = list(numbers)
-    for number, values in _csv_rows(file, delimiter):
-        cells = {str(k): value.strip() for k, value in enumerate(values, start=1)}
+    for number, values in read_rows(file, delimiter):
+        cells = {str(k): value for k, value in enumerate(values, start=1)}
         if not set(wanted) <= set(cells):
             raise _bad_line(file, number, delimiter.join(values), f"columns {', '.join(wanted)}")
         yield number, cells
@@ -274,61 +269,26 @@ def _numbered(file: Path, numbers: Iterable[str], delimiter: str) -> Iterator[tu
 # -- reading ----------------------------------------------------------------------------------------
 
 
-def _records(file: Path, needed: Sequence[str], delimiter: str = ",") -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and cells by column name; a short row's last cells are empty."""
-    rows = _csv_rows(file, delimiter)
-    _, header = next(rows, (1, []))
-    header = [name.strip() for name in header]
-    if absent := [name for name in needed if name not in header]:
-        raise ConfigurationError(
-            f"{file} has no column {', '.join(absent)}, but {', '.join(header) or 'no header at all'}.",
-            next_step="check the file and, for another separator than a comma, pass --delimiter.",
-        )
-    for number, values in rows:
-        cells = [value.strip() for value in values[: len(header)]]
-        yield number, dict(zip(header, cells + [""] * (len(header) - len(cells)), strict=True))
-
-
-def _csv_rows(file: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    text = _text(file)
-    delimiter = {"tab": "\t", "\\t": "\t", "space": " "}.get(delimiter, delimiter)
-    try:
-        reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter)
-        for row in reader:
-            if any(value.strip() for value in row):
-                yield reader.line_num, row
-    except (csv.Error, TypeError, ValueError) as error:
-        raise ConfigurationError(
-            f"cannot read {file} with the delimiter {delimiter!r}: {error}.",
-            next_step="pass a CSV file and its --delimiter: one character, or tab, or space.",
-        ) from None
+def _records(
+    file: Path, needed: Sequence[str], delimiter: str | None = ","
+) -> Iterator[tuple[int, Mapping[str, str]]]:
+    """Line number and cells by column name, as the dataset spells it."""
+    for line in read_table(file, needed, separator=delimiter).lines:
+        yield line.number, line.cells | {name: line.cells[folded(name)] for name in needed}
 
 
 def _lines(file: Path) -> Iterator[tuple[int, str]]:
     """Line number and text of what is not blank."""
-    text = _text(file).replace("\r\n", "\n").replace("\r", "\n")
+    text = read_text(file).replace("\r\n", "\n").replace("\r", "\n")
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield number, line.strip()
 
 
-def _text(file: Path) -> str:
-    try:
-        return file.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot read {file}: {error.strerror}.", next_step="pass the dataset's own lists."
-        ) from None
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(
-            f"cannot read {file}: {error}.", next_step="convert the file to UTF-8."
-        ) from None
-
-
 def _split(word: str, file: Path, number: int) -> SplitName:
-    if word.lower() not in SPLIT_WORDS:
+    if folded(word) not in SPLIT_WORDS:
         raise _bad_line(file, number, word, f"a split ({', '.join(SPLIT_WORDS)})")
-    return SPLIT_WORDS[word.lower()]
+    return SPLIT_WORDS[folded(word)]
 
 
 def _bad_line(file: Path, number: int, got: str, expected: str, unit: str = "line") -> ConfigurationError:

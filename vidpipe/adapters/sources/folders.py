@@ -4,16 +4,14 @@ A folder is walked, without following links to folders; a manifest names files b
 """
 
 import errno
-import hashlib
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from io import FileIO
 from pathlib import Path, PurePosixPath
 
+from vidpipe.adapters.sources.identity import sha256_of
 from vidpipe.adapters.sources.manifest_files import ManifestFiles, read_named
-from vidpipe.errors import ConfigurationError, Vanished
+from vidpipe.errors import ConfigurationError
 from vidpipe.records.videos import SourceFile
 
 VIDEO_EXTENSIONS = frozenset({
@@ -26,7 +24,6 @@ OTHER_EXTENSIONS = frozenset({
     ".m4a", ".md", ".mp3", ".oga", ".ogg", ".opus", ".parquet", ".pdf", ".png", ".srt", ".svg", ".swf",
     ".txt", ".wav", ".wma", ".xml", ".yaml", ".yml", ".zip",
 })  # fmt: skip
-_CHUNK_BYTES = 1 << 20
 
 
 class Catalog(ManifestFiles):
@@ -76,7 +73,7 @@ class Catalog(ManifestFiles):
                 found = (source / path).stat()
             except OSError:
                 return None
-            return SourceFile(path, found.st_size, found.st_mtime_ns, found.st_ino)
+            return _listed(path, found)
 
         return read_named(manifest, str(source), look)
 
@@ -111,22 +108,7 @@ class Catalog(ManifestFiles):
         Raises:
             Vanished: The file is gone, is no regular file, or may not be read.
         """
-        digest = hashlib.sha256()
-        try:
-            with FileIO(file, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as stream:
-                if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                    raise Vanished(f"{file} is not a regular file.")
-                while chunk := stream.read(_CHUNK_BYTES):
-                    digest.update(chunk)
-        except OSError as error:
-            if isinstance(error, Vanished):
-                raise
-            escaped = "\\udc" in str(file)
-            raise Vanished(
-                f"cannot read {file}: {error.strerror}.",
-                next_step="rename it to valid UTF-8." if escaped else "",
-            ) from None
-        return digest.hexdigest()
+        return sha256_of(file)
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -182,9 +164,11 @@ def _source_file(source: Path, file: Path) -> SourceFile | None:
         found = file.stat()
     except FileNotFoundError:
         return None  # gone since it was listed
-    return SourceFile(
-        _utf8(file.relative_to(source).as_posix()), found.st_size, found.st_mtime_ns, found.st_ino
-    )
+    return _listed(_utf8(file.relative_to(source).as_posix()), found)
+
+
+def _listed(path: str, found: os.stat_result) -> SourceFile:
+    return SourceFile(path, found.st_size, found.st_mtime_ns, found.st_ino, ctime_ns=found.st_ctime_ns)
 
 
 def _utf8(path: str) -> str:

@@ -1,18 +1,23 @@
 """Manifests and lists of labels as CSV files: what their lines say, and how a manifest is written."""
 
 import csv
+import logging
 import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from io import StringIO
 from itertools import pairwise
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from vidpipe.adapters.sources.csv_files import Table, read_table
 from vidpipe.errors import ConfigurationError, StorageFailed
+from vidpipe.records.names import SPLIT_WORDS, folded
 from vidpipe.records.videos import GivenLabel, LabelledSpan, SourceFile
 
-SPLIT_NAMES = frozenset({"train", "val", "test"})
+OWN = ("path", "label", "group", "start_s", "end_s")
+"""Columns that say what a video is; the others are splits, or kept as its attributes."""
+log = logging.getLogger(__name__)
 
 
 class ManifestFiles:
@@ -24,11 +29,7 @@ class ManifestFiles:
         Raises:
             ConfigurationError: Not such a file.
         """
-        rows = _read_rows(file)
-        if rows and "label" not in rows[0]:
-            raise ConfigurationError(
-                f"{file} has no column label.", next_step="vidpipe label-queue writes such a file."
-            )
+        rows = [line.cells for line in _read(file, ("path", "label")).lines]
         return [
             GivenLabel(
                 row["path"], row["label"] or None, row.get("collection") or None, row.get("video_id") or None
@@ -76,13 +77,13 @@ def read_named(
     Raises:
         ConfigurationError: As `Catalog.list_manifest`.
     """
-    rows = _read_rows(manifest)
-    split_columns = _split_columns(rows)
+    table = _read(manifest, ("path",))
+    split_columns = _split_columns(manifest, table)
+    others = [name for name in table.columns if name not in (*OWN, *split_columns)]
     files: list[SourceFile] = []
     missing: list[str] = []
     lines = [
-        (_checked_path(row.get("path") or "", source, manifest, line), row)
-        for line, row in enumerate(rows, start=2)
+        (_checked_path(line.cells["path"], source, manifest, line.number), line.cells) for line in table.lines
     ]
     of_spans = _span_rows(lines)
     spans = _spans(of_spans, manifest)
@@ -92,48 +93,73 @@ def read_named(
         if (found := look(path)) is None:
             missing.append(path)
             continue
-        splits = {c: row[c] for c in split_columns if row[c]}
+        splits = {c: str(SPLIT_WORDS[folded(row[c])]) for c in split_columns if row[c]}
+        attributes = {name: row[name] for name in others if row[name]}
         label, group = row.get("label") or None, row.get("group") or None
-        files.append(replace(found, label=label, group=group, splits=splits, spans=spans.get(path, ())))
+        files.append(
+            replace(
+                found, label=label, group=group, splits=splits, attributes=attributes,
+                spans=spans.get(path, ()),
+            )
+        )  # fmt: skip
+    _refuse_backslashes(missing, manifest, look)
     _refuse_duplicates([*missing, *(f.path for f in files)], manifest)
     return sorted(files, key=lambda f: f.path), missing
 
 
-def _read_rows(manifest: Path) -> list[dict[str, str]]:
-    try:
-        with manifest.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            columns = reader.fieldnames or []
-            rows = [{k: (v or "").strip() for k, v in row.items() if k} for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigurationError(
-            f"cannot read the manifest {manifest}: {error}.", next_step="pass a UTF-8 CSV file."
-        ) from None
-    if "path" not in columns:
-        raise ConfigurationError(
-            f"{manifest} has no column path, but {', '.join(columns) or 'no header at all'}.",
-            next_step="name the column of relative file paths `path`.",
-        )
-    return rows
+def _read(file: Path, needed: Sequence[str]) -> Table:
+    table = read_table(file, needed, plain=(*OWN[1:], "collection", "video_id"))
+    for note in table.notes:
+        log.warning("%s: %s", file, note)
+    return table
 
 
-def _split_columns(rows: list[dict[str, str]]) -> list[str]:
-    """Columns all of whose values are train, val or test (a blank is no value)."""
-    columns = [
-        c for c in (rows[0] if rows else {}) if c not in ("path", "label", "group", "start_s", "end_s")
-    ]
-    values = {c: {row.get(c, "") for row in rows} - {""} for c in columns}
-    return [c for c in columns if values[c] and values[c] <= SPLIT_NAMES]
+def _split_columns(manifest: Path, table: Table) -> list[str]:
+    """Columns all of whose values are words for train, val and test (a blank is no value).
+
+    Raises:
+        ConfigurationError: A column that is named like one, or that is one but for some lines.
+    """
+    columns = []
+    for name in table.columns:
+        values = [(line.number, line.cells[name]) for line in table.lines if line.cells[name]]
+        unknown = [(number, value) for number, value in values if folded(value) not in SPLIT_WORDS]
+        if name in OWN or not values:
+            continue
+        if not unknown:
+            columns.append(name)
+        elif name.startswith("split") or 2 * len(unknown) < len(values):
+            number, value = unknown[0]
+            raise ConfigurationError(
+                f"{manifest} line {number}: {name} is {value!r}, which is none of train, val and test.",
+                next_step=f"write one of {', '.join(SPLIT_WORDS)}, leave it blank, or rename the column.",
+            )
+    return columns
 
 
 def _checked_path(raw: str, source: str, manifest: Path, line: int) -> str:
     path = PurePosixPath(raw)
-    if not raw or path.is_absolute() or ".." in path.parts:
+    absolute = path.is_absolute() or bool(PureWindowsPath(raw).drive)
+    if not raw or absolute or ".." in path.parts:
+        why = ", but absolute" if absolute else ""
+        command = "vidpipe manifest csv makes such paths relative." if absolute else ""
         raise ConfigurationError(
-            f"{manifest} line {line}: path {raw!r} is not a path inside {source}.",
-            next_step="give paths relative to the source.",
+            f"{manifest} line {line}: path {raw!r} is not a path inside {source}{why}.",
+            next_step=f"give paths relative to the source{'; ' if command else '.'}{command}",
         )
     return str(path)
+
+
+def _refuse_backslashes(
+    missing: Sequence[str], manifest: Path, look: Callable[[str], SourceFile | None]
+) -> None:
+    """A path as Windows writes it is no path here, but may be meant."""
+    for path in missing:
+        if "\\" in path and look(path.replace("\\", "/")):
+            raise ConfigurationError(
+                f"{manifest} names {path!r}: no such file, but with slashes for backslashes there is one.",
+                next_step=f"write {path.replace(chr(92), '/')}, and so for the other paths.",
+            )
 
 
 def _is_span(row: dict[str, str]) -> bool:

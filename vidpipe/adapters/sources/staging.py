@@ -20,8 +20,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from vidpipe.adapters.sources.identity import unchanged
 from vidpipe.errors import StorageFailed, TooLarge
-from vidpipe.records.videos import Place, StoredObject, short_hash
+from vidpipe.records.videos import LocalFile, Place, StoredObject, short_hash
 
 Download = Callable[[StoredObject, Path], None]
 """Writes into the file in place, never truncating it: the others count its size meanwhile."""
@@ -47,7 +48,8 @@ class Staging:
         unless it takes its turn: `has_room` is called when this one has its place on the disk.
 
         Raises:
-            Vanished: The object is gone, or has been replaced.
+            StillChanging: It has been replaced since it was listed or hashed, or changes within the block.
+            Vanished: It is gone.
             TooLarge: It is larger than the bound.
             StorageUnreachable: Object storage does not answer.
             StorageFailed: The disk is full or read-only.
@@ -55,6 +57,11 @@ class Staging:
         if isinstance(place, Path):
             has_room()
             yield place
+            return
+        if isinstance(place, LocalFile):
+            has_room()
+            with unchanged(place) as path:
+                yield path
             return
         with self._disk_errors():
             file, descriptor = self._borrow(place, has_room)

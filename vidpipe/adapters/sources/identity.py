@@ -1,0 +1,124 @@
+"""Content hashing, and file identity by size, mtime, ctime and inode: what is read is what was hashed.
+
+    listing ─stamp─▶ hash ─stamp─▶ probe ─stamp─▶ … hours … ─stamp─▶ decode ─stamp─▶ rows
+
+Between two of these a camera may go on writing, and a copy may replace the file. Whoever reads a file does it
+within `unchanged`, which compares the stamps before the first byte and after the last one: a few system calls
+each, and the bytes are hashed again only where the stamp has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+
+from vidpipe.errors import StillChanging, Vanished, VideoError
+from vidpipe.records.videos import LocalFile
+
+_CHUNK_BYTES = 1 << 20
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe must not block
+_Stamp = tuple[int, int, int, int | None]
+"""Size, mtime, inode, ctime."""
+
+
+def sha256_of(file: Path) -> str:
+    """SHA-256 of a file's bytes, in hex: its `video_id`.
+
+    Raises:
+        Vanished: The file is gone, is no regular file, or may not be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with FileIO(file, opener=lambda name, _: os.open(name, _FLAGS)) as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise Vanished(f"{file} is not a regular file.")
+            while chunk := stream.read(_CHUNK_BYTES):
+                digest.update(chunk)
+    except OSError as error:
+        if isinstance(error, VideoError):
+            raise
+        escaped = "\\udc" in str(file)
+        raise Vanished(
+            f"cannot read {file}: {error.strerror}.",
+            next_step="rename it to valid UTF-8." if escaped else "",
+        ) from None
+    return digest.hexdigest()
+
+
+@contextmanager
+def unchanged(file: LocalFile) -> Iterator[Path]:
+    """The file's path, within a block that reads it: from first to last the bytes are those of the stamp.
+
+    Another stamp before the block is forgiven where the bytes still have the hash, as after a `touch` or a
+    remount; a change within the block never is. A file that cannot be opened is left to whoever reads it.
+
+    Raises:
+        StillChanging: It holds other bytes by now, or changed within the block, whatever else failed there.
+        Vanished: It was removed within the block.
+    """
+    descriptor = _opened(file.path)
+    if descriptor is None:
+        yield file.path
+        return
+    try:  # held open: an inode in use is not given to another file
+        before = _stamp(descriptor)
+        if not _is(file, before):
+            raise _changed(file)
+        try:
+            yield file.path
+        except VideoError as error:
+            if _now(file) != before:
+                raise _changed(file) from error
+            raise
+        if _now(file) != before:
+            raise _changed(file)
+    finally:
+        os.close(descriptor)
+
+
+def _is(file: LocalFile, found: _Stamp) -> bool:
+    """Whether the bytes are those of the stamp: by the stamp alone, else by their hash."""
+    ctime_ns = found[3] if file.ctime_ns is None else file.ctime_ns
+    if found == (file.size_bytes, file.mtime_ns, file.inode, ctime_ns):
+        return True
+    return file.video_id is not None and file.size_bytes == found[0] and sha256_of(file.path) == file.video_id
+
+
+def _now(file: LocalFile) -> _Stamp:
+    """The stamp of what has the name by now."""
+    descriptor = _opened(file.path)
+    if descriptor is None:
+        raise Vanished(f"{file.path} was removed while it was read.")
+    try:
+        return _stamp(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _opened(path: Path) -> int | None:
+    """Opened, not only looked up: NFS asks its server on open, and answers `stat` from a cache.
+
+    Source: nfs(5), "Close-to-open cache consistency"
+    """
+    try:
+        return os.open(path, _FLAGS)
+    except (OSError, ValueError):
+        return None
+
+
+def _stamp(descriptor: int) -> _Stamp:
+    found = os.fstat(descriptor)
+    return found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns
+
+
+def _changed(file: LocalFile) -> StillChanging:
+    since = "was hashed" if file.video_id else "was listed"
+    return StillChanging(
+        f"{file.path} has changed since it {since}: it is still being written, or was replaced.",
+        next_step="nothing: the next night reads it anew.",
+    )
