@@ -164,7 +164,7 @@ comment on column core.promotion.model_name is 'Name of the registered model.';
 comment on column core.promotion.from_version is 'Champion before the decision; null when there was none.';
 comment on column core.promotion.to_version is 'Version that was judged, or that the alias moved to.';
 comment on column core.promotion.decision is
-'promoted, refused, forced, rolled_back, unchanged or external.';
+'promoted, refused, forced, rolled_back, external or not_carried_out.';
 comment on column core.promotion.evidence is 'What the gate measured, as JSON.';
 comment on column core.promotion.eval_set_hash is 'Hash of the test set that both models were scored on.';
 comment on column core.promotion.reason is 'Why, in words.';

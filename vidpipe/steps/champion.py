@@ -1,8 +1,9 @@
 """Who is champion: the alias in the registry, its history in the ledger, and how the two stay one.
 
 They live in two stores. So: write an intent row, move the alias, make the row final, publish. A crash between
-any two is rolled forward by `settle` at the next start; an alias that somebody moved by hand is recorded as
-`external`.
+any two is rolled forward by `settle` at the next start, or closed as not carried out when the registry no
+longer has the version. Whoever decides asks for the version first, so that no intent is written in vain. An
+alias that somebody moved by hand is recorded as `external`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vidpipe.errors import NotFound, UnsafeModel
 from vidpipe.ports import Ports
 from vidpipe.records.videos import Promotion
 from vidpipe.steps.runs import PROMOTION
@@ -33,7 +35,10 @@ def settle_inside(ports: Ports) -> int | None:
     model = ports.registry.model
     for intent in ports.ledger.open_promotions(model):
         log.warning("promotion %s was interrupted; finishing it", intent.promotion_id)
-        _carry_out(ports, intent)
+        try:
+            _carry_out(ports, intent)
+        except (NotFound, UnsafeModel) as error:
+            log.warning("promotion %s was not carried out: %s", intent.promotion_id, error.message)
     alias = ports.registry.aliases().get("champion")
     history = ports.ledger.promotion_history(model)
     recorded_version = history[-1].to_version if history else None
@@ -55,8 +60,15 @@ def record(
     eval_set_hash: str | None,
     reason: str | None,
 ) -> None:
-    """Write the decision; one that moves the champion is an intent until the alias has moved."""
+    """Write the decision; one that moves the champion is an intent until the alias has moved.
+
+    Raises:
+        NotFound: The registry does not have the version that is to serve; nothing is written.
+        UnsafeModel: It has, and another tool registered it; nothing is written.
+    """
     moves = promotion.decision != "refused"
+    if moves:
+        ports.registry.version(str(promotion.to_version))
     promotion_id = ports.ledger.put_promotion(
         ports.registry.model, promotion, evidence=evidence, eval_set_hash=eval_set_hash, reason=reason,
         actor=ports.actor, final=not moves,
@@ -75,7 +87,12 @@ def earlier_champions(ports: Ports) -> list[int]:
 
 def _carry_out(ports: Ports, intent: Promotion) -> None:
     assert intent.to_version is not None
-    ports.registry.set_alias("champion", intent.to_version)
+    try:
+        ports.registry.version(str(intent.to_version))
+        ports.registry.set_alias("champion", intent.to_version)
+    except (NotFound, UnsafeModel) as error:
+        ports.ledger.abandon_promotion(intent.promotion_id, why=error.message)
+        raise
     if ports.registry.aliases().get("challenger") == intent.to_version:
         ports.registry.drop_alias("challenger")
     serve = intent.to_version if intent.decision == "rolled_back" else None

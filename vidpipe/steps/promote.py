@@ -82,7 +82,7 @@ def rollback(ports: Ports, to: int | None = None, *, reason: str | None = None) 
     Nothing is computed: the restored version's predictions are still there.
 
     Raises:
-        NotFound: There is no earlier champion, or `to` never was one.
+        NotFound: There is no earlier champion, `to` never was one, or the registry no longer has it.
     """
     with recorded(ports, "rollback") as run:
         champion = settle_inside(ports)
@@ -91,10 +91,26 @@ def rollback(ports: Ports, to: int | None = None, *, reason: str | None = None) 
             what = f"version {to} was not champion before" if to else "there is no earlier champion"
             raise NotFound(f"{what}.", next_step="vidpipe models shows the versions.")
         target = candidates[-1]
+        _see_that_it_is_there(ports, target)
         rolled_back = Promotion(0, champion, target, "rolled_back")
         record(ports, rolled_back, evidence={}, eval_set_hash=None, reason=reason)
         run.detail = {"decision": "rolled_back", "version": target, "from": champion}
         return PromoteReport(ports.registry.model, target, "rolled_back", [], [], {})
+
+
+def _see_that_it_is_there(ports: Ports, target: int) -> None:
+    """Raise NotFound, with the earlier champions that are left, unless the registry has the version."""
+    there = {v.version for v in ports.registry.versions()}
+    if target in there:
+        return
+    left = [v for v in dict.fromkeys(reversed(earlier_champions(ports))) if v in there]
+    raise NotFound(
+        f"version {target} was champion before, and the model {ports.registry.model} no longer has it; "
+        f"earlier champions that it has: {', '.join(map(str, left)) or 'none'}.",
+        next_step=f"vidpipe rollback --to {left[0]}"
+        if left
+        else "vidpipe models shows what can be promoted.",
+    )
 
 
 def _evidence(contest: Contest, verdict: Verdict, policy: Policy) -> dict[str, Any]:

@@ -40,6 +40,11 @@ class Decisions(Database):
             if serve is not None:
                 session.run("serving_switch_all", model_version=serve, now=now_utc())
 
+    def abandon_promotion(self, promotion_id: int, *, why: str) -> None:
+        """Close an intent that cannot be carried out: it stays on record, and moved nothing."""
+        with self.session() as session:
+            session.run("promotion_abandon", promotion_id=promotion_id, why=why)
+
     def open_promotions(self, model: str) -> list[Promotion]:
         """Intents that were never finished."""
         with self.session() as session:

@@ -1,0 +1,9 @@
+-- An intent that cannot be carried out: closed, with what was decided and why nothing moved.
+update core.promotion
+set
+    reason = concat_ws('; ', reason, decision || ', not carried out: ' || $why),
+    decision = 'not_carried_out',
+    is_final = true
+where
+    promotion_id = $promotion_id
+    and not is_final
