@@ -4,7 +4,7 @@ The rule:
     forbidden    not a container of the list (here: an image)
     no_video     readable, without a video stream
     unreadable   nothing opens, or nothing decodes
-    partial      fewer frames decode than 98 % of the expected ones, less one
+    partial      the decoder complains of damage, or the file is cut off
     ok           everything else
 """
 
@@ -32,16 +32,7 @@ def expected_verdict(row: dict[str, str]) -> str:
         return "forbidden"
     if decoded == 0:
         return "no_video" if row["n_video"] == "0" and int(row["n_audio"]) > 0 else "unreadable"
-    return "partial" if decoded < 0.98 * _promised(row) - 1 else "ok"
-
-
-def _promised(row: dict[str, str]) -> float:
-    """Frames that the container announces, else its duration times its rate."""
-    if row["container_nb_frames"].isdigit():
-        return int(row["container_nb_frames"])
-    numerator, _, denominator = row["avg_fps"].partition("/")
-    rate = float(numerator) / float(denominator) if float(denominator or 0) else 0.0
-    return round(float(row["duration"] or 0) * rate)
+    return "partial" if row["ffmpeg_stderr_head"] and not row["path"].endswith(".gif") else "ok"
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +76,7 @@ def test_every_decoded_frame_is_counted(judged: Any, manifest: Any) -> None:
         for path, row in manifest.items()
         if judged[path]["frames_decoded"] != int(row["ffmpeg_decoded_frames"])
         and judged[path]["verdict"] != "forbidden"  # an image: nothing of it is decoded
+        and int(row["n_video"]) < 2  # of two streams the list counts the first one's frames
     }
     assert wrong == {}
 

@@ -5,7 +5,10 @@ with present as (
         v.video_key,
         v.video_id,
         v.duration_s,
-        v.frames_expected,
+        coalesce(
+            v.frames_expected, cast(least(v.duration_s * v.source_fps, 1e9) as bigint)
+        ) as frames_expected,
+        v.stream_index,
         v.width_px * v.height_px as pixels,
         c.source,
         cv.path,
@@ -52,7 +55,8 @@ final as (
         present.etag,
         present.duration_s,
         present.frames_expected,
-        coalesce(present.pixels, 0) as pixels
+        coalesce(present.pixels, 0) as pixels,
+        present.stream_index
     from present
     anti join done on present.video_key = done.video_key
     qualify

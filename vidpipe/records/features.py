@@ -174,6 +174,10 @@ class DecodeReport:
     decode_errors: int
     last_line: str
     """Its last complaint, empty when it had none."""
+    frames_expected: int | None = None
+    """What the packets of the stream promise, without those that the container hides."""
+    is_damaged: bool = False
+    """Packets without their frames, torn frames, or a container that ends before its index."""
     black_share: float = 0.0
     """Of the sampled frames, those that are black."""
     frozen_share: float = 0.0

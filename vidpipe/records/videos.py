@@ -195,7 +195,7 @@ class Collection:
 
 @dataclass(frozen=True, slots=True)
 class MediaFacts:
-    """What the container says of its first video stream."""
+    """What the container says of the video stream that is read."""
 
     container: str
     video_codec: str
@@ -208,7 +208,22 @@ class MediaFacts:
     is_vfr: bool | None
     duration_s: float | None
     frames_expected: int | None
-    """Counted by the container, or duration times rate; None when it says neither."""
+    """Counted by the container's own index; None when it has none. Never duration times rate: both lie."""
+    stream_index: int = 0
+    """Of the stream that is read, as ffmpeg counts streams."""
+    stream_count: int = 1
+    """Moving pictures among the streams; attached pictures are none."""
+    mirrored: bool = False
+    """The picture is flipped left to right, before it is rotated."""
+    field_order: str | None = None
+    """`progressive`, or interlaced: tt, bb, tb or bt (ffprobe's words); None where nothing says."""
+    sample_aspect_ratio: str | None = None
+    """Width to height of one stored pixel, such as `24:11`; None where nothing says."""
+    display_width_px: int | None = None
+    display_height_px: int | None = None
+    """After rotation and with square pixels."""
+    times_assumed: bool = False
+    """The stream carries no timestamps: its times come from a frame rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +259,8 @@ class PendingVideo:
     frames_expected: int | None
     pixels: int = 0
     """Of one frame; 0 where it is not known."""
+    stream_index: int | None = None
+    """The stream to read; None: the first that moves."""
 
 
 # -- serving ------------------------------------------------------------------------------------

@@ -140,7 +140,9 @@ def work(ports: Ports, batch: Batch) -> list[PartResult]:
             decode=_Staged(
                 ports.staging,
                 batch.videos,
-                lambda file, v: ports.videos.decode(file, sample_fps, views, v.duration_s, flow),
+                lambda file, v: ports.videos.decode(
+                    file, sample_fps, views, v.duration_s, flow, v.stream_index
+                ),
             ),
             embed=Backbones(backbones, [views.index(spec.view) for spec in batch.specs]),
             sink=_SideBySide(parts, [spec.feature_size for spec in batch.specs]),

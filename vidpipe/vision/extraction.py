@@ -33,8 +33,6 @@ AHEAD_FRAMES = 64
 """Frames that each decoder may run ahead of the CNN: about 10 MB at 224 px."""
 FLUSH_FRAMES = 128
 """A long video's rows are written in slices of this many frames: held, copied and encoded, 2 MB each time."""
-DECODED_SHARE_OK = 0.98
-"""A video that gives less of its expected frames than this, less one frame, is `partial`."""
 _POLL_S = 0.2
 _NOTHING: Future[Floats] = Future()
 _NOTHING.set_result(np.zeros((0, 0), np.float32))
@@ -302,12 +300,9 @@ def _outcome(end: _End, part: str, first_row: int | None, n_frames: int) -> Extr
         error = end.error or VideoError(f"{video.file.name} gave no frame.")
         return ExtractedVideo(video.video_id, None, None, error.verdict, type(error).__name__, error.message)
     stored = StoredFeatures(video.video_id, part, first_row, n_frames)
-    return ExtractedVideo(video.video_id, stored, end.report, _verdict(end.report, video.frames_expected))
+    return ExtractedVideo(video.video_id, stored, end.report, _verdict(end.report))
 
 
-def _verdict(report: DecodeReport | None, frames_expected: int | None) -> str:
-    """`ok`, or `partial` when clearly fewer frames decode than the container promises."""
-    if report is None or not frames_expected:
-        return "ok"
-    enough = frames_expected * DECODED_SHARE_OK - 1
-    return "ok" if report.frames_decoded >= enough else "partial"
+def _verdict(report: DecodeReport | None) -> str:
+    """`ok`, or `partial` where the decoder met true damage."""
+    return "partial" if report and report.is_damaged else "ok"

@@ -22,7 +22,9 @@ VIDEOS = pa.schema(
         "video_id": pa.string(), "bytes": pa.int64(), "container": pa.string(), "video_codec": pa.string(),
         "width_px": pa.int32(), "height_px": pa.int32(), "rotation": pa.int32(), "source_fps": pa.float64(),
         "is_vfr": pa.bool_(), "duration_s": pa.float64(), "frames_expected": pa.int64(),
-        "verdict": pa.string(),
+        "stream_index": pa.int32(), "stream_count": pa.int32(), "mirrored": pa.bool_(),
+        "field_order": pa.string(), "sample_aspect_ratio": pa.string(), "display_width_px": pa.int32(),
+        "display_height_px": pa.int32(), "times_assumed": pa.bool_(), "verdict": pa.string(),
     }
 )  # fmt: skip
 FAILURES = pa.schema(
@@ -31,8 +33,8 @@ FAILURES = pa.schema(
 OUTCOMES = pa.schema(
     {
         "video_id": pa.string(), "n_frames": pa.int32(), "row_offset": pa.int64(), "verdict": pa.string(),
-        "frames_decoded": pa.int64(), "decode_errors": pa.int64(), "black_share": pa.float64(),
-        "frozen_share": pa.float64(), "error_class": pa.string(),
+        "frames_expected": pa.int64(), "frames_decoded": pa.int64(), "decode_errors": pa.int64(),
+        "black_share": pa.float64(), "frozen_share": pa.float64(), "error_class": pa.string(),
         "message": pa.string(),
     }
 )  # fmt: skip
@@ -95,11 +97,12 @@ def listing_row(file: SourceFile, video_id: str | None) -> tuple[Any, ...]:
 def video_row(video: ProbedVideo) -> tuple[Any, ...]:
     """A content with its facts."""
     f = video.facts
-    facts: tuple[Any, ...] = (None,) * 9
+    facts: tuple[Any, ...] = (None,) * 17
     if f:
         facts = (
             f.container, f.video_codec, f.width_px, f.height_px, f.rotation, f.source_fps, f.is_vfr,
-            f.duration_s, f.frames_expected,
+            f.duration_s, f.frames_expected, f.stream_index, f.stream_count, f.mirrored, f.field_order,
+            f.sample_aspect_ratio, f.display_width_px, f.display_height_px, f.times_assumed,
         )  # fmt: skip
     return (video.video_id, video.size_bytes, *facts, video.verdict)
 
@@ -113,6 +116,7 @@ def outcome_row(video: ExtractedVideo) -> tuple[Any, ...]:
         stored.n_frames if stored else None,
         stored.row_offset if stored else None,
         video.verdict,
+        report.frames_expected if report else None,
         report.frames_decoded if report else nothing_decoded,
         report.decode_errors if report else None,
         report.black_share if report else None,

@@ -15,8 +15,8 @@ from vidpipe.records.features import FlowSpec, View
 from vidpipe.vision.sampling import select_expression
 
 CONTAINERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,ivf,flv,asf,ogg,mxf,"
-    "rm,dv,gif,swf,wav,mp3,aac,flac"
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,mjpeg,ivf,flv,asf,ogg,mxf,"
+    "rm,dv,wtv,nut,cine,ser,apng,webp_anim,gif,swf,wav,mp3,aac,flac"
 )
 """Demuxers that read one local file and nothing else: no playlist, no concat script, no image sequence."""
 MAX_PIXELS = 8192 * 8192
@@ -27,16 +27,41 @@ SHOWN_FRAMES, SHOWN_FLOW = "showinfo@frames", "showinfo@flow"
 Source: https://ffmpeg.org/ffmpeg-filters.html#Filtergraph-syntax-1, `filter_name@id`."""
 
 
-def probe_command(binary: str, file: Path) -> list[str]:
-    """What the container says, as JSON.
+COUNTED_S = 60
+"""Seconds from the start in which packets are counted, to find the busiest of several streams."""
+
+
+def probe_command(binary: str, file: Path, demuxer: str | None = None, *, count: bool = False) -> list[str]:
+    """What the container says, as JSON; with `count`, also how many packets each stream has at its start.
 
     Source: https://ffmpeg.org/ffmpeg-formats.html and -protocols.html, the two whitelists.
     """
+    counted = ["-count_packets", "-read_intervals", f"%+{COUNTED_S}"] if count else []
     return [
-        binary, "-loglevel", "level+error",
-        "-protocol_whitelist", "file,pipe", "-format_whitelist", CONTAINERS,
-        "-print_format", "json", "-show_format", "-show_streams", f"file:{file}",
+        *_probing(binary, demuxer), *counted, "-print_format", "json", "-show_format", "-show_streams",
+        f"file:{file}",
     ]  # fmt: skip
+
+
+def packet_flags_command(binary: str, file: Path, stream: str, demuxer: str | None) -> list[str]:
+    """The flags of one stream's packets (K key, D discard), a line each."""
+    return [
+        *_probing(binary, demuxer), "-select_streams", stream, "-show_entries", "packet=flags",
+        "-print_format", "csv=p=0", f"file:{file}",
+    ]  # fmt: skip
+
+
+def _probing(binary: str, demuxer: str | None) -> list[str]:
+    forced = ["-f", demuxer] if demuxer else []
+    return [
+        binary, "-loglevel", "level+error", "-protocol_whitelist", "file,pipe", "-format_whitelist",
+        CONTAINERS, *forced,
+    ]  # fmt: skip
+
+
+def stream_specifier(stream_index: int | None) -> str:
+    """ffmpeg's name of a stream; where none was chosen, the first that is no attached picture."""
+    return "V:0" if stream_index is None else str(stream_index)
 
 
 def decode_command(
@@ -47,6 +72,8 @@ def decode_command(
     *,
     flow: FlowSpec | None = None,
     flow_pipe: int = -1,
+    stream_index: int | None = None,
+    demuxer: str | None = None,
 ) -> list[str]:
     """The ffmpeg command: rotate (ffmpeg's default), sample, note the time, crop, resize, RGB.
 
@@ -62,8 +89,8 @@ def decode_command(
     """
     stream = ffmpeg.input(
         f"file:{file}", protocol_whitelist="file,pipe", format_whitelist=CONTAINERS,
-        threads=1, max_pixels=MAX_PIXELS,
-    )["V:0"]  # fmt: skip
+        threads=1, max_pixels=MAX_PIXELS, **_forced(demuxer),
+    )[stream_specifier(stream_index)]  # fmt: skip
     if flow is None:
         output = _output(_frames(stream, sample_fps, views), "pipe:1", "rgb24")
     else:
@@ -98,11 +125,15 @@ def _greys(stream: Any, flow: FlowSpec) -> Any:
     return sampled.filter("scale", flow.width_px, flow.height_px, flags="area")
 
 
-def picture_command(binary: str, file: Path, at_s: float) -> list[str]:
+def _forced(demuxer: str | None) -> dict[str, str]:
+    return {"f": demuxer} if demuxer else {}
+
+
+def picture_command(binary: str, file: Path, at_s: float, demuxer: str | None = None) -> list[str]:
     """One frame, within a square of `PICTURE_PX`, as JPEG on stdout."""
     stream = ffmpeg.input(
         f"file:{file}", ss=f"{at_s:.3f}", protocol_whitelist="file,pipe", format_whitelist=CONTAINERS,
-        threads=1, max_pixels=MAX_PIXELS,
+        threads=1, max_pixels=MAX_PIXELS, **_forced(demuxer),
     )["V:0"]  # fmt: skip
     small = stream.filter(
         "scale", PICTURE_PX, PICTURE_PX, force_original_aspect_ratio="decrease", flags="area"

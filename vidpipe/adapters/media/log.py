@@ -18,6 +18,12 @@ _DECODED = re.compile(
     r"^(?:\[[^\]]*\] )*\[verbose\] +Input stream #\d+:\d+ \(video\): [^;]*; "
     r"(\d+) frames decoded(?:; (\d+) decode errors)?"
 )
+_PACKETS = re.compile(r"^(?:\[[^\]]*\] )*\[verbose\] +Input stream #\d+:\d+ \(video\): (\d+) packets read")
+_TORN = re.compile(r"^(?:\[[^\]]*\] )*\[(?:warning|error)\] corrupt decoded frame")
+"""Source: fftools/ffmpeg_dec.c, a frame with `decode_error_flags` or the flag CORRUPT."""
+_CUT = re.compile(r"^(?:\[[^\]]*\] )*\[(?:warning|error)\] (?:File ended prematurely|.*: partial file)")
+"""Source: libavformat/matroskadec.c and mov.c, a file that is shorter than its index says."""
+_DEMUXER = re.compile(r"^\[(?:in|out|null)[#\]/ ]")
 
 
 @dataclass
@@ -30,17 +36,32 @@ class FfmpegLog:
     complaints: list[str] = field(default_factory=list)
     frames_decoded: int = 0
     decode_errors: int = 0
+    torn_frames: int = 0
+    """Frames that came out with damage that the decoder knows of."""
+    decoder_complaints: int = 0
+    """Complaints that are not the container's."""
+    packets: int = 0
+    """Of the video stream that was read."""
+    is_cut: bool = False
+    """The container ends in the middle of something."""
 
     def line(self, text: str) -> None:
         """Take the next line of it."""
         if shown := _SHOWN.match(text):
             times = self.times_s if shown[1] == "frames" else self.flow_times_s
             times.put(float(shown[2]) if shown[2] != "NOPTS" else float("nan"))
+        elif _TORN.match(text):
+            self.torn_frames += 1
+        elif _CUT.match(text):
+            self.is_cut = True
         elif (complaint := _COMPLAINT.match(text)) and not complaint[1].startswith(_ECHOES):
+            self.decoder_complaints += not _DEMUXER.match(text)
             self.complaints = [*self.complaints[1 - _LAST_LINES :], complaint[1]]
         elif decoded := _DECODED.match(text):
             self.frames_decoded = max(self.frames_decoded, int(decoded[1]))
             self.decode_errors = max(self.decode_errors, int(decoded[2] or 0))
+            if packets := _PACKETS.match(text):
+                self.packets = max(self.packets, int(packets[1]))
 
     @property
     def last(self) -> str:

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
+from vidpipe.adapters.media.signatures import RAW_DEMUXERS
 from vidpipe.errors import NoVideoStream, Unreadable
 from vidpipe.records.videos import MediaFacts
 
+INDEXED = ("mov,", "avi", "ser", "cine", "gif")
+"""Demuxers whose `nb_frames` is counted by the container's index, not by a tag that an editor left behind."""
+
+
+def has_rivals(answer: bytes) -> bool:
+    """Whether more than one stream may be the recording, so that their packets must be counted."""
+    try:
+        probed = json.loads(answer or b"{}")
+    except ValueError:
+        return False
+    return sum(_is_moving_picture(stream) for stream in probed.get("streams", [])) > 1
+
 
 def media_facts(file: Path, answer: bytes) -> MediaFacts:
-    """The facts of the first video stream in ffprobe's answer.
+    """The facts of the recording among the streams in ffprobe's answer.
 
     Raises:
         Unreadable: The answer is no JSON.
@@ -22,24 +36,60 @@ def media_facts(file: Path, answer: bytes) -> MediaFacts:
     if not streams:
         kinds = sorted({str(s.get("codec_type")) for s in probed.get("streams", [])})
         raise NoVideoStream(f"{file.name} has no video stream, only {', '.join(kinds) or 'nothing'}.")
-    stream, container = streams[0], probed.get("format", {})
-    rotation = _rotation(stream)
-    width, height = int(stream.get("width") or 0), int(stream.get("height") or 0)
+    stream, container = max(streams, key=_weight), probed.get("format", {})
+    name = str(container.get("format_name", ""))
+    rotation, mirrored = _orientation(stream)
+    upright = rotation not in (90, 270)
+    stored = int(stream.get("width") or 0), int(stream.get("height") or 0)
+    width, height = stored if upright else stored[::-1]
+    display_width, display_height = _square(*stored, stream.get("sample_aspect_ratio"))
     nominal, average = _rate(stream.get("r_frame_rate")), _rate(stream.get("avg_frame_rate"))
+    assumed = name in RAW_DEMUXERS
     duration_s = _positive(stream.get("duration")) or _positive(container.get("duration"))
-    fps = average or nominal
-    counted = int(_positive(stream.get("nb_frames")) or 0)
     return MediaFacts(
-        container=str(container.get("format_name", "")),
+        container=name,
         video_codec=str(stream.get("codec_name", "unknown")),
-        width_px=height if rotation in (90, 270) else width,
-        height_px=width if rotation in (90, 270) else height,
+        width_px=width,
+        height_px=height,
         rotation=rotation,
-        source_fps=fps,
-        is_vfr=abs(nominal - average) > 0.01 * average if nominal and average else None,
-        duration_s=duration_s,
-        frames_expected=counted or (round(duration_s * fps) if duration_s and fps else None),
+        source_fps=average or nominal,
+        is_vfr=abs(nominal - average) > 0.01 * average if nominal and average and not assumed else None,
+        duration_s=None if assumed else duration_s,
+        frames_expected=int(_positive(stream.get("nb_frames")) or 0) or None
+        if name.startswith(INDEXED)
+        else None,
+        stream_index=int(stream.get("index") or 0),
+        stream_count=len(streams),
+        mirrored=mirrored,
+        field_order=_said(stream.get("field_order")),
+        sample_aspect_ratio=_said(stream.get("sample_aspect_ratio")),
+        display_width_px=display_width if upright else display_height,
+        display_height_px=display_height if upright else display_width,
+        times_assumed=assumed,
     )
+
+
+def _indexed(stream: dict[str, Any]) -> int | None:
+    return int(_positive(stream.get("nb_frames")) or 0) or None
+
+
+def _weight(stream: dict[str, Any]) -> tuple[bool, float, bool, int]:
+    """The recording weighs most: no single still, pixels times packets; then the default, the first."""
+    packets = int(_positive(stream.get("nb_read_packets")) or 0)
+    pixels = int(stream.get("width") or 0) * int(stream.get("height") or 0)
+    default = bool(stream.get("disposition", {}).get("default"))
+    return packets > 1, float(pixels * packets), default, -int(stream.get("index") or 0)
+
+
+def _square(width: int, height: int, ratio: str | None) -> tuple[int, int]:
+    """Size with square pixels: the side that is too short is stretched, as players do."""
+    share = _rate((ratio or "").replace(":", "/") or None) or 1.0
+    return (round(width * share), height) if share >= 1 else (width, round(height / share))
+
+
+def _said(value: object) -> str | None:
+    """A fact, or None where ffprobe has none."""
+    return None if value in (None, "unknown", "N/A", "0:1") else str(value)
 
 
 def _parsed(file: Path, text: bytes) -> dict[str, Any]:
@@ -51,16 +101,36 @@ def _parsed(file: Path, text: bytes) -> dict[str, Any]:
 
 
 def _is_moving_picture(stream: dict[str, Any]) -> bool:
-    attached = stream.get("disposition", {}).get("attached_pic")
-    return stream.get("codec_type") == "video" and not attached
+    """A video stream that is no cover, thumbnail or still."""
+    disposition = stream.get("disposition", {})
+    still = any(disposition.get(name) for name in ("attached_pic", "timed_thumbnails", "still_image"))
+    return stream.get("codec_type") == "video" and not still
 
 
-def _rotation(stream: dict[str, Any]) -> int:
-    """Degrees clockwise; the display matrix counts the other way round."""
+def _orientation(stream: dict[str, Any]) -> tuple[int, bool]:
+    """Degrees clockwise, and whether the picture is flipped left to right before it is rotated.
+
+    ffprobe's own `rotation` counts counterclockwise, and takes a flip for half a turn. Of the display matrix
+    (a b u, c d v, x y w) a negative determinant ad - bc is a flip.
+    Source: ISO/IEC 14496-12, 8.2.2; libavutil/display.h.
+    """
     for data in stream.get("side_data_list", []):
         if "rotation" in data:
-            return round(-float(data["rotation"])) % 360
-    return round(float(stream.get("tags", {}).get("rotate", 0))) % 360
+            return _of_matrix(data)
+    return round(float(stream.get("tags", {}).get("rotate", 0))) % 360, False
+
+
+def _of_matrix(data: dict[str, Any]) -> tuple[int, bool]:
+    numbers = [
+        int(n) for line in str(data.get("displaymatrix", "")).split("\n") for n in line.split(":")[-1].split()
+    ]
+    turned = round(-float(data["rotation"])) % 360
+    if len(numbers) < 5:
+        return turned, False
+    a, b, _, c, d = numbers[:5]
+    if a * d - b * c >= 0:
+        return turned, False
+    return round(math.degrees(math.atan2(-b, -a))) % 360, True
 
 
 def _rate(text: str | None) -> float | None:

@@ -15,11 +15,25 @@ from queue import Empty
 import numpy as np
 
 from vidpipe.adapters.media.binaries import Tools
-from vidpipe.adapters.media.commands import decode_command, picture_command, probe_command
+from vidpipe.adapters.media.commands import (
+    decode_command,
+    packet_flags_command,
+    picture_command,
+    probe_command,
+    stream_specifier,
+)
+from vidpipe.adapters.media.damage import PacketFlags, assess
 from vidpipe.adapters.media.flow_reader import FlowReader
 from vidpipe.adapters.media.log import FfmpegLog, decode_error, refusal
-from vidpipe.adapters.media.probe import media_facts
+from vidpipe.adapters.media.probe import has_rivals, media_facts
 from vidpipe.adapters.media.process import LimitedProcess
+from vidpipe.adapters.media.signatures import (
+    forced_demuxer,
+    read_head,
+    refuse_foreign,
+    refuse_torn_stream,
+)
+from vidpipe.adapters.media.webp import is_animated, webp_facts
 from vidpipe.errors import Forbidden, NoFrames, Unreadable, Vanished
 from vidpipe.records.features import DecodeReport, FlowSpec, View
 from vidpipe.records.videos import Floats, MediaFacts, Pixels
@@ -44,7 +58,8 @@ class Decoding:
         file: Path,
         shape: tuple[int, int, int],
         wait_s: float,
-        flow: FlowSpec | None = None,
+        flow: FlowSpec | None,
+        packet_flags: Callable[[], PacketFlags],
     ) -> None:
         """Start nothing yet.
 
@@ -54,11 +69,13 @@ class Decoding:
             shape: Of one frame.
             wait_s: How long the decoder may keep us waiting.
             flow: How optical flow is computed.
+            packet_flags: Flags of the stream's packets, asked for only where frames are missing.
         """
         self.report: DecodeReport | None = None
         self.flow: Floats | None = None
         self._command, self._file, self._shape, self._wait_s = command, file, shape, wait_s
         self._flow_spec = flow
+        self._packet_flags = packet_flags
 
     def __iter__(self) -> Generator[tuple[float, Pixels], None, None]:
         log = FfmpegLog()
@@ -78,7 +95,13 @@ class Decoding:
             code = process.finish()
         if frames == 0:
             raise decode_error(self._file, log, code)
-        self.report = DecodeReport(log.frames_decoded or frames, log.decode_errors, log.last)
+        self.report = self._reported(log, log.frames_decoded or frames)
+
+    def _reported(self, log: FfmpegLog, frames: int) -> DecodeReport:
+        damage = assess(self._file, log, frames, self._packet_flags)
+        return DecodeReport(
+            frames, log.decode_errors + log.torn_frames, log.last, damage.frames_expected, damage.is_damaged
+        )
 
     def _next_frame(self, process: LimitedProcess) -> Pixels | None:
         pixels: Pixels = np.empty(self._shape, np.uint8)
@@ -107,7 +130,7 @@ class VideoFiles:
         return f"ffmpeg-{self.tools.version}"
 
     def probe(self, file: Path) -> MediaFacts:
-        """What the container says of its first video stream; no frame is decoded.
+        """What the container says of its moving picture; no frame is decoded.
 
         Raises:
             VideoError: Gone, unreadable, without a video stream, forbidden, or too slow.
@@ -115,9 +138,23 @@ class VideoFiles:
         _refuse_control_characters(file)
         if not os.access(file, os.R_OK):
             raise Vanished(f"{file} is gone or may not be read.")
+        head = read_head(file)
+        refuse_foreign(file, head)
+        if is_animated(head):
+            return webp_facts(file, head)
+        demuxer = forced_demuxer(file, head)
+        answer = self._asked(file, probe_command(self.tools.ffprobe, file, demuxer), PROBE_WAIT_S)
+        if has_rivals(answer):
+            counting = probe_command(self.tools.ffprobe, file, demuxer, count=True)
+            answer = self._asked(file, counting, PROBE_WAIT_S)
+        facts = media_facts(file, answer)
+        refuse_torn_stream(file, head, facts.container)
+        return facts
+
+    def _asked(self, file: Path, command: list[str], wait_s: float) -> bytes:
+        """ffprobe's answer."""
         log = FfmpegLog()
-        command = probe_command(self.tools.ffprobe, file)
-        process = LimitedProcess(command, PROBE_WAIT_S, log.line, brief=True)
+        process = LimitedProcess(command, wait_s, log.line, brief=True)
         try:
             text = process.read_all()
             code = process.finish()
@@ -125,7 +162,7 @@ class VideoFiles:
             process.kill()
         if code != 0:
             raise refusal(file, log)
-        return media_facts(file, text)
+        return text
 
     def decode(
         self,
@@ -134,6 +171,7 @@ class VideoFiles:
         views: Sequence[View],
         duration_s: float | None,
         flow: FlowSpec | None = None,
+        stream_index: int | None = None,
     ) -> Decoding:
         """Start nothing yet: a `Decoding` whose iteration runs ffmpeg on `file`, once for all views.
 
@@ -143,15 +181,24 @@ class VideoFiles:
             views: One or more, of one size.
             duration_s: Where known, it lengthens the wait for the decoder.
             flow: Optical flow, from the same decode.
+            stream_index: The stream to read; None: the first that is no attached picture.
         """
         _refuse_control_characters(file)
         wait_s = self._min_wait_s + self._wait_s_per_s * (duration_s or 0.0)
+        demuxer = forced_demuxer(file, read_head(file))
+        asking = packet_flags_command(self.tools.ffprobe, file, stream_specifier(stream_index), demuxer)
         size_px = views[0].transform.size_px
 
         def command(flow_pipe: int) -> list[str]:
-            return decode_command(self.tools.ffmpeg, file, sample_fps, views, flow=flow, flow_pipe=flow_pipe)
+            return decode_command(
+                self.tools.ffmpeg, file, sample_fps, views, flow=flow, flow_pipe=flow_pipe,
+                stream_index=stream_index, demuxer=demuxer,
+            )  # fmt: skip
 
-        return Decoding(command, file, (len(views) * size_px, size_px, 3), wait_s, flow)
+        return Decoding(
+            command, file, (len(views) * size_px, size_px, 3), wait_s, flow,
+            lambda: PacketFlags.parse(self._asked(file, asking, wait_s)),
+        )  # fmt: skip
 
     def thumbnail(self, file: Path, duration_s: float | None) -> bytes:
         """A frame from the middle as a small JPEG; the first frame where the duration is not known, or wrong.
@@ -171,7 +218,9 @@ class VideoFiles:
     def picture(self, file: Path, at_s: float) -> bytes:
         """The frame at this time as a small JPEG; nothing where ffmpeg gives nothing."""
         process = LimitedProcess(
-            picture_command(self.tools.ffmpeg, file, at_s), PICTURE_WAIT_S, lambda _: None
+            picture_command(self.tools.ffmpeg, file, at_s, forced_demuxer(file, read_head(file))),
+            PICTURE_WAIT_S,
+            lambda _: None,
         )
         try:
             picture = process.read_all()

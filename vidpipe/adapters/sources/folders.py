@@ -15,9 +15,10 @@ from vidpipe.errors import ConfigurationError
 from vidpipe.records.videos import SourceFile
 
 VIDEO_EXTENSIONS = frozenset({
-    ".3g2", ".3gp", ".asf", ".avi", ".dv", ".flv", ".gif", ".h264", ".hevc", ".ivf", ".m2ts", ".m4v",
-    ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".rm", ".rmvb", ".ts", ".vob",
-    ".webm", ".wmv",
+    ".264", ".265", ".3g2", ".3gp", ".apng", ".asf", ".avi", ".cine", ".divx", ".dv", ".f4v", ".flv", ".gif",
+    ".h264", ".h265", ".hevc", ".ivf", ".lrv", ".m1v", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg", ".mkv",
+    ".mod", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogv", ".qt", ".rm", ".rmvb", ".ser",
+    ".tod", ".ts", ".vob", ".webm", ".wmv", ".wtv",
 })  # fmt: skip
 OTHER_EXTENSIONS = frozenset({
     ".aac", ".aif", ".csv", ".flac", ".heic", ".heif", ".jpeg", ".jpg", ".json", ".m3u", ".m3u8",
@@ -136,7 +137,22 @@ def _looks_like_video(file: Path) -> bool:
     extension = file.suffix.lower()
     if extension in VIDEO_EXTENSIONS:
         return True
+    if extension == ".webp":
+        return _is_animated_webp(file)
     return extension not in OTHER_EXTENSIONS and _has_video_signature(file)
+
+
+def _is_animated_webp(file: Path) -> bool:
+    """Whether a WebP has the animation flag; most are still pictures.
+
+    Source: https://developers.google.com/speed/webp/docs/riff_container, VP8X.
+    """
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(21)
+    except OSError:
+        return False
+    return head[8:16] == b"WEBPVP8X" and len(head) == 21 and bool(head[20] & 0x02)
 
 
 def _has_video_signature(file: Path) -> bool:
