@@ -1,0 +1,132 @@
+"""Healthy files of odd kinds are `ok`, damaged ones `partial`; other containers are named, not torn apart."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from vidpipe.adapters.media.damage import PacketFlags, ends_early
+from vidpipe.adapters.media.video_files import VideoFiles
+from vidpipe.errors import Forbidden, Unreadable
+from vidpipe.records.features import DecodeReport, FrameTransform
+
+TINY = FrameTransform(size_px=8, crop_share=None, interpolation="area")
+SOURCE = "testsrc2=size=64x48:rate=25:duration=4"
+X264 = ("-c:v", "libx264", "-g", "25", "-pix_fmt", "yuv420p")
+
+
+@pytest.fixture
+def encode(tools, tmp_path):
+    def run(name: str, *arguments: str) -> Path:
+        subprocess.run([tools.ffmpeg, "-loglevel", "error", "-y", *arguments, tmp_path / name], check=True)
+        return tmp_path / name
+
+    return run
+
+
+def report(videos: VideoFiles, file: Path) -> DecodeReport:
+    facts = videos.probe(file)
+    decoding = videos.decode(file, 4.0, [TINY], facts.duration_s, facts.stream_index)
+    assert list(decoding)
+    assert decoding.report
+    return decoding.report
+
+
+@pytest.mark.parametrize("name", ["x.mp4", "x.mkv", "x.avi", "x.ts", "x.264"])
+def test_a_whole_file_is_not_damaged_and_one_cut_in_half_is(name, encode, videos, tmp_path):
+    whole = encode(name, "-f", "lavfi", "-i", SOURCE, *X264, "-movflags", "faststart")
+    cut = tmp_path / f"cut-{name}"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+
+    good = report(videos, whole)
+
+    assert (good.is_damaged, good.frames_expected, good.frames_decoded) == (False, 100, 100)
+    if name not in ("x.ts", "x.264"):  # these say nowhere how long they are
+        bad = report(videos, cut)
+        assert bad.is_damaged and bad.frames_expected is None
+        assert ends_early(cut) and not ends_early(whole)
+
+
+def test_a_lossless_cut_hides_packets_and_is_whole(encode, videos):
+    whole = encode("whole.mp4", "-f", "lavfi", "-i", SOURCE, *X264)
+    trimmed = encode("trimmed.mp4", "-ss", "1.5", "-i", str(whole), "-t", "1.2", "-c", "copy")
+
+    cut = report(videos, trimmed)
+
+    assert not cut.is_damaged
+    assert cut.frames_expected == cut.frames_decoded < 100
+
+
+def test_an_interlaced_stream_has_no_loss(encode, videos):
+    fields = encode("fields.ts", "-f", "lavfi", "-i", SOURCE, *X264, "-flags", "+ildct", "-x264opts", "tff=1")
+
+    assert not report(videos, fields).is_damaged
+
+
+def test_the_recording_is_taken_whatever_stands_before_it(encode, videos):
+    both = encode(
+        "both.mkv", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=1:duration=1",
+        "-f", "lavfi", "-i", SOURCE,
+        "-map", "0:v", "-map", "1:v", *X264, "-disposition:v:0", "default", "-disposition:v:1", "0",
+    )  # fmt: skip
+
+    facts = videos.probe(both)
+
+    assert (facts.stream_index, facts.stream_count, facts.width_px) == (1, 2, 64)
+    assert report(videos, both).frames_decoded == 100
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        (b"\0" * 128 + b"DICM", "DICOM"),
+        (b"\x89MCAP0\r\n", "MCAP"),
+        (b"#ROSBAG V2.0\n", "ROS bag"),
+        (b"II*\0", "TIFF"),
+        (b"\xed\xfe\0\0N\0o\0r\0p\0i\0x\0", "Norpix"),
+    ],
+)
+def test_another_container_that_holds_a_stream_is_named_with_the_next_step(
+    head, name, encode, videos, tmp_path
+):
+    stream = encode("x.264", "-f", "lavfi", "-i", SOURCE, *X264)
+    file = tmp_path / "log.bin"
+    file.write_bytes(head + b"\x01" * 64 + stream.read_bytes())
+
+    with pytest.raises(Forbidden, match=name) as caught:
+        videos.probe(file)
+
+    assert caught.value.next_step
+
+
+@pytest.mark.parametrize("name", ["x.264", "x.m2v", "x.hevc"])
+def test_a_raw_stream_is_believed_only_where_it_starts_the_file(name, encode, videos, tmp_path):
+    codec = () if name == "x.264" else ("-c:v", "mpeg2video") if name == "x.m2v" else ("-c:v", "libx265")
+    stream = encode(name, "-f", "lavfi", "-i", SOURCE, *codec)
+    file = tmp_path / f"log-{name}"
+    file.write_bytes(b"a log of a kind that nobody knows" + stream.read_bytes())
+
+    assert videos.probe(stream).times_assumed
+    with pytest.raises(Unreadable, match="does not start"):
+        videos.probe(file)
+
+
+def test_packets_before_the_first_key_frame_are_the_lead_and_discarded_ones_hidden():
+    assert PacketFlags.parse(b"___\n_D_\n___\nK__\n_D_\n") == PacketFlags(hidden=2, lead=2)
+
+
+def test_a_flip_is_a_flip_and_not_half_a_turn(encode, videos):
+    clip = encode("clip.mp4", "-f", "lavfi", "-i", SOURCE, *X264)
+    mirrored = encode("mirrored.mp4", "-display_hflip", "-i", str(clip), "-c", "copy")
+    wide = encode("wide.mp4", "-f", "lavfi", "-i", SOURCE, "-vf", "setsar=24/11", *X264)
+
+    flipped, stretched = videos.probe(mirrored), videos.probe(wide)
+
+    assert (flipped.mirrored, flipped.rotation) == (True, 0)
+    assert (stretched.sample_aspect_ratio, stretched.display_width_px, stretched.width_px) == (
+        "24:11",
+        140,
+        64,
+    )
