@@ -25,8 +25,10 @@ from vidpipe.learning.linear import STATISTICS, Doubles, LinearHead, LinearProbl
 from vidpipe.learning.training import LSTMTrainer, Start, TrainingConfig
 from vidpipe.records.models import Sequences
 
-SHRINKAGE = 4.0
+SHRINKAGE = 1.0
 """The parts' weights are drawn to one another as strongly as this many videos draw them apart."""
+PARTS = ("mean_std_linear", "thirds_linear", "lstm")
+"""Parts that may have a weight. The mean alone got next to none beside them; it stays as a baseline."""
 LEAST_SHARE = 0.02
 """A part whose weight is below this share of all weights has none."""
 MOST_WEIGHT = 4.0
@@ -133,7 +135,8 @@ class CrossFit:
     def _join(self, trainer: LSTMTrainer, heads: Mapping[str, LinearHead], held_out: OutOfFold) -> Fitted:
         lstm = trainer.model
         assert isinstance(lstm, LSTMVideoClassifier)
-        wanted = held_out.parts if self._linear else {"lstm": held_out.parts["lstm"]}
+        names = PARTS if self._linear else ("lstm",)
+        wanted = {name: held_out.parts[name] for name in names}
         chosen = replace(held_out, parts=wanted)
         weights = dict.fromkeys(held_out.parts, 0.0) | fit_weights(chosen)
         return Fitted(
