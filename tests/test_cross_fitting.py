@@ -1,0 +1,153 @@
+"""Linear heads, out-of-fold scores and the weights that join the parts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from vidpipe import cores
+from vidpipe.learning.blend import BlendedClassifier
+from vidpipe.learning.classifier import ClassifierConfig, LSTMVideoClassifier
+from vidpipe.learning.cross_fitting import CrossFit, OutOfFold, cross_fitted, fit_weights
+from vidpipe.learning.inference import predict
+from vidpipe.learning.linear import PENALTIES, STATISTICS, LinearHead, LinearProblem, mean_std, thirds
+from vidpipe.learning.training import TrainingConfig
+from vidpipe.records.models import Sequences
+from vidpipe.records.videos import Floats
+
+N, D, K = 30, 5, 3
+
+
+@pytest.fixture
+def data() -> Sequences:
+    """Videos of 1 to 6 frames whose mean tells their label, one feature being constant."""
+    rng = np.random.default_rng(0)
+    targets = np.arange(N) % K
+    features = []
+    for n, label in enumerate(targets):
+        x = rng.normal(size=(n % 6 + 1, D)).astype(np.float32)
+        x[:, label] += 3
+        x[:, 4] = 7
+        features.append(x)
+    return Sequences(tuple(f"{n:064d}" for n in range(N)), tuple(features), targets, ("a", "b", "c"))
+
+
+def scores_of(targets: np.ndarray, right: float, seed: int) -> np.ndarray:
+    """Log probabilities (n, K) that name the truth in this share of videos."""
+    rng = np.random.default_rng(seed)
+    given = np.where(rng.random(len(targets)) < right, targets, rng.integers(K, size=len(targets)))
+    return np.log(np.eye(K)[given] * 0.8 + 0.2 / K)
+
+
+def test_thirds_see_order_and_the_deviation_does_not() -> None:
+    up = np.arange(9, dtype=np.float32)[:, None]
+    assert thirds(up).tolist() == [1, 4, 7]
+    assert thirds(up[::-1]).tolist() == [7, 4, 1]
+    assert mean_std(up).tolist() == mean_std(up[::-1]).tolist()
+
+
+@pytest.mark.parametrize("T", [1, 2, 4])
+def test_videos_of_few_frames_have_thirds_too(T: int) -> None:
+    assert np.isfinite(thirds(np.ones((T, 2), np.float32))).all()
+
+
+@pytest.mark.parametrize("penalty", [1.0, 1e-2])
+def test_the_optimum_is_that_of_logistic_regression(data: Sequences, penalty: float) -> None:
+    problem = LinearProblem("mean_linear", data.features, data.targets, K, 0.0)
+    found = problem.path(np.arange(N))[PENALTIES.index(penalty)]
+    x = np.stack([f.mean(0) for f in data.features])
+    x = (x - x.mean(0)) / (x.std(0) + 1e-3)
+    theirs = LogisticRegression(C=1 / (2 * penalty * N), tol=1e-8, max_iter=2000).fit(x, data.targets)
+    mine = np.exp(problem.scores(found, np.arange(N)))
+    assert np.abs(mine - theirs.predict_proba(x)).max() < 2e-3  # the bias has a small penalty here
+
+
+def test_the_head_gives_what_the_solution_gives_and_a_label_without_a_video_stays_finite(
+    data: Sequences,
+) -> None:
+    problem = LinearProblem("thirds_linear", data.features, data.targets, K, 0.5)
+    known = np.flatnonzero(data.targets != 2)
+    found = problem.path(known)[2]
+    scores = problem.scores(found, np.arange(N))
+    assert np.isfinite(scores).all()
+    given = predict(problem.head(found), data.features)
+    assert np.abs(given - np.exp(scores)).max() < 1e-4
+
+
+def test_a_part_that_knows_nothing_has_no_weight_and_two_alike_share() -> None:
+    targets = np.random.default_rng(1).integers(K, size=400)
+    good, noise = scores_of(targets, 0.9, 2), scores_of(targets, 0.0, 3)
+    folds = np.arange(400) % 5
+    weights = fit_weights(OutOfFold({"good": good, "noise": noise}, targets, folds))
+    assert weights["noise"] == 0
+    assert weights["good"] > 0.5
+    alike = fit_weights(OutOfFold({"one": good, "other": good.copy()}, targets, folds))
+    assert alike["one"] == pytest.approx(alike["other"], rel=1e-3)
+
+
+def test_out_of_fold_scores_of_the_blend_never_use_their_own_fold() -> None:
+    targets = np.random.default_rng(1).integers(K, size=60)
+    parts = {"one": scores_of(targets, 0.8, 2), "other": scores_of(targets, 0.5, 3)}
+    folds = np.arange(60) % 3
+    before = cross_fitted(OutOfFold(parts, targets, folds))
+    other_truth = np.where(folds == 0, (targets + 1) % K, targets)
+    after = cross_fitted(OutOfFold(parts, other_truth, folds))
+    assert np.array_equal(before[folds == 0], after[folds == 0])
+    assert not np.array_equal(before[folds == 1], after[folds == 1])
+
+
+def blended(features: tuple[Floats, ...]) -> BlendedClassifier:
+    torch.manual_seed(0)
+    lstm = LSTMVideoClassifier(ClassifierConfig("lstm", features[0].shape[1], K, hidden_size=4))
+    heads = {name: LinearHead(name, features[0].shape[1], K) for name in STATISTICS}
+    weights = {"mean_linear": 0.0, "mean_std_linear": 0.7, "thirds_linear": 0.4, "lstm": 0.5}
+    return BlendedClassifier(lstm, heads, weights).eval()
+
+
+def test_scores_of_a_blend_have_the_same_bits_whoever_else_is_asked_for(data: Sequences) -> None:
+    model = blended(data.features)
+    together = predict(model, data.features)
+    assert np.array_equal(together, np.concatenate([predict(model, [f]) for f in data.features]))
+    assert np.allclose(together.sum(1), 1, atol=1e-5)
+    assert set(model.heads) == {"mean_std_linear", "thirds_linear"}, "a weight of 0 costs nothing"
+
+
+def test_a_cross_fit_scores_every_video_once_and_gives_the_same_for_a_seed(data: Sequences) -> None:
+    config = TrainingConfig(epochs=2, hidden_size=4, projection=0, shortcut=False, head="last")
+    found = []
+    for _ in range(2):
+        training = CrossFit(data, np.arange(N) // 3 % 3, config)
+        assert len(list(training.epochs())) == training.planned == 8
+        found.append(training.fitted)
+    assert found[0].held_out.tolist() == list(range(N))
+    assert (found[0].probabilities.argmax(1) == data.targets).mean() > 0.8
+    assert found[0].weights == found[1].weights
+    scores = [predict(f.classifier, data.features) for f in found]
+    assert np.array_equal(*scores)
+
+
+def test_a_given_val_split_chooses_and_nothing_else_is_held_out(data: Sequences) -> None:
+    folds = np.full(N, -1)
+    folds[:9] = 0
+    config = TrainingConfig(epochs=1, hidden_size=4, projection=0, shortcut=False, head="last")
+    training = CrossFit(data, folds, config, linear=False)
+    list(training.epochs())
+    assert training.fitted.held_out.tolist() == list(range(9))
+    assert {k for k, w in training.fitted.weights.items() if w > 0} == {"lstm"}
+
+
+def test_linear_heads_have_the_same_bits_for_any_number_of_threads(data: Sequences) -> None:
+    def head() -> np.ndarray:
+        with cores.one_thread():
+            problem = LinearProblem("mean_std_linear", data.features, data.targets, K, 0.5)
+            return problem.head(problem.path(np.arange(N))[2]).linear.weight.detach().numpy()
+
+    before = torch.get_num_threads()
+    found = head()
+    torch.set_num_threads(1 if before > 1 else 2)
+    try:
+        assert np.array_equal(found, head())
+    finally:
+        torch.set_num_threads(before)
