@@ -53,8 +53,8 @@ format: $(STAMP)
 	@$(BIN)/ruff format --quiet .
 
 fix: $(STAMP)
-	@$(BIN)/ruff check --quiet --fix .
 	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
 
 docs: $(STAMP)
 	@$(BIN)/python docs/generate.py

@@ -252,7 +252,7 @@ def test_of_two_who_publish_at_once_the_older_copy_never_replaces_the_newer(
         home.ledger.put_collection(Collection("yard", "/videos/yard"))
         home.warehouse.publish()
 
-    monkeypatch.setattr(warehouse_module, "_sync", slow_disk)
+    monkeypatch.setattr(warehouse_module, "sync", slow_disk)
     monkeypatch.setattr(os, "getpid", threading.get_ident)  # as if they were two processes
     home.ledger.put_collection(Collection("street", "/videos/street"))
     first = threading.Thread(target=home.warehouse.publish)

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from vidpipe.evaluation.gate import Policy
-from vidpipe.evaluation.model_card import TrainingRecord
 from vidpipe.records.features import (
     FeatureSpec,
     FlowSpec,
@@ -52,13 +50,15 @@ from vidpipe.records.videos import (
     WindowPrediction,
     Windows,
 )
-from vidpipe.vision.extraction import Decoding
 
 if TYPE_CHECKING:  # torch takes a second to import, which `vidpipe status` does not have
     from torch import nn
 
+    from vidpipe.evaluation.gate import Policy
+    from vidpipe.evaluation.model_card import TrainingRecord
     from vidpipe.learning.classifier import ClassifierConfig
     from vidpipe.vision.backbones import Backbone
+    from vidpipe.vision.extraction import Decoding
 
 
 class Catalog(Protocol):

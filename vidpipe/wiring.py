@@ -19,7 +19,6 @@ from vidpipe.adapters.reports import Reports
 from vidpipe.adapters.sources.buckets import BucketFolder, Objects
 from vidpipe.adapters.sources.folders import Catalog
 from vidpipe.adapters.sources.staging import Staging
-from vidpipe.evaluation.gate import Policy
 from vidpipe.ports import Fleet, Limits, Ports, Probes, Progress
 from vidpipe.settings import Settings
 from vidpipe.shards import Here
@@ -28,6 +27,7 @@ from vidpipe.uris import checked_uri, is_uri
 if TYPE_CHECKING:
     from vidpipe.adapters.features.store import FeatureStore
     from vidpipe.adapters.media.video_files import VideoFiles
+    from vidpipe.evaluation.gate import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +155,8 @@ def open_ports(
 
 
 def _policy(settings: Settings) -> Policy:
+    from vidpipe.evaluation.gate import Policy
+
     return Policy(
         rule=settings.gate_policy,
         margin=settings.gate_margin,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import suppress
 from pathlib import Path
 
+from vidpipe.adapters.atomic import replacing
 from vidpipe.errors import StorageFailed
 
 KEPT_S = 90 * 24 * 3600.0
@@ -56,16 +56,12 @@ class Reports:
             StorageFailed: The disk is full or read-only.
         """
         file = self._folder / f"{run_id}.html"
-        temp = self._folder / f".{file.name}.{os.getpid()}.tmp"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            temp.write_text(page, encoding="utf-8", errors="backslashreplace")
-            temp.replace(file)
+            with replacing(file) as temp:
+                temp.write_text(page, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise StorageFailed(
                 f"cannot write {file}: {error.strerror}.", next_step="free space, then vidpipe report."
             ) from None
-        finally:
-            if temp.exists():
-                temp.unlink()
         return file

@@ -1,12 +1,13 @@
-"""Looking around: collections, models, and the state of the home. Nothing here changes anything."""
+"""Overviews of collections, models and the state of a home, read-only."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vidpipe.ports import Ledger, Ports
+if TYPE_CHECKING:
+    from vidpipe.ports import Ledger, Ports
 
 
 def collections(ledger: Ledger) -> list[dict[str, Any]]:

@@ -32,6 +32,17 @@ def now_utc() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
+def columns_of(cursor: duckdb.DuckDBPyConnection) -> list[str]:
+    """The column names of what was executed last."""
+    return [column[0] for column in cursor.description or []]
+
+
+def dicts(cursor: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """The rows of what was executed last, each by column name."""
+    names = columns_of(cursor)
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
 class Session:
     """One open transaction: `rows` and `run` execute a named statement."""
 

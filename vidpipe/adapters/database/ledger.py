@@ -1,6 +1,6 @@
 """The working database: what is in it is done, and nothing else is.
 
-Runs, features and erasure stand here; sources, predictions and decisions have rooms of their own.
+Runs, features and erasure stand here; sources, predictions and decisions in files beside it.
 Every statement stands in `sql/statements`, under the name used here.
 """
 
@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from vidpipe.adapters.database import sqlfiles
-from vidpipe.adapters.database.connection import now_utc
+from vidpipe.adapters.database.connection import dicts, now_utc
 from vidpipe.adapters.database.decisions import Decisions
 from vidpipe.adapters.database.listings import Listings
 from vidpipe.adapters.database.predictions import Predictions
@@ -160,9 +160,7 @@ class Ledger(Listings, Predictions, Decisions):
     def table(self, statement: str) -> list[dict[str, Any]]:
         """The rows of a statement without parameters, for people to look at."""
         with self.session() as session:
-            cursor = session.connection.execute(sqlfiles.statement(statement))
-            names = [column[0] for column in cursor.description or []]
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+            return dicts(session.connection.execute(sqlfiles.statement(statement)))
 
     # -- garbage and erasure --------------------------------------------------------------------
 

@@ -22,8 +22,9 @@ from typing import Any
 
 import duckdb
 
+from vidpipe.adapters.atomic import replacing, sync
 from vidpipe.adapters.database import sqlfiles
-from vidpipe.adapters.database.connection import STORAGE_VERSION
+from vidpipe.adapters.database.connection import STORAGE_VERSION, columns_of, dicts
 from vidpipe.errors import ConfigurationError, NotFound, StorageFailed
 from vidpipe.ports import Reader
 
@@ -85,7 +86,7 @@ class Warehouse:
             shutil.copyfile(source, copy)
             if compute:
                 _compute(copy)
-            _sync(copy)
+            sync(copy)
             copy.chmod(0o444)
             self._bar_the_log()
             copy.replace(self.file)
@@ -129,8 +130,7 @@ class Warehouse:
         try:
             with self._connect() as connection:
                 cursor = connection.execute(sql)
-                columns = [column[0] for column in cursor.description or []]
-                return Answer(columns, cursor.fetchall())
+                return Answer(columns_of(cursor), cursor.fetchall())
         except duckdb.Error as error:
             raise ConfigurationError(str(error), next_step="vidpipe sql 'show tables'") from None
 
@@ -145,9 +145,7 @@ class Warehouse:
         with self._connect() as connection:
 
             def read(name: str, /, **parameters: Any) -> list[dict[str, Any]]:
-                cursor = connection.execute(sqlfiles.statement(name), parameters)
-                columns = [column[0] for column in cursor.description or []]
-                return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+                return dicts(connection.execute(sqlfiles.statement(name), parameters))
 
             yield read
 
@@ -205,12 +203,8 @@ class Warehouse:
 def _write_parquet(connection: duckdb.DuckDBPyConnection, relation: str, folder: Path) -> dict[str, Any]:
     """One file of a relation whose name has been looked up in the catalogue."""
     file = folder / f"{relation}.parquet"
-    temp = folder / f".{file.name}.{os.getpid()}.tmp"
-    try:
+    with replacing(file) as temp:
         connection.table(relation).write_parquet(str(temp), compression="zstd")
-        temp.replace(file)
-    finally:
-        temp.unlink(missing_ok=True)
     rows = connection.table(relation).count("*").fetchall()[0][0]
     return {"relation": relation, "rows": rows, "bytes": file.stat().st_size, "file": str(file)}
 
@@ -222,11 +216,3 @@ def _compute(copy: Path) -> None:
         connection.begin()
         connection.execute(sqlfiles.statement("snapshot"))
         connection.commit()
-
-
-def _sync(file: Path) -> None:
-    descriptor = os.open(file, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

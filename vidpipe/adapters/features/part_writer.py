@@ -14,7 +14,6 @@ Reading it is `part_reader.py`'s; where parts lie is the store's.
 from __future__ import annotations
 
 import errno
-import os
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vidpipe.adapters.atomic import sync
 from vidpipe.errors import StorageFailed, StorageUnreachable
 from vidpipe.records.features import FeatureSpec, VideoFeatures
 
@@ -109,9 +109,9 @@ class PartWriter:
             self._upload(self._temp, f"{self._final.parent.name}/{self.name}")
             self._temp.unlink()
         else:
-            _sync(self._temp)
+            sync(self._temp)
             self._temp.rename(self._final)
-            _sync(self._final.parent)
+            sync(self._final.parent)
 
 
 def _schema(number: pa.DataType, feature_size: int, metadata: dict[str, str]) -> pa.Schema:
@@ -126,14 +126,6 @@ def _schema(number: pa.DataType, feature_size: int, metadata: dict[str, str]) ->
         ],
         metadata=metadata,
     )
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def storage_failed(error: OSError, path: Path) -> StorageFailed:

@@ -1,0 +1,34 @@
+"""Atomic file replacement and fsync: a file has its old content or its new one, whatever happens between."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """A temporary path beside `file`, which takes its place at the end; after an error it is removed.
+
+    Its name is `.NAME.PID.tmp`, so that what a kill leaves behind can be told and swept.
+    """
+    temp = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        yield temp
+        temp.replace(file)
+    finally:
+        temp.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Flush a file, or the names in a folder, to the disk: a rename alone survives a kill, not a power cut.
+
+    Source: https://man7.org/linux/man-pages/man2/fsync.2.html
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
