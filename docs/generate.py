@@ -87,7 +87,8 @@ def reference() -> str:
 
 def commands() -> Iterator[str]:
     """One section for each verb, in the order of `vidpipe --help`; those with subcommands, theirs below."""
-    verbs: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
+    group: Any = get_command(app)
+    verbs = {name: group.commands[name] for name in group.list_commands(None)}
     common = [p for p in verbs["status"].params if _name(p) in ("--home", "--json")]
     rows = [f"| `{_name(p)}` | {_cell(p.help)} |" for p in common]
     yield COMMON + "\n".join([*rows, "| `--help` | What is said here. |"]) + "\n"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ast
 import re
+from importlib import import_module
+from inspect import signature
 from pathlib import Path
 
 import duckdb
 from typer.main import get_command
 
 from vidpipe.adapters.database import sqlfiles
-from vidpipe.cli.main import app
+from vidpipe.cli.main import NOUNS, app
 from vidpipe.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,6 +24,43 @@ def test_every_verb_is_in_the_table_and_no_other() -> None:
     verbs = set(get_command(app).commands)  # type: ignore[attr-defined]
     row = r"^\| \[`vidpipe ([\w-]+)`\]\(docs/reference\.md#vidpipe-\1\) \|"
     assert set(re.findall(row, README, re.M)) == verbs
+
+
+def test_every_verb_stands_below_one_noun_of_the_help() -> None:
+    verbs = get_command(app).commands  # type: ignore[attr-defined]
+    assert sorted(verb for verbs_of_noun in NOUNS.values() for verb in verbs_of_noun) == sorted(verbs)
+
+
+def test_every_use_case_that_a_verb_calls_takes_what_it_is_given() -> None:
+    """`lazy_step` names its use case in a string: mypy does not see it, this does."""
+    called = 0
+    for file in ROOT.glob("vidpipe/cli/*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "lazy_step":
+                name, *arguments = node.args
+                assert isinstance(name, ast.Constant)
+                module, _, function = str(name.value).partition(".")
+                use_case = getattr(import_module(f"vidpipe.steps.{module}"), function or module)
+                given = {keyword.arg: None for keyword in node.keywords}
+                signature(use_case).bind("ports", *arguments, **given)  # type: ignore[arg-type]
+                called += 1
+    assert called >= 14
+
+
+def test_docs_help_settings_and_sql_comments_use_the_glossary_s_words() -> None:
+    """The second list of docs/glossary.md: a word of its left column stands nowhere else."""
+    table = PAGES["glossary.md"].split("## Not used")[1]
+    words = [word.strip() for row in re.findall(r"^\| (.+?) \|", table, re.M)[1:] for word in row.split(",")]
+    assert "exam" in words
+    told = {name: text for name, text in PAGES.items() if name != "glossary.md"}  # reference.md has the help
+    told |= {"README.md": README}
+    told |= {f.name: f.read_text(encoding="utf-8") for f in sqlfiles.ROOT.glob("*/*.sql")}
+    prose = {name: re.sub(r"`[^`\n]*`|^ *[\w.]+\.py\b", "", text, flags=re.M) for name, text in told.items()}
+    pattern = re.compile(rf"\b({'|'.join(map(re.escape, words))})\b", re.I)
+    found = [
+        (name, line) for name, text in prose.items() for line in text.splitlines() if pattern.search(line)
+    ]
+    assert found == []
 
 
 def test_every_next_command_that_an_error_names_exists() -> None:

@@ -1,4 +1,4 @@
-"""Where things live and the few knobs there are.
+"""Settings, from environment variables and `vidpipe.toml`.
 
 Each setting is an environment variable `VIDPIPE_<NAME>` or a line of `<home>/vidpipe.toml`; the
 environment wins, but an empty variable is none. Scheduled runs read the same file as the command line, so
@@ -24,14 +24,14 @@ class Settings(BaseSettings):
         env_prefix="VIDPIPE_", env_ignore_empty=True, extra="forbid", frozen=True
     )
 
-    home: Path = Field(Path(".vidpipe"), description="Everything of one installation lives here.")
+    home: Path = Field(Path(".vidpipe"), description="Folder of the installation.")
     ffmpeg: Path | None = Field(None, description="Path of an ffmpeg; default: the packaged static one.")
     ffprobe: Path | None = Field(None, description="Path of an ffprobe; default: the packaged static one.")
     mlflow_uri: str | None = Field(
         None, description="MLflow tracking server; default: SQLite inside the home."
     )
     model_name: str = Field("video-classifier", description="Name of the registered model.")
-    sample_fps: float = Field(4.0, gt=0, le=1000, description="Frames looked at per second.")
+    sample_fps: float = Field(4.0, gt=0, le=1000, description="Frames sampled per second of video.")
     cnn_dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
         description="Arithmetic of the CNN; auto: bfloat16, which is faster, on CPUs that have it.",
@@ -39,63 +39,75 @@ class Settings(BaseSettings):
     workers: int = Field(
         default_factory=lambda: max(2, os.cpu_count() or 2),
         ge=1,
-        description="Videos probed or decoded side by side; default: as many as CPUs, at least 2.",
+        description="Videos probed or decoded in parallel; default: number of CPUs, at least 2.",
     )
     task_runner: Literal["threads", "processes", "dask", "ray"] = Field(
-        "threads", description="What computes the shards of a flow: its own process, or workers."
+        "threads", description="What computes the shards of a flow: threads of its own process, or workers."
     )
     lease_uri: SecretStr | None = Field(
-        None, description="PostgreSQL database that keeps the lease where several hosts share a home."
+        None,
+        description="PostgreSQL database for the lease, the lock on writing, where hosts share a home.",
     )
     features_uri: str | None = Field(
-        None, description="Prefix of a bucket, for this home alone, where features are kept; default: in it."
+        None, description="Bucket prefix where the features of this home are kept; default: in the home."
     )
     staging_bytes: int = Field(
-        8_000_000_000, ge=1, description="Room on the local disk for objects on their way, in bytes."
+        8_000_000_000, ge=1, description="Local disk space for objects downloaded from a bucket, in bytes."
     )
-    lanes: int = Field(2, ge=1, description="Shards that workers compute side by side.")
+    lanes: int = Field(
+        2, ge=1, description="Maximum number of workers, each computing one shard at a time (max_workers)."
+    )
     cluster: str | None = Field(
         None, description="Dask scheduler or Ray head; default: a cluster of `lanes` workers on this machine."
     )
     log_format: Literal["text", "json"] = Field(
-        "text", description="Log lines on stderr: for people, or one JSON object each."
+        "text", description="Format of log lines on stderr: text, or one JSON object a line."
     )
     part_frames: int = Field(
-        4096, ge=1, description="Frames per Parquet part: what a crash may cost to redo."
+        4096, ge=1, description="Frames per Parquet part; a crash costs at most one part in the making."
     )
     decode_min_s: float = Field(
-        30.0, gt=0, description="Least time a decoder may keep us waiting, in seconds."
+        30.0, gt=0, description="Decoder timeout in seconds, whatever the length of the video."
     )
     decode_s_per_s: float = Field(
-        2.0, gt=0, description="Waiting time allowed per second of video, on top of the least."
+        2.0, gt=0, description="Added to the decoder timeout per second of video, in seconds."
     )
-    top_k: int = Field(5, ge=1, le=255, description="Ranks stored per prediction.")
+    top_k: int = Field(5, ge=1, le=255, description="Labels stored per prediction, best first.")
     nightly_attempts: int = Field(
         3, ge=1, description="Attempts at a bad, unchanged video before it is quarantined."
     )
     failure_budget: float = Field(
-        0.10, ge=0, le=1, description="Share of a night's videos that may fail before it says so."
+        0.10,
+        ge=0,
+        le=1,
+        description="Share of a night's videos that may fail before it ends as over_budget (exit code 3).",
     )
     backfill_s: float = Field(
-        3600.0, ge=0, description="Seconds that a night may spend on scoring the archive again."
+        3600.0, ge=0, description="Seconds that a night may spend on scoring old videos with a new champion."
     )
     gate_policy: Literal["non-inferior", "superior"] = Field(
-        "non-inferior", description="What a challenger must be, against the champion."
+        "non-inferior",
+        description="Rule of the promotion gate: what a challenger must be, compared with the champion.",
     )
     gate_margin: float = Field(
-        0.03, ge=0, le=1, description="Accuracy and macro F1 that a challenger may lose, at worst."
+        0.03,
+        ge=0,
+        le=1,
+        description="Non-inferiority margin: accuracy and macro F1 that a challenger may lose.",
     )
     gate_min_videos: int = Field(
-        20, ge=1, description="Videos that an evaluation set needs to compare two versions."
+        20, ge=1, description="Smallest evaluation set on which two versions are compared, in videos."
     )
-    gate_label_floor: float = Field(0.0, ge=0, le=1, description="Recall that every label must reach.")
+    gate_label_floor: float = Field(
+        0.0, ge=0, le=1, description="Minimum recall of every label for promotion."
+    )
     gate_label_drop: float = Field(
-        0.10, ge=0, le=1, description="Recall that a label may lose against the champion."
+        0.10, ge=0, le=1, description="Most recall that a label may lose against the champion."
     )
     gate_shadow_nights: int = Field(
-        0, ge=0, description="Nights on which a challenger must have agreed with the champion."
+        0, ge=0, description="Nights that a challenger must have run in shadow and agreed with the champion."
     )
-    gate_strict: bool = Field(False, description="What would be a warning of the gate refuses.")
+    gate_strict: bool = Field(False, description="Refuse a promotion where the gate would only warn.")
 
 
 def load_settings(home: Path | None = None) -> Settings:

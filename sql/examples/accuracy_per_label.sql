@@ -1,4 +1,4 @@
--- How often is the serving version right, where the label is known? Videos that taught it are left out.
+-- How often is the serving version right, where the label is known? Its training videos are left out.
 with judged as (
     select
         prediction.collection,
@@ -16,11 +16,11 @@ with judged as (
         and prediction.model_version in (select model_version from version_videos)
         and not exists (
             select 1
-            from version_videos as taught
+            from version_videos as used
             where
-                taught.model_version = prediction.model_version
-                and taught.video_id = prediction.video_id
-                and taught.split in ('train', 'val')
+                used.model_version = prediction.model_version
+                and used.video_id = prediction.video_id
+                and used.split in ('train', 'val')
         )
 ),
 

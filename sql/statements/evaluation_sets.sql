@@ -1,4 +1,4 @@
--- Hashes of the frozen sets, the one that judges first.
+-- Hashes of the frozen evaluation sets, the current one first.
 select es.eval_set_hash
 from core.evaluation_set as es
 order by

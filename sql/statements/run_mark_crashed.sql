@@ -1,4 +1,4 @@
--- Whoever takes the lease, or has a room beside it alone, knows that the runs of those kinds have ended.
+-- Whoever holds the lock of those kinds of runs alone knows that earlier ones have ended.
 update core.run
 set
     status = 'crashed',

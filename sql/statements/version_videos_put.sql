@@ -1,4 +1,4 @@
--- The split that a version was made with, and what the version that it went on from had learnt.
+-- The split that a version was made with, and those of the version that it was warm-started from.
 delete from core.version_video
 where model_version = $model_version;
 

@@ -1,4 +1,4 @@
--- Versions that a video taught.
+-- Versions that a video was used to train.
 select distinct vv.model_version
 from core.version_video as vv
 inner join core.video as v on vv.video_key = v.video_key

@@ -1,6 +1,6 @@
 -- One comment per table and column of `core`, the working tables behind the public views.
 comment on table core.video is
-'One row per content. Its bytes are its identity; a path is only an attribute.';
+'One row per video (file content, identified by its SHA-256); a path is only an attribute.';
 comment on column core.video.video_key is 'Integer key used inside instead of video_id.';
 comment on column core.video.video_id is 'SHA-256 of the file''s bytes: the identity of the content.';
 comment on column core.video.bytes is 'Size of the file in bytes.';
@@ -57,9 +57,9 @@ comment on table core.collection_video is
 'One row per collection and path. Rows are never deleted, only marked absent.';
 comment on column core.collection_video.collection_key is 'The collection.';
 comment on column core.collection_video.path is 'Path of the file, relative to the collection''s source.';
-comment on column core.collection_video.video_key is 'The content; null while the file could not be read.';
+comment on column core.collection_video.video_key is 'The video; null while the file could not be read.';
 comment on column core.collection_video.label is 'Known label, if any.';
-comment on column core.collection_video.group_name is 'Videos of one group never straddle a split.';
+comment on column core.collection_video.group_name is 'Videos of one group are always in the same split.';
 comment on column core.collection_video.splits is 'Split column of the manifest to train, val or test.';
 comment on column core.collection_video.attributes is 'Other columns of the manifest to their values.';
 comment on column core.collection_video.ctime_ns is
@@ -85,7 +85,7 @@ comment on column core.labelled_span.label is 'Its label.';
 comment on table core.given_label is
 'One row per collection, video and label that a person gave after ingest; the newest one holds.';
 comment on column core.given_label.collection_key is 'The collection.';
-comment on column core.given_label.video_key is 'The content: the label stays with it wherever the file goes.';
+comment on column core.given_label.video_key is 'The video: the label stays with it wherever the file goes.';
 comment on column core.given_label.label is 'The label that was given.';
 comment on column core.given_label.source is 'Who gave it, or the name of the file that it came in.';
 comment on column core.given_label.given_at is 'When it was taken in, UTC.';
@@ -99,7 +99,7 @@ comment on column core.feature_set.created_at is 'When it was first used, UTC.';
 
 comment on table core.video_feature is
 'One row per video and feature set whose features are complete.';
-comment on column core.video_feature.video_key is 'The content.';
+comment on column core.video_feature.video_key is 'The video.';
 comment on column core.video_feature.feature_set_key is 'The feature set.';
 comment on column core.video_feature.n_frames is 'Rows of the part that belong to this video.';
 comment on column core.video_feature.part is 'Parquet file in the folder of the feature set.';
@@ -112,7 +112,7 @@ comment on table core.failure is
 'One row per collection, path and stage that went wrong.';
 comment on column core.failure.collection_key is 'The collection.';
 comment on column core.failure.path is 'Path of the file, relative to the collection''s source.';
-comment on column core.failure.video_key is 'The content, if the file could be hashed.';
+comment on column core.failure.video_key is 'The video, if the file could be hashed.';
 comment on column core.failure.stage is 'ingest, probe, extract or classify.';
 comment on column core.failure.error_class is 'Class of the error.';
 comment on column core.failure.message is 'What happened, in one line.';
@@ -146,7 +146,7 @@ comment on column core.label.label is 'Class name.';
 
 comment on table core.prediction is
 'One row per video, model version and rank.';
-comment on column core.prediction.video_key is 'The content.';
+comment on column core.prediction.video_key is 'The video.';
 comment on column core.prediction.model_key is 'The registered model.';
 comment on column core.prediction.model_version is 'Version of the registered model.';
 comment on column core.prediction.feature_set_key is 'The features that the model read.';
@@ -161,7 +161,7 @@ comment on column core.prediction.stride_s is 'From the start of one window to t
 
 comment on table core.window_prediction is
 'One row per video, model version, window and rank.';
-comment on column core.window_prediction.video_key is 'The content.';
+comment on column core.window_prediction.video_key is 'The video.';
 comment on column core.window_prediction.model_key is 'The registered model.';
 comment on column core.window_prediction.model_version is 'Version of the registered model.';
 comment on column core.window_prediction.feature_set_key is 'The features that the model read.';
@@ -178,7 +178,7 @@ comment on table core.promotion is
 comment on column core.promotion.promotion_id is 'Number of the decision.';
 comment on column core.promotion.model_name is 'Name of the registered model.';
 comment on column core.promotion.from_version is 'Champion before the decision; null when there was none.';
-comment on column core.promotion.to_version is 'Version that was judged, or that the alias moved to.';
+comment on column core.promotion.to_version is 'Version that was evaluated, or that the alias moved to.';
 comment on column core.promotion.decision is
 'promoted, refused, forced, rolled_back, external or not_carried_out.';
 comment on column core.promotion.evidence is 'What the gate measured, as JSON.';
@@ -201,12 +201,12 @@ comment on column core.evaluation_set.eval_set_hash is 'Hash of its video ids, l
 comment on column core.evaluation_set.collection is 'Collection that it was taken from.';
 comment on column core.evaluation_set.split is 'Split that it was taken from.';
 comment on column core.evaluation_set.frozen_at is 'When it was frozen, UTC.';
-comment on column core.evaluation_set.chosen_at is 'When it was frozen last; the newest one judges.';
+comment on column core.evaluation_set.chosen_at is 'When it was last frozen, UTC; promote uses the newest set.';
 
 comment on table core.evaluation_video is
 'One row per frozen evaluation set and video.';
 comment on column core.evaluation_video.evaluation_set_key is 'The set.';
-comment on column core.evaluation_video.video_key is 'The content.';
+comment on column core.evaluation_video.video_key is 'The video.';
 comment on column core.evaluation_video.label is 'Its true label when the set was frozen.';
 comment on column core.evaluation_video.start_s is 'Start of the part, in seconds; null where it is all of the video.';
 comment on column core.evaluation_video.end_s is 'End of the part, in seconds; null where it is all of the video.';
@@ -222,7 +222,7 @@ comment on column core.reference_prediction.videos is 'Test videos answered so.'
 comment on table core.version_video is
 'One row per version, video and split that the version was made with.';
 comment on column core.version_video.model_version is 'Version of the registered model.';
-comment on column core.version_video.video_key is 'The content.';
+comment on column core.version_video.video_key is 'The video.';
 comment on column core.version_video.split is 'train, val or test.';
 
 comment on table core.migration is

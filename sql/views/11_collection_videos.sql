@@ -23,13 +23,13 @@ comment on view collection_videos is
 comment on column collection_videos.collection is 'Name of the collection.';
 comment on column collection_videos.path is 'Path of the file, relative to the collection''s source.';
 comment on column collection_videos.video_id is
-'SHA-256 of the content; null while the file could not be read.';
+'SHA-256 of the file''s bytes; null while the file could not be read.';
 comment on column collection_videos.label is 'Known label, if any.';
 comment on column collection_videos.label_source is
 'Where it comes from: manifest, folder, or who or what file gave it later; null without a label.';
 comment on column collection_videos.labelled_at is
 'When it was given later, UTC; null for one from the manifest or the folder.';
-comment on column collection_videos.group_name is 'Videos of one group never straddle a split.';
+comment on column collection_videos.group_name is 'Videos of one group are always in the same split.';
 comment on column collection_videos.splits is 'Split column of the manifest to train, val or test.';
 comment on column collection_videos.attributes is
 'Every other column of the manifest to its value: attributes[''camera'']; names are in lower case.';

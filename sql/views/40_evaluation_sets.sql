@@ -19,7 +19,7 @@ group by
     chosen.chosen_at;
 
 comment on view evaluation_sets is
-'One row per frozen evaluation set: labelled videos that never change, on which versions are judged.';
+'One row per frozen evaluation set: labelled videos that never change, on which versions are compared.';
 comment on column evaluation_sets.eval_set_hash is 'Hash of its video ids, labels and groups; as in promotions.';
 comment on column evaluation_sets.collection is 'Collection that it was taken from.';
 comment on column evaluation_sets.split is 'Split that it was taken from: train, val, test or all.';
@@ -27,4 +27,4 @@ comment on column evaluation_sets.videos is 'Videos in it.';
 comment on column evaluation_sets.labels is 'Different labels.';
 comment on column evaluation_sets.groups is 'Different groups.';
 comment on column evaluation_sets.frozen_at is 'When it was frozen, UTC.';
-comment on column evaluation_sets.is_current is 'True for the set that judges when promote names none.';
+comment on column evaluation_sets.is_current is 'True for the set that promote uses by default.';

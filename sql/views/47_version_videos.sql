@@ -8,8 +8,8 @@ from core.version_video as version
 inner join core.video as video on version.video_key = video.video_key;
 
 comment on view version_videos is
-'One row per version, video and split that the version was made with: no version is judged on what taught it.';
+'One row per version, video and split that the version was trained with; no version is evaluated on its training videos.';
 comment on column version_videos.model_version is 'Version of the registered model.';
 comment on column version_videos.video_id is 'SHA-256 of the file''s bytes: the identity of the content.';
 comment on column version_videos.split is
-'train: it taught the version, or one that the version went on from; val: it chose the epoch; test: it judged.';
+'train: used for training it, or the version that it was warm-started from; val: for choosing the epoch; test: for its test scores.';

@@ -1,4 +1,4 @@
-"""The command `vidpipe`: its groups of verbs are joined here, in the order of `vidpipe --help`.
+"""The command `vidpipe`: its verbs are joined here, and grouped by noun for `vidpipe --help`.
 
 Each verb opens a home, runs one step and prints its report; no step is written there. What they share
 (options, errors, exit codes) is in `runner.py`.
@@ -7,9 +7,10 @@ Each verb opens a home, runs one step and prints its report; no step is written 
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from vidpipe import __version__
 from vidpipe.cli.labels import labelling
@@ -20,7 +21,39 @@ from vidpipe.cli.query import looking
 from vidpipe.cli.status import standing
 from vidpipe.cli.videos import arriving
 
+NOUNS = {
+    "Start": ("demo",),
+    "Videos": ("ingest", "manifest", "extract", "classify", "explain", "retry", "forget"),
+    "Models": ("train", "tune", "evaluate", "freeze-eval", "promote", "rollback", "models"),
+    "Labels": ("label-queue", "label"),
+    "Nights": ("nightly", "serve", "report"),
+    "Query": ("sql", "export", "collections"),
+    "State": ("status", "doctor", "gc"),
+}
+"""The verbs by noun, in the order of `vidpipe --help`."""
+
+
+class GroupedByNoun(TyperGroup):
+    """The list of commands in `--help`, a section for each noun."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (Click's signature)
+        """All verbs, in the order of their nouns."""
+        return [verb for verbs in self._sections().values() for verb in verbs]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        """Write a section for each noun."""
+        for noun, verbs in self._sections().items():
+            with formatter.section(noun):
+                formatter.write_dl([(verb, self.commands[verb].get_short_help_str(120)) for verb in verbs])
+
+    def _sections(self) -> dict[str, list[str]]:
+        sections = {noun: [verb for verb in verbs if verb in self.commands] for noun, verbs in NOUNS.items()}
+        known = {verb for verbs in NOUNS.values() for verb in verbs}
+        return sections | ({"More": more} if (more := [v for v in self.commands if v not in known]) else {})
+
+
 app = typer.Typer(
+    cls=GroupedByNoun,
     help="Nightly video classification: files to features to predictions, answered by SQL.",
     no_args_is_help=True,
     add_completion=False,

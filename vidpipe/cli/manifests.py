@@ -21,10 +21,11 @@ manifests = typer.Typer(
 
 RootOption = Annotated[Path, typer.Option("--root", help="Folder of the videos.")]
 ListsOption = Annotated[Path, typer.Option("--lists", help="Folder of the official lists.")]
-OutputOption = Annotated[Path, typer.Option("--output", help="The manifest to write.")]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace another file of that name.")]
+OutputOption = Annotated[Path, typer.Option("--output", help="Manifest to write.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")]
 ValAsTestOption = Annotated[
-    bool, typer.Option("--val-as-test", help="Judge on val, where the test labels are secret.")
+    bool,
+    typer.Option("--val-as-test", help="Use val as the test split, where the test labels are not public."),
 ]
 
 
@@ -159,10 +160,12 @@ def any_csv(
     root: RootOption,
     file: Annotated[Path, typer.Option("--file", help="The CSV.")],
     output: OutputOption,
-    path_column: Annotated[str, typer.Option(help="By name; or by number, from 1, without a header.")],
-    label_column: Annotated[str | None, typer.Option(help="Likewise.")] = None,
-    group_column: Annotated[str | None, typer.Option(help="Likewise.")] = None,
-    split_column: Annotated[str | None, typer.Option(help="Likewise: train, val, test.")] = None,
+    path_column: Annotated[
+        str, typer.Option(help="Column of the paths: a name, or without a header a number from 1.")
+    ],
+    label_column: Annotated[str | None, typer.Option(help="Column of the labels.")] = None,
+    group_column: Annotated[str | None, typer.Option(help="Column of the groups.")] = None,
+    split_column: Annotated[str | None, typer.Option(help="Column of train, val and test.")] = None,
     delimiter: Annotated[
         str | None, typer.Option(help="One character, or tab, or space. Default: as the header has it.")
     ] = None,

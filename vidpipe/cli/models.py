@@ -1,4 +1,4 @@
-"""The engineer's verbs: a version is trained, judged, and given the title or not."""
+"""Verbs about models: train, tune, evaluate, freeze an evaluation set, promote, roll back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from vidpipe.cli.runner import FAILED, HomeOption, JsonOption, run_step
+from vidpipe.cli.runner import FAILED, HomeOption, JsonOption, lazy_step, run_step
 
 if TYPE_CHECKING:
     from vidpipe.ports import Ports
@@ -21,18 +21,20 @@ def train(
     collection: Annotated[str, typer.Option("--collection", help="A collection with labels.")],
     split_column: Annotated[str | None, typer.Option(help="Manifest column of train/val/test.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Default: 40, more on few videos.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     hidden_size: Annotated[int | None, typer.Option(min=1, help="LSTM units. Default: 128")] = None,
     layers: Annotated[int | None, typer.Option(min=1, help="LSTM layers. Default: 1")] = None,
     head: Annotated[
         Literal["last", "mean", "max", "attention"] | None,
-        typer.Option(help="How a video's hidden states become one."),
+        typer.Option(help="How the LSTM's hidden states of a video are pooled."),
     ] = None,
     plain: Annotated[
-        bool, typer.Option("--plain", help="The textbook's LSTM: one direction, last state, 256 units.")
+        bool,
+        typer.Option("--plain", help="A plain LSTM for comparison: one direction, last state, 256 units."),
     ] = False,
     warm_start: Annotated[
-        str | None, typer.Option(help="Go on from a version or alias: new labels join its own.")
+        str | None,
+        typer.Option(help="Start from the weights of a version or alias; new labels are added to its own."),
     ] = None,
     parts: Annotated[
         Literal["linear,lstm", "lstm"],
@@ -65,9 +67,9 @@ def tune(
     collection: Annotated[str, typer.Option("--collection", help="A collection with labels.")],
     split_column: Annotated[str | None, typer.Option(help="Manifest column of train/val/test.")] = None,
     budget_s: Annotated[
-        float, typer.Option(min=0, help="Seconds for the trials; there is at least one.")
+        float, typer.Option(min=0, help="Time budget of the trials in seconds; at least one trial runs.")
     ] = 600,
-    seed: Annotated[int, typer.Option(help="Seed of everything random, the search included.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed, of the search too.")] = 0,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -86,19 +88,15 @@ def tune(
 @learning.command()
 def evaluate(
     model: Annotated[str | None, typer.Option(help="champion, challenger or a version.")] = None,
-    collection: Annotated[str | None, typer.Option(help="Default: the one it was trained on.")] = None,
+    collection: Annotated[
+        str | None, typer.Option(help="Collection to score on. Default: the one it was trained on.")
+    ] = None,
     split: Annotated[str, typer.Option(help="train, val, test or all.")] = "test",
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score a version on labelled videos, its parts and its baselines beside it."""
-
-    def step(ports: Ports) -> Report:
-        from vidpipe.steps.evaluate import evaluate as run
-
-        return run(ports, model=model, collection=collection, split=split)
-
-    run_step(home, as_json, step)
+    run_step(home, as_json, lazy_step("evaluate", model=model, collection=collection, split=split))
 
 
 @learning.command("freeze-eval")
@@ -109,47 +107,36 @@ def freeze_eval(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Freeze an evaluation set: from now on every version is judged on these videos."""
-
-    def step(ports: Ports) -> Report:
-        from vidpipe.steps.freeze_eval import freeze_eval as run
-
-        return run(ports, collection, split=split, split_column=split_column)
-
-    run_step(home, as_json, step)
+    """Freeze a split as the evaluation set that every version is compared on from now on."""
+    run_step(home, as_json, lazy_step("freeze_eval", collection, split=split, split_column=split_column))
 
 
 @learning.command()
 def promote(
     version: Annotated[str | None, typer.Argument(help="Default: the challenger.")] = None,
-    eval_set: Annotated[str | None, typer.Option(help="A frozen set's hash. Default: the last one.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Promote against the gate; needs --reason.")] = False,
+    eval_set: Annotated[
+        str | None, typer.Option(help="Hash of a frozen evaluation set. Default: the one frozen last.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Promote even if the gate refuses; needs --reason.")
+    ] = False,
     reason: Annotated[str | None, typer.Option(help="Recorded with the decision.")] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a version champion, if the gate lets it. A refusal exits 1 and says why."""
-
-    def step(ports: Ports) -> Report:
-        from vidpipe.steps.promote import promote as run
-
-        return run(ports, version, eval_set=eval_set, force=force, reason=reason)
-
-    run_step(home, as_json, step, code=lambda report: FAILED if report.decision == "refused" else 0)
+    """Make a version champion if it passes the promotion gate; a refusal exits 1 and says why."""
+    work = lazy_step("promote", version, eval_set=eval_set, force=force, reason=reason)
+    run_step(home, as_json, work, code=lambda report: FAILED if report.decision == "refused" else 0)
 
 
 @learning.command()
 def rollback(
-    to: Annotated[int | None, typer.Option(help="An earlier champion. Default: the last one.")] = None,
+    to: Annotated[
+        int | None, typer.Option(help="Version of an earlier champion. Default: the previous one.")
+    ] = None,
     reason: Annotated[str | None, typer.Option(help="Recorded with the decision.")] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Give the title back to the champion before; its predictions reappear at once."""
-
-    def step(ports: Ports) -> Report:
-        from vidpipe.steps.promote import rollback as run
-
-        return run(ports, to, reason=reason)
-
-    run_step(home, as_json, step)
+    """Make the previous champion serve again; its stored predictions are shown at once."""
+    run_step(home, as_json, lazy_step("promote.rollback", to, reason=reason))

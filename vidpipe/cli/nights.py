@@ -1,4 +1,4 @@
-"""The operator's verbs: what a night does, its schedule, and what is mended or cleared away after it."""
+"""Verbs of the nightly batch: `classify`, `nightly`, `serve`, `retry`, `gc`, `forget`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from vidpipe.cli.runner import (
     JsonOption,
     WaitOption,
     guarded,
+    lazy_step,
     open_at,
     run_step,
 )
@@ -31,25 +32,27 @@ def classify(
     collection: CollectionOption = None,
     model: Annotated[str, typer.Option(help="champion, challenger or a version.")] = "champion",
     backfill: Annotated[
-        bool, typer.Option("--backfill", help="Only what older versions have scored, newest first.")
+        bool,
+        typer.Option("--backfill", help="Score only videos that older versions have scored, newest first."),
     ] = False,
     budget_s: Annotated[
-        float | None, typer.Option(min=0, help="Seconds for what older versions have scored. Default: all.")
+        float | None,
+        typer.Option(
+            min=0, help="Seconds to spend on videos that older versions have scored. Default: no limit."
+        ),
     ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
     wait: WaitOption = False,
 ) -> None:
-    """Score stored features into prediction rows; no video is opened."""
+    """Write predictions from stored features; no video is opened."""
 
     def step(ports: Ports) -> Report:
-        from vidpipe.steps.classify import classify as run
-
         if backfill and model != "champion":
             raise ConfigurationError(
                 f"--backfill is the champion's, not that of {model!r}.", next_step="leave out --model."
             )
-        return run(ports, collection, model=model, backfill=backfill, budget_s=budget_s)
+        return lazy_step("classify", collection, model=model, backfill=backfill, budget_s=budget_s)(ports)
 
     run_step(home, as_json, step, wait=wait)
 
@@ -58,31 +61,33 @@ def classify(
 def nightly(
     failure_budget: Annotated[
         str | None,
-        typer.Option(help="Share (0.1) or count (25) of failing videos that is too much."),
+        typer.Option(help="Share (0.1) or count (25) of failing videos above which the night exits 3."),
     ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
     wait: WaitOption = False,
 ) -> None:
-    """Every collection: what is new, ingested, extracted, classified, published."""
-
-    def step(ports: Ports) -> Report:
-        from vidpipe.steps.nightly import nightly as run
-
-        return run(ports, failure_budget=failure_budget)
-
+    """Ingest, extract, classify and publish what is new in every collection."""
     codes = {"over_budget": OVER_BUDGET, "failed": FAILED}
-    run_step(home, as_json, step, wait=wait, code=lambda report: codes.get(report.status, 0))
+    run_step(
+        home, as_json, lazy_step("nightly", failure_budget=failure_budget), wait=wait,
+        code=lambda report: codes.get(report.status, 0),
+    )  # fmt: skip
 
 
 @nights.command()
 def serve(
-    cron: Annotated[str, typer.Option(help="When the night starts, UTC.")] = "0 2 * * *",
+    cron: Annotated[str, typer.Option(help="Cron schedule of the nights, UTC.")] = "0 2 * * *",
     retrain_cron: Annotated[
-        str | None, typer.Option(help="When a challenger is trained, UTC. Default: when asked for.")
+        str | None, typer.Option(help="Cron schedule of retraining, UTC. Default: none.")
     ] = None,
     port: Annotated[
-        int, typer.Option(min=1, max=65535, help="Of Prefect on 127.0.0.1, if PREFECT_API_URL names none.")
+        int,
+        typer.Option(
+            min=1,
+            max=65535,
+            help="Port of the Prefect server on 127.0.0.1; not used if PREFECT_API_URL names a server.",
+        ),
     ] = 4200,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -109,26 +114,14 @@ def retry(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask for another try of failing and quarantined videos; the next ingest and extract make it."""
-
-    def step(ports: Ports) -> Report:
-        from vidpipe.steps.retry import retry as run
-
-        return run(ports, collection)
-
-    run_step(home, as_json, step)
+    """Reset failing and quarantined videos, so that the next ingest and extract try them again."""
+    run_step(home, as_json, lazy_step("retry", collection))
 
 
 @nights.command()
 def gc(home: HomeOption = None, as_json: JsonOption = False, wait: WaitOption = False) -> None:
-    """Remove what crashes left behind, older than a day, and the pages of nights of 90 days ago."""
-
-    def step(ports: Ports) -> Report:
-        from vidpipe.steps.gc import gc as run
-
-        return run(ports)
-
-    run_step(home, as_json, step, wait=wait)
+    """Delete unused feature parts and temporary files older than a day, and reports older than 90 days."""
+    run_step(home, as_json, lazy_step("gc"), wait=wait)
 
 
 @nights.command()
@@ -138,11 +131,5 @@ def forget(
     as_json: JsonOption = False,
     wait: WaitOption = False,
 ) -> None:
-    """Erase a video's features and predictions for good; the same bytes are left alone from then on."""
-
-    def step(ports: Ports) -> Report:
-        from vidpipe.steps.forget import forget as run
-
-        return run(ports, video_id)
-
-    run_step(home, as_json, step, wait=wait)
+    """Erase a video's features and predictions for good; the same bytes are never processed again."""
+    run_step(home, as_json, lazy_step("forget", video_id), wait=wait)

@@ -23,12 +23,12 @@ def sql(
         str | None,
         typer.Argument(help="A query on the published warehouse. Default, on a terminal: a prompt."),
     ] = None,
-    file: Annotated[Path | None, typer.Option(help="A file that holds the query.")] = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated rows.")] = False,
+    file: Annotated[Path | None, typer.Option(help="File with the query.")] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print rows as CSV.")] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask the published warehouse, read-only."""
+    """Run a read-only SQL query on the published warehouse; without one, open a prompt."""
 
     def action() -> int:
         from vidpipe.cli.display import print_csv, print_json, print_table
@@ -65,12 +65,13 @@ def _query_text(query: str | None, file: Path | None) -> str:
 
 @looking.command()
 def export(
-    folder: Annotated[Path, typer.Argument(help="Where the files go; it is made if need be.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to write to; created if it does not exist.")],
     relation: Annotated[
-        list[str] | None, typer.Option("--relation", help="One of them; once for each. Default: all")
+        list[str] | None,
+        typer.Option("--relation", help="A table or view to write; may be repeated. Default: all"),
     ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the public relations as Parquet, one file each, for other engines."""
+    """Write the public tables and views as Parquet files."""
     show_records(home, as_json, "files", lambda opened: opened.warehouse.export(folder, relation))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +28,7 @@ HomeOption = Annotated[
     typer.Option(
         "--home",
         envvar="VIDPIPE_HOME",
-        help="Where everything lives. Default: .vidpipe",
+        help="Folder of the installation. Default: .vidpipe",
         show_envvar=True,
     ),
 ]
@@ -65,7 +66,7 @@ def guarded(action: Callable[[], int], as_json: bool) -> None:
 def run_step(
     home: Path | None,
     as_json: bool,
-    step: Callable[[Ports], Report],
+    work: Callable[[Ports], Report],
     *,
     wait: bool = False,
     code: Callable[[Any], int] = lambda report: 0,
@@ -78,7 +79,7 @@ def run_step(
         from vidpipe.wiring import open_ports
 
         ports = open_ports(open_at(home), TerminalProgress(), wait_for_lease=wait)
-        report = step(ports)
+        report = work(ports)
         facts = report.to_dict()
         if as_json:
             print_json(facts)
@@ -91,6 +92,23 @@ def run_step(
         return code(report)
 
     guarded(action, as_json)
+
+
+def lazy_step(name: str, *arguments: Any, **options: Any) -> Callable[[Ports], Report]:
+    """The call of a use case, imported when it runs, so that `--help` starts at once.
+
+    Args:
+        name: `gc` is `vidpipe.steps.gc.gc`; `promote.rollback` is `vidpipe.steps.promote.rollback`.
+        *arguments: Passed after the ports.
+        **options: Passed by keyword.
+    """
+    module, _, function = name.partition(".")
+
+    def call(ports: Ports) -> Report:
+        run: Callable[..., Report] = getattr(import_module(f"vidpipe.steps.{module}"), function or module)
+        return run(ports, *arguments, **options)
+
+    return call
 
 
 def show_records(

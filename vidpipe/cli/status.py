@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vidpipe.cli.runner import FAILED, HomeOption, JsonOption, guarded, open_at, run_step, show_records
+from vidpipe.cli.runner import (
+    FAILED,
+    HomeOption,
+    JsonOption,
+    guarded,
+    lazy_step,
+    open_at,
+    run_step,
+    show_records,
+)
 from vidpipe.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from vidpipe.ports import Ports
     from vidpipe.steps.doctor import DoctorReport
-    from vidpipe.steps.runs import Report
     from vidpipe.wiring import Home
 
 standing = typer.Typer(rich_markup_mode=None)
@@ -30,20 +37,15 @@ def explain(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Why a video gets its label: the best labels, and which of its frames weigh most."""
+    """Explain a prediction: the best labels of a video, and the frames with the most attention weight."""
     from vidpipe.cli.display import print_explanation
 
-    def step(ports: Ports) -> Report:
-        from vidpipe.steps.explain import explain as run
-
-        return run(ports, video_id, model=model)
-
-    run_step(home, as_json, step, show=print_explanation)
+    run_step(home, as_json, lazy_step("explain", video_id, model=model), show=print_explanation)
 
 
 @standing.command()
 def collections(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """One row per collection: present, classified, failing, serving version."""
+    """List collections: videos present, classified and failing, and the serving version."""
     from vidpipe.steps import inspect
 
     show_records(home, as_json, "collections", lambda opened: inspect.collections(opened.ledger))
@@ -51,7 +53,7 @@ def collections(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
 @standing.command()
 def models(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """One row per registered version, with its aliases and test scores."""
+    """List registered model versions with their aliases and test scores."""
 
     def read(opened: Home) -> list[dict[str, Any]]:
         from vidpipe.cli.display import TerminalProgress
@@ -65,7 +67,7 @@ def models(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
 @standing.command()
 def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Champion, lease, collections, last runs, what fails."""
+    """Show the champion, who holds the lease, the collections, recent runs and failures."""
 
     def action() -> int:
         from vidpipe.cli.display import print_json, print_records
@@ -89,7 +91,7 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
 @standing.command()
 def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Is everything there that a run needs, is anything half done? Exits 1 if something is to be fixed."""
+    """Check that what a run needs is there and nothing is half done; exits 1 if something needs fixing."""
 
     def action() -> int:
         from vidpipe.cli.display import print_doctor, print_json
@@ -117,12 +119,12 @@ def _examined(home: Path | None) -> DoctorReport:
 
 @standing.command()
 def report(
-    run: Annotated[int | None, typer.Argument(help="Number of a run. Default: the last night.")] = None,
-    open_page: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+    run: Annotated[int | None, typer.Argument(help="run_id of a night. Default: the last one.")] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the page of a night anew from the published warehouse, and say where it lies."""
+    """Write the HTML report of a night from the published warehouse, and print its path."""
 
     def action() -> int:
         import webbrowser

@@ -1,4 +1,4 @@
-"""The verbs that start from video files: the demo of the whole job, and the way to features."""
+"""Verbs that read video files: `demo`, `ingest`, `extract`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from vidpipe.cli.runner import (
     JsonOption,
     WaitOption,
     guarded,
+    lazy_step,
     open_at,
     run_step,
 )
@@ -28,7 +29,7 @@ def demo(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Play the whole job through the Prefect flow on an embedded server, ending in SQL."""
+    """Run the whole pipeline on generated clips through Prefect, ending in a SQL query."""
 
     def action() -> int:
         from vidpipe.cli.demo import run_demo
@@ -52,30 +53,41 @@ def ingest(
     manifest: Annotated[
         str | None, typer.Option(help="CSV, by path or URI: path, and any of label, group, splits.")
     ] = None,
-    label_from: Annotated[str | None, typer.Option(help="`folder`: the top folder is the label.")] = None,
+    label_from: Annotated[
+        str | None, typer.Option(help="`folder`: the name of the top folder is the label.")
+    ] = None,
     window_s: Annotated[
         float | None,
-        typer.Option(min=0, help="Score long videos in windows of so many seconds; 0: as a whole."),
+        typer.Option(
+            min=0,
+            help="Length of the windows in seconds that long videos are scored in; 0: each video as a whole.",
+        ),
     ] = None,
     stride_s: Annotated[
-        float | None, typer.Option(min=0, help="From one window to the next. Default: half a window.")
+        float | None,
+        typer.Option(
+            min=0, help="Seconds from the start of one window to that of the next. Default: half a window."
+        ),
     ] = None,
-    replace_source: Annotated[bool, typer.Option("--replace-source", help="Change the source.")] = False,
-    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Believe a shrunk listing.")] = False,
+    replace_source: Annotated[
+        bool, typer.Option("--replace-source", help="Give an existing collection another source.")
+    ] = False,
+    allow_missing: Annotated[
+        bool,
+        typer.Option(
+            "--allow-missing", help="Accept a source that is empty or has lost more than half of its videos."
+        ),
+    ] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
     wait: WaitOption = False,
 ) -> None:
     """Hash and probe the videos of a folder, bucket or manifest into a collection."""
-    from vidpipe.steps.ingest import ingest as step
-
-    run_step(
-        home, as_json,
-        lambda ports: step(
-            ports, collection, source, manifest=manifest, label_from=label_from, window_s=window_s,
-            stride_s=stride_s, replace_source=replace_source, allow_missing=allow_missing,
-        ), wait=wait,
+    work = lazy_step(
+        "ingest", collection, source, manifest=manifest, label_from=label_from, window_s=window_s,
+        stride_s=stride_s, replace_source=replace_source, allow_missing=allow_missing,
     )  # fmt: skip
+    run_step(home, as_json, work, wait=wait)
 
 
 @arriving.command()
@@ -86,6 +98,4 @@ def extract(
     wait: WaitOption = False,
 ) -> None:
     """Decode videos that lack features and run the CNN over their frames, into Parquet."""
-    from vidpipe.steps.extract import extract as step
-
-    run_step(home, as_json, lambda ports: step(ports, collection), wait=wait)
+    run_step(home, as_json, lazy_step("extract", collection), wait=wait)
