@@ -35,6 +35,25 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 
 
+SLOW_MODULES = {
+    "backbones", "cli", "cli_manifest", "command", "demo", "docker", "docs", "end_to_end", "explain",
+    "extract", "extraction", "flows", "gc_forget", "inference", "kills", "label", "ledger", "logs",
+    "mlflow_store", "objects", "promotion", "readers", "registry", "report", "runs", "served_model", "train",
+    "training", "tune", "windows", "world_breaks",
+}  # fmt: skip
+"""Test modules that took more than fifty seconds on two busy cores, or start the command line throughout."""
+SLOW_FIXTURES = {"home_of_clips", "labelled_clips", "vidpipe", "s3_server"}
+"""Whatever uses one of them extracts features, starts processes of its own, or a server."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what `make test-fast` leaves out; single tests elsewhere are marked where they stand."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if item.path.stem.removeprefix("test_") in SLOW_MODULES or fixtures & SLOW_FIXTURES:
+            item.add_marker(pytest.mark.slow)
+
+
 def tree(root: Path, *names: str) -> Path:
     """A folder with files of these names."""
     for name in names:

@@ -61,6 +61,7 @@ def test_the_interval_is_that_of_the_normal_approximation(contest):
     assert (found.low, found.high) == pytest.approx((gains.mean() - half, gains.mean() + half), abs=0.006)
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_truth_as_often_as_it_promises():
     held = 0
     for seed in range(100):
