@@ -33,10 +33,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from vidpipe.learning.baseline import BaselineTrainer
 
 from vidpipe.adapters.media.binaries import find_tools
 from vidpipe.cli.display import TerminalProgress
+from vidpipe.learning.baseline import BaselineTrainer
 from vidpipe.learning.calibration import Trainer
 from vidpipe.learning.inference import predict
 from vidpipe.learning.training import LSTMTrainer, TrainingConfig
