@@ -161,7 +161,9 @@ def test_a_label_may_not_fall_far_even_if_the_others_rise():
 
 def test_a_single_video_is_never_held_against_a_label():
     of = exam((2, 98))
-    contest = Contest(of, answers(of, [0]), answers(of), NOTHING, answers(of, [50, 51]), NOTHING)
+    contest = Contest(
+        of, answers(of, [0]), {"mean_linear": answers(of)}, NOTHING, answers(of, [50, 51]), NOTHING
+    )
     assert not [r for r in reasons(contest, margin=1.0) if "recall" in r]
 
 
@@ -204,7 +206,7 @@ def test_a_champion_that_was_trained_on_the_set_has_an_advantage():
 def test_labels_that_the_challenger_does_not_know_count_as_wrong_and_refuse():
     of = exam((20, 20))
     one = answers(of, labels=("label 0",), predicted=("label 0",) * 40)
-    found = reasons(Contest(of, one, one, NOTHING, answers(of), NOTHING))
+    found = reasons(Contest(of, one, {"mean_linear": one}, NOTHING, answers(of), NOTHING))
     assert found[0] == "the challenger does not know 'label 1': 20 videos of the set count as wrong"
 
 
