@@ -14,6 +14,7 @@ from vidpipe.splits import (
     SPLITS,
     ResolvedSplit,
     cut_by_group,
+    folds,
     group_hash,
     one_per_content,
     resolve,
@@ -88,14 +89,11 @@ def test_a_group_never_straddles_a_split(videos: list[LabelledVideo], seed: int)
 
 @deterministic
 @given(teachable(), st.integers(0, 5))
-def test_every_video_is_in_exactly_one_part_and_no_part_is_empty(
-    videos: list[LabelledVideo], seed: int
-) -> None:
+def test_every_video_is_in_train_or_test_and_neither_is_empty(videos: list[LabelledVideo], seed: int) -> None:
     split = resolve(videos, None, seed)
     assert_each_video_has_one_place(split, videos)
-    assert all(split.part(name) for name in SPLITS)
-    assert len(split.train) > len(split.val)
-    assert len(split.train) > len(split.test)
+    assert split.val == (), "folds of the training videos do its work"
+    assert len(split.train) > len(split.test) > 0
     assert split.column is None
 
 
@@ -119,7 +117,7 @@ def test_the_seed_decides_the_cut() -> None:
 def test_labels_are_balanced_between_the_parts() -> None:
     videos = [video(i, "abcd"[i % 4]) for i in range(200)]
     split = resolve(videos, None, 0)
-    for name, share in (("test", 0.2), ("val", 0.8 / 7), ("train", 0.8 * 6 / 7)):
+    for name, share in (("test", 0.2), ("train", 0.8)):
         for label in "abcd":
             count = sum(v.label == label for v in split.part(name))
             assert abs(count - 50 * share) <= 2, (name, label, count)
@@ -131,7 +129,24 @@ def test_a_few_videos_of_each_label_are_enough(per_label: int) -> None:
     videos = [video(i, "ab"[i % 2]) for i in range(2 * per_label)]
     split = resolve(videos, None, 0)
     assert_each_video_has_one_place(split, videos)
-    assert all(split.part(name) for name in SPLITS)
+    assert split.train
+    assert split.test
+
+
+@pytest.mark.parametrize("groups", [4, 40])
+def test_folds_hold_every_training_video_out_once_and_no_group_straddles_them(groups: int) -> None:
+    videos = [video(i, "ab"[i % 2], f"g{i // 2 % groups}") for i in range(120)]
+    split = resolve(videos, None, 0)
+    found = folds(split, split.train, 0)
+    assert set(found.tolist()) == set(range(len(set(found.tolist()))))
+    of_group = {(v.group, int(fold)) for v, fold in zip(split.train, found, strict=True)}
+    assert len(of_group) == len({v.group for v in split.train})
+
+
+def test_val_videos_of_the_manifest_are_the_one_fold() -> None:
+    split = resolve(with_column(), "split", 0)
+    videos = [*split.train, *split.val]
+    assert folds(split, videos, 0).tolist() == [-1] * len(split.train) + [0] * len(split.val)
 
 
 # -- a split column -------------------------------------------------------------------------------
@@ -158,9 +173,7 @@ def test_a_column_is_followed_to_the_letter() -> None:
 
 @deterministic
 @given(teachable(), st.integers(0, 5))
-def test_a_missing_val_is_cut_from_train_by_group_and_test_stays(
-    videos: list[LabelledVideo], seed: int
-) -> None:
+def test_a_missing_val_stays_missing_and_test_stays(videos: list[LabelledVideo], seed: int) -> None:
     tests = {f"{label}{k}" for label in "abcd" for k in (0, 1)}
     placed = [
         video(int(v.video_id, 16), v.label, v.group, {"s": "test" if v.group in tests else "train"})
@@ -168,7 +181,7 @@ def test_a_missing_val_is_cut_from_train_by_group_and_test_stays(
     ]
     split = resolve(placed, "s", seed)
     assert ids(split.test) == ids([v for v in placed if v.splits["s"] == "test"])
-    assert split.val
+    assert split.val == ()
     assert_each_video_has_one_place(split, placed)
     assert_no_group_straddles(split)
 
@@ -257,7 +270,7 @@ def test_an_empty_test_split_is_refused_by_name() -> None:
 
 def test_too_few_groups_leave_a_split_empty_and_are_refused() -> None:
     videos = [video(i, "ab"[i % 2], "only one camera") for i in range(30)]
-    assert "val and test split is empty" in refusal(videos).message
+    assert "the test split is empty" in refusal(videos).message
 
 
 def test_a_label_without_a_training_video_is_refused_by_name() -> None:
