@@ -447,7 +447,7 @@ def test_the_registered_model_serves_in_a_fresh_process_until_it_is_tampered_wit
 
     assert process.returncode == 0, err
     served, refusal = out.strip().splitlines()
-    expected = predict(bundles[1].lstm, sequences)
+    expected = predict(bundles[1].classifier, sequences)
     for row, scores in zip(json.loads(served), expected, strict=True):
         assert row["label"] == LABELS[scores.argmax()]
         assert row["score"] == pytest.approx(scores.max(), abs=1e-6)
