@@ -186,9 +186,12 @@ def test_a_video_that_changes_while_it_is_decoded_waits_too(
 
             class After:
                 report = None
+                flow = None
 
                 def __iter__(self) -> Iterator[Any]:
-                    yield from decoding
+                    for frame in decoding:
+                        self.flow = decoding.flow
+                        yield frame
                     self.report = decoding.report
                     grown(cam, two[1])
 
@@ -203,6 +206,17 @@ def test_a_file_that_is_gone_has_failed_as_before(ports: Ports, cam: Path) -> No
     cam.unlink()
     done = extract(ports)
     assert (done.failed, done.waiting) == (1, 0)
+
+
+def test_a_new_copy_of_what_was_there_does_not_wait_with_it(
+    ports: Ports, cam: Path, two: tuple[bytes, bytes]
+) -> None:
+    overwritten(cam, two[1])
+    assert extract(ports).waiting == 1
+    (cam.parent / "again.mp4").write_bytes(two[0])
+    night = nightly(ports)
+    assert (night.waiting, night.failed, night.extracted) == (0, 0, 2)
+    assert asked(ports, "select path, status from failures") == [("x.mp4", "resolved")]
 
 
 def test_retry_leaves_what_waits_as_it_is(ports: Ports, cam: Path, two: tuple[bytes, bytes]) -> None:

@@ -24,6 +24,7 @@ from vidpipe.records.features import DecodeReport, ExtractedVideo, PartResult, S
 from vidpipe.records.videos import (
     Collection,
     Failure,
+    LocalFile,
     MediaFacts,
     Prediction,
     ProbedVideo,
@@ -401,7 +402,8 @@ def test_pending_videos_say_where_to_read_and_what_to_expect(ledger):
 
     (video,) = ledger.pending_videos(SET, "yard", retry_failed=False)
 
-    assert (video.video_id, video.file) == ("A", Path("/videos/yard/a.mp4"))
+    assert video.video_id == "A"
+    assert video.file == LocalFile(Path("/videos/yard/a.mp4"), 100, 1, 1, None, "A")
     assert (video.duration_s, video.frames_expected) == (2.0, 50)
 
 

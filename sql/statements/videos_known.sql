@@ -1,4 +1,5 @@
--- Of the given contents, those that need no probe: healthy, or with the failure that stands for them.
+-- Of the given contents, those that need no probe: healthy, or with the failure that stands for them. What waits is
+-- the trouble of one path, not of the content that it had.
 select
     v.video_id,
     f.stage,
@@ -9,7 +10,7 @@ inner join given on v.video_id = given.video_id
 left join core.failure as f
     on
         v.video_key = f.video_key
-        and f.status <> 'resolved'
+        and f.status not in ('resolved', 'waiting')
 where
     v.container is not null
     or (v.verdict is not null and not ($retry_failed and coalesce(f.status = 'retry', false)))
