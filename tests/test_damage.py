@@ -10,9 +10,9 @@ import pytest
 from vidpipe.adapters.media.damage import PacketFlags, ends_early
 from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.errors import Forbidden, Unreadable
-from vidpipe.records.features import DecodeReport, FrameTransform
+from vidpipe.records.features import DecodeReport, FrameTransform, View
 
-TINY = FrameTransform(size_px=8, crop_share=None, interpolation="area")
+TINY = View(FrameTransform(size_px=8, crop_share=None, interpolation="area"))
 SOURCE = "testsrc2=size=64x48:rate=25:duration=4"
 X264 = ("-c:v", "libx264", "-g", "25", "-pix_fmt", "yuv420p")
 

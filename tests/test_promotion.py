@@ -121,7 +121,7 @@ def test_the_first_champion_must_beat_chance(story: Story) -> None:
     with pytest.raises(NotFound):
         promote(story.ports)
     hasty = TrainingConfig(epochs=4, hidden_size=8, projection=8, learning_rate=5e-4)  # about 0.64 right
-    train(story.ports, "clips", config=hasty)
+    train(story.ports, "clips", config=hasty, linear=False)
     decision = promote(story.ports)
     assert (decision.decision, decision.version) == ("promoted", 1)
     assert decision.evidence["eval_set"]["frozen"]

@@ -240,7 +240,7 @@ def test_of_two_who_publish_at_once_the_older_copy_never_replaces_the_newer(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copied, go_on = threading.Event(), threading.Event()
-    real_sync = warehouse_module._sync
+    real_sync = warehouse_module.sync
 
     def slow_disk(file: Path) -> None:
         if not copied.is_set():

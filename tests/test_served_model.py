@@ -137,7 +137,7 @@ def test_stored_features_get_the_same_answer_as_their_file(job, served):
     values = {f.video_id: f.values for f in job.ports.store.read(spec_id, stored)}
 
     from_features = ask(served, features=[values[v.video_id].tolist() for v in rows])
-    from_files = ask(served, path=[str(v.file) for v in rows])
+    from_files = ask(served, path=[str(v.file.path) for v in rows])
 
     pd.testing.assert_frame_equal(from_features, from_files)
 
@@ -221,7 +221,9 @@ def test_the_facts_are_metadata_of_the_model(job):
     }
     assert facts["metrics"] == pytest.approx(dict(job.version.metrics), abs=1e-6)
     assert sum(sum(v.values()) for v in facts["videos"].values()) == LABELS * 3
-    assert set(facts["per_label"]) == {"lstm", "mean_linear"}
+    assert set(facts["per_label"]) == {
+        "registered", "lstm", "mean_linear", "mean_std_linear", "thirds_linear"
+    }  # fmt: skip
     assert len(facts["digest"]) == 64
 
 

@@ -97,8 +97,7 @@ def test_the_mlflow_run_has_pictures_of_what_was_learnt_and_where_the_model_look
     found = train(ports, "three", config=CONFIG)
     client = ports.registry.store.client  # type: ignore[attr-defined]
     names = {file.path for file in client.list_artifacts(found.mlflow_run_id)}
-    of_both = {f"{kind}_{what}.png" for kind in ("lstm", "mean_linear") for what in PICTURES}
-    assert names >= of_both | {"attention.png"}
+    assert names >= {f"registered_{what}.png" for what in PICTURES} | {"attention.png"}
 
 
 def test_a_video_that_is_gone_costs_its_pictures_and_nothing_else(

@@ -201,7 +201,7 @@ def test_a_window_is_scored_as_if_it_were_a_video_and_the_video_is_their_mean(to
     for video in told.store.read(spec.feature_set_id, stored):
         found = windows_of(video.times_s, Windows(2, 1), spec.sample_fps)
         assert len(found) > 1
-        scores = [predict(bundle.lstm, [video.values[w.first : w.last]])[0] for w in found]
+        scores = [predict(bundle.classifier, [video.values[w.first : w.last]])[0] for w in found]
         for w, row in zip(found, scores, strict=True):
             order = np.argsort(-row, kind="stable")[:3]
             expected += [
@@ -502,7 +502,9 @@ MEMORY = """
     import numpy as np
     from vidpipe.adapters.features.store import FeatureStore
     from vidpipe.vision.backbones import default_spec
+    from vidpipe.learning.blend import BlendedClassifier
     from vidpipe.learning.classifier import ClassifierConfig, build
+    from vidpipe.learning.linear import STATISTICS, LinearHead
     from vidpipe.records.features import Unscored, VideoFeatures
     from vidpipe.records.videos import Windows
     from vidpipe.steps.window_scores import score_windows
@@ -514,7 +516,10 @@ MEMORY = """
             values = np.random.default_rng(first).normal(size=(480, D)).astype(np.float32)
             part.append(VideoFeatures("v", np.arange(first, first + 480) / 4, values), first)
         part.commit()
-    bundle = SimpleNamespace(lstm=build(ClassifierConfig("lstm", D, 5, 64)).eval(), labels=tuple("abcde"))
+    lstm = build(ClassifierConfig("lstm", D, 5, 64)).eval()
+    heads = {name: LinearHead(name, D, 5) for name in STATISTICS}
+    classifier = BlendedClassifier(lstm, heads, dict.fromkeys((*STATISTICS, "lstm"), 0.25)).eval()
+    bundle = SimpleNamespace(lstm=lstm, classifier=classifier, labels=tuple("abcde"))
     video = Unscored("v", part.name, 0, frames, Windows(10, 5))
 {work}
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)

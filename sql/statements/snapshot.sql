@@ -13,7 +13,7 @@ alter table core.present_video_once rename to present_video;
 comment on table core.present_video is
 'Internal: one row per collection and content present, copies folded into one.';
 comment on column core.present_video.collection_key is 'The collection.';
-comment on column core.present_video.video_key is 'The content.';
+comment on column core.present_video.video_key is 'The video.';
 comment on column core.present_video.path is 'First path of the content in the collection.';
 comment on column core.present_video.first_seen_at is 'When the first of its present paths was first listed, UTC.';
 
@@ -35,7 +35,7 @@ alter table core.serving_prediction_once rename to serving_prediction;
 comment on table core.serving_prediction is
 'Internal: latest_predictions with integer keys.';
 comment on column core.serving_prediction.collection_key is 'The collection.';
-comment on column core.serving_prediction.video_key is 'The content.';
+comment on column core.serving_prediction.video_key is 'The video.';
 comment on column core.serving_prediction.path is 'First path of the content in the collection.';
 comment on column core.serving_prediction.first_seen_at is 'When the first of its present paths was first listed, UTC.';
 comment on column core.serving_prediction.label_key is 'The label.';

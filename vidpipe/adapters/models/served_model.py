@@ -113,7 +113,9 @@ def _of_files(
     def decode(video: PendingVideo) -> Decoding:
         file = files[int(video.video_id)]
         facts = videos.probe(file)
-        return videos.decode(file, spec.sample_fps, [spec.view], facts.duration_s, spec.flow)
+        return videos.decode(
+            file, spec.sample_fps, [spec.view], facts.duration_s, spec.flow, facts.stream_index
+        )
 
     pending = [PendingVideo(str(n), file, None, None) for n, file in files.items()]
     rows = _Rows()
