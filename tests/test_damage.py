@@ -28,7 +28,7 @@ def encode(tools, tmp_path):
 
 def report(videos: VideoFiles, file: Path) -> DecodeReport:
     facts = videos.probe(file)
-    decoding = videos.decode(file, 4.0, [TINY], facts.duration_s, facts.stream_index)
+    decoding = videos.decode(file, 4.0, [TINY], facts.duration_s, stream_index=facts.stream_index)
     assert list(decoding)
     assert decoding.report
     return decoding.report
