@@ -238,7 +238,7 @@ def test_each_kind_builds_its_own_network_in_the_configured_size() -> None:
     assert isinstance(network, LSTMVideoClassifier)
     assert (network.lstm.input_size, network.lstm.hidden_size, network.lstm.num_layers) == (D, H, 2)
     assert network.linear.out_features == K
-    assert (network.dropout.p, network.config.input_scale) == (0.1, 0.7)
+    assert (network.config.dropout, network.config.input_scale) == (0.1, 0.7)
     assert isinstance(build(ClassifierConfig("mean_linear", D, K)), MeanLinearClassifier)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,11 +12,12 @@ from sklearn.linear_model import LogisticRegression
 
 from vidpipe import cores
 from vidpipe.learning.blend import BlendedClassifier
+from vidpipe.learning.calibration import EpochMetrics
 from vidpipe.learning.classifier import ClassifierConfig, LSTMVideoClassifier
 from vidpipe.learning.cross_fitting import CrossFit, OutOfFold, cross_fitted, fit_weights
 from vidpipe.learning.inference import predict
 from vidpipe.learning.linear import PENALTIES, STATISTICS, LinearHead, LinearProblem, mean_std, thirds
-from vidpipe.learning.training import TrainingConfig
+from vidpipe.learning.training import LSTMTrainer, TrainingConfig, side_by_side
 from vidpipe.records.models import Sequences
 from vidpipe.records.videos import Floats
 
@@ -126,6 +130,47 @@ def test_a_cross_fit_scores_every_video_once_and_gives_the_same_for_a_seed(data:
     assert found[0].weights == found[1].weights
     scores = [predict(f.classifier, data.features) for f in found]
     assert np.array_equal(*scores)
+
+
+def test_a_cross_fit_has_the_same_bits_on_any_number_of_cores(data: Sequences) -> None:
+    config = TrainingConfig(epochs=2, hidden_size=4, projection=3)
+
+    def scores() -> Floats:
+        training = CrossFit(data, np.arange(N) // 3 % 3, config)
+        list(training.epochs())
+        return predict(training.fitted.classifier, data.features)
+
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            torch.rand(threads)  # the state that others leave behind must not matter
+            found.append(scores())
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert np.array_equal(found[0], found[1]) and np.array_equal(found[0], found[2])
+
+
+def test_an_error_in_one_training_stops_all_and_is_raised(
+    data: Sequences, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = []
+
+    def epochs(trainer: LSTMTrainer) -> Iterator[EpochMetrics]:
+        for epoch in range(1, 10_000):
+            shown.append(trainer)
+            if trainer.config.seed == 1:
+                raise MemoryError("no more")
+            yield EpochMetrics(epoch, 0.0, 1.0)
+
+    monkeypatch.setattr(LSTMTrainer, "epochs", epochs)
+    small = TrainingConfig(hidden_size=4, projection=0)
+    trainers = [LSTMTrainer(data, None, replace(small, seed=seed)) for seed in (0, 1, 2)]
+    with pytest.raises(MemoryError, match="no more"):
+        list(side_by_side(trainers))
+    assert len(shown) < 20_000, "the others go on no longer"
 
 
 def test_a_given_val_split_chooses_and_nothing_else_is_held_out(data: Sequences) -> None:

@@ -132,7 +132,8 @@ class LSTMVideoClassifier(nn.Module):
         )  # fmt: skip
         state_size = config.hidden_size * (2 if config.bidirectional else 1)
         self.attention = nn.Linear(state_size, 1) if config.head == "attention" else None
-        self.dropout = nn.Dropout(config.dropout)
+        self.rng: torch.Generator | None = None
+        """What dropout draws from; None: PyTorch's own, which all threads share."""
         self.linear = nn.Linear(state_size + (frame_size if config.shortcut else 0), config.num_classes)
 
     def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
@@ -152,7 +153,9 @@ class LSTMVideoClassifier(nn.Module):
         if self.config.shortcut:
             frames, _ = pad_packed_sequence(packed, batch_first=True)
             pooled = torch.cat([pooled, frames.sum(1) / lengths[:, None]], 1)
-        logits: torch.Tensor = self.linear(self.dropout(pooled))
+        if self.training:
+            pooled = pooled * self._mask(pooled.shape, self.config.dropout)
+        logits: torch.Tensor = self.linear(pooled)
         return logits
 
     def _frames(self, packed: PackedSequence) -> torch.Tensor:
@@ -171,13 +174,17 @@ class LSTMVideoClassifier(nn.Module):
         Source: Gal and Ghahramani, A Theoretically Grounded Application of Dropout in Recurrent Neural
         Networks (2016). It also takes a tenth of the random numbers, else a fifth of the training's time.
         """
-        share = 1 - self.config.input_dropout
         videos = int(alive[0])
-        masks = torch.empty(videos, self.config.input_size).bernoulli_(share).div_(share)
+        masks = self._mask((videos, self.config.input_size), self.config.input_dropout)
         for span in spans(self.config.blocks)[1:]:
-            masks[:, span] *= torch.rand(videos, 1) >= self.config.kind_dropout
+            masks[:, span] *= torch.rand(videos, 1, generator=self.rng) >= self.config.kind_dropout
         places = torch.cat([torch.arange(int(n)) for n in alive])
         return masks[places]
+
+    def _mask(self, shape: Sequence[int], dropped: float) -> torch.Tensor:
+        """What dropout of this share multiplies with."""
+        kept = 1 - dropped
+        return torch.empty(*shape).bernoulli_(kept, generator=self.rng).div_(kept)
 
     def _pooled(self, states: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
         """States (N, T, H) as one, (N, H); valid is (N, T)."""

@@ -22,7 +22,7 @@ from vidpipe.learning.calibration import EpochMetrics
 from vidpipe.learning.classifier import ClassifierConfig, LSTMVideoClassifier
 from vidpipe.learning.inference import predict
 from vidpipe.learning.linear import STATISTICS, Doubles, LinearHead, LinearProblem
-from vidpipe.learning.training import LSTMTrainer, Start, TrainingConfig
+from vidpipe.learning.training import LSTMTrainer, Start, TrainingConfig, side_by_side
 from vidpipe.records.models import Sequences
 
 SHRINKAGE = 1.0
@@ -96,17 +96,16 @@ class CrossFit:
         self.planned = sum(of_fold) + config.epochs_for(len(data))
 
     def epochs(self) -> Iterator[EpochMetrics | None]:
-        """One item an epoch: its metrics in the last training, None in those of the folds."""
+        """One item an epoch: its metrics in the training on all videos, None in those of the folds."""
         held_out = np.flatnonzero(self._folds >= 0)
         scores = np.zeros((len(self._data), len(self._data.labels)))
-        for fold in self._numbers:
-            trainer = self._trainer(np.flatnonzero(self._folds != fold))
-            for _ in trainer.epochs():
-                yield None
-            there = np.flatnonzero(self._folds == fold)
-            scores[there] = log_probabilities(trainer.model, subset(self._data, there))
         trainer = self._trainer(np.arange(len(self._data)))
-        yield from trainer.epochs()
+        of_folds = [self._trainer(np.flatnonzero(self._folds != fold)) for fold in self._numbers]
+        for which, metrics in side_by_side([trainer, *of_folds]):
+            yield metrics if which is trainer else None
+        for fold, of_fold in zip(self._numbers, of_folds, strict=True):
+            there = np.flatnonzero(self._folds == fold)
+            scores[there] = log_probabilities(of_fold.model, subset(self._data, there))
         with cores.one_thread():
             heads, parts = self._linear_parts(held_out)
         parts["lstm"] = scores[held_out]

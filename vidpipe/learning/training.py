@@ -13,7 +13,10 @@ weights of `cross_fitting.py` or a temperature correct that.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
+from queue import SimpleQueue
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -134,13 +137,13 @@ class LSTMTrainer:
         else:
             _standardise(self.model, train)
         self._label_weights = _label_weights(train, config.balance)
+        self.model.rng = torch.Generator().manual_seed(config.seed)
         self._dice = np.random.default_rng(config.seed)
 
     def epochs(self) -> Iterator[EpochMetrics]:
         """Train to the last epoch; afterwards `model` is finished and calibrated."""
         config, model = self.config, self.model
         cores.keep_freed_memory()
-        torch.manual_seed(config.seed)  # whatever else was built since
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
@@ -176,6 +179,37 @@ class LSTMTrainer:
             loss_sum += loss.item() * len(chosen)
             hits += int((logits.argmax(1) == targets).sum())
         return loss_sum / len(self._train), hits / len(self._train)
+
+
+def side_by_side(trainers: Sequence[LSTMTrainer]) -> Iterator[tuple[LSTMTrainer, EpochMetrics]]:
+    """Epochs of independent trainings as they come, one core each: the same weights on any number of cores.
+
+    The first ones begin first. An error of one of them stops all.
+    """
+    said: SimpleQueue[tuple[LSTMTrainer, EpochMetrics] | Future[None]] = SimpleQueue()
+    stopped = Event()
+
+    def train(trainer: LSTMTrainer) -> None:
+        for metrics in trainer.epochs():
+            said.put((trainer, metrics))
+            if stopped.is_set():
+                return
+
+    with cores.one_each(min(cores.count(), len(trainers))) as pool:
+        try:
+            running = {pool.submit(train, trainer) for trainer in trainers}
+            for future in running:
+                future.add_done_callback(said.put)
+            while running:
+                news = said.get()
+                if isinstance(news, Future):
+                    running.remove(news)
+                    news.result()
+                else:
+                    yield news
+        finally:
+            stopped.set()
+            pool.shutdown(cancel_futures=True)
 
 
 def _label_weights(train: Sequences, balance: float) -> torch.Tensor:
