@@ -23,7 +23,7 @@ from vidpipe.adapters.sources.buckets import Objects
 from vidpipe.adapters.sources.staging import Staging
 from vidpipe.demo.clips import DemoCollection
 from vidpipe.errors import StorageUnreachable
-from vidpipe.records.videos import Collection
+from vidpipe.records.videos import Collection, LocalFile
 from vidpipe.settings import load_settings
 from vidpipe.steps.classify import classify
 from vidpipe.steps.doctor import Line, doctor
@@ -39,10 +39,16 @@ from vidpipe.wiring import open_home, open_probes
 pytestmark = pytest.mark.services
 
 PREDICTIONS = "select video_id, rank, label, score from predictions order by video_id, rank"
-PICTURED = ("collection", "path", "source", "bytes", "etag", "duration_s")
+PICTURED = (
+    "collection", "path", "source", "video_id", "size_bytes", "mtime_ns", "inode", "etag", "ctime_ns",
+    "duration_s",
+)  # fmt: skip
 ROWS = """
-    select i.collection, i.path, c.source, v.bytes, i.etag, v.duration_s
-    from collection_videos i join collections c using (collection) join videos v using (video_id) limit 3
+    select i.collection, i.path, c.source, i.video_id, f.size_bytes, f.mtime_ns, f.inode, i.etag, f.ctime_ns,
+        v.duration_s
+    from collection_videos i join collections c using (collection) join videos v using (video_id)
+    join core.collection k on k.name = i.collection
+    join core.collection_video f on f.collection_key = k.collection_key and f.path = i.path limit 3
 """
 
 
@@ -50,7 +56,10 @@ ROWS = """
 
 
 def test_videos_features_and_predictions_are_those_of_the_same_files_in_a_folder(
-    bucket: Bucket, clips: DemoCollection, install: Callable[..., Installation]
+    bucket: Bucket,
+    clips: DemoCollection,
+    install: Callable[..., Installation],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bucket.put_tree(clips.labelled, "labelled")
     bucket.put("labelled.csv", clips.manifest)
@@ -82,7 +91,8 @@ def test_videos_features_and_predictions_are_those_of_the_same_files_in_a_folder
         _pictures, far.ports.videos, rows=[dict(zip(PICTURED, r, strict=True)) for r in far.rows(ROWS)]
     )
     assert all(p.jpeg for p in pictures(far.ports.staging).values())
-    assert {p.reason for p in pictures(None).values()} == {"too large to fetch for a picture"}
+    monkeypatch.setattr("vidpipe.steps.report.MAX_OBJECT_BYTES", 1_000)
+    assert {p.reason for p in pictures(far.ports.staging).values()} == {"too large to fetch for a picture"}
 
 
 def test_what_was_ingested_from_a_folder_is_the_same_video_in_a_bucket(
@@ -114,7 +124,7 @@ def test_a_copy_in_a_folder_spares_the_download(
     ingest(ports, "aa-bucket", inbox)
     ingest(ports, "zz-folder", clips.incoming)
     pending = ports.ledger.pending_videos(ports.limits.spec.feature_set_id, None, retry_failed=False)
-    assert all(isinstance(video.file, Path) for video in pending)
+    assert all(isinstance(video.file, LocalFile) for video in pending)
 
 
 # -- one download, and then none ------------------------------------------------------------------
@@ -184,8 +194,8 @@ def test_an_object_replaced_between_ingest_and_extraction_is_not_taken_for_the_o
     key = bucket.keys(inbox.removeprefix(f"{bucket.uri}/"))[0]
     bucket.put(key, sorted(clips.labelled.rglob("*.mp4"))[0])
     extracted = extract(one.ports)
-    assert (extracted.videos, extracted.failed) == (5, 1)
-    assert one.rows("select error_class, stage from failures") == [("Vanished", "extract")]
+    assert (extracted.videos, extracted.failed, extracted.waiting) == (5, 0, 1)
+    assert one.rows("select error_class, stage from failures") == [("StillChanging", "extract")]
     assert counts(ingest_again(one.ports, "inbox")) == (1, 5, 0, 0)
     assert extract(one.ports).videos == 1
     assert one.rows("select count(distinct video_id) from video_features") == [(6,)]
