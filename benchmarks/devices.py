@@ -23,7 +23,7 @@ from typing import Any
 from vidpipe.cli.display import TerminalProgress
 from vidpipe.errors import VideoError
 from vidpipe.ports import Ports
-from vidpipe.records.features import FrameTransform
+from vidpipe.records.features import FrameTransform, View
 from vidpipe.settings import load_settings
 from vidpipe.steps.extract import extract
 from vidpipe.steps.ingest import ingest
@@ -31,7 +31,7 @@ from vidpipe.wiring import open_home, open_ports
 
 FOLDER = Path(os.environ.get("VIDPIPE_DATASETS", Path(__file__).parents[2] / "shared" / "data")) / "devices"
 EVERY_FRAME_FPS = 1000.0
-TINY = FrameTransform(size_px=8, crop_share=None, interpolation="area")
+TINY = View(FrameTransform(size_px=8, crop_share=None, interpolation="area"), reader=2)
 TOLERANCE_S = 0.002
 """The list gives milliseconds."""
 COLUMNS = ("frames", "first_s", "last_s", "samples", "size", "aspect", "verdict")
@@ -91,7 +91,9 @@ def ends_s(ports: Ports, file: Path) -> tuple[float | None, float | None]:
     """Presentation times of the first and the last frame."""
     try:
         facts = ports.videos.probe(file)
-        decoding = ports.videos.decode(file, EVERY_FRAME_FPS, [TINY], facts.duration_s, facts.stream_index)
+        decoding = ports.videos.decode(
+            file, EVERY_FRAME_FPS, [TINY], facts.duration_s, stream_index=facts.stream_index
+        )
         times = [time_s for time_s, _ in decoding]
     except VideoError:
         return None, None

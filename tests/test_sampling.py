@@ -18,6 +18,7 @@ from vidpipe.adapters.media.binaries import Tools
 from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.demo.clips import DemoCollection
 from vidpipe.records.features import FrameTransform, View
+from vidpipe.vision.flow import default_flow
 from vidpipe.vision.sampling import EDGE_S, expected_samples, sampled_indices
 
 deterministic = settings(derandomize=True, deadline=None, max_examples=200)
@@ -251,3 +252,44 @@ def test_a_clock_that_starts_late_does_not_change_the_choice(
     one = assert_ffmpeg_takes_the_sampled_frames(early, 4.0, videos)
     other = assert_ffmpeg_takes_the_sampled_frames(late, 4.0, videos)
     assert np.allclose(np.diff(one), np.diff(other), atol=2e-3)
+
+
+# -- the picture changes its size in mid-stream ---------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def flapping(tmp_path_factory: pytest.TempPathFactory, tools: Tools) -> Path:
+    """Ten segments of 0.12 s, now large, now small, as an adaptive stream records them."""
+    folder = tmp_path_factory.mktemp("flapping")
+    for n in range(10):
+        size = "64x48" if n % 2 else "96x64"
+        command = [tools.ffmpeg, "-v", "error", "-f", "lavfi", "-i", f"testsrc2=size={size}:rate=25:duration=0.12",
+                   "-c:v", "libx264", "-output_ts_offset", f"{0.12 * n:.2f}", "-muxdelay", "0",
+                   str(folder / f"{n}.ts")]  # fmt: skip
+        subprocess.run(command, check=True)
+    whole = folder / "whole.ts"
+    whole.write_bytes(b"".join((folder / f"{n}.ts").read_bytes() for n in range(10)))
+    return whole
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_instants_follow_true_time_where_the_picture_changes_its_size(
+    rate: float, flapping: Path, videos: VideoFiles
+) -> None:
+    times = true_times(flapping, videos.tools)
+    assert len(times) == 30
+    decoding = videos.decode(flapping, rate, [View(SMALL, reader=2)], 1.2, default_flow(rate))
+    moved = []
+    got = []
+    for time_s, _ in decoding:
+        got.append(time_s)
+        assert decoding.flow is not None
+        moved.append(bool(decoding.flow.any()))
+    wanted = [times[i] - times[0] for i in sampled_indices(times, rate)]
+    np.testing.assert_allclose(np.array(got) - got[0], wanted, rtol=0, atol=2e-6)
+    assert moved == [False] + [True] * (len(got) - 1)
+    assert decoding.report and decoding.report.frames_decoded == 30
+
+
+def test_reader_1_counts_anew_where_the_picture_changes_its_size(flapping: Path, videos: VideoFiles) -> None:
+    assert len(list(videos.decode(flapping, 1.0, [View(SMALL, reader=1)], 1.2))) == 10

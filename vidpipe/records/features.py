@@ -48,7 +48,7 @@ READERS = (1, 2)
 """How a video's bytes become the pictures that a transform gets.
 
 1: the pixels as stored, whatever their shape; instants counted anew where the picture changes its size.
-2: square pixels before the crop; instants as in 1.
+2: square pixels before the crop; instants by true time alone.
 """
 
 

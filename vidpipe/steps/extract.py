@@ -62,7 +62,7 @@ class Batch:
     """One part's worth of videos for each of some specs, to be decoded once, by one worker."""
 
     specs: tuple[FeatureSpec, ...]
-    """Of one sampling rate, one size, and one optical flow or none."""
+    """Of one reader, one sampling rate, one size, and one optical flow or none."""
     videos: tuple[PendingVideo, ...]
     cost: float
     """In sampled frames."""
@@ -313,7 +313,7 @@ def _batches(
 
 
 def _passes(specs: Iterable[FeatureSpec]) -> dict[str, int]:
-    """Which decode each feature set comes from: one has one sampling rate, one size and at most one flow."""
+    """Which decode each feature set comes from: one has one reader, rate and size, at most one flow."""
     passes: list[list[FeatureSpec]] = []
     for spec in specs:
         for others in passes:
@@ -328,7 +328,8 @@ def _passes(specs: Iterable[FeatureSpec]) -> dict[str, int]:
 def _go_together(one: FeatureSpec, other: FeatureSpec) -> bool:
     flows = {one.flow, other.flow} - {None}
     sizes = one.transform.size_px, other.transform.size_px
-    return one.sample_fps == other.sample_fps and sizes[0] == sizes[1] and len(flows) < 2
+    alike = (one.reader, one.sample_fps) == (other.reader, other.sample_fps)
+    return alike and sizes[0] == sizes[1] and len(flows) < 2
 
 
 def _cut(

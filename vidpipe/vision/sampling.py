@@ -12,31 +12,51 @@ The same rule stands twice on purpose: `sampled_indices` is the definition, `sel
 ffmpeg runs; a test holds one to the other on real videos.
 """
 
+import math
 from collections.abc import Sequence
 
 EDGE_S = 1e-6
 """A frame this close below a cell's edge counts as on it: times arrive rounded to a time base."""
 
 
+class Sampler:
+    """Frame after frame: does this one speak for a new cell?"""
+
+    def __init__(self, sample_fps: float, start_s: float) -> None:
+        self._fps, self._start_s, self._last_cell = sample_fps, start_s, -1
+
+    def takes(self, time_s: float) -> bool:
+        """Whether the frame that shows at `time_s` is sampled; asked once for each, in order."""
+        if math.isnan(time_s):
+            return False
+        cell = int((time_s - self._start_s + EDGE_S) * self._fps)
+        is_new = cell > self._last_cell
+        self._last_cell = max(cell, self._last_cell)
+        return is_new
+
+
 def sampled_indices(times_s: Sequence[float], sample_fps: float) -> list[int]:
     """Indices of the sampled frames of a video whose frames show at `times_s` (increasing)."""
-    chosen: list[int] = []
-    last_cell = -1
-    for index, time_s in enumerate(times_s):
-        cell = int((time_s - times_s[0] + EDGE_S) * sample_fps)
-        if cell > last_cell:
-            chosen.append(index)
-            last_cell = cell
-    return chosen
+    sampler = Sampler(sample_fps, times_s[0] if times_s else 0.0)
+    return [index for index, time_s in enumerate(times_s) if sampler.takes(time_s)]
 
 
-def select_expression(sample_fps: float) -> str:
+def select_expression(sample_fps: float, start_s: float | None = None) -> str:
     """The same rule for ffmpeg's `select` filter.
+
+    ffmpeg builds its filters anew when the picture changes its size: `start_t` and `prev_selected_t` begin
+    again there. With the first frame's time as a constant the cells stay the same, and only the first frame
+    after a change may be one too many, which `Sampler` tells.
 
     Source: https://ffmpeg.org/ffmpeg-filters.html#select_002c-aselect (`t`, `start_t`,
     `prev_selected_t`). `start_t` is unset on the first frame, which `isnan` accepts.
+
+    Args:
+        sample_fps: One frame per 1/sample_fps seconds.
+        start_s: When the first frame shows; None: as ffmpeg finds it.
     """
-    cell = f"floor(({{}}-start_t+{EDGE_S})*{sample_fps:.9g})"
+    start = "start_t" if start_s is None else f"({start_s!r})"
+    cell = f"floor(({{}}-{start}+{EDGE_S})*{sample_fps:.9g})"
     return f"isnan(prev_selected_t)+gt({cell.format('t')},{cell.format('prev_selected_t')})"
 
 

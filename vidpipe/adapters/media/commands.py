@@ -74,6 +74,7 @@ def decode_command(
     flow_pipe: int = -1,
     stream_index: int | None = None,
     demuxer: str | None = None,
+    start_s: float | None = None,
 ) -> list[str]:
     """The ffmpeg command: rotate (ffmpeg's default), sample, note the time, crop, resize, RGB.
 
@@ -86,18 +87,21 @@ def decode_command(
         views: One or more, of one size: they go to stdout one below the other.
         flow: Grey pictures for optical flow, from the same decode.
         flow_pipe: The descriptor that these go to.
+        stream_index: The stream to read; None: the first that is no attached picture.
+        demuxer: ffmpeg's, where it would choose a wrong one.
+        start_s: When the first frame shows, where that is known.
     """
     stream = ffmpeg.input(
         f"file:{file}", protocol_whitelist="file,pipe", format_whitelist=CONTAINERS,
         threads=1, max_pixels=MAX_PIXELS, **_forced(demuxer),
     )[stream_specifier(stream_index)]  # fmt: skip
     if flow is None:
-        output = _output(_frames(stream, sample_fps, views), "pipe:1", "rgb24")
+        output = _output(_frames(stream, select_expression(sample_fps, start_s), views), "pipe:1", "rgb24")
     else:
         both = stream.filter_multi_output("split", 2)
         output = ffmpeg.merge_outputs(
-            _output(_frames(both.stream(0), sample_fps, views), "pipe:1", "rgb24"),
-            _output(_greys(both.stream(1), flow), f"pipe:{flow_pipe}", "gray"),
+            _output(_frames(both.stream(0), select_expression(sample_fps, start_s), views), "pipe:1", "rgb24"),
+            _output(_greys(both.stream(1), flow, select_expression(flow.fps, start_s)), f"pipe:{flow_pipe}", "gray"),
         )
     arguments: list[str] = output.global_args(
         "-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+verbose", "-filter_threads", "1"
@@ -109,9 +113,9 @@ def _output(frames: Any, to: str, pix_fmt: str) -> Any:
     return frames.output(to, format="rawvideo", pix_fmt=pix_fmt, fps_mode="passthrough")
 
 
-def _frames(stream: Any, sample_fps: float, views: Sequence[View]) -> Any:
+def _frames(stream: Any, selected: str, views: Sequence[View]) -> Any:
     """The sampled frames of an ffmpeg-python stream, their views one below the other."""
-    sampled = stream.filter("select", select_expression(sample_fps)).filter(SHOWN_FRAMES, checksum=0)
+    sampled = stream.filter("select", selected).filter(SHOWN_FRAMES, checksum=0)
     if len(views) == 1:
         return _view(sampled, views[0])
     copies = sampled.filter_multi_output("split", len(views))
@@ -119,9 +123,9 @@ def _frames(stream: Any, sample_fps: float, views: Sequence[View]) -> Any:
     return ffmpeg.filter(squares, "vstack", inputs=len(views))
 
 
-def _greys(stream: Any, flow: FlowSpec) -> Any:
+def _greys(stream: Any, flow: FlowSpec, selected: str) -> Any:
     """Small pictures of more frames: the mean of the pixels that each pixel stands for (`area`)."""
-    sampled = stream.filter("select", select_expression(flow.fps)).filter(SHOWN_FLOW, checksum=0)
+    sampled = stream.filter("select", selected).filter(SHOWN_FLOW, checksum=0)
     return sampled.filter("scale", flow.width_px, flow.height_px, flags="area")
 
 

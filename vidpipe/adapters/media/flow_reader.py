@@ -20,6 +20,7 @@ from vidpipe.errors import Unreadable
 from vidpipe.records.features import FlowSpec
 from vidpipe.records.videos import Floats
 from vidpipe.vision.flow import FlowMeter, mean_flow
+from vidpipe.vision.sampling import Sampler
 
 TIME_WAIT_S = 20.0
 _Flow = tuple[float, Floats | None]
@@ -33,8 +34,16 @@ class FlowReader:
         write_end: Descriptor for ffmpeg; `reading` closes it on our side.
     """
 
-    def __init__(self, spec: FlowSpec, log: FfmpegLog) -> None:
+    def __init__(self, spec: FlowSpec, log: FfmpegLog, start_s: float | None = None) -> None:
+        """Open the pipe.
+
+        Args:
+            spec: How flow is computed.
+            log: Where the pictures' times stand.
+            start_s: When the video starts, where ffmpeg samples by it: surplus pictures are left out then.
+        """
         self._spec, self._log = spec, log
+        self._sampler = Sampler(spec.fps, start_s) if start_s is not None else None
         self._flows: SimpleQueue[_Flow | BaseException] = SimpleQueue()
         self._read_end, self.write_end = os.pipe()
         self._next: _Flow | None = None
@@ -68,14 +77,20 @@ class FlowReader:
             raise found
         return found
 
+    def _time_of_next(self) -> float:
+        while (time_s := self._log.flow_times_s.get(timeout=TIME_WAIT_S)) is None:
+            pass
+        return time_s
+
     def _read(self) -> None:
         try:
             meter = FlowMeter(self._spec)
             shape = (self._spec.height_px, self._spec.width_px)
             with BufferedReader(FileIO(self._read_end), 1 << 16) as pipe:
                 while pipe.readinto((grey := np.empty(shape, np.uint8)).reshape(-1).data) == grey.size:
-                    time_s = self._log.flow_times_s.get(timeout=TIME_WAIT_S)
-                    self._flows.put((time_s, meter.add(time_s, grey)))
+                    time_s = self._time_of_next()
+                    if not self._sampler or self._sampler.takes(time_s):
+                        self._flows.put((time_s, meter.add(time_s, grey)))
         except Empty:
             self._flows.put(Unreadable(f"ffmpeg gave a picture without a time. {self._log.said}"))
         except BaseException as error:

@@ -23,6 +23,8 @@ _TORN = re.compile(r"^(?:\[[^\]]*\] )*\[(?:warning|error)\] corrupt decoded fram
 """Source: fftools/ffmpeg_dec.c, a frame with `decode_error_flags` or the flag CORRUPT."""
 _CUT = re.compile(r"^(?:\[[^\]]*\] )*\[(?:warning|error)\] (?:File ended prematurely|.*: partial file)")
 """Source: libavformat/matroskadec.c and mov.c, a file that is shorter than its index says."""
+_REBUILT = "Reconfiguring filter graph"
+"""Source: fftools/ffmpeg_filter.c, when a frame's size, format or colours are not those of the one before."""
 _DEMUXER = re.compile(r"^\[(?:in|out|null)[#\]/ ]")
 
 
@@ -30,9 +32,10 @@ _DEMUXER = re.compile(r"^\[(?:in|out|null)[#\]/ ]")
 class FfmpegLog:
     """What we need of ffmpeg's log: frame times, counts, complaints."""
 
-    times_s: SimpleQueue[float] = field(default_factory=SimpleQueue)
-    flow_times_s: SimpleQueue[float] = field(default_factory=SimpleQueue)
-    """Of the small grey pictures."""
+    times_s: SimpleQueue[float | None] = field(default_factory=SimpleQueue)
+    """One a frame; None where ffmpeg built its filters anew, and what they knew was lost."""
+    flow_times_s: SimpleQueue[float | None] = field(default_factory=SimpleQueue)
+    """Likewise, of the small grey pictures."""
     complaints: list[str] = field(default_factory=list)
     frames_decoded: int = 0
     decode_errors: int = 0
@@ -50,6 +53,9 @@ class FfmpegLog:
         if shown := _SHOWN.match(text):
             times = self.times_s if shown[1] == "frames" else self.flow_times_s
             times.put(float(shown[2]) if shown[2] != "NOPTS" else float("nan"))
+        elif _REBUILT in text:
+            self.times_s.put(None)
+            self.flow_times_s.put(None)
         elif _TORN.match(text):
             self.torn_frames += 1
         elif _CUT.match(text):

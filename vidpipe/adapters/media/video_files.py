@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from itertools import islice
 from pathlib import Path
 from queue import Empty
 
@@ -37,9 +38,14 @@ from vidpipe.adapters.media.webp import is_animated, webp_facts
 from vidpipe.errors import Forbidden, NoFrames, Unreadable, Vanished
 from vidpipe.records.features import DecodeReport, FlowSpec, View
 from vidpipe.records.videos import Floats, MediaFacts, Pixels
+from vidpipe.vision.sampling import Sampler
 
 PROBE_WAIT_S = 20.0
 PICTURE_WAIT_S = 10.0
+
+
+class _FiltersRebuilt(Exception):
+    """The picture changed its size in mid-stream, and ffmpeg forgot what it had sampled."""
 
 
 class Decoding:
@@ -54,41 +60,64 @@ class Decoding:
 
     def __init__(
         self,
-        command: Callable[[int], list[str]],
+        command: Callable[[int, float | None], list[str]],
         file: Path,
         shape: tuple[int, int, int],
         wait_s: float,
         flow: FlowSpec | None,
         packet_flags: Callable[[], PacketFlags],
+        sample_fps: float,
+        *,
+        counts_anew: bool = False,
     ) -> None:
         """Start nothing yet.
 
         Args:
-            command: ffmpeg's, given the descriptor that grey pictures go to.
+            command: ffmpeg's, given the descriptor that grey pictures go to, and the first frame's time if known.
             file: What it decodes.
             shape: Of one frame.
             wait_s: How long the decoder may keep us waiting.
             flow: How optical flow is computed.
             packet_flags: Flags of the stream's packets, asked for only where frames are missing.
+            sample_fps: What the command samples by.
+            counts_anew: Reader 1: instants begin again where the picture changes its size.
         """
         self.report: DecodeReport | None = None
         self.flow: Floats | None = None
         self._command, self._file, self._shape, self._wait_s = command, file, shape, wait_s
         self._flow_spec = flow
         self._packet_flags = packet_flags
+        self._sample_fps, self._counts_anew = sample_fps, counts_anew
 
     def __iter__(self) -> Generator[tuple[float, Pixels], None, None]:
+        """Frames as ffmpeg samples them; where it loses count, from the start again, by the first frame's time."""
+        start_s, given = None, 0
+        try:
+            with closing(self._frames(None)) as frames:
+                for time_s, pixels in frames:
+                    start_s = time_s if start_s is None else start_s
+                    yield time_s, pixels
+                    given += 1
+        except _FiltersRebuilt:
+            with closing(self._frames(start_s)) as frames:
+                yield from islice(frames, given, None)
+
+    def _frames(self, start_s: float | None) -> Generator[tuple[float, Pixels], None, None]:
         log = FfmpegLog()
+        sampler = Sampler(self._sample_fps, start_s) if start_s is not None else None
         with ExitStack() as ends:
-            flows = FlowReader(self._flow_spec, log) if self._flow_spec else None
+            flows = FlowReader(self._flow_spec, log, start_s) if self._flow_spec else None
             pipes = (flows.write_end,) if flows else ()
-            process = LimitedProcess(self._command(*pipes or (-1,)), self._wait_s, log.line, pass_fds=pipes)
+            command = self._command(flows.write_end if flows else -1, start_s)
+            process = LimitedProcess(command, self._wait_s, log.line, pass_fds=pipes)
             if flows:
                 ends.enter_context(flows.reading())
             ends.callback(process.kill)
             frames = 0
             while (pixels := self._next_frame(process)) is not None:
-                time_s = _time_of(log, self._file)
+                time_s = self._time_of_next(log, frames_may_go_on=self._counts_anew or start_s is not None)
+                if sampler and not sampler.takes(time_s):
+                    continue
                 self.flow = flows.until(time_s) if flows else None
                 yield time_s, pixels
                 frames += 1
@@ -103,18 +132,20 @@ class Decoding:
             frames, log.decode_errors + log.torn_frames, log.last, damage.frames_expected, damage.is_damaged
         )
 
+    def _time_of_next(self, log: FfmpegLog, *, frames_may_go_on: bool) -> float:
+        """The frame's time, which its log line brings before or just after its pixels."""
+        try:
+            while (time_s := log.times_s.get(timeout=PROBE_WAIT_S)) is None:
+                if not frames_may_go_on:
+                    raise _FiltersRebuilt
+        except Empty:
+            raise Unreadable(f"{self._file.name}: ffmpeg gave a frame without a time. {log.said}") from None
+        return time_s
+
     def _next_frame(self, process: LimitedProcess) -> Pixels | None:
         pixels: Pixels = np.empty(self._shape, np.uint8)
         filled = process.read_into(pixels.reshape(-1).data)
         return pixels if filled == pixels.nbytes else None
-
-
-def _time_of(log: FfmpegLog, file: Path) -> float:
-    """The frame's time, which its log line brings before or just after its pixels."""
-    try:
-        return log.times_s.get(timeout=PROBE_WAIT_S)
-    except Empty:
-        raise Unreadable(f"{file.name}: ffmpeg gave a frame without a time. {log.said}") from None
 
 
 class VideoFiles:
@@ -178,7 +209,7 @@ class VideoFiles:
         Args:
             file: A local file.
             sample_fps: One frame per 1/sample_fps seconds.
-            views: One or more, of one size.
+            views: One or more, of one size and one reader.
             duration_s: Where known, it lengthens the wait for the decoder.
             flow: Optical flow, from the same decode.
             stream_index: The stream to read; None: the first that is no attached picture.
@@ -189,15 +220,16 @@ class VideoFiles:
         asking = packet_flags_command(self.tools.ffprobe, file, stream_specifier(stream_index), demuxer)
         size_px = views[0].transform.size_px
 
-        def command(flow_pipe: int) -> list[str]:
+        def command(flow_pipe: int, start_s: float | None) -> list[str]:
             return decode_command(
                 self.tools.ffmpeg, file, sample_fps, views, flow=flow, flow_pipe=flow_pipe,
-                stream_index=stream_index, demuxer=demuxer,
+                stream_index=stream_index, demuxer=demuxer, start_s=start_s,
             )  # fmt: skip
 
         return Decoding(
             command, file, (len(views) * size_px, size_px, 3), wait_s, flow,
-            lambda: PacketFlags.parse(self._asked(file, asking, wait_s)),
+            lambda: PacketFlags.parse(self._asked(file, asking, wait_s)), sample_fps,
+            counts_anew=views[0].reader == 1,
         )  # fmt: skip
 
     def thumbnail(self, file: Path, duration_s: float | None) -> bytes:
