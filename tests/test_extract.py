@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vidpipe.adapters.media.binaries import Tools
 from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.ports import Ports
 from vidpipe.records.features import FeatureSpec
@@ -109,6 +111,29 @@ def test_a_bad_video_is_one_failure_however_many_specs_wanted_it(
     step.extract(ports)
     failures = ports.warehouse.query("select path, attempts, status from failures").rows
     assert [(path, attempts) for path, attempts, _ in failures] == [("half.mp4", 1)]
+
+
+def test_what_reader_1_misreads_is_a_failure_of_the_old_spec_and_features_of_the_new_one(
+    ports: Ports, source: Path, wanted: list[FeatureSpec], old: FeatureSpec, tools: Tools
+) -> None:
+    subprocess.run(
+        [tools.ffmpeg, "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=32x24:rate=10:duration=1",
+         "-f", "lavfi", "-i", "testsrc2=size=160x120:rate=10:duration=1", "-map", "0", "-map", "1",
+         "-c:v", "mpeg4", source / "preview_first.mkv"], check=True,
+    )  # fmt: skip
+    ingest(ports, "some", source)
+    for specs in ([old, ports.limits.spec], [ports.limits.spec, old], [old]):
+        wanted[:] = specs
+        step.extract(ports)
+
+    assert (len(features(ports, ports.limits.spec)), len(features(ports, old))) == (4, 3)
+    failures = ports.warehouse.query(
+        "select path, error_class, attempts, status from failures where path = 'preview_first.mkv'"
+    ).rows
+    assert failures == [("preview_first.mkv", "Misread", 1, "quarantined")]
+    verdicts = ports.warehouse.query("select verdict, stream_index from videos where stream_count = 2").rows
+    assert verdicts == [("ok", 1)]
+    assert step.extract(ports).videos == 0
 
 
 def test_specs_of_another_rate_are_batches_of_their_own(

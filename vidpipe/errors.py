@@ -9,7 +9,8 @@ VidpipeError
 │   ├── NoFrames            a video stream of which no frame decodes
 │   ├── TooSlow             the decoder ran past its wall clock
 │   ├── TooLarge            an object for which the disk has too little room set aside
-│   └── Forbidden           a playlist, a script or a link: not a media container
+│   ├── Forbidden           a playlist, a script or a link: not a media container
+│   └── Misread             old features cannot be made of it: their reader takes other frames than it should
 ├── TransientError          try again: somebody else is busy, or away
 │   ├── LedgerLocked
 │   ├── RegistryUnreachable
@@ -104,6 +105,12 @@ class Forbidden(VideoError, PermissionError):
     """A playlist, a script or a link: not a media container."""
 
     verdict = "forbidden"
+
+
+class Misread(VideoError):
+    """Old features cannot be made of it: their reader takes other frames than it should."""
+
+    verdict = None
 
 
 class TransientError(VidpipeError):

@@ -1,5 +1,6 @@
 -- One row per collection, path and stage; a repeated failure of the same bytes counts its attempts. What waits,
--- since its file still changes, says nothing of the bytes: no attempt counts.
+-- since its file still changes, says nothing of the bytes: no attempt counts. What an
+-- old reader misreads is not tried again by itself.
 merge into core.failure as target
 using (
     select
@@ -31,6 +32,7 @@ when matched then
             attempts = fresh.attempts,
             status = case
                 when fresh.error_class = $waiting then 'waiting'
+                when fresh.error_class = $misread then 'quarantined'
                 when fresh.attempts >= $max_attempts then 'quarantined'
                 else 'retry'
             end,
@@ -43,6 +45,7 @@ values (
     fresh.attempts,
     case
         when fresh.error_class = $waiting then 'waiting'
+        when fresh.error_class = $misread then 'quarantined'
         when fresh.attempts >= $max_attempts then 'quarantined'
         else 'retry'
     end,

@@ -41,6 +41,16 @@ done as (
     from core.video_feature as vf
     inner join core.feature_set as fs on vf.feature_set_key = fs.feature_set_key
     where fs.feature_set_id = $feature_set_id
+    union
+    -- What an old set's reader misreads; the field `reader` is not spelt where it is 1.
+    select f.video_key
+    from core.failure as f
+    cross join core.feature_set as fs
+    where
+        fs.feature_set_id = $feature_set_id
+        and json_extract_string(fs.spec, '$.reader') is null
+        and f.error_class = $misread
+        and f.status = 'quarantined'
 ),
 
 final as (

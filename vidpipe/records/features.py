@@ -47,8 +47,9 @@ class FlowSpec:
 READERS = (1, 2)
 """How a video's bytes become the pictures that a transform gets.
 
-1: the pixels as stored, whatever their shape; instants counted anew where the picture changes its size.
-2: square pixels before the crop; instants by true time alone.
+1: the pixels as stored, whatever their shape. It took the first stream, and counted instants anew where the
+   picture changes its size: of such a video it has no features (`Misread`).
+2: square pixels before the crop; the recording among several streams; instants by true time alone.
 """
 
 
@@ -182,6 +183,8 @@ class DecodeReport:
     """Of the sampled frames, those that are black."""
     frozen_share: float = 0.0
     """Of the sampled frames, those that equal the one before."""
+    misread: str = ""
+    """What reader 1 takes to be the frames of this video instead; empty where it is right."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 
-from vidpipe.errors import NotFound, RegistryUnreachable
+from vidpipe.errors import Misread, NotFound, RegistryUnreachable
 from vidpipe.ports import Part, Ports, Staging
 from vidpipe.records.features import DecodeReport, ExtractedVideo, FeatureSpec, PartResult, VideoFeatures
 from vidpipe.records.videos import Floats, PendingVideo, Pixels, spans
@@ -62,7 +62,7 @@ class Batch:
     """One part's worth of videos for each of some specs, to be decoded once, by one worker."""
 
     specs: tuple[FeatureSpec, ...]
-    """Of one reader, one sampling rate, one size, and one optical flow or none."""
+    """Of one sampling rate, one size, and one optical flow or none."""
     videos: tuple[PendingVideo, ...]
     cost: float
     """In sampled frames."""
@@ -158,12 +158,13 @@ def work(ports: Ports, batch: Batch) -> list[PartResult]:
 def commit(ports: Ports, run: RunLog, batch: Batch, results: Sequence[PartResult]) -> None:
     """Record a batch's finished parts: from here on its videos are done."""
     ports.ledger.put_parts(run.run_id, results)
-    result = results[0]  # the same videos and frames as in the others
-    bad = [v for v in result.videos if v.error_class]
+    result = results[0]  # the same videos as in the others
+    bad = [failed for of_specs in zip(*(r.videos for r in results), strict=True)
+           if (failed := next((v for v in of_specs if v.error_class), None))]  # fmt: skip
     for video in bad:
         log.warning("%s: %s", video.video_id[:12], video.message, extra={"video_id": video.video_id})
     run.videos += len(result.videos) - len(bad)
-    run.frames += result.frames
+    run.frames += max(r.frames for r in results)
     run.written_bytes += sum(r.size_bytes for r in results)
     run.count_failures([str(v.error_class) for v in bad], again=batch.again)
     speed = run.frames / max(run.seconds, 1e-3)
@@ -250,13 +251,20 @@ class _SideBySide:
 def _finished(spec: FeatureSpec, part: Part, numerics: str, outcomes: Sequence[ExtractedVideo]) -> PartResult:
     """The part on its place, and what is to be recorded of it."""
     name = part.commit()
-    return PartResult(
-        spec, name, numerics, tuple(_stored_in(part.name, v) for v in outcomes), part.size_bytes
-    )
+    of_spec = tuple(_stored_in(part.name, _as_read_by(spec, v)) for v in outcomes)
+    return PartResult(spec, name, numerics, of_spec, part.size_bytes)
 
 
 def _stored_in(part: str, video: ExtractedVideo) -> ExtractedVideo:
     return replace(video, stored=replace(video.stored, part=part)) if video.stored else video
+
+
+def _as_read_by(spec: FeatureSpec, video: ExtractedVideo) -> ExtractedVideo:
+    """The outcome; for reader 1 a failure where it read other frames: its rows stay in the part, unnamed."""
+    if spec.reader > 1 or not (video.report and video.report.misread):
+        return video
+    error = Misread(f"features {spec.feature_set_id} are of reader 1: {video.report.misread}.")
+    return replace(video, stored=None, error_class=type(error).__name__, message=error.message)
 
 
 def _wanted_specs(ports: Ports, *, alone: bool) -> list[FeatureSpec]:
@@ -313,7 +321,7 @@ def _batches(
 
 
 def _passes(specs: Iterable[FeatureSpec]) -> dict[str, int]:
-    """Which decode each feature set comes from: one has one reader, rate and size, at most one flow."""
+    """Which decode each feature set comes from: one has one sampling rate, one size and at most one flow."""
     passes: list[list[FeatureSpec]] = []
     for spec in specs:
         for others in passes:
@@ -328,8 +336,7 @@ def _passes(specs: Iterable[FeatureSpec]) -> dict[str, int]:
 def _go_together(one: FeatureSpec, other: FeatureSpec) -> bool:
     flows = {one.flow, other.flow} - {None}
     sizes = one.transform.size_px, other.transform.size_px
-    alike = (one.reader, one.sample_fps) == (other.reader, other.sample_fps)
-    return alike and sizes[0] == sizes[1] and len(flows) < 2
+    return one.sample_fps == other.sample_fps and sizes[0] == sizes[1] and len(flows) < 2
 
 
 def _cut(

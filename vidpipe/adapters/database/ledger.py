@@ -15,7 +15,8 @@ from vidpipe.adapters.database.connection import dicts, now_utc
 from vidpipe.adapters.database.decisions import Decisions
 from vidpipe.adapters.database.listings import Listings
 from vidpipe.adapters.database.predictions import Predictions
-from vidpipe.adapters.database.rows import IDS, MOVES, OUTCOMES, listed_file, outcome_row
+from vidpipe.adapters.database.rows import IDS, MOVES, OUTCOMES, listed_file, outcome_row, worst_outcomes
+from vidpipe.errors import Misread
 from vidpipe.records.features import FeatureSpec, PartResult, StoredFeatures
 from vidpipe.records.machine import Unfinished
 from vidpipe.records.models import LabelledVideo
@@ -64,7 +65,7 @@ class Ledger(Listings, Predictions, Decisions):
         with self.session() as session:
             rows = session.rows(
                 "features_pending", feature_set_id=feature_set_id, collection=collection,
-                retry_failed=retry_failed,
+                retry_failed=retry_failed, misread=Misread.__name__,
             )  # fmt: skip
         return [
             PendingVideo(v, place_of(source, listed_file(*listed), v), *facts)
@@ -111,8 +112,9 @@ class Ledger(Listings, Predictions, Decisions):
                     "features_put", feature_set_id=spec.feature_set_id, part=result.part,
                     numerics=result.numerics, run_id=run_id,
                 )  # fmt: skip
-            session.run("verdicts_put")  # the same for every part of a batch
-            session.run("failures_resolve_videos")
+            session.give("given", OUTCOMES, [outcome_row(v) for v in worst_outcomes(results)])
+            session.run("verdicts_put")
+            session.run("failures_resolve_videos", misread=Misread.__name__)
             failing = [Failure(c, p, v, "extract", e, m) for c, p, v, e, m in session.rows("failing_paths")]
             self._put_failures(session, failing)
 

@@ -19,7 +19,7 @@ from vidpipe.adapters.database.rows import (
     video_row,
     windows_row,
 )
-from vidpipe.errors import StillChanging
+from vidpipe.errors import Misread, StillChanging
 from vidpipe.records.videos import Collection, Failure, ProbedVideo, SourceFile, Stage, Windows
 
 
@@ -137,8 +137,9 @@ class Listings(Database):
         rows = [(f.collection, f.path, f.video_id, f.stage, f.error_class, f.message) for f in failures]
         session.give("given", FAILURES, rows)
         session.run(
-            "failures_put", max_attempts=self._max_attempts, waiting=StillChanging.__name__, now=now_utc()
-        )
+            "failures_put", max_attempts=self._max_attempts, waiting=StillChanging.__name__,
+            misread=Misread.__name__, now=now_utc(),
+        )  # fmt: skip
 
     def reset_failures(self, collection: str | None) -> int:
         """Forget attempts and verdicts of failing videos; the number of failures to be tried again."""

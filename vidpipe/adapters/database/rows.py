@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 
-from vidpipe.records.features import ExtractedVideo
+from vidpipe.records.features import ExtractedVideo, PartResult
 from vidpipe.records.videos import Prediction, ProbedVideo, SourceFile, Windows
 
 _SPLITS = pa.map_(pa.string(), pa.string())
@@ -105,6 +106,12 @@ def video_row(video: ProbedVideo) -> tuple[Any, ...]:
             f.sample_aspect_ratio, f.display_width_px, f.display_height_px, f.times_assumed,
         )  # fmt: skip
     return (video.video_id, video.size_bytes, *facts, video.verdict)
+
+
+def worst_outcomes(results: Sequence[PartResult]) -> list[ExtractedVideo]:
+    """Each video of a batch once: its failure where one of the batch's specs has one."""
+    of_specs = zip(*(result.videos for result in results), strict=True)
+    return [next((v for v in videos if v.error_class), videos[-1]) for videos in of_specs]
 
 
 def outcome_row(video: ExtractedVideo) -> tuple[Any, ...]:

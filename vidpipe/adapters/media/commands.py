@@ -95,13 +95,14 @@ def decode_command(
         f"file:{file}", protocol_whitelist="file,pipe", format_whitelist=CONTAINERS,
         threads=1, max_pixels=MAX_PIXELS, **_forced(demuxer),
     )[stream_specifier(stream_index)]  # fmt: skip
+    selected = select_expression(sample_fps, start_s)
     if flow is None:
-        output = _output(_frames(stream, select_expression(sample_fps, start_s), views), "pipe:1", "rgb24")
+        output = _output(_frames(stream, selected, views), "pipe:1", "rgb24")
     else:
         both = stream.filter_multi_output("split", 2)
         output = ffmpeg.merge_outputs(
-            _output(_frames(both.stream(0), select_expression(sample_fps, start_s), views), "pipe:1", "rgb24"),
-            _output(_greys(both.stream(1), flow, select_expression(flow.fps, start_s)), f"pipe:{flow_pipe}", "gray"),
+            _output(_frames(both.stream(0), selected, views), "pipe:1", "rgb24"),
+            _output(_greys(both.stream(1), flow, start_s), f"pipe:{flow_pipe}", "gray"),
         )
     arguments: list[str] = output.global_args(
         "-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+verbose", "-filter_threads", "1"
@@ -123,8 +124,9 @@ def _frames(stream: Any, selected: str, views: Sequence[View]) -> Any:
     return ffmpeg.filter(squares, "vstack", inputs=len(views))
 
 
-def _greys(stream: Any, flow: FlowSpec, selected: str) -> Any:
+def _greys(stream: Any, flow: FlowSpec, start_s: float | None) -> Any:
     """Small pictures of more frames: the mean of the pixels that each pixel stands for (`area`)."""
+    selected = select_expression(flow.fps, start_s)
     sampled = stream.filter("select", selected).filter(SHOWN_FLOW, checksum=0)
     return sampled.filter("scale", flow.width_px, flow.height_px, flags="area")
 

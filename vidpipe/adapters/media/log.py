@@ -19,6 +19,7 @@ _DECODED = re.compile(
     r"(\d+) frames decoded(?:; (\d+) decode errors)?"
 )
 _PACKETS = re.compile(r"^(?:\[[^\]]*\] )*\[verbose\] +Input stream #\d+:\d+ \(video\): (\d+) packets read")
+_STREAM = re.compile(r"^(?:\[[^\]]*\] )*\[info\]   Stream #0:(\d+)\S*: Video: (?!.*\(attached pic\))")
 _TORN = re.compile(r"^(?:\[[^\]]*\] )*\[(?:warning|error)\] corrupt decoded frame")
 """Source: fftools/ffmpeg_dec.c, a frame with `decode_error_flags` or the flag CORRUPT."""
 _CUT = re.compile(r"^(?:\[[^\]]*\] )*\[(?:warning|error)\] (?:File ended prematurely|.*: partial file)")
@@ -45,6 +46,8 @@ class FfmpegLog:
     """Complaints that are not the container's."""
     packets: int = 0
     """Of the video stream that was read."""
+    first_stream: int | None = None
+    """Of the video streams, the first that is no attached picture."""
     is_cut: bool = False
     """The container ends in the middle of something."""
 
@@ -56,6 +59,9 @@ class FfmpegLog:
         elif _REBUILT in text:
             self.times_s.put(None)
             self.flow_times_s.put(None)
+        elif stream := _STREAM.match(text):
+            index = int(stream[1])
+            self.first_stream = index if self.first_stream is None else min(index, self.first_stream)
         elif _TORN.match(text):
             self.torn_frames += 1
         elif _CUT.match(text):

@@ -67,30 +67,29 @@ class Decoding:
         flow: FlowSpec | None,
         packet_flags: Callable[[], PacketFlags],
         sample_fps: float,
-        *,
-        counts_anew: bool = False,
+        stream_index: int | None,
     ) -> None:
         """Start nothing yet.
 
         Args:
-            command: ffmpeg's, given the descriptor that grey pictures go to, and the first frame's time if known.
+            command: ffmpeg's, of the descriptor for grey pictures and, where known, the first frame's time.
             file: What it decodes.
             shape: Of one frame.
             wait_s: How long the decoder may keep us waiting.
             flow: How optical flow is computed.
             packet_flags: Flags of the stream's packets, asked for only where frames are missing.
             sample_fps: What the command samples by.
-            counts_anew: Reader 1: instants begin again where the picture changes its size.
+            stream_index: Which stream it reads; None: the first.
         """
         self.report: DecodeReport | None = None
         self.flow: Floats | None = None
         self._command, self._file, self._shape, self._wait_s = command, file, shape, wait_s
         self._flow_spec = flow
         self._packet_flags = packet_flags
-        self._sample_fps, self._counts_anew = sample_fps, counts_anew
+        self._sample_fps, self._stream_index = sample_fps, stream_index
 
     def __iter__(self) -> Generator[tuple[float, Pixels], None, None]:
-        """Frames as ffmpeg samples them; where it loses count, from the start again, by the first frame's time."""
+        """As ffmpeg samples; where it loses count, once more from the start, by the first frame's time."""
         start_s, given = None, 0
         try:
             with closing(self._frames(None)) as frames:
@@ -115,7 +114,7 @@ class Decoding:
             ends.callback(process.kill)
             frames = 0
             while (pixels := self._next_frame(process)) is not None:
-                time_s = self._time_of_next(log, frames_may_go_on=self._counts_anew or start_s is not None)
+                time_s = self._time_of_next(log, may_be_rebuilt=start_s is not None)
                 if sampler and not sampler.takes(time_s):
                     continue
                 self.flow = flows.until(time_s) if flows else None
@@ -124,19 +123,27 @@ class Decoding:
             code = process.finish()
         if frames == 0:
             raise decode_error(self._file, log, code)
-        self.report = self._reported(log, log.frames_decoded or frames)
+        misread = self._misread(log, was_rebuilt=start_s is not None)
+        self.report = self._reported(log, log.frames_decoded or frames, misread)
 
-    def _reported(self, log: FfmpegLog, frames: int) -> DecodeReport:
+    def _reported(self, log: FfmpegLog, frames: int, misread: str) -> DecodeReport:
         damage = assess(self._file, log, frames, self._packet_flags)
         return DecodeReport(
-            frames, log.decode_errors + log.torn_frames, log.last, damage.frames_expected, damage.is_damaged
-        )
+            frames, log.decode_errors + log.torn_frames, log.last, damage.frames_expected, damage.is_damaged,
+            misread=misread,
+        )  # fmt: skip
 
-    def _time_of_next(self, log: FfmpegLog, *, frames_may_go_on: bool) -> float:
+    def _misread(self, log: FfmpegLog, *, was_rebuilt: bool) -> str:
+        """What reader 1 does with this video instead."""
+        if self._stream_index is not None and log.first_stream not in (None, self._stream_index):
+            return f"it takes stream {log.first_stream}, the recording is stream {self._stream_index}"
+        return "it counts instants anew where the picture changes its size" if was_rebuilt else ""
+
+    def _time_of_next(self, log: FfmpegLog, *, may_be_rebuilt: bool) -> float:
         """The frame's time, which its log line brings before or just after its pixels."""
         try:
             while (time_s := log.times_s.get(timeout=PROBE_WAIT_S)) is None:
-                if not frames_may_go_on:
+                if not may_be_rebuilt:
                     raise _FiltersRebuilt
         except Empty:
             raise Unreadable(f"{self._file.name}: ffmpeg gave a frame without a time. {log.said}") from None
@@ -209,7 +216,7 @@ class VideoFiles:
         Args:
             file: A local file.
             sample_fps: One frame per 1/sample_fps seconds.
-            views: One or more, of one size and one reader.
+            views: One or more, of one size.
             duration_s: Where known, it lengthens the wait for the decoder.
             flow: Optical flow, from the same decode.
             stream_index: The stream to read; None: the first that is no attached picture.
@@ -228,8 +235,7 @@ class VideoFiles:
 
         return Decoding(
             command, file, (len(views) * size_px, size_px, 3), wait_s, flow,
-            lambda: PacketFlags.parse(self._asked(file, asking, wait_s)), sample_fps,
-            counts_anew=views[0].reader == 1,
+            lambda: PacketFlags.parse(self._asked(file, asking, wait_s)), sample_fps, stream_index,
         )  # fmt: skip
 
     def thumbnail(self, file: Path, duration_s: float | None) -> bytes:
