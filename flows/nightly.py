@@ -35,7 +35,9 @@ def nightly_flow(failure_budget: str | None = None, home: str | None = None) -> 
     """Every collection: what is new, ingested, extracted, classified, published.
 
     Ends Failed when the night went over its failure budget or a source could not be listed; what
-    succeeded is published all the same. Ends Skipped when it comes so late that another did its work.
+    succeeded is published all the same. A degraded night is Completed, with its problems as the message:
+    all was read and scored, and a repetition would mend nothing. Ends Skipped when it comes so late that
+    another did its work.
 
     Args:
         failure_budget: Share (0.1) or count (25) of failing videos that is too much; as set when empty.
@@ -53,7 +55,7 @@ def nightly_flow(failure_budget: str | None = None, home: str | None = None) -> 
         return Failed(
             message=f"{report.status}: {report.failed} failed. {' '.join(report.problems)}", data=facts
         )
-    return Completed(message=report.status, data=facts)
+    return Completed(message=" ".join([report.status, *report.problems]), data=facts)
 
 
 if __name__ == "__main__":

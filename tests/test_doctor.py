@@ -21,6 +21,7 @@ from vidpipe.errors import ConfigurationError, LeaseLost, LedgerLocked, StorageU
 from vidpipe.ports import Probes
 from vidpipe.records.machine import (
     DiskFacts,
+    ModelFault,
     NetworkFacts,
     ServiceFacts,
     StagingFacts,
@@ -41,6 +42,7 @@ WELL = Probes(
     network=lambda: NETWORK,
     disk=lambda: DISK,
     mlflow=lambda: ServiceFacts("mlflow.db", None),
+    models=lambda found: [],
     prefect=lambda: ServiceFacts("prefect", None),
     misfits=lambda: [],
     lease_holder=lambda: None,
@@ -89,9 +91,10 @@ DAY_OLD = 25 * 3600.0
         ("disk", "warning", {"disk": lambda: replace(DISK, free_bytes=1 << 30)}),
         ("disk", "warning", {"disk": lambda: replace(DISK, file_system="nfs4")}),
         ("mlflow", "fix", {"mlflow": lambda: ServiceFacts("http://x", "refused")}),
+        ("models", "fix", {"models": lambda found: [ModelFault("version 1 is gone", "vidpipe train")]}),
         ("prefect", "fix", {"prefect": lambda: ServiceFacts("http://x", "refused")}),
         ("runs", "warning", {"unfinished": lambda: replace(TIDY, open_runs=[(7, "extract")])}),
-        ("decisions", "warning", {"unfinished": lambda: replace(TIDY, open_intents=[3])}),
+        ("decisions", "warning", {"unfinished": lambda: replace(TIDY, open_intents=[(3, "promoted", 4)])}),
         ("ledger", "fix", {"unfinished": lambda: replace(TIDY, schema=9)}),
         ("parts", "warning", {"unnamed_parts": lambda named: [1.0, DAY_OLD]}),
         ("warehouse", "fix", {"snapshot": lambda: ServiceFacts("w", "not a database")}),

@@ -18,7 +18,8 @@ import torch
 from conftest import run_python
 from torch import nn
 
-from vidpipe.adapters.models.bundle import FILES, Bundle
+from vidpipe.adapters.models.bundle import Bundle
+from vidpipe.adapters.models.bundle_files import FILES
 from vidpipe.adapters.models.registry import Registry
 from vidpipe.errors import NotFound, UnsafeModel
 from vidpipe.evaluation.model_card import TrainingRecord

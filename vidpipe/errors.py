@@ -23,6 +23,7 @@ VidpipeError
     ├── IncompatibleFeatures  old features meet a new model
     ├── SchemaMismatch      a ledger that a newer vidpipe wrote
     ├── UnsafeModel         model files that do not match their recorded hashes
+    ├── RegistryBroken      MLflow answers, and its store is damaged, of another schema, or half deleted
     └── StorageFailed       the disk is full or read-only
 """
 
@@ -162,6 +163,10 @@ class SchemaMismatch(StopError):
 
 class UnsafeModel(StopError):
     """Model files that do not match their recorded hashes."""
+
+
+class RegistryBroken(StopError):
+    """MLflow answers, and its store is damaged, of another schema, or half deleted."""
 
 
 class StorageFailed(StopError, OSError):

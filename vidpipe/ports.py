@@ -26,6 +26,7 @@ from vidpipe.records.features import (
 )
 from vidpipe.records.machine import (
     DiskFacts,
+    ModelFault,
     NetworkFacts,
     ServiceFacts,
     StagingFacts,
@@ -201,7 +202,8 @@ class Registry(Protocol):
     def version(self, selector: str) -> ModelVersion: ...
     def versions(self) -> list[ModelVersion]: ...
     def load(self, version: ModelVersion) -> ModelBundle: ...
-    def sweep(self, older_than_s: float) -> tuple[int, int]: ...
+    def kept(self, number: int) -> ModelVersion: ...
+    def sweep(self, serving: Iterable[int], older_than_s: float) -> tuple[int, int]: ...
 
 
 class Ledger(Protocol):
@@ -413,6 +415,8 @@ class Probes:
     network: Callable[[], NetworkFacts]
     disk: Callable[[], DiskFacts]
     mlflow: Callable[[], ServiceFacts]
+    models: Callable[[Unfinished], Sequence[ModelFault]]
+    """What keeps the versions that serve from being served."""
     prefect: Callable[[], ServiceFacts]
     misfits: Callable[[], Sequence[str]]
     """Packages out of their supported range, in words."""

@@ -103,6 +103,7 @@ def open_probes(home: Home) -> Probes:
         network=partial(machine.network, settings.cnn_dtype),
         disk=partial(machine.disk, settings.home),
         mlflow=partial(machine.mlflow, settings.home / "mlflow", settings.mlflow_uri),
+        models=partial(machine.models, settings.home / "mlflow", settings.mlflow_uri, settings.model_name),
         prefect=partial(machine.prefect, settings.home / "prefect"),
         misfits=machine.misfits,
         lease_holder=home.lease.holder,

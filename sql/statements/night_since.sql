@@ -4,4 +4,4 @@ from core.run
 where
     kind = 'nightly'
     and started_at >= $moment
-    and status in ('ok', 'no_champion', 'over_budget')
+    and status in ('ok', 'no_champion', 'over_budget', 'degraded')

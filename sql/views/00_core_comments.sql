@@ -125,7 +125,7 @@ comment on table core.run is
 'One row per pass of a verb.';
 comment on column core.run.run_id is 'Number of the run.';
 comment on column core.run.kind is 'The verb that ran, such as ingest, extract, classify, nightly.';
-comment on column core.run.status is 'running, ok, failed, over_budget, no_champion or crashed.';
+comment on column core.run.status is 'running, ok, failed, over_budget, no_champion, degraded or crashed.';
 comment on column core.run.started_at is 'When it started, UTC.';
 comment on column core.run.finished_at is 'When it ended, UTC; null while running.';
 comment on column core.run.videos is 'Videos that it worked on.';

@@ -20,7 +20,7 @@ comment on view runs is
 'One row per pass of a verb.';
 comment on column runs.run_id is 'Number of the run.';
 comment on column runs.kind is 'The verb that ran, such as ingest, extract, classify, nightly.';
-comment on column runs.status is 'running, ok, failed, over_budget, no_champion or crashed.';
+comment on column runs.status is 'running, ok, failed, over_budget, no_champion, degraded or crashed.';
 comment on column runs.started_at is 'When it started, UTC.';
 comment on column runs.finished_at is 'When it ended, UTC; null while running.';
 comment on column runs.videos is 'Videos that it worked on.';

@@ -4,7 +4,7 @@ select
     run_id,
     started_at::date as night,
     status,
-    case when status <> 'running' then status in ('ok', 'no_champion') end as ok,
+    case when status <> 'running' then status in ('ok', 'no_champion', 'degraded') end as ok,
     started_at,
     finished_at,
     seconds,
@@ -23,8 +23,8 @@ comment on view nights is
 'One row per nightly run: did it go well, and what did it do.';
 comment on column nights.run_id is 'Number of the run.';
 comment on column nights.night is 'Day (UTC) on which the night started.';
-comment on column nights.status is 'running, ok, failed, over_budget, no_champion or crashed.';
-comment on column nights.ok is 'True when the night exited 0 (ok or no_champion); null while running.';
+comment on column nights.status is 'running, ok, failed, over_budget, no_champion, degraded or crashed.';
+comment on column nights.ok is 'True when the night exited 0 (ok, no_champion or degraded); null while running.';
 comment on column nights.started_at is 'When it started, UTC.';
 comment on column nights.finished_at is 'When it ended, UTC; null while running.';
 comment on column nights.seconds is 'Wall-clock seconds.';

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 import urllib.request
@@ -16,12 +15,22 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
+from urllib.parse import quote
 
 import duckdb
 from packaging.requirements import Requirement
 
+from vidpipe.adapters.models import health
+from vidpipe.adapters.models.schema import RESTORE
 from vidpipe.errors import ConfigurationError
-from vidpipe.records.machine import DiskFacts, NetworkFacts, ServiceFacts, StagingFacts
+from vidpipe.records.machine import (
+    DiskFacts,
+    ModelFault,
+    NetworkFacts,
+    ServiceFacts,
+    StagingFacts,
+    Unfinished,
+)
 from vidpipe.uris import is_uri
 
 SERVICE_WAIT_S = 2.0
@@ -112,11 +121,23 @@ def _network_here(dtype: str) -> NetworkFacts:
 
 def mlflow(home: Path, uri: str | None) -> ServiceFacts:
     """The tracking server, or the SQLite store in the home; MLflow itself takes seconds to load."""
-    if uri is None:
-        return _sqlite(home / "mlflow.db")
-    if uri.startswith("sqlite:///"):
-        return _sqlite(Path(uri.removeprefix("sqlite:///")))
-    return _server(uri, "/health")
+    file = health.database(home, uri)
+    return health.store(file) if file else _server(str(uri), "/health")
+
+
+def models(home: Path, uri: str | None, model: str, found: Unfinished) -> list[ModelFault]:
+    """What keeps the versions that serve from being served; nothing where the store itself is not well."""
+    champion = found.champions.get(model)
+    kept = home.parent / "models" / quote(model, safe="")
+    there = {facts.parent.name for facts in kept.glob("*/version.json")}
+    copies = {int(name.partition("-")[0]) for name in there if not name.startswith(".")}
+    if mlflow(home, uri).problem:
+        return []
+    on = health.shelf(home, uri, model)
+    if on is None:
+        lost = champion is not None or found.serving
+        return [ModelFault(f"{home} has no store, and version {champion} serves", RESTORE)] if lost else []
+    return list(health.faults(on, champion, found.serving, copies))
 
 
 def prefect(home: Path) -> ServiceFacts:
@@ -146,18 +167,6 @@ def _server(uri: str, path: str) -> ServiceFacts:
             return ServiceFacts(uri, None)
     except (OSError, ValueError) as error:
         return ServiceFacts(uri, str(error))
-
-
-def _sqlite(file: Path) -> ServiceFacts:
-    if not file.exists():
-        return ServiceFacts(str(file), None, "made by the first training")
-    try:
-        store = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=SERVICE_WAIT_S)
-        store.execute("select version_num from alembic_version").fetchall()
-        store.close()
-    except sqlite3.Error as error:
-        return ServiceFacts(str(file), str(error))
-    return ServiceFacts(str(file), None)
 
 
 def misfits(requirements: Iterable[str] | None = None) -> list[str]:

@@ -54,7 +54,7 @@ def classify(
             )
         return lazy_step("classify", collection, model=model, backfill=backfill, budget_s=budget_s)(ports)
 
-    run_step(home, as_json, step, wait=wait)
+    run_step(home, as_json, step, wait=wait, code=lambda report: 0 if report.is_complete else FAILED)
 
 
 @nights.command()

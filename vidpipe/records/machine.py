@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -66,6 +66,16 @@ class ServiceFacts:
     problem: str | None
     """Why it does not answer; None when it does, or when nothing of it is needed yet."""
     note: str = ""
+    repair: str = ""
+    """The command that mends it, where it answers and is not well."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFault:
+    """What keeps a version from being served."""
+
+    message: str
+    repair: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +87,13 @@ class Unfinished:
     """The newest one that this vidpipe knows."""
     open_runs: Sequence[tuple[int, str]]
     """Number and kind."""
-    open_intents: Sequence[int]
-    """Decisions whose alias may not have moved."""
+    open_intents: Sequence[tuple[int, str, int | None]]
+    """Decisions whose alias may not have moved: number, decision, version."""
     parts: frozenset[tuple[str, str]]
     """Every part in use, as (feature_set_id, part)."""
     sources: Sequence[str] = ()
     """Of all collections, each once."""
+    champions: Mapping[str, int | None] = field(default_factory=dict)
+    """By registered model, as the history of decisions has them."""
+    serving: frozenset[int] = frozenset()
+    """Versions that collections serve."""

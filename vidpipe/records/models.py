@@ -117,6 +117,10 @@ class ModelVersion:
     aliases: tuple[str, ...] = ()
     figures: Mapping[str, Any] = field(default_factory=dict)
     """Of parts and baselines, by name, and the cross-validated accuracy; empty in versions of format 1."""
+    digest: str = ""
+    """Hash of what was registered: MLflow may give the same number to another model."""
+    is_copy: bool = False
+    """Its files are read from the copy in the home, because the registry cannot give them."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

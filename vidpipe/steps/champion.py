@@ -3,34 +3,51 @@
 They live in two stores. So: write an intent row, move the alias, make the row final, publish. A crash between
 any two is rolled forward by `settle` at the next start, or closed as not carried out when the registry no
 longer has the version. Whoever decides asks for the version first, so that no intent is written in vain. An
-alias that somebody moved by hand is recorded as `external`.
+alias that somebody moved by hand is recorded as `external`, unless it stands at what cannot serve.
+
+The registry may be away, damaged or half deleted. Then the champion on record serves on, from the copy of it
+in the home, and a problem says why.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from vidpipe.errors import NotFound, UnsafeModel
-from vidpipe.ports import Ports
+from vidpipe.errors import NotFound, RegistryUnreachable, StopError, UnsafeModel, VidpipeError
+from vidpipe.ports import ModelBundle, Ports
+from vidpipe.records.models import ModelVersion
 from vidpipe.records.videos import Promotion
 from vidpipe.steps.runs import PROMOTION
 
 log = logging.getLogger(__name__)
 
 
-def settle(ports: Ports) -> int | None:
-    """Finish what a crash left open, record what somebody did by hand; the champion's version.
+ODD = (RegistryUnreachable, StopError)
+"""Errors of a registry that is away or not as it should be: videos are read and scored all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """The version that serves, and what is wrong with the registry's word on it."""
+
+    version: int | None
+    problem: str | None = None
+
+
+def settle(ports: Ports) -> Champion:
+    """Finish what a crash left open, record what somebody did by hand; the champion.
 
     Every step that resolves `@champion` calls this first. A promotion that is at it this moment is left
     to finish by itself.
     """
     with ports.lease.beside(PROMOTION, wait=False) as entered:
-        return settle_inside(ports) if entered else ports.registry.aliases().get("champion")
+        return settle_inside(ports) if entered else Champion(ports.registry.aliases().get("champion"))
 
 
-def settle_inside(ports: Ports) -> int | None:
+def settle_inside(ports: Ports) -> Champion:
     """The same for whoever is in the promotion room already."""
     model = ports.registry.model
     for intent in ports.ledger.open_promotions(model):
@@ -39,17 +56,104 @@ def settle_inside(ports: Ports) -> int | None:
             _carry_out(ports, intent)
         except (NotFound, UnsafeModel) as error:
             log.warning("promotion %s was not carried out: %s", intent.promotion_id, error.message)
-    alias = ports.registry.aliases().get("champion")
-    history = ports.ledger.promotion_history(model)
-    recorded_version = history[-1].to_version if history else None
-    if alias != recorded_version:
-        log.warning("the champion alias was moved by hand, from %s to %s", recorded_version, alias)
-        external = Promotion(0, recorded_version, alias, "external")
-        ports.ledger.put_promotion(
-            model, external, evidence={}, eval_set_hash=None, reason="alias moved outside vidpipe",
-            actor="external", final=True,
-        )  # fmt: skip
-    return alias
+    alias, recorded_version = ports.registry.aliases().get("champion"), recorded_champion(ports)
+    if alias == recorded_version:
+        return Champion(alias)
+    if problem := _not_believed(ports, alias, recorded_version):
+        log.error("%s", problem)
+        return Champion(recorded_version, problem)
+    log.warning("the champion alias was moved by hand, from %s to %s", recorded_version, alias)
+    external = Promotion(0, recorded_version, alias, "external")
+    ports.ledger.put_promotion(
+        model, external, evidence={}, eval_set_hash=None, reason="alias moved outside vidpipe",
+        actor="external", final=True,
+    )  # fmt: skip
+    return Champion(alias)
+
+
+def recorded_champion(ports: Ports) -> int | None:
+    """The champion by the ledger's history alone."""
+    history = ports.ledger.promotion_history(ports.registry.model)
+    return history[-1].to_version if history else None
+
+
+def _not_believed(ports: Ports, alias: int | None, recorded_version: int | None) -> str | None:
+    """Why the alias says nothing: it stands at what cannot serve, or is gone together with its version."""
+    looked_at = recorded_version if alias is None else alias
+    try:
+        ports.registry.version(str(looked_at))
+    except (NotFound, UnsafeModel) as error:
+        if alias is None:
+            return (
+                f"version {recorded_version}, the champion, is gone from the registry. "
+                "Next: vidpipe train and vidpipe promote, or restore MLflow's store."
+            )
+        back = f"vidpipe promote {recorded_version}" if recorded_version else "vidpipe promote VERSION"
+        return f"the alias champion stands at what cannot serve: {error.message} Next: {back}"
+    return None
+
+
+def champion(ports: Ports) -> tuple[ModelVersion | None, list[str]]:
+    """The version that serves, its files verified, and what was wrong on the way to it; None without one.
+
+    Raises:
+        VidpipeError: The registry cannot give it, and the home has no copy.
+    """
+    try:
+        found = settle(ports)
+    except ODD as error:
+        recorded_version = recorded_champion(ports)
+        if recorded_version is None:
+            raise
+        return _copy(ports, recorded_version, error)
+    if found.version is None:
+        return None, [found.problem] if found.problem else []
+    version, problems = verified(ports, found.version)
+    return version, [found.problem, *problems[1:]] if found.problem else problems
+
+
+def verified(ports: Ports, number: int) -> tuple[ModelVersion, list[str]]:
+    """A version whose files are as registered, or the home's copy of it and why it is needed.
+
+    Raises:
+        VidpipeError: The registry cannot give it, and the home has no copy.
+    """
+    try:
+        version = ports.registry.version(str(number))
+        ports.registry.load(version)
+    except ODD as error:
+        return _copy(ports, number, error)
+    return version, []
+
+
+def bundle_of(ports: Ports, version: ModelVersion) -> ModelBundle:
+    """A verified version's files, once more: from the copy if the registry has gone since."""
+    try:
+        return ports.registry.load(version)
+    except ODD:
+        copy = ports.registry.kept(version.version)
+        if version.is_copy or copy.digest != version.digest:
+            raise
+        return ports.registry.load(copy)
+
+
+def _copy(ports: Ports, number: int, error: VidpipeError) -> tuple[ModelVersion, list[str]]:
+    try:
+        copy = ports.registry.kept(number)
+        ports.registry.load(copy)
+    except (NotFound, UnsafeModel) as unusable:
+        log.error("%s", unusable)
+        raise error from unusable
+    log.error("%s Going on with the home's copy of version %d.", error, number)
+    return copy, [f"{error} Scored with the home's copy of version {number}."]
+
+
+def serving(ports: Ports) -> set[int]:
+    """Versions that a night scores with: the champion on record, and what collections serve."""
+    recorded_version = recorded_champion(ports)
+    return set(ports.ledger.serving_versions().values()) | (
+        set() if recorded_version is None else {recorded_version}
+    )
 
 
 def record(

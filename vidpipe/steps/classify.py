@@ -22,7 +22,7 @@ from vidpipe.ports import ModelBundle, Ports
 from vidpipe.records.features import Unscored, VideoFeatures
 from vidpipe.records.models import ModelVersion
 from vidpipe.records.videos import Prediction, WindowPrediction
-from vidpipe.steps.champion import settle
+from vidpipe.steps.champion import ODD, bundle_of, champion, settle, verified
 from vidpipe.steps.runs import Report, RunLog, recorded
 from vidpipe.steps.scoring import best_labels, read_ahead
 from vidpipe.steps.window_scores import score_windows
@@ -51,6 +51,10 @@ class ClassifyReport(Report):
     """Videos that have features, but none that this version can read."""
     remaining: int
     """Videos of the archive that the time budget left to another run."""
+    problems: Sequence[str] = ()
+    """What is wrong with the registry, though it was scored."""
+    is_complete: bool = True
+    """False where new arrivals could not be scored, for lack of the version that their collection serves."""
 
 
 def classify(
@@ -60,6 +64,7 @@ def classify(
     model: str = "champion",
     backfill: bool = False,
     budget_s: float | None = None,
+    resolved: tuple[ModelVersion, Sequence[str]] | None = None,
 ) -> ClassifyReport:
     """Score every present video that the version has not scored.
 
@@ -69,6 +74,7 @@ def classify(
         model: champion, challenger, or a version number.
         backfill: Only the archive, the newest collections first.
         budget_s: Seconds for the archive; None for all that it takes. The news are always done.
+        resolved: The champion and what is wrong with it, where the caller has asked.
 
     Raises:
         NotFound: No such collection, version or alias.
@@ -79,14 +85,15 @@ def classify(
     with recorded(ports, "classify") as run:
         if collection is not None and ports.ledger.collection(collection) is None:
             raise NotFound(f"no collection {collection!r}.", next_step="vidpipe collections lists them.")
-        champion = settle(ports)
-        scorer = _Scorer(ports, run, ports.registry.version(model))
-        version = scorer.version
+        version, is_champion, problems = (
+            (resolved[0], True, list(resolved[1])) if resolved else _resolved(ports, model)
+        )
+        scorer = _Scorer(ports, run, version)
         skipped = ports.ledger.count_scored(version.version, collection)
-        remaining = 0
-        if version.version == champion:
+        remaining, unserved = 0, list[str]()
+        if is_champion:
             classified, remaining = _score_as_champion(scorer, collection, deadline, backfill=backfill)
-            _score_for_serving(scorer)
+            unserved = _score_for_serving(scorer, problems)
         else:
             classified = scorer.score([collection] if collection else None)
         failed = 0 if backfill else _unreadable(ports, version, collection, scored=classified + skipped)
@@ -94,9 +101,21 @@ def classify(
         run.detail = {
             "version": version.version, "skipped": skipped, "collection": collection, "remaining": remaining,
         }  # fmt: skip
+        run.status = "failed" if unserved else "degraded" if problems else run.status
         return ClassifyReport(
-            run.run_id, version.model, version.version, classified, skipped, failed, remaining
-        )
+            run.run_id, version.model, version.version, classified, skipped, failed, remaining,
+            problems + unserved, not unserved,
+        )  # fmt: skip
+
+
+def _resolved(ports: Ports, model: str) -> tuple[ModelVersion, bool, list[str]]:
+    """The version that was asked for, whether it is the champion, and what is wrong with the registry."""
+    if model != "champion":
+        standing = settle(ports).version
+        version = ports.registry.version(model)
+        return version, version.version == standing, []
+    found, problems = champion(ports)
+    return found or ports.registry.version("champion"), True, problems
 
 
 def shadow(ports: Ports, run: RunLog, budget_s: float) -> dict[str, int] | None:
@@ -146,7 +165,7 @@ class Scored:
 
 def work(ports: Ports, shard: ScoreShard) -> Scored:
     """Score a shard. Reads the registry and the store, never the database: any worker can do it."""
-    bundle, spec, top_k = ports.registry.load(shard.version), shard.version.spec, ports.limits.top_k
+    bundle, spec, top_k = bundle_of(ports, shard.version), shard.version.spec, ports.limits.top_k
     whole = [v for v in shard.videos if v.windows is None]
     long = [v for v in shard.videos if v.windows is not None]
     found: list[Prediction] = []
@@ -213,15 +232,30 @@ def _score_as_champion(
     return classified, sum(videos for _, serving, videos in left if serving not in (None, champion))
 
 
-def _score_for_serving(scorer: _Scorer) -> None:
-    """New arrivals of collections that have not gone over yet get rows of the version they serve."""
-    ports = scorer.ports
+def _score_for_serving(scorer: _Scorer, problems: list[str]) -> list[str]:
+    """New arrivals of collections that have not gone over yet get rows of the version they serve.
+
+    What is wrong with the registry is added to the problems; the value says which collections it kept from
+    being scored.
+    """
+    ports, unserved = scorer.ports, list[str]()
     served_by: dict[int, list[str]] = defaultdict(list)
     for name, serving in ports.ledger.serving_versions().items():
         if serving != scorer.version.version:
             served_by[serving].append(name)
     for serving, names in served_by.items():
-        _Scorer(ports, scorer.run, ports.registry.version(str(serving))).score(names)
+        try:
+            version, odd = verified(ports, serving)
+        except ODD as error:
+            log.error("%s", error)
+            unserved.append(
+                f"new videos of {', '.join(names)} are not scored: {error.message} "
+                "Next: vidpipe classify scores the archive, and the champion serves."
+            )
+            continue
+        problems += odd
+        _Scorer(ports, scorer.run, version).score(names)
+    return unserved
 
 
 def _is_over(deadline: float | None) -> bool:

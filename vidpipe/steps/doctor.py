@@ -16,6 +16,7 @@ from vidpipe.errors import LedgerLocked, StorageUnreachable, VidpipeError
 from vidpipe.ports import Probes
 from vidpipe.records.machine import (
     DiskFacts,
+    ModelFault,
     NetworkFacts,
     ServiceFacts,
     StagingFacts,
@@ -84,6 +85,7 @@ def doctor(probes: Probes, *, wait_s: float = WAIT_S) -> DoctorReport:
         "packages": lambda: _packages(probes.misfits()),
         "home": lambda: _home(probes.disk()),
         "mlflow": lambda: [_service("mlflow", probes.mlflow(), "start it, or correct VIDPIPE_MLFLOW_URI.")],
+        "models": lambda: _named(probes, lambda found: _models(probes.models(found))),
         "prefect": lambda: [_service("prefect", probes.prefect(), "start it, or unset PREFECT_API_URL.")],
         "lease": lambda: [_lease(probes.lease_holder())],
         "ledger": lambda: _ledger(probes.unfinished()),
@@ -199,8 +201,15 @@ def _disk(disk: DiskFacts) -> Line:
 
 def _service(name: str, found: ServiceFacts, repair: str) -> Line:
     if found.problem:
+        if found.repair:
+            return Line(name, "fix", found.problem, found.repair)
         return Line(name, "fix", f"{found.where} does not answer: {found.problem}", repair)
     return Line(name, "ok", f"{found.where}{f' ({found.note})' if found.note else ''}")
+
+
+def _models(faults: Sequence[ModelFault]) -> list[Line]:
+    ill = [Line("models", "fix", fault.message, fault.repair) for fault in faults]
+    return ill or [Line("models", "ok", "champion, challenger and what collections serve are there")]
 
 
 def _lease(holder: Mapping[str, object] | None) -> Line:
@@ -242,8 +251,14 @@ def _open_runs(found: Unfinished, probes: Probes) -> Line:
 def _open_intents(found: Unfinished) -> Line:
     if not found.open_intents:
         return Line("decisions", "ok", "none open")
-    named = ", ".join(map(str, found.open_intents))
-    return Line("decisions", "warning", f"promotion {named} was interrupted", "vidpipe nightly finishes it.")
+    named = ", ".join(
+        f"{number} ({decision.replace('_', ' ')}, version {version})"
+        for number, decision, version in found.open_intents
+    )
+    return Line(
+        "decisions", "warning", f"promotion {named} was interrupted",
+        "vidpipe nightly finishes it, or closes it where the version is gone.",
+    )  # fmt: skip
 
 
 def _orphans(ages_s: Sequence[float]) -> Line:

@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 
-from vidpipe.errors import Misread, NotFound, RegistryUnreachable
+from vidpipe.errors import Misread, NotFound, UnsafeModel
 from vidpipe.ports import Part, Ports, Staging
 from vidpipe.records.features import DecodeReport, ExtractedVideo, FeatureSpec, PartResult, VideoFeatures
 from vidpipe.records.videos import Floats, PendingVideo, Pixels, spans
+from vidpipe.steps.champion import ODD, serving
 from vidpipe.steps.runs import Report, RunLog, recorded
 from vidpipe.vision.extraction import Decoding
 from vidpipe.vision.extraction import extract as run_engine
@@ -268,26 +269,34 @@ def _as_read_by(spec: FeatureSpec, video: ExtractedVideo) -> ExtractedVideo:
 
 
 def _wanted_specs(ports: Ports, *, alone: bool) -> list[FeatureSpec]:
-    """What the registry's versions ask for; while it is away, what the collections are served from."""
+    """What the registry's versions ask for; while it cannot say, what the collections are served from."""
     try:
-        return _registry_specs(ports, alone=alone)
-    except RegistryUnreachable as error:
-        specs = ports.ledger.serving_specs()
-        if not specs:
-            raise
+        specs = _registry_specs(ports, alone=alone)
+    except ODD as error:
         log.warning("%s Going on with the features that predictions were made from.", error.message)
-        return specs
+        specs = ports.ledger.serving_specs() or [ports.limits.spec]
+    return list({spec.feature_set_id: spec for spec in specs}.values())
 
 
 def _registry_specs(ports: Ports, *, alone: bool) -> list[FeatureSpec]:
-    """Specs of champion, challenger and serving versions; the setting's before any, and for `extract`."""
+    """Specs of champion, challenger and serving versions; the setting's before any, and for `extract`.
+
+    A version that is gone, or another tool's, falls out; what serves is read as before.
+    """
     aliases = ports.registry.aliases()
-    versions = {aliases[a] for a in ("champion", "challenger") if a in aliases}
-    versions |= set(ports.ledger.serving_versions().values())
-    specs = [ports.registry.version(str(v)).spec for v in sorted(versions)]
-    if alone or "champion" not in aliases:
+    versions = {aliases[a] for a in ("champion", "challenger") if a in aliases} | serving(ports)
+    specs, lost = list[FeatureSpec](), False
+    for number in sorted(versions):
+        try:
+            specs.append(ports.registry.version(str(number)).spec)
+        except (NotFound, UnsafeModel) as error:
+            log.warning("features for version %d are left out: %s", number, error.message)
+            lost = True
+    if lost:
+        specs += ports.ledger.serving_specs()
+    if alone or not specs or ("champion" not in aliases and not lost):
         specs.insert(0, ports.limits.spec)
-    return list({spec.feature_set_id: spec for spec in specs}.values())
+    return specs
 
 
 def _complete(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vidpipe.ports import Ports
+from vidpipe.steps.champion import serving
 from vidpipe.steps.runs import Report, recorded
 
 OLD_S = 24 * 3600.0
@@ -38,7 +39,7 @@ def collect(ports: Ports, older_than_s: float) -> tuple[int, int]:
         ports.store.sweep(ports.ledger.named_parts(), older_than_s),
         ports.staging.sweep(older_than_s),
         ports.warehouse.sweep(older_than_s),
-        ports.registry.sweep(older_than_s),
+        ports.registry.sweep(serving(ports), older_than_s),
         ports.reports.sweep(older_than_s),
     ]
     return sum(files for files, _ in swept), sum(size_bytes for _, size_bytes in swept)

@@ -14,15 +14,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from vidpipe.errors import (
-    ConfigurationError,
-    RegistryUnreachable,
-    StopError,
-    StorageUnreachable,
-    TransientError,
-)
+from vidpipe.errors import ConfigurationError, StopError, StorageUnreachable, VidpipeError
 from vidpipe.ports import Ports
-from vidpipe.steps.champion import settle
+from vidpipe.steps.champion import ODD, champion
 from vidpipe.steps.classify import ClassifyReport, classify, shadow
 from vidpipe.steps.extract import ExtractReport, extract
 from vidpipe.steps.gc import OLD_S, collect
@@ -43,7 +37,8 @@ class NightlyReport(Report):
 
     run_id: int
     status: str
-    """ok, no_champion, over_budget, or failed when a source or MLflow was away."""
+    """ok, no_champion, over_budget; degraded when all was read and scored, though the registry is away or
+    broken; failed when a source was away, or there was nothing to score with."""
     ingested: int
     extracted: int
     classified: int
@@ -69,6 +64,9 @@ class Night:
     classified: ClassifyReport | None = None
     shadow: Mapping[str, int] | None = None
     problems: list[str] = field(default_factory=list)
+    """What was wrong, whether or not it kept something from being done."""
+    is_complete: bool = True
+    """Everything was read and scored."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Of each stage."""
 
@@ -84,13 +82,18 @@ class Night:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + took
 
     @contextmanager
-    def without(self, away: type[TransientError]) -> Iterator[None]:
+    def without(self, *away: type[VidpipeError]) -> Iterator[None]:
         """What needs a service that is away is left to another night; that it was is a problem on record."""
         try:
             yield
         except away as error:
             log.error("%s", error)
-            self.problems.append(str(error))
+            self.leave(str(error))
+
+    def leave(self, problem: str) -> None:
+        """Something could not be done."""
+        self.problems.append(problem)
+        self.is_complete = False
 
     def extract(self, ports: Ports, collection: str | None = None, *, retry_failed: bool = False) -> None:
         """One more pass of extraction."""
@@ -157,11 +160,12 @@ def nightly(ports: Ports, *, failure_budget: str | None = None, play: Play = cal
                 play(f"ingest-{collection.name}", ingest_collection, ports, night, collection.name)
         with night.without(StorageUnreachable):
             night.extract(ports, retry_failed=True)
-        with night.without(RegistryUnreachable):
-            with night.timed("classify"):
-                night.classified = play("classify", classify_news, ports)
+        well = len(night.problems)
+        with night.without(*ODD), night.timed("classify"):
+            play("classify", classify_news, ports, night)
+        if len(night.problems) == well:  # else the same wait again, for the challenger
             with night.timed("shadow"):
-                night.shadow = play("shadow", shadow_challenger, ports, run)
+                play("shadow", shadow_challenger, ports, night, run)
         collect(ports, OLD_S)
         ended = conclude(run, night, budget)
     return replace(ended, report=play("report", told, ports, ended.run_id))
@@ -193,21 +197,27 @@ def ingest_collection(ports: Ports, night: Night, name: str) -> None:
         night.ingested.append(ingest_again(ports, name, between=lambda: night.extract(ports, name)))
     except (StopError, StorageUnreachable) as error:
         log.error("%s: %s", name, error)
-        night.problems.append(f"{name}: {error.message}")
+        night.leave(f"{name}: {error.message}")
 
 
-def classify_news(ports: Ports) -> ClassifyReport | None:
-    """The champion's predictions: of all news, and of the archive within the budget; None without one."""
-    return classify(ports, budget_s=ports.limits.backfill_s) if settle(ports) is not None else None
+def classify_news(ports: Ports, night: Night) -> None:
+    """The champion's predictions: of all news, and of the archive within the budget; none without one."""
+    found, problems = champion(ports)
+    if found is None:
+        night.problems += problems
+        return
+    night.classified = classify(ports, budget_s=ports.limits.backfill_s, resolved=(found, problems))
+    night.problems += night.classified.problems
+    night.is_complete &= night.classified.is_complete
 
 
-def shadow_challenger(ports: Ports, run: RunLog) -> Mapping[str, int] | None:
-    """The challenger's predictions beside the champion's; one that cannot be used spoils no night."""
+def shadow_challenger(ports: Ports, night: Night, run: RunLog) -> None:
+    """The challenger's predictions beside the champion's; one that cannot be used is a problem on record."""
     try:
-        return shadow(ports, run, ports.limits.backfill_s)
-    except StopError as error:
+        night.shadow = shadow(ports, run, ports.limits.backfill_s)
+    except ODD as error:
         log.warning("the challenger was left out: %s", error)
-        return None
+        night.problems.append(f"the challenger was left out: {error}")
 
 
 def conclude(run: RunLog, night: Night, budget: float | int) -> NightlyReport:
@@ -262,10 +272,12 @@ def parse_budget(text: str | None, default: float) -> float | int:
 
 
 def _status(night: Night, budget: float | int) -> str:
-    if night.problems:
+    if not night.is_complete:
         return "failed"
     if _over(night, budget):
         return "over_budget"
+    if night.problems:
+        return "degraded"
     return "ok" if night.classified else "no_champion"
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from vidpipe.errors import ConfigurationError, NotFound
+from vidpipe.errors import ConfigurationError, NotFound, UnsafeModel
 from vidpipe.evaluation.gate import Contest, Policy, Verdict, judge
 from vidpipe.ports import Ports
 from vidpipe.records.videos import Promotion
-from vidpipe.steps.champion import earlier_champions, record, settle_inside
+from vidpipe.steps.champion import Champion, earlier_champions, record, settle_inside
 from vidpipe.steps.contest import arrange
 from vidpipe.steps.evaluate import default_alias
 from vidpipe.steps.runs import Report, recorded
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +59,14 @@ def promote(
             "--force needs a reason for the record.", next_step="pass --reason 'why this is right'."
         )
     with recorded(ports, "promote") as run:
-        champion = settle_inside(ports)
+        standing = settle_inside(ports)
+        champion = standing.version
         candidate = ports.registry.version(version or default_alias(ports))
         if candidate.version == champion:
+            reasons = _put_back(ports, standing)
             run.detail = {"decision": "unchanged", "version": champion}
-            return PromoteReport(candidate.model, candidate.version, "unchanged", [], [], {})
-        contest = arrange(ports, candidate, champion, eval_set)
+            return PromoteReport(candidate.model, candidate.version, "unchanged", reasons, [], {})
+        contest = arrange(ports, candidate, _rival(ports, champion), eval_set)
         verdict = judge(contest, ports.limits.policy)
         decision = "promoted" if not verdict.reasons else "forced" if force else "refused"
         evidence = _evidence(contest, verdict, ports.limits.policy)
@@ -85,7 +90,7 @@ def rollback(ports: Ports, to: int | None = None, *, reason: str | None = None) 
         NotFound: There is no earlier champion, `to` never was one, or the registry no longer has it.
     """
     with recorded(ports, "rollback") as run:
-        champion = settle_inside(ports)
+        champion = settle_inside(ports).version
         candidates = [v for v in earlier_champions(ports) if to is None or v == to]
         if champion is None or not candidates:
             what = f"version {to} was not champion before" if to else "there is no earlier champion"
@@ -96,6 +101,26 @@ def rollback(ports: Ports, to: int | None = None, *, reason: str | None = None) 
         record(ports, rolled_back, evidence={}, eval_set_hash=None, reason=reason)
         run.detail = {"decision": "rolled_back", "version": target, "from": champion}
         return PromoteReport(ports.registry.model, target, "rolled_back", [], [], {})
+
+
+def _put_back(ports: Ports, standing: Champion) -> list[str]:
+    """The alias back on the champion, where it stood at what cannot serve; why, in words."""
+    if standing.problem is None or standing.version is None:
+        return []
+    ports.registry.set_alias("champion", standing.version)
+    return [f"the alias champion is back at version {standing.version}; {standing.problem}"]
+
+
+def _rival(ports: Ports, champion: int | None) -> int | None:
+    """The champion, to be compared with; None where the registry no longer has it, or its files."""
+    if champion is None:
+        return None
+    try:
+        ports.registry.load(ports.registry.version(str(champion)))
+    except (NotFound, UnsafeModel) as error:
+        log.warning("the candidate is compared with no champion: %s", error.message)
+        return None
+    return champion
 
 
 def _see_that_it_is_there(ports: Ports, target: int) -> None:

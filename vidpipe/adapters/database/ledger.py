@@ -154,9 +154,14 @@ class Ledger(Listings, Predictions, Decisions):
                 schema=int(session.rows("migration_latest")[0][0]),
                 known_schema=sqlfiles.migrations()[-1][0],
                 open_runs=[(run_id, kind) for run_id, kind in session.rows("open_runs")],
-                open_intents=[number for (number,) in session.rows("open_intents")],
+                open_intents=[(n, decision, v) for n, decision, v in session.rows("open_intents")],
                 parts=frozenset((spec, part) for spec, part in session.rows("parts_named")),
                 sources=[source for (source,) in session.rows("sources")],
+                champions={
+                    model: version if version > 0 else None
+                    for model, version in session.rows("champions_on_record")
+                },
+                serving=frozenset(version for version, _ in session.rows("serving_versions")),
             )
 
     def table(self, statement: str) -> list[dict[str, Any]]:

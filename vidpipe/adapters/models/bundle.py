@@ -11,7 +11,6 @@ serves alone, beside one baseline.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,23 +19,15 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from vidpipe.adapters.models.bundle_files import digest, files_of
 from vidpipe.errors import IncompatibleFeatures, UnsafeModel
 from vidpipe.learning.blend import BlendedClassifier
 from vidpipe.learning.classifier import ClassifierConfig, LSTMVideoClassifier, build
 from vidpipe.learning.linear import STATISTICS, LinearHead
 from vidpipe.records.features import FeatureSpec
 from vidpipe.records.models import CrossValidation
-from vidpipe.records.videos import canonical_json
 
 FORMAT = 2
-FILES = ("model.json", "lstm.json", "lstm.safetensors", "linear.safetensors")
-FILES_OF_FORMAT_1 = (
-    "model.json",
-    "lstm.json",
-    "lstm.safetensors",
-    "mean_linear.json",
-    "mean_linear.safetensors",
-)
 BASELINES = ("mean_linear", "mean_std_linear")
 """Linear heads that every version is compared with."""
 
@@ -100,16 +91,6 @@ def save(bundle: Bundle, folder: Path) -> str:
     return digest(folder)
 
 
-def digest(folder: Path) -> str:
-    """SHA-256 over the names and contents of the bundle's files."""
-    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in _files(folder)}
-    return hashlib.sha256(canonical_json(hashes).encode()).hexdigest()
-
-
-def _files(folder: Path) -> tuple[str, ...]:
-    return FILES_OF_FORMAT_1 if (folder / "mean_linear.json").is_file() else FILES
-
-
 def load(folder: Path, expected_digest: str) -> Bundle:
     """Read a bundle whose files are exactly those that were registered.
 
@@ -117,7 +98,7 @@ def load(folder: Path, expected_digest: str) -> Bundle:
         UnsafeModel: A file is missing, or differs from what was registered.
         IncompatibleFeatures: The network does not fit its own feature spec.
     """
-    missing = [name for name in _files(folder) if not (folder / name).is_file()]
+    missing = [name for name in files_of(folder) if not (folder / name).is_file()]
     found = "" if missing else digest(folder)
     if missing or found != expected_digest:
         what = f"lacks {', '.join(missing)}" if missing else f"has SHA-256 {found[:16]}…"

@@ -9,7 +9,9 @@ import errno
 import fcntl
 import logging
 import os
+import re
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,10 +20,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vidpipe.errors import NotFound, RegistryUnreachable, StorageFailed, VidpipeError
+from vidpipe.adapters.models.schema import RESTORE, restore_command, schema_in_words
+from vidpipe.errors import NotFound, RegistryBroken, RegistryUnreachable, StorageFailed, VidpipeError
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
+
+log = logging.getLogger(__name__)
 
 EXPERIMENT = "vidpipe"
 _AWAY = ("Max retries", "Connection refused", "timed out", "database is locked", "Connection aborted")
@@ -29,7 +34,17 @@ _FULL = (
     "database or disk is full", "disk I/O error", "readonly database", "unable to open database file",
     "No space left", "File too large",
 )  # fmt: skip
+_DAMAGED = ("malformed", "file is not a database", "database corruption", "no such table", "no such column")
 _FULL_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+_REVISION = re.compile(r"(?:found version|revision identified by) '?(\w+)")
+_LIBRARIES = ("mlflow", "sqlalchemy", "alembic", "sqlite3", "requests", "urllib3")
+"""Packages whose errors are never shown to people as they are."""
+_REDIRECTING = (
+    "MLFLOW_REGISTRY_URI", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID",
+    "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_CONTEXT", "MLFLOW_ACTIVE_MODEL_ID", "_MLFLOW_ACTIVE_MODEL_ID",
+)  # fmt: skip
+"""Settings of the shell by which MLflow would read or write one half of a run elsewhere.
+Source: https://mlflow.org/docs/latest/api_reference/python_api/mlflow.environment_variables.html"""
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -56,6 +71,7 @@ class MlflowStore:
     @cached_property
     def client(self) -> MlflowClient:
         """The client, of a store that has our experiment; on first use the store is made."""
+        self._drop_redirections()
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)
         import mlflow
@@ -66,11 +82,20 @@ class MlflowStore:
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         with self.errors(), self._first_use():
             mlflow.set_tracking_uri(self.tracking_uri)
-            client = mlflow.MlflowClient(self.tracking_uri)
+            mlflow.set_registry_uri(self.tracking_uri)
+            client = mlflow.MlflowClient(self.tracking_uri, self.tracking_uri)
             if client.get_experiment_by_name(EXPERIMENT) is None:
                 location = None if self._server_uri else (self.home / "artifacts").as_uri()
                 client.create_experiment(EXPERIMENT, artifact_location=location)
         return client
+
+    def _drop_redirections(self) -> None:
+        """Take MLflow's own addresses out of the environment: what this store is, VIDPIPE_MLFLOW_URI says."""
+        for name in _REDIRECTING:
+            value = os.environ.pop(name, None)
+            by_mlflow = "mlflow" in sys.modules or name == "MLFLOW_EXPERIMENT_ID"  # it exports these
+            if value not in (None, "", self.tracking_uri) and not by_mlflow:
+                log.warning("%s is ignored: VIDPIPE_MLFLOW_URI alone says where models are.", name)
 
     @contextmanager
     def _first_use(self) -> Iterator[None]:
@@ -100,36 +125,71 @@ class MlflowStore:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """A server that does not answer is a reason to try again; a store that cannot be written, to stop.
+        """Every error of MLflow and of its database becomes one of ours; those of the caller pass through.
 
         Raises:
             RegistryUnreachable: Nobody answers, or others hold the database.
             StorageFailed: The disk is full, read-only or forbidden.
             NotFound: The store names files that are not there: the home was moved.
+            RegistryBroken: The store is damaged, of another schema, or something in it was deleted.
         """
         try:
             yield
         except VidpipeError:
             raise
         except Exception as error:  # MLflow lets errors of SQLAlchemy and safetensors through as they are
-            text = str(error)
-            first = (text.splitlines() or [""])[0][:200]
-            if isinstance(error, ConnectionError) or any(sign in text for sign in _AWAY):
-                raise RegistryUnreachable(
-                    f"MLflow at {self.tracking_uri} does not answer: {first}",
-                    next_step="start the server, or correct VIDPIPE_MLFLOW_URI.",
-                ) from error
-            if getattr(error, "errno", None) in _FULL_ERRNO or any(sign in text for sign in _FULL):
-                raise StorageFailed(
-                    f"cannot write MLflow's store {self.tracking_uri}: {first}",
-                    next_step="check free space and permissions, then run the same command again.",
-                ) from error
-            if "No such artifact" in text:
-                raise NotFound(
-                    f"a model's files are not where {self.tracking_uri} says: {first}",
-                    next_step="put the home back where it was made, or restore the files there.",
-                ) from error
-            raise
+            if (ours := self._translated(error)) is None:
+                raise
+            raise ours from error
+
+    def _translated(self, error: Exception) -> VidpipeError | None:
+        """An error of MLflow or its database as one of ours; None for one that is neither's."""
+        text = str(error)
+        first = (text.splitlines() or [""])[0][:200]
+        if isinstance(error, ConnectionError) or any(sign in text for sign in _AWAY):
+            return RegistryUnreachable(
+                f"MLflow at {self.tracking_uri} does not answer: {first}",
+                next_step="start the server, or correct VIDPIPE_MLFLOW_URI.",
+            )
+        if getattr(error, "errno", None) in _FULL_ERRNO or any(sign in text for sign in _FULL):
+            return StorageFailed(
+                f"cannot write MLflow's store {self.tracking_uri}: {first}",
+                next_step="check free space and permissions, then run the same command again.",
+            )
+        if "No such artifact" in text:
+            return self._files_are_gone(first)
+        if type(error).__module__.partition(".")[0] not in _LIBRARIES:
+            return None
+        message, next_step = self._what_is_broken(text, first)
+        return RegistryBroken(message, next_step=next_step)
+
+    def _files_are_gone(self, what: str) -> NotFound:
+        return NotFound(
+            f"a model's files are not where {self.tracking_uri} says: {what}",
+            next_step="put the home back where it was made, or restore the files there.",
+        )
+
+    def _what_is_broken(self, text: str, first: str) -> tuple[str, str]:
+        where = self.tracking_uri
+        if "database schema" in text or "Can't locate revision" in text:
+            found = _REVISION.search(text)
+            return schema_in_words(where, found.group(1) if found else "")
+        if "deleted experiment" in text or "is in the deleted state" in text:
+            return (
+                f"the experiment {EXPERIMENT!r} in MLflow at {where} was deleted.",
+                restore_command(where, self._experiment_id()),
+            )
+        if any(sign in text for sign in _DAMAGED):
+            return f"MLflow's database {where} is damaged: {first}", RESTORE
+        return f"MLflow at {where} refuses: {first}", "vidpipe doctor looks at the registry."
+
+    def _experiment_id(self) -> str:
+        """Of our experiment, deleted or not; a placeholder where even that cannot be asked."""
+        try:
+            found = self.client.get_experiment_by_name(EXPERIMENT)
+        except Exception:  # whatever it is: the first error is the one to tell
+            found = None
+        return str(found.experiment_id) if found else "ID"
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
@@ -146,7 +206,14 @@ class MlflowStore:
         import mlflow
 
         with self.folder() as folder:
-            yield Path(mlflow.artifacts.download_artifacts(artifact_uri=artifact_uri, dst_path=str(folder)))
+            try:
+                with self.errors():
+                    local = mlflow.artifacts.download_artifacts(
+                        artifact_uri=artifact_uri, dst_path=str(folder)
+                    )
+            except FileNotFoundError as error:
+                raise self._files_are_gone(str(error)) from error
+            yield Path(local)
 
     def sweep(self, older_than_s: float) -> tuple[int, int]:
         """Remove temporary folders that were left behind: (files, bytes)."""

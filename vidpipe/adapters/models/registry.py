@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from vidpipe.adapters.models import bundle as bundles
 from vidpipe.adapters.models import figures, logged_model
 from vidpipe.adapters.models.bundle import Bundle
+from vidpipe.adapters.models.local_copies import LocalCopies
 from vidpipe.adapters.models.mlflow_store import EXPERIMENT, MlflowStore
 from vidpipe.errors import NotFound, UnsafeModel
 from vidpipe.evaluation import model_card
@@ -106,7 +108,8 @@ class Registry:
     def __init__(self, home: Path, model: str, tracking_uri: str | None) -> None:
         self.model = model
         self.store = MlflowStore(home, tracking_uri)
-        self._loaded: dict[tuple[int, str], Bundle] = {}
+        self.copies = LocalCopies(home.parent / "models", model)
+        self._loaded: dict[tuple[int, str, bool], Bundle] = {}
         """The bundle that was loaded last, by version and hash."""
 
     # -- training -------------------------------------------------------------------------------
@@ -238,26 +241,46 @@ class Registry:
     def load(self, version: ModelVersion) -> Bundle:
         """The bundle of a version, verified against the hash it was registered with; runs none of its code.
 
-        The one that was loaded last is at hand, as long as that hash stands.
+        The one that was loaded last is at hand, as long as that hash stands. What the registry gives stays in
+        the home as a copy.
 
         Raises:
             UnsafeModel: The files are not those that were registered.
         """
+        if version.is_copy:
+            return self._at_hand(version, self.copies.load)
         with self.store.errors():
             found = self.store.client.get_model_version(self.model, str(version.version))
-            digest = found.tags.get(f"{_PREFIX}digest", "")
-            if (version.version, digest) not in self._loaded:
-                self._loaded = {(version.version, digest): self._download(version, digest)}
-        return self._loaded[version.version, digest]
+        version = replace(version, digest=found.tags.get(f"{_PREFIX}digest", ""))
+        return self._at_hand(version, self._download)
 
-    def _download(self, version: ModelVersion, digest: str) -> Bundle:
-        uri = self.store.client.get_model_version_download_uri(self.model, str(version.version))
+    def kept(self, number: int) -> ModelVersion:
+        """A version as the copy in the home has it.
+
+        Raises:
+            NotFound: There is none.
+        """
+        return self.copies.find(number)
+
+    def _at_hand(self, version: ModelVersion, load: Callable[[ModelVersion], Bundle]) -> Bundle:
+        key = version.version, version.digest, version.is_copy
+        if key not in self._loaded:
+            self._loaded = {key: load(version)}
+        return self._loaded[key]
+
+    def _download(self, version: ModelVersion) -> Bundle:
+        with self.store.errors():
+            uri = self.store.client.get_model_version_download_uri(self.model, str(version.version))
         with self.store.download(uri) as local:
-            return bundles.load(local / "artifacts" / "bundle", digest)
+            folder = local / "artifacts" / "bundle"
+            bundle = bundles.load(folder, version.digest)
+            self.copies.put(version, folder)
+        return bundle
 
-    def sweep(self, older_than_s: float) -> tuple[int, int]:
-        """Remove temporary folders that were left behind: (files, bytes)."""
-        return self.store.sweep(older_than_s)
+    def sweep(self, serving: Iterable[int], older_than_s: float) -> tuple[int, int]:
+        """Remove temporary folders and copies of versions that do not serve: (files, bytes)."""
+        swept = self.store.sweep(older_than_s), self.copies.drop_others(set(serving), older_than_s)
+        return sum(files for files, _ in swept), sum(size_bytes for _, size_bytes in swept)
 
     def _version(self, found: MlflowVersion, aliases: Mapping[str, int] | None = None) -> ModelVersion:
         tags = {k.removeprefix(_PREFIX): v for k, v in found.tags.items() if k.startswith(_PREFIX)}
@@ -281,6 +304,7 @@ class Registry:
             metrics=json.loads(tags["metrics"]),
             figures=json.loads(tags.get("figures", "{}")),
             aliases=tuple(sorted(a for a, v in known.items() if v == number)),
+            digest=tags.get("digest", ""),
         )
 
 
