@@ -13,7 +13,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from vidpipe.adapters.models.bundle import FILES, Bundle, digest, load, save
+from vidpipe.adapters.models.bundle import Bundle, digest, load, save
+from vidpipe.adapters.models.bundle_files import FILES
 from vidpipe.errors import IncompatibleFeatures, UnsafeModel
 from vidpipe.learning.classifier import ClassifierConfig, build
 from vidpipe.learning.inference import predict
