@@ -48,7 +48,7 @@ def fill(home: Path, folder: Path, known: int, files: int) -> None:
     register(ports)
     spec = ports.limits.spec
     assert isinstance(ports.ledger, Ledger)
-    listing = ports.catalog.list_folder(folder)
+    listing = ports.catalog.list_folder(folder).files
     with ports.ledger.session() as session:
         run = session.connection.execute
         run("insert into core.model by name select 1 as model_key, 'video-classifier' as model_name")

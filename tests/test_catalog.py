@@ -46,7 +46,7 @@ def put(source: Path, name: str, content: bytes = b"x") -> Path:
 
 
 def listed(source: Path) -> list[str]:
-    return [file.path for file in CATALOG.list_folder(source)]
+    return [file.path for file in CATALOG.list_folder(source).files]
 
 
 @contextmanager
@@ -123,7 +123,7 @@ def test_a_link_to_nothing_and_a_folder_named_like_a_video_do_not_count(source: 
 
 def test_a_listed_file_carries_what_tells_whether_it_has_changed(source: Path) -> None:
     file = put(source, "a.mp4", b"12345")
-    (found,) = CATALOG.list_folder(source)
+    (found,) = CATALOG.list_folder(source).files
     stat = file.stat()
     assert (found.size_bytes, found.mtime_ns, found.inode) == (5, stat.st_mtime_ns, stat.st_ino)
     assert (found.label, found.group, dict(found.splits)) == (None, None, {})
@@ -132,7 +132,7 @@ def test_a_listed_file_carries_what_tells_whether_it_has_changed(source: Path) -
 def test_the_top_folder_is_the_label_when_asked_for(source: Path) -> None:
     for name in ("dog/a.mp4", "dog/deep/b.mp4", "cat/c.mp4", "loose.mp4"):
         put(source, name)
-    labels = {f.path: f.label for f in CATALOG.list_folder(source, label_from="folder")}
+    labels = {f.path: f.label for f in CATALOG.list_folder(source, label_from="folder").files}
     assert labels == {"dog/a.mp4": "dog", "dog/deep/b.mp4": "dog", "cat/c.mp4": "cat", "loose.mp4": None}
 
 
@@ -340,7 +340,7 @@ def test_a_pipe_is_no_file_and_never_blocks(source: Path, tmp_path: Path) -> Non
 def test_a_name_that_is_not_utf_8_is_listed_escaped_and_cannot_be_read(name: bytes, source: Path) -> None:
     put(source, os.fsdecode(name))
     put(source, "good.mp4")
-    bad, good = CATALOG.list_folder(source)
+    bad, good = CATALOG.list_folder(source).files
     assert good.path == "good.mp4"
     assert bad.path.encode() == name.replace(b"\xe9", b"\\udce9"), "valid UTF-8, as a database needs it"
     with pytest.raises(Vanished) as caught:

@@ -24,6 +24,7 @@ from vidpipe.records.features import (
     VideoFeatures,
     View,
 )
+from vidpipe.records.globs import Globs
 from vidpipe.records.machine import (
     DiskFacts,
     ModelFault,
@@ -39,6 +40,7 @@ from vidpipe.records.videos import (
     Failure,
     Floats,
     GivenLabel,
+    Listing,
     MediaFacts,
     PendingVideo,
     Place,
@@ -65,11 +67,11 @@ if TYPE_CHECKING:  # torch takes a second to import, which `vidpipe status` does
 class Catalog(Protocol):
     """File trees and manifests."""
 
-    def list_folder(self, source: Path, *, label_from: str | None = None) -> list[SourceFile]: ...
+    def list_folder(self, source: Path, *, label_from: str | None = None, globs: Globs = ...) -> Listing: ...
     def list_manifest(self, source: Path, manifest: Path) -> tuple[list[SourceFile], list[str]]: ...
     def pick_videos(
-        self, objects: Sequence[SourceFile], *, label_from: str | None = None
-    ) -> list[SourceFile]: ...
+        self, objects: Sequence[SourceFile], *, label_from: str | None = None, globs: Globs = ...
+    ) -> Listing: ...
     def pick_named(
         self, source: str, objects: Sequence[SourceFile], manifest: Path
     ) -> tuple[list[SourceFile], list[str]]: ...

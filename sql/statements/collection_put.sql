@@ -8,7 +8,31 @@ when matched then
             manifest = $manifest,
             label_from = $label_from,
             window_s = $window_s,
-            stride_s = $stride_s
+            stride_s = $stride_s,
+            include_globs = $include_globs,
+            exclude_globs = $exclude_globs
 when not matched then
-    insert (collection_key, name, source, manifest, label_from, created_at, window_s, stride_s)
-    values (nextval('core.collection_keys'), $name, $source, $manifest, $label_from, $now, $window_s, $stride_s)
+    insert (
+        collection_key,
+        name,
+        source,
+        manifest,
+        label_from,
+        created_at,
+        window_s,
+        stride_s,
+        include_globs,
+        exclude_globs
+    )
+    values (
+        nextval('core.collection_keys'),
+        $name,
+        $source,
+        $manifest,
+        $label_from,
+        $now,
+        $window_s,
+        $stride_s,
+        $include_globs,
+        $exclude_globs
+    )

@@ -52,6 +52,10 @@ comment on column core.collection.created_at is 'When it was first ingested, UTC
 comment on column core.collection.window_s is
 'Length in seconds of the windows that its videos are scored in; null where each is scored as a whole.';
 comment on column core.collection.stride_s is 'From the start of one window to that of the next, in seconds.';
+comment on column core.collection.include_globs is
+'Patterns of the files that are taken, as --include gave them; empty or null: all.';
+comment on column core.collection.exclude_globs is
+'Patterns of the files that are passed over, as --exclude gave them.';
 
 comment on table core.collection_video is
 'One row per collection and path. Rows are never deleted, only marked absent.';

@@ -7,7 +7,9 @@ select
     label_from,
     created_at,
     window_s,
-    stride_s
+    stride_s,
+    include_globs,
+    exclude_globs
 from core.collection;
 
 comment on view collections is
@@ -21,3 +23,7 @@ comment on column collections.created_at is 'When it was first ingested, UTC.';
 comment on column collections.window_s is
 'Length in seconds of the windows that its videos are scored in; null where each is scored as a whole.';
 comment on column collections.stride_s is 'From the start of one window to that of the next, in seconds.';
+comment on column collections.include_globs is
+'Patterns of the files that are taken, as --include gave them; empty or null: all.';
+comment on column collections.exclude_globs is
+'Patterns of the files that are passed over, as --exclude gave them.';

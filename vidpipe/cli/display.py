@@ -15,6 +15,7 @@ from typing import Any
 
 from vidpipe.errors import VidpipeError
 from vidpipe.progress import Meter, Metered
+from vidpipe.records.globs import counted
 from vidpipe.report.evidence import evidence_rows
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,13 @@ def print_facts(title: str, facts: Mapping[str, Any]) -> None:
         claimed = sorted({label for row in matrix.values() for label in row})
         rows = [[truth, *(row.get(label) for label in claimed)] for truth, row in matrix.items()]
         print_table(["is, was called", *claimed], rows)
+
+
+def print_ingest(facts: Mapping[str, Any]) -> None:
+    """What came in, and what was passed over, in one line."""
+    print_facts("ingest", {name: value for name, value in facts.items() if name != "passed_over"})
+    if passed_over := facts["passed_over"]:
+        sys.stdout.write(f"passed over {counted(passed_over)}\n")
 
 
 def print_doctor(facts: Mapping[str, Any]) -> None:

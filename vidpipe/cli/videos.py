@@ -78,16 +78,31 @@ def ingest(
             "--allow-missing", help="Accept a source that is empty or has lost more than half of its videos."
         ),
     ] = False,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Take only files that match this pattern, such as '*.mp4'; may be repeated. Remembered."
+        ),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Pass over files and folders that match, such as 'thumbs'; '' forgets. Remembered."
+        ),
+    ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
     wait: WaitOption = False,
 ) -> None:
     """Hash and probe the videos of a folder, bucket or manifest into a collection."""
+    from vidpipe.cli.display import print_ingest
+
     work = lazy_step(
         "ingest", collection, source, manifest=manifest, label_from=label_from, window_s=window_s,
-        stride_s=stride_s, replace_source=replace_source, allow_missing=allow_missing,
+        stride_s=stride_s, replace_source=replace_source, allow_missing=allow_missing, include=include,
+        exclude=exclude,
     )  # fmt: skip
-    run_step(home, as_json, work, wait=wait)
+    run_step(home, as_json, work, wait=wait, show=print_ingest)
 
 
 @arriving.command()

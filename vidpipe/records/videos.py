@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vidpipe.errors import ConfigurationError
+from vidpipe.records.globs import ALL, Globs
 
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
@@ -118,6 +119,17 @@ class SourceFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """What a source holds: its videos, and how many other files there are."""
+
+    files: list[SourceFile]
+    """Sorted by path."""
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    """Suffix, in lower case with its dot, to the number of files that are no videos or that a pattern leaves
+    out. Hidden files are none."""
+
+
+@dataclass(frozen=True, slots=True)
 class LocalFile:
     """One file, as it was when it was listed or hashed."""
 
@@ -191,6 +203,7 @@ class Collection:
     """`folder`, or None."""
     windows: Windows | None = None
     """None: each video is scored as a whole."""
+    globs: Globs = ALL
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,14 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.ports import Ports
+from vidpipe.records.globs import Globs, counted
 from vidpipe.records.names import look_alikes
-from vidpipe.records.videos import Collection, Failure, Place, SourceFile, Windows
+from vidpipe.records.videos import Collection, Failure, Listing, Place, SourceFile, Windows
 from vidpipe.steps.intake import loads, read_files
 from vidpipe.steps.runs import Report, recorded
 from vidpipe.uris import checked_uri, is_uri
@@ -58,6 +59,8 @@ class IngestReport(Report):
     columns_not_understood: Sequence[str]
     """All others that have a value: stored as the video's attributes."""
     warnings: Sequence[str]
+    passed_over: Mapping[str, int]
+    """By suffix: files that are no videos, or that the collection's patterns leave out."""
 
 
 def ingest(
@@ -71,6 +74,8 @@ def ingest(
     stride_s: float | None = None,
     replace_source: bool = False,
     allow_missing: bool = False,
+    include: Sequence[str] | None = None,
+    exclude: Sequence[str] | None = None,
     retry_failed: bool = False,
     between: Callable[[], object] | None = None,
 ) -> IngestReport:
@@ -87,6 +92,8 @@ def ingest(
         stride_s: From the start of one window to that of the next; default: half a window.
         replace_source: Allow another source than the collection's own.
         allow_missing: Accept a listing that is empty, or lost more than half.
+        include: Glob patterns of the files to take; None: as before, at first all (see records/globs.py).
+        exclude: Glob patterns of the files to pass over.
         retry_failed: Probe known-bad, unchanged videos again.
         between: Called after each load, when there are more new objects than staging holds together: whoever
             extracts then finds them on the disk.
@@ -99,7 +106,9 @@ def ingest(
     with recorded(ports, "ingest") as run:
         wanted = _request(ports, collection, source, manifest, label_from, replace_source)
         wanted = replace(wanted, windows=_windows(ports, collection, window_s, stride_s))
-        files = _listing(ports, wanted, allow_missing=allow_missing)
+        wanted = replace(wanted, globs=_globs(ports, wanted, include, exclude, replace_source))
+        listing = _listing(ports, wanted, allow_missing=allow_missing)
+        files = listing.files
         ports.ledger.put_collection(wanted)
         changed = ports.ledger.changed_paths(collection, files, retry_failed=False)
         again = _due_again(ports, wanted, files) - changed if retry_failed else set()
@@ -112,10 +121,12 @@ def ingest(
         removed = ports.ledger.put_listing(collection, files)
         unchanged = len(files) - len(changed)
         run.videos = new + unchanged
-        run.detail = {"collection": collection, "new": new, "removed": removed}
+        run.detail = {
+            "collection": collection, "new": new, "removed": removed, "passed_over": dict(listing.passed_over)
+        }  # fmt: skip
         return IngestReport(
             run.run_id, collection, run.videos, new, unchanged, removed, run.failed, run.failed_again,
-            run.waiting, run.read_bytes, **_taken(wanted, files),
+            run.waiting, run.read_bytes, **_taken(wanted, listing),
         )  # fmt: skip
 
 
@@ -181,6 +192,21 @@ def _windows(ports: Ports, name: str, window_s: float | None, stride_s: float | 
     return Windows(length_s, length_s / 2 if stride_s is None else stride_s)
 
 
+def _globs(
+    ports: Ports,
+    wanted: Collection,
+    include: Sequence[str] | None,
+    exclude: Sequence[str] | None,
+    forget: bool,
+) -> Globs:
+    """Patterns as asked for; what is not said is remembered, unless the collection gets another source."""
+    known = ports.ledger.collection(wanted.name)
+    before = known.globs if known and not forget else Globs()
+    return Globs.of(
+        before.include if include is None else include, before.exclude if exclude is None else exclude
+    )
+
+
 def _absolute(place: str | Path) -> str:
     """A URI, or a path, absolute and without `..`; links stay, since a mount point may be one."""
     text = checked_uri(str(place)) if is_uri(str(place)) else str(place)
@@ -189,12 +215,15 @@ def _absolute(place: str | Path) -> str:
     return os.path.abspath(Path(text).expanduser())  # noqa: PTH100  (resolve would follow links)
 
 
-def _listing(ports: Ports, wanted: Collection, *, allow_missing: bool) -> list[SourceFile]:
-    """The files of the source; a listing that lost too much is not believed."""
+def _listing(ports: Ports, wanted: Collection, *, allow_missing: bool) -> Listing:
+    """The files of the source; a listing that lost too much is not believed.
+
+    What a pattern leaves out is not lost.
+    """
     source = wanted.source
-    known = ports.ledger.present_paths(wanted.name)
+    known = {path for path in ports.ledger.present_paths(wanted.name) if wanted.globs.take(path)}
     if wanted.manifest:
-        files, missing = _named(ports, source, wanted.manifest)
+        listing, missing = _named(ports, wanted, wanted.manifest)
         unknown = [path for path in missing if path not in known]
         if unknown and not allow_missing:
             raise ConfigurationError(
@@ -204,18 +233,26 @@ def _listing(ports: Ports, wanted: Collection, *, allow_missing: bool) -> list[S
             )
         _record_missing(ports, wanted, unknown)
     else:
-        files = _found(ports, source, wanted.label_from)
+        listing = _found(ports, wanted)
+    files = listing.files
     lost = len(known - {f.path for f in files})
+    if not allow_missing and not files and not known and listing.passed_over:
+        raise ConfigurationError(
+            f"no video among {counted(listing.passed_over)} in {source}.",
+            next_step="check the folder and the collection's --include and --exclude; --include '*.SUFFIX' "
+            "takes files as videos whatever their suffix.",
+        )
     if not allow_missing and (not files or 2 * lost > len(known) > 0):
         raise ConfigurationError(
             f"{source} lists {len(files)} videos; {lost} of {len(known)} known ones are gone.",
             next_step="check that it is mounted; pass --allow-missing if they are meant to be gone.",
         )
-    return files
+    return listing
 
 
-def _taken(wanted: Collection, files: Sequence[SourceFile]) -> dict[str, Any]:
+def _taken(wanted: Collection, listing: Listing) -> dict[str, Any]:
     """What the listing says of its videos, in numbers: a column that was misread shows here."""
+    files = listing.files
     spans = [span.label for f in files for span in f.spans]
     labels = {*(f.label for f in files if f.label), *spans}
     groups = {f.group for f in files if f.group}
@@ -237,18 +274,27 @@ def _taken(wanted: Collection, files: Sequence[SourceFile]) -> dict[str, Any]:
         "columns_kept": kept,
         "columns_not_understood": sorted({name for f in files for name in f.attributes}),
         "warnings": warnings,
+        "passed_over": dict(listing.passed_over),
     }
 
 
-def _found(ports: Ports, source: str, label_from: str | None) -> list[SourceFile]:
+def _found(ports: Ports, wanted: Collection) -> Listing:
     """All videos of a source."""
-    if is_uri(source):
-        return ports.catalog.pick_videos(ports.objects.list(source), label_from=label_from)
-    return ports.catalog.list_folder(Path(source), label_from=label_from)
+    how: dict[str, Any] = {"label_from": wanted.label_from, "globs": wanted.globs}
+    if is_uri(wanted.source):
+        return ports.catalog.pick_videos(ports.objects.list(wanted.source), **how)
+    return ports.catalog.list_folder(Path(wanted.source), **how)
 
 
-def _named(ports: Ports, source: str, manifest: str) -> tuple[list[SourceFile], list[str]]:
-    """The videos of a source that a manifest names, and the named paths that are not there."""
+def _named(ports: Ports, wanted: Collection, manifest: str) -> tuple[Listing, list[str]]:
+    """The videos of a source that a manifest names and no pattern leaves out, and the paths not there."""
+    files, missing = _read_manifest(ports, wanted.source, manifest)
+    take = wanted.globs.take
+    left_out = Counter(PurePosixPath(f.path).suffix.lower() for f in files if not take(f.path))
+    return Listing([f for f in files if take(f.path)], left_out), [path for path in missing if take(path)]
+
+
+def _read_manifest(ports: Ports, source: str, manifest: str) -> tuple[list[SourceFile], list[str]]:
     place: Place = ports.objects.find(manifest) if is_uri(manifest) else Path(manifest)
     with ports.staging.local(place) as file:
         if is_uri(source):

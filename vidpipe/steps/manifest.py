@@ -74,7 +74,7 @@ def manifest(
     Raises:
         ConfigurationError: The root, the lists or the request cannot be right, or no listed video is there.
     """
-    there = [file.path for file in catalog.list_folder(root)]
+    there = [file.path for file in catalog.list_folder(root).files]
     paths = [path for path in there if _is_nameable(path)]
     listed = read(paths)
     rows, reasons = join(listed, paths, by_stem=by_stem)

@@ -20,6 +20,7 @@ from vidpipe.adapters.database.rows import (
     windows_row,
 )
 from vidpipe.errors import Misread, StillChanging
+from vidpipe.records.globs import Globs
 from vidpipe.records.videos import Collection, Failure, ProbedVideo, SourceFile, Stage, Windows
 
 
@@ -53,7 +54,8 @@ class Listings(Database):
             session.run(
                 "collection_put", name=collection.name, source=collection.source,
                 manifest=collection.manifest, label_from=collection.label_from, window_s=window_s,
-                stride_s=stride_s, now=now_utc(),
+                stride_s=stride_s, include_globs=list(collection.globs.include),
+                exclude_globs=list(collection.globs.exclude), now=now_utc(),
             )  # fmt: skip
 
     # -- what they list -------------------------------------------------------------------------
@@ -150,6 +152,8 @@ class Listings(Database):
 
 
 def _collection(
-    name: str, source: str, manifest: str | None, label_from: str | None, *windows: float | None
-) -> Collection:
-    return Collection(name, source, manifest, label_from, Windows.of(*windows))
+    name: str, source: str, manifest: str | None, label_from: str | None, window_s: float | None,
+    stride_s: float | None, include: list[str] | None, exclude: list[str] | None,
+) -> Collection:  # fmt: skip
+    windows, globs = Windows.of(window_s, stride_s), Globs.of(include, exclude)
+    return Collection(name, source, manifest, label_from, windows, globs)

@@ -5,6 +5,7 @@ A folder is walked, without following links to folders; a manifest names files b
 
 import errno
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -12,7 +13,8 @@ from pathlib import Path, PurePosixPath
 from vidpipe.adapters.sources.identity import sha256_of
 from vidpipe.adapters.sources.manifest_files import ManifestFiles, read_named
 from vidpipe.errors import ConfigurationError
-from vidpipe.records.videos import SourceFile
+from vidpipe.records.globs import ALL, Globs
+from vidpipe.records.videos import Listing, SourceFile
 
 VIDEO_EXTENSIONS = frozenset({
     ".264", ".265", ".3g2", ".3gp", ".apng", ".asf", ".avi", ".cine", ".divx", ".dv", ".f4v", ".flv", ".gif",
@@ -30,11 +32,12 @@ OTHER_EXTENSIONS = frozenset({
 class Catalog(ManifestFiles):
     """Reads sources and manifests from the local file system."""
 
-    def list_folder(self, source: Path, *, label_from: str | None = None) -> list[SourceFile]:
-        """All video files below `source`, sorted by path.
+    def list_folder(self, source: Path, *, label_from: str | None = None, globs: Globs = ALL) -> Listing:
+        """All video files below `source`, sorted by path, and how many files were passed over.
 
         A file counts as video by its extension or, where the extension says nothing, by its first
-        bytes. With `label_from="folder"` the top folder's name is the label.
+        bytes; or where `globs` ask for its extension. With `label_from="folder"` the top folder's name is
+        the label.
 
         Raises:
             ConfigurationError: `source` is not a folder that can be listed.
@@ -44,7 +47,8 @@ class Catalog(ManifestFiles):
                 raise ConfigurationError(
                     f"{source} is not a folder.", next_step="check that it exists and is mounted."
                 )
-            found = [_source_file(source, path) for path in sorted(_walk(source))]
+            taken, passed_over = _sorted_out(source, globs)
+            found = [_source_file(file, path) for file, path in taken]
         except PermissionError as error:
             raise ConfigurationError(
                 f"may not list {error.filename}.", next_step="grant read access, then ingest again."
@@ -54,10 +58,7 @@ class Catalog(ManifestFiles):
                 f"cannot list {error.filename}: {error.strerror}.",
                 next_step="check that it is mounted, then ingest again.",
             ) from None
-        files = [file for file in found if file]
-        if label_from != "folder":
-            return files
-        return [_labelled_by_folder(file) for file in files]
+        return Listing(_labelled([file for file in found if file], label_from), passed_over)
 
     def list_manifest(self, source: Path, manifest: Path) -> tuple[list[SourceFile], list[str]]:
         """The files that a manifest names, sorted by path, and the named paths that do not exist.
@@ -79,19 +80,20 @@ class Catalog(ManifestFiles):
         return read_named(manifest, str(source), look)
 
     def pick_videos(
-        self, objects: Sequence[SourceFile], *, label_from: str | None = None
-    ) -> list[SourceFile]:
+        self, objects: Sequence[SourceFile], *, label_from: str | None = None, globs: Globs = ALL
+    ) -> Listing:
         """Of the listed objects those that are videos by their extension, hidden ones left out.
 
         Unlike a file, an object of which the name says nothing is not looked into: that would be a request
         for each, every night. A manifest can name it.
         """
+        shown = [f for f in objects if not any(part.startswith(".") for part in PurePosixPath(f.path).parts)]
         files = [
-            file for file in objects
-            if PurePosixPath(file.path).suffix.lower() in VIDEO_EXTENSIONS
-            and not any(part.startswith(".") for part in PurePosixPath(file.path).parts)
+            f for f in shown
+            if globs.take(f.path) and (_suffix(f.path) in VIDEO_EXTENSIONS or globs.name_suffix_of(f.path))
         ]  # fmt: skip
-        return [_labelled_by_folder(file) for file in files] if label_from == "folder" else files
+        passed_over = Counter(_suffix(f.path) for f in shown) - Counter(_suffix(f.path) for f in files)
+        return Listing(_labelled(files, label_from), dict(passed_over))
 
     def pick_named(
         self, source: str, objects: Sequence[SourceFile], manifest: Path
@@ -112,6 +114,24 @@ class Catalog(ManifestFiles):
         return sha256_of(file)
 
 
+def _sorted_out(source: Path, globs: Globs) -> tuple[list[tuple[Path, str]], dict[str, int]]:
+    """The videos below a folder, sorted, with their paths from there; by suffix, how many files are none."""
+    taken: list[tuple[Path, str]] = []
+    passed_over: Counter[str] = Counter()
+    for file in _walk(source):
+        path = _utf8(file.relative_to(source).as_posix())
+        if globs.take(path) and (globs.name_suffix_of(path) or _looks_like_video(file)):
+            taken.append((file, path))
+        else:
+            passed_over[_suffix(path)] += 1
+    return sorted(taken), dict(passed_over)
+
+
+def _suffix(path: str) -> str:
+    """In lower case, with its dot; empty where there is none."""
+    return PurePosixPath(path).suffix.lower()
+
+
 def _walk(folder: Path) -> Iterator[Path]:
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -119,7 +139,7 @@ def _walk(folder: Path) -> Iterator[Path]:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 yield from _walk(Path(entry.path))
-            elif _is_file(entry) and _looks_like_video(Path(entry.path)):
+            elif _is_file(entry):
                 yield Path(entry.path)
 
 
@@ -175,12 +195,12 @@ def _has_video_signature(file: Path) -> bool:
     )
 
 
-def _source_file(source: Path, file: Path) -> SourceFile | None:
+def _source_file(file: Path, path: str) -> SourceFile | None:
     try:
         found = file.stat()
     except FileNotFoundError:
         return None  # gone since it was listed
-    return _listed(_utf8(file.relative_to(source).as_posix()), found)
+    return _listed(path, found)
 
 
 def _listed(path: str, found: os.stat_result) -> SourceFile:
@@ -190,6 +210,10 @@ def _listed(path: str, found: os.stat_result) -> SourceFile:
 def _utf8(path: str) -> str:
     """A path that DuckDB can store; bytes that are not UTF-8 are shown escaped, and cannot be read."""
     return path.encode(errors="backslashreplace").decode()
+
+
+def _labelled(files: list[SourceFile], label_from: str | None) -> list[SourceFile]:
+    return [_labelled_by_folder(file) for file in files] if label_from == "folder" else files
 
 
 def _labelled_by_folder(file: SourceFile) -> SourceFile:
