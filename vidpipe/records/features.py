@@ -49,7 +49,8 @@ READERS = (1, 2)
 
 1: the pixels as stored, whatever their shape. It took the first stream, and counted instants anew where the
    picture changes its size: of such a video it has no features (`Misread`).
-2: square pixels before the crop; the recording among several streams; instants by true time alone.
+2: square pixels before the crop; the recording among several streams; instants by true time alone; colours by
+   the stream's tags (untagged HD is BT.709), PQ and HLG tone-mapped: see adapters/media/colour.py.
 """
 
 

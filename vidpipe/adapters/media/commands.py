@@ -11,6 +11,7 @@ from typing import Any
 
 import ffmpeg
 
+from vidpipe.adapters.media.colour import PLAIN, Look, scaled
 from vidpipe.records.features import FlowSpec, View
 from vidpipe.vision.sampling import select_expression
 
@@ -75,6 +76,7 @@ def decode_command(
     stream_index: int | None = None,
     demuxer: str | None = None,
     start_s: float | None = None,
+    look: Look = PLAIN,
 ) -> list[str]:
     """The ffmpeg command: rotate (ffmpeg's default), sample, note the time, crop, resize, RGB.
 
@@ -90,6 +92,7 @@ def decode_command(
         stream_index: The stream to read; None: the first that is no attached picture.
         demuxer: ffmpeg's, where it would choose a wrong one.
         start_s: When the first frame shows, where that is known.
+        look: How reader 2 maps the stream's pixels to RGB.
     """
     stream = ffmpeg.input(
         f"file:{file}", protocol_whitelist="file,pipe", format_whitelist=CONTAINERS,
@@ -97,11 +100,11 @@ def decode_command(
     )[stream_specifier(stream_index)]  # fmt: skip
     selected = select_expression(sample_fps, start_s)
     if flow is None:
-        output = _output(_frames(stream, selected, views), "pipe:1", "rgb24")
+        output = _output(_frames(stream, selected, views, look), "pipe:1", "rgb24")
     else:
         both = stream.filter_multi_output("split", 2)
         output = ffmpeg.merge_outputs(
-            _output(_frames(both.stream(0), selected, views), "pipe:1", "rgb24"),
+            _output(_frames(both.stream(0), selected, views, look), "pipe:1", "rgb24"),
             _output(_greys(both.stream(1), flow, start_s), f"pipe:{flow_pipe}", "gray"),
         )
     arguments: list[str] = output.global_args(
@@ -114,13 +117,13 @@ def _output(frames: Any, to: str, pix_fmt: str) -> Any:
     return frames.output(to, format="rawvideo", pix_fmt=pix_fmt, fps_mode="passthrough")
 
 
-def _frames(stream: Any, selected: str, views: Sequence[View]) -> Any:
+def _frames(stream: Any, selected: str, views: Sequence[View], look: Look) -> Any:
     """The sampled frames of an ffmpeg-python stream, their views one below the other."""
     sampled = stream.filter("select", selected).filter(SHOWN_FRAMES, checksum=0)
     if len(views) == 1:
-        return _view(sampled, views[0])
+        return _view(sampled, views[0], look)
     copies = sampled.filter_multi_output("split", len(views))
-    squares = [_view(copies.stream(n), view) for n, view in enumerate(views)]
+    squares = [_view(copies.stream(n), view, look) for n, view in enumerate(views)]
     return ffmpeg.filter(squares, "vstack", inputs=len(views))
 
 
@@ -151,12 +154,13 @@ def picture_command(binary: str, file: Path, at_s: float, demuxer: str | None = 
     return arguments
 
 
-def _view(frames: Any, view: View) -> Any:
-    """The frames of an ffmpeg-python stream as squares; reader 2 sees pixels in their true shape (`sar`)."""
+def _view(frames: Any, view: View, look: Look) -> Any:
+    """The frames of an ffmpeg-python stream as squares; reader 2 sees true shapes and colours."""
     transform = view.transform
     if transform.crop_share is not None:
         frames = frames.filter("crop", *_crop(transform.crop_share, view.reader))
-    return frames.filter("scale", transform.size_px, transform.size_px, flags=transform.interpolation)
+    seen = look if view.reader > 1 else PLAIN
+    return scaled(frames, transform.size_px, transform.interpolation, seen)
 
 
 def _crop(share: float, reader: int) -> tuple[str, str]:

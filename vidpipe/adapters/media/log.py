@@ -26,6 +26,7 @@ _CUT = re.compile(r"^(?:\[[^\]]*\] )*\[(?:warning|error)\] (?:File ended prematu
 """Source: libavformat/matroskadec.c and mov.c, a file that is shorter than its index says."""
 _REBUILT = "Reconfiguring filter graph"
 """Source: fftools/ffmpeg_filter.c, when a frame's size, format or colours are not those of the one before."""
+_MAPPING = "[info] Stream mapping:"
 _DEMUXER = re.compile(r"^\[(?:in|out|null)[#\]/ ]")
 
 
@@ -46,8 +47,10 @@ class FfmpegLog:
     """Complaints that are not the container's."""
     packets: int = 0
     """Of the video stream that was read."""
-    first_stream: int | None = None
-    """Of the video streams, the first that is no attached picture."""
+    streams: dict[int, str] = field(default_factory=dict)
+    """What is said of each video stream of the file that is no attached picture."""
+    is_mapped: bool = False
+    """The file's streams have all been named; others that follow are ffmpeg's own."""
     is_cut: bool = False
     """The container ends in the middle of something."""
 
@@ -59,9 +62,10 @@ class FfmpegLog:
         elif _REBUILT in text:
             self.times_s.put(None)
             self.flow_times_s.put(None)
-        elif stream := _STREAM.match(text):
-            index = int(stream[1])
-            self.first_stream = index if self.first_stream is None else min(index, self.first_stream)
+        elif not self.is_mapped and (stream := _STREAM.match(text)):
+            self.streams.setdefault(int(stream[1]), text)
+        elif text.endswith(_MAPPING):
+            self.is_mapped = True
         elif _TORN.match(text):
             self.torn_frames += 1
         elif _CUT.match(text):
@@ -74,6 +78,11 @@ class FfmpegLog:
             self.decode_errors = max(self.decode_errors, int(decoded[2] or 0))
             if packets := _PACKETS.match(text):
                 self.packets = max(self.packets, int(packets[1]))
+
+    @property
+    def first_stream(self) -> int | None:
+        """Of the video streams, the first that is no attached picture."""
+        return min(self.streams, default=None)
 
     @property
     def last(self) -> str:

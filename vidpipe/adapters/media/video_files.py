@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from queue import Empty
@@ -16,6 +17,7 @@ from queue import Empty
 import numpy as np
 
 from vidpipe.adapters.media.binaries import Tools
+from vidpipe.adapters.media.colour import PLAIN, Look, Tags, look_of
 from vidpipe.adapters.media.commands import (
     decode_command,
     packet_flags_command,
@@ -48,6 +50,23 @@ class _FiltersRebuilt(Exception):
     """The picture changed its size in mid-stream, and ffmpeg forgot what it had sampled."""
 
 
+class _OtherColours(Exception):
+    """The stream's tags ask for another look than the one that it was decoded with."""
+
+    def __init__(self, look: Look) -> None:
+        super().__init__(look)
+        self.look = look
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One run of ffmpeg over a video: what is known before it starts."""
+
+    start_s: float | None = None
+    """When the first frame shows; None: as ffmpeg finds it."""
+    look: Look = PLAIN
+
+
 class Decoding:
     """The sampled frames of one video, in order: iterate once, then read `report`.
 
@@ -60,7 +79,7 @@ class Decoding:
 
     def __init__(
         self,
-        command: Callable[[int, float | None], list[str]],
+        command: Callable[[int, Pass], list[str]],
         file: Path,
         shape: tuple[int, int, int],
         wait_s: float,
@@ -68,11 +87,13 @@ class Decoding:
         packet_flags: Callable[[], PacketFlags],
         sample_fps: float,
         stream_index: int | None,
+        *,
+        sees_colours: bool,
     ) -> None:
         """Start nothing yet.
 
         Args:
-            command: ffmpeg's, of the descriptor for grey pictures and, where known, the first frame's time.
+            command: ffmpeg's, of the descriptor for grey pictures and of what is known by now.
             file: What it decodes.
             shape: Of one frame.
             wait_s: How long the decoder may keep us waiting.
@@ -80,6 +101,7 @@ class Decoding:
             packet_flags: Flags of the stream's packets, asked for only where frames are missing.
             sample_fps: What the command samples by.
             stream_index: Which stream it reads; None: the first.
+            sees_colours: Colours are mapped by the stream's tags.
         """
         self.report: DecodeReport | None = None
         self.flow: Floats | None = None
@@ -87,27 +109,34 @@ class Decoding:
         self._flow_spec = flow
         self._packet_flags = packet_flags
         self._sample_fps, self._stream_index = sample_fps, stream_index
+        self._sees_colours = sees_colours
 
     def __iter__(self) -> Generator[tuple[float, Pixels], None, None]:
-        """As ffmpeg samples; where it loses count, once more from the start, by the first frame's time."""
-        start_s, given = None, 0
-        try:
-            with closing(self._frames(None)) as frames:
-                for time_s, pixels in frames:
-                    start_s = time_s if start_s is None else start_s
-                    yield time_s, pixels
-                    given += 1
-        except _FiltersRebuilt:
-            with closing(self._frames(start_s)) as frames:
-                yield from islice(frames, given, None)
+        """As ffmpeg samples, in the stream's colours; once more from the start where one of them was wrong.
 
-    def _frames(self, start_s: float | None) -> Generator[tuple[float, Pixels], None, None]:
-        log = FfmpegLog()
+        Where ffmpeg loses count, the first frame's time says which frames are to come.
+        """
+        now, first_s, given = Pass(), 0.0, 0
+        while True:
+            try:
+                with closing(self._frames(now)) as frames:
+                    for time_s, pixels in islice(frames, given, None):
+                        first_s = time_s if given == 0 else first_s
+                        yield time_s, pixels
+                        given += 1
+                return
+            except _FiltersRebuilt:
+                now = replace(now, start_s=first_s)
+            except _OtherColours as found:
+                now = replace(now, look=found.look)
+
+    def _frames(self, now: Pass) -> Generator[tuple[float, Pixels], None, None]:
+        log, start_s = FfmpegLog(), now.start_s
         sampler = Sampler(self._sample_fps, start_s) if start_s is not None else None
         with ExitStack() as ends:
             flows = FlowReader(self._flow_spec, log, start_s) if self._flow_spec else None
             pipes = (flows.write_end,) if flows else ()
-            command = self._command(flows.write_end if flows else -1, start_s)
+            command = self._command(flows.write_end if flows else -1, now)
             process = LimitedProcess(command, self._wait_s, log.line, pass_fds=pipes)
             if flows:
                 ends.enter_context(flows.reading())
@@ -115,6 +144,8 @@ class Decoding:
             frames = 0
             while (pixels := self._next_frame(process)) is not None:
                 time_s = self._time_of_next(log, may_be_rebuilt=start_s is not None)
+                if frames == 0 and (look := self._look(log)) != now.look:
+                    raise _OtherColours(look)
                 if sampler and not sampler.takes(time_s):
                     continue
                 self.flow = flows.until(time_s) if flows else None
@@ -125,6 +156,13 @@ class Decoding:
             raise decode_error(self._file, log, code)
         misread = self._misread(log, was_rebuilt=start_s is not None)
         self.report = self._reported(log, log.frames_decoded or frames, misread)
+
+    def _look(self, log: FfmpegLog) -> Look:
+        """As the stream's tags have it, which ffmpeg names before the first frame."""
+        index = log.first_stream if self._stream_index is None else self._stream_index
+        if not self._sees_colours or index is None or index not in log.streams:
+            return PLAIN
+        return look_of(Tags.parse(log.streams[index]))
 
     def _reported(self, log: FfmpegLog, frames: int, misread: str) -> DecodeReport:
         damage = assess(self._file, log, frames, self._packet_flags)
@@ -227,15 +265,16 @@ class VideoFiles:
         asking = packet_flags_command(self.tools.ffprobe, file, stream_specifier(stream_index), demuxer)
         size_px = views[0].transform.size_px
 
-        def command(flow_pipe: int, start_s: float | None) -> list[str]:
+        def command(flow_pipe: int, now: Pass) -> list[str]:
             return decode_command(
                 self.tools.ffmpeg, file, sample_fps, views, flow=flow, flow_pipe=flow_pipe,
-                stream_index=stream_index, demuxer=demuxer, start_s=start_s,
+                stream_index=stream_index, demuxer=demuxer, start_s=now.start_s, look=now.look,
             )  # fmt: skip
 
         return Decoding(
             command, file, (len(views) * size_px, size_px, 3), wait_s, flow,
             lambda: PacketFlags.parse(self._asked(file, asking, wait_s)), sample_fps, stream_index,
+            sees_colours=any(view.reader > 1 for view in views),
         )  # fmt: skip
 
     def thumbnail(self, file: Path, duration_s: float | None) -> bytes:

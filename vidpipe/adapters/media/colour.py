@@ -1,0 +1,127 @@
+"""Colour of a video as reader 2 sees it: HDR tone-mapped to SDR, and the matrix that HD without tags has.
+
+A stream's own tags say how its numbers become colours. Where they are silent, the size does, as in players:
+HD is BT.709, SD is BT.601 (which is ffmpeg's own choice for both).
+
+HDR (PQ, HLG) becomes SDR by one fixed curve, whatever the file's metadata say of peaks: light in cd/m2 over
+the reference white of 203 (BT.2408), straight up to 0.3 of it, from there a Moebius curve that reaches white
+at 1,000 cd/m2, then the gamma of 2.4 of an SDR display (BT.1886). Grey of 100 cd/m2 becomes 184 of 255, the
+reference white 217. (ffmpeg's `scale` by itself cuts off at the reference white, and follows no curve that is
+written down.)
+
+Source: ITU-R BT.2408, 2.2; ITU-R BT.1886; https://ffmpeg.org/ffmpeg-filters.html#tonemap-1 and #zscale-1.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+REFERENCE_WHITE_NITS = 203
+PEAK = 1000 / REFERENCE_WHITE_NITS
+KNEE = 0.3
+HD_WIDTH_PX, HD_HEIGHT_PX = 1280, 577
+"""From here on a picture is HD: one side is enough, since phones film upright."""
+
+_PICTURE = re.compile(r", (\w+)(?:\(([^()]*)\))?, (\d+)x(\d+)[ ,]")
+"""Pixel format, its notes, width and height in ffmpeg's line of a stream. Source: libavcodec/avcodec.c."""
+_HDR = ("smpte2084", "arib-std-b67")
+_MATRICES = ("bt709", "fcc", "bt470bg", "smpte170m", "smpte240m", "bt2020nc", "bt2020c", "gbr")
+_PRIMARIES = (
+    "bt709",
+    "bt470m",
+    "bt470bg",
+    "smpte170m",
+    "smpte240m",
+    "film",
+    "bt2020",
+    "smpte431",
+    "smpte432",
+)
+_YUV = ("yuv", "nv", "p0", "p2", "p4", "uyvy", "uyyvyy", "yvyu", "y2", "y4", "xyuv", "ayuv", "vuy", "xv")
+"""How pixel formats with luma and chroma begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """What a stream says of its pixels; `unknown` where it says nothing."""
+
+    pix_fmt: str
+    matrix: str = "unknown"
+    primaries: str = "unknown"
+    transfer: str = "unknown"
+    width_px: int = 0
+    height_px: int = 0
+
+    @classmethod
+    def parse(cls, line: str) -> Tags:
+        """From ffmpeg's line `Stream #0:0: Video: h264, yuv420p(tv, bt709, progressive), 64x48 …`."""
+        found = _PICTURE.search(line)
+        if not found:
+            return cls("unknown")
+        matrix, primaries, transfer = _colours(found[2] or "")
+        return cls(found[1], matrix, primaries, transfer, int(found[3]), int(found[4]))
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a stream's pixels are mapped to RGB; as ffmpeg does by itself where nothing is set."""
+
+    matrix: str | None = None
+    """Of luma and chroma, where the stream does not say it and ffmpeg would choose another."""
+    hdr: Tags | None = None
+    """The full tags of a PQ or HLG picture."""
+
+
+PLAIN = Look()
+
+
+def look_of(tags: Tags) -> Look:
+    """How a stream with these tags is to be seen."""
+    if tags.transfer in _HDR:
+        known = tags.pix_fmt.startswith(_YUV)
+        matrix = tags.matrix if tags.matrix in _MATRICES else "bt2020nc" if known else "gbr"
+        primaries = tags.primaries if tags.primaries in _PRIMARIES else "bt2020"
+        return Look(hdr=Tags(tags.pix_fmt, matrix, primaries, tags.transfer))
+    is_hd = tags.width_px >= HD_WIDTH_PX or tags.height_px >= HD_HEIGHT_PX
+    if is_hd and tags.matrix == "unknown" and tags.pix_fmt.startswith(_YUV):
+        return Look(matrix="bt709")
+    return PLAIN
+
+
+def scaled(frames: Any, size_px: int, flags: str, look: Look) -> Any:
+    """The frames of an ffmpeg-python stream as squares, in the colours that `look` gives them."""
+    if look.hdr:
+        return _tone_mapped(frames, size_px, flags, look.hdr)
+    matrix = {"in_color_matrix": look.matrix} if look.matrix else {}
+    return frames.filter("scale", size_px, size_px, flags=flags, **matrix)
+
+
+def _tone_mapped(frames: Any, size_px: int, flags: str, tags: Tags) -> Any:
+    """Resized first, with colour at full resolution: a 4K picture costs no more than a small one."""
+    tagged = frames.filter(
+        "setparams", colorspace=tags.matrix, color_primaries=tags.primaries, color_trc=tags.transfer
+    )
+    small = tagged.filter("scale", size_px, size_px, flags=flags)
+    deep = small.filter("format", "gbrp12le" if tags.matrix == "gbr" else "yuv444p12le")
+    light = deep.filter("zscale", transfer="linear", npl=REFERENCE_WHITE_NITS).filter("format", "gbrpf32le")
+    mapped = light.filter("zscale", primaries="bt709").filter(
+        "tonemap", "mobius", param=KNEE, peak=f"{PEAK:.6f}", desat=0
+    )
+    return (
+        mapped.filter("zscale", transfer="bt709", matrix="gbr", range="pc")
+        .filter("format", "gbrp")
+        .filter("format", "rgb24")
+    )
+
+
+def _colours(notes: str) -> tuple[str, str, str]:
+    """Matrix, primaries and transfer: three names, or one that stands for all."""
+    for note in notes.split(", "):
+        if note.count("/") == 2:
+            matrix, primaries, transfer = note.split("/")
+            return matrix, primaries, transfer
+        if note in _MATRICES:
+            return note, note, note
+    return "unknown", "unknown", "unknown"
