@@ -84,8 +84,9 @@ def split_columns(videos: Sequence[LabelledVideo]) -> list[str]:
 def resolve(videos: Sequence[LabelledVideo], column: str | None, seed: int) -> ResolvedSplit:
     """Put every video into train, val or test.
 
-    With a split column its values are followed. Without one, a test split is cut by group. Val is empty
-    unless the column names it: folds of the training videos do its work.
+    With a split column its values are followed. Without one, a test split is cut by group; a label of one
+    group only is learnt and not tested. Val is empty unless the column names it: folds of the training videos
+    do its work.
 
     Raises:
         ConfigurationError: No such column, an empty split, a group that straddles, or one label only.
@@ -101,7 +102,7 @@ def resolve(videos: Sequence[LabelledVideo], column: str | None, seed: int) -> R
     if chosen:
         _refuse_straddling(parts, chosen)
     else:
-        parts["train"], parts["test"] = cut_by_group(parts["train"], TEST_SHARE, seed)
+        parts["train"], parts["test"] = _none_lost(*cut_by_group(parts["train"], TEST_SHARE, seed))
     _refuse_unteachable(parts, chosen)
     return ResolvedSplit(chosen, *(tuple(parts[name]) for name in SPLITS))
 
@@ -145,6 +146,18 @@ def cut_by_group(
         labels = [v.label for v in ordered]
         kept, off = next(iter(cutter.split(np.zeros(len(ordered)), labels, groups)))
     return [ordered[i] for i in kept], [ordered[i] for i in off]
+
+
+def _none_lost(
+    train: list[LabelledVideo], test: list[LabelledVideo]
+) -> tuple[list[LabelledVideo], list[LabelledVideo]]:
+    """The cut with the groups back in train without which it has no video of some label."""
+    lost = {v.label for v in test} - {v.label for v in train}
+    back = {v.group for v in test if v.label in lost}
+    if lost:
+        said = ", ".join(map(repr, sorted(lost)))
+        log.warning("too few groups of label %s: its videos train, none of them is tested.", said)
+    return [*train, *(v for v in test if v.group in back)], [v for v in test if v.group not in back]
 
 
 def folds(split: ResolvedSplit, videos: Sequence[LabelledVideo], seed: int) -> npt.NDArray[np.int64]:

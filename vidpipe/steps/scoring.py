@@ -58,12 +58,12 @@ def load(
     index = {label: k for k, label in enumerate(labels)}
     ordered = in_order(videos)
     features = _features(ports, spec, [(v.stored, v.span) for v in ordered])
-    _refuse_not_finite(ordered, features)
+    refuse_not_finite(ordered, features)
     targets = np.array([index[v.label] for v in ordered], np.int64)
     return Sequences(tuple(v.video_id for v in ordered), tuple(features), targets, tuple(labels))
 
 
-def _refuse_not_finite(videos: Sequence[LabelledVideo], features: Sequence[Floats]) -> None:
+def refuse_not_finite(videos: Sequence[LabelledVideo], features: Sequence[Floats]) -> None:
     """Raises ConfigurationError for the first video whose features are not all numbers."""
     for video, values in zip(videos, features, strict=True):
         if not np.isfinite(values.sum(dtype=np.float64)):
