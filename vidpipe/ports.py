@@ -12,9 +12,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
 from vidpipe.records.features import (
     FeatureSpec,
     FlowSpec,
@@ -54,7 +51,9 @@ from vidpipe.records.videos import (
     Windows,
 )
 
-if TYPE_CHECKING:  # torch takes a second to import, which `vidpipe status` does not have
+if TYPE_CHECKING:  # torch takes a second to load and numpy 0.1, which `vidpipe status` does not have
+    import numpy as np
+    import numpy.typing as npt
     from torch import nn
 
     from vidpipe.evaluation.gate import Policy

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import getpass
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,23 +30,41 @@ if TYPE_CHECKING:
     from vidpipe.evaluation.gate import Policy
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Home:
-    """What one installation keeps in its home."""
+    """What one installation keeps in its home; each part is opened when it is first asked for."""
 
     settings: Settings
-    ledger: Ledger
-    lease: ports.Lease
-    warehouse: Warehouse
-    reports: Reports
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The database of record."""
+        return Ledger(self._ledger_file, max_attempts=self.settings.nightly_attempts)
+
+    @cached_property
+    def lease(self) -> ports.Lease:
+        """Who writes: one run at a time."""
+        return open_lease(self.settings)
+
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        """What analysts read."""
+        file = self.settings.home / "warehouse.duckdb"
+        return Warehouse(file, self._ledger_file, self.ledger.exclusive)
+
+    @cached_property
+    def reports(self) -> Reports:
+        """The nights' pages."""
+        return Reports(self.settings.home / "reports")
+
+    @property
+    def _ledger_file(self) -> Path:
+        return self.settings.home / "state" / "ledger.duckdb"
 
 
 def open_home(settings: Settings) -> Home:
     """The databases and the lease of a home; nothing is created before it is used."""
-    state = settings.home / "state"
-    ledger = Ledger(state / "ledger.duckdb", max_attempts=settings.nightly_attempts)
-    warehouse = Warehouse(settings.home / "warehouse.duckdb", ledger.file, ledger.exclusive)
-    return Home(settings, ledger, open_lease(settings), warehouse, Reports(settings.home / "reports"))
+    return Home(settings)
 
 
 def open_lease(settings: Settings) -> ports.Lease:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from vidpipe.errors import ConfigurationError
 from vidpipe.records.videos import Floats, Windows, canonical_json, short_hash
+
+if TYPE_CHECKING:  # numpy takes 0.1 s to load, which `vidpipe status` does not have
+    import numpy as np
+    import numpy.typing as npt
 
 
 @dataclass(frozen=True, slots=True)

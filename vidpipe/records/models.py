@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from vidpipe.records.features import FeatureSpec, StoredFeatures
 from vidpipe.records.videos import WHOLE, Floats, Span, short_hash
+
+if TYPE_CHECKING:  # numpy takes 0.1 s to load, which `vidpipe status` does not have
+    import numpy as np
+    import numpy.typing as npt
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,16 +13,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from vidpipe.errors import ConfigurationError
 from vidpipe.records.globs import ALL, Globs
 
-Floats = npt.NDArray[np.float32]
-Pixels = npt.NDArray[np.uint8]
+if TYPE_CHECKING:  # numpy takes 0.1 s to load, which `vidpipe status` does not have
+    import numpy as np
+    import numpy.typing as npt
+
+Floats: TypeAlias = "npt.NDArray[np.float32]"
+Pixels: TypeAlias = "npt.NDArray[np.uint8]"
 Stage = Literal["ingest", "probe", "extract", "classify"]
 SplitName = Literal["train", "val", "test"]
 

@@ -10,17 +10,19 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pyarrow as pa
 
 from vidpipe.adapters.database import sqlfiles
 from vidpipe.errors import LedgerLocked, SchemaMismatch, StorageFailed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 STORAGE_VERSION = "v1.5.0"
 """DuckDB 1.5 and newer open the files, and so do the tools that people have today."""
@@ -60,11 +62,20 @@ class Session:
             named = {k: v for k, v in parameters.items() if k in part.named_parameters}
             self.connection.execute(part, named)
 
-    def give(self, relation: str, schema: pa.Schema, rows: Iterable[Sequence[Any]]) -> None:
-        """Make rows readable as `relation` for the following statements."""
-        columns = list(zip(*rows, strict=True)) or [() for _ in schema]
-        arrays = [pa.array(c, t) for c, t in zip(columns, schema.types, strict=True)]
-        self.connection.register(relation, pa.Table.from_arrays(arrays, schema=schema))
+    def give(self, relation: str, types: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> None:
+        """Make rows readable as `relation` for the following statements; types as in `rows.py`."""
+        import pyarrow as pa  # it and numpy take 0.1 s to load, which `status` does not have
+
+        columns = list(zip(*rows, strict=True)) or [() for _ in types]
+        fields = [(name, _arrow_type(alias)) for name, alias in types.items()]
+        arrays = [pa.array(column, type_) for column, (_, type_) in zip(columns, fields, strict=True)]
+        self.connection.register(relation, pa.Table.from_arrays(arrays, schema=pa.schema(fields)))
+
+
+def _arrow_type(alias: str) -> pa.DataType:
+    import pyarrow as pa
+
+    return pa.map_(pa.string(), pa.string()) if alias == "map" else pa.type_for_alias(alias)
 
 
 class Database:

@@ -1,70 +1,57 @@
-"""How records become rows: the Arrow schemas in which the ledger takes them in bulk."""
+"""How records become rows: columns and types in which the ledger takes them in bulk.
+
+Types are Arrow's names, and `map` for text to text.
+Source: https://arrow.apache.org/docs/python/generated/pyarrow.type_for_alias.html
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-import pyarrow as pa
-
 from vidpipe.records.features import ExtractedVideo, PartResult
 from vidpipe.records.videos import Prediction, ProbedVideo, SourceFile, Windows
 
-_SPLITS = pa.map_(pa.string(), pa.string())
-LISTING = pa.schema(
-    {
-        "path": pa.string(), "size_bytes": pa.int64(), "mtime_ns": pa.int64(), "inode": pa.uint64(),
-        "label": pa.string(), "group_name": pa.string(), "splits": _SPLITS, "etag": pa.string(),
-        "ctime_ns": pa.int64(), "attributes": _SPLITS, "video_id": pa.string(),
-    }
-)  # fmt: skip
-VIDEOS = pa.schema(
-    {
-        "video_id": pa.string(), "bytes": pa.int64(), "container": pa.string(), "video_codec": pa.string(),
-        "width_px": pa.int32(), "height_px": pa.int32(), "rotation": pa.int32(), "source_fps": pa.float64(),
-        "is_vfr": pa.bool_(), "duration_s": pa.float64(), "frames_expected": pa.int64(),
-        "stream_index": pa.int32(), "stream_count": pa.int32(), "mirrored": pa.bool_(),
-        "field_order": pa.string(), "sample_aspect_ratio": pa.string(), "display_width_px": pa.int32(),
-        "display_height_px": pa.int32(), "times_assumed": pa.bool_(), "verdict": pa.string(),
-    }
-)  # fmt: skip
-FAILURES = pa.schema(
-    {name: pa.string() for name in ("collection", "path", "video_id", "stage", "error_class", "message")}
-)
-OUTCOMES = pa.schema(
-    {
-        "video_id": pa.string(), "n_frames": pa.int32(), "row_offset": pa.int64(), "verdict": pa.string(),
-        "frames_expected": pa.int64(), "frames_decoded": pa.int64(), "decode_errors": pa.int64(),
-        "black_share": pa.float64(), "frozen_share": pa.float64(), "error_class": pa.string(),
-        "message": pa.string(),
-    }
-)  # fmt: skip
-PREDICTIONS = pa.schema(
-    {
-        "video_id": pa.string(), "rank": pa.uint8(), "label": pa.string(), "score": pa.float32(),
-        "window_s": pa.float64(), "stride_s": pa.float64(),
-    }
-)  # fmt: skip
-WINDOWS = pa.schema(
-    {
-        "video_id": pa.string(), "start_s": pa.float64(), "end_s": pa.float64(), "rank": pa.uint8(),
-        "label": pa.string(), "score": pa.float32(),
-    }
-)  # fmt: skip
-EVALUATION = pa.schema(
-    {
-        "video_id": pa.string(), "label": pa.string(), "group_name": pa.string(), "start_s": pa.float64(),
-        "end_s": pa.float64(),
-    }
-)  # fmt: skip
-SPANS = pa.schema({"path": pa.string(), "start_s": pa.float64(), "end_s": pa.float64(), "label": pa.string()})
-ANSWERS = pa.schema({"label": pa.string(), "score_bin": pa.uint8(), "videos": pa.int64()})
-SPLIT_VIDEOS = pa.schema({"video_id": pa.string(), "split": pa.string()})
-MOVES = pa.schema({"video_id": pa.string(), "part": pa.string(), "row_offset": pa.int64()})
-GIVEN_LABELS = pa.schema({"video_id": pa.string(), "label": pa.string()})
-GIVEN_PATHS = pa.schema({"path": pa.string()})
-IDS = pa.schema({"video_id": pa.string()})
-PATHS = pa.schema({"path": pa.string(), "video_id": pa.string(), "failed": pa.bool_()})
+LISTING = {
+    "path": "string", "size_bytes": "int64", "mtime_ns": "int64", "inode": "uint64",
+    "label": "string", "group_name": "string", "splits": "map", "etag": "string",
+    "ctime_ns": "int64", "attributes": "map", "video_id": "string",
+}  # fmt: skip
+VIDEOS = {
+    "video_id": "string", "bytes": "int64", "container": "string", "video_codec": "string",
+    "width_px": "int32", "height_px": "int32", "rotation": "int32", "source_fps": "float64",
+    "is_vfr": "bool", "duration_s": "float64", "frames_expected": "int64",
+    "stream_index": "int32", "stream_count": "int32", "mirrored": "bool",
+    "field_order": "string", "sample_aspect_ratio": "string", "display_width_px": "int32",
+    "display_height_px": "int32", "times_assumed": "bool", "verdict": "string",
+}  # fmt: skip
+FAILURES = dict.fromkeys(("collection", "path", "video_id", "stage", "error_class", "message"), "string")
+OUTCOMES = {
+    "video_id": "string", "n_frames": "int32", "row_offset": "int64", "verdict": "string",
+    "frames_expected": "int64", "frames_decoded": "int64", "decode_errors": "int64",
+    "black_share": "float64", "frozen_share": "float64", "error_class": "string",
+    "message": "string",
+}  # fmt: skip
+PREDICTIONS = {
+    "video_id": "string", "rank": "uint8", "label": "string", "score": "float32",
+    "window_s": "float64", "stride_s": "float64",
+}  # fmt: skip
+WINDOWS = {
+    "video_id": "string", "start_s": "float64", "end_s": "float64", "rank": "uint8",
+    "label": "string", "score": "float32",
+}  # fmt: skip
+EVALUATION = {
+    "video_id": "string", "label": "string", "group_name": "string", "start_s": "float64",
+    "end_s": "float64",
+}  # fmt: skip
+SPANS = {"path": "string", "start_s": "float64", "end_s": "float64", "label": "string"}
+ANSWERS = {"label": "string", "score_bin": "uint8", "videos": "int64"}
+SPLIT_VIDEOS = {"video_id": "string", "split": "string"}
+MOVES = {"video_id": "string", "part": "string", "row_offset": "int64"}
+GIVEN_LABELS = {"video_id": "string", "label": "string"}
+GIVEN_PATHS = {"path": "string"}
+IDS = {"video_id": "string"}
+PATHS = {"path": "string", "video_id": "string", "failed": "bool"}
 
 
 def windows_row(windows: Windows | None) -> tuple[float | None, float | None]:

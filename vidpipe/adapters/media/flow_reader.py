@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from io import BufferedReader, FileIO
 from queue import Empty, SimpleQueue
 from threading import Thread
+from typing import TypeAlias
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from vidpipe.vision.flow import FlowMeter, mean_flow
 from vidpipe.vision.sampling import Sampler
 
 TIME_WAIT_S = 20.0
-_Flow = tuple[float, Floats | None]
+_Flow: TypeAlias = "tuple[float, Floats | None]"
 _END_S = float("inf")
 
 

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import mlflow
 import numpy as np
@@ -31,7 +31,7 @@ from vidpipe.vision.backbones import Backbone, load_backbone
 from vidpipe.vision.extraction import extract
 
 COLUMNS = ("label", "score", "top", "error")
-Found = Floats | str
+Found: TypeAlias = "Floats | str"
 """The features of a video, (T, D), or why there are none."""
 
 
