@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 ALL = (
-    "cnn", "extraction", "rescoring", "scale", "warehouse", "start", "orchestration", "fleet", "accuracy",
+    "cnn", "extraction", "rescoring", "scale", "warehouse", "start", "orchestration", "executor", "accuracy",
     "survival", "kills",
 )  # fmt: skip
 

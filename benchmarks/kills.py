@@ -669,12 +669,12 @@ class Killer:
     def _story(self, most: int) -> None:
         """One home: kills, in the order of the job, then a run that may finish."""
         before = replace(self.counts.damage)
-        dice = random.Random(f"{self._seed}:{self.counts.stories}")
+        rng = random.Random(f"{self._seed}:{self.counts.stories}")
         home = self._root / f"story-{self.counts.stories}"
         self.counts.stories += 1
         reached_s, ended = 0.0, False
         for _ in range(most):
-            instant, then_s = self._draw(dice, reached_s)
+            instant, then_s = self._draw(rng, reached_s)
             if ended := not self._attempt(home, instant):
                 break
             reached_s = then_s
@@ -687,20 +687,20 @@ class Killer:
         else:
             self._damaged += 1
 
-    def _draw(self, dice: random.Random, reached_s: float) -> tuple[Instant, float]:
+    def _draw(self, rng: random.Random, reached_s: float) -> tuple[Instant, float]:
         """An instant after what has been reached, and how far into the job it lies, in seconds."""
         ahead = [k for k, call in enumerate(self._calls) if call.at_s > reached_s]
-        if not ahead or dice.random() < 0.5:
-            seconds = dice.uniform(0, max(0.1, self._duration_s - reached_s))
+        if not ahead or rng.random() < 0.5:
+            seconds = rng.uniform(0, max(0.1, self._duration_s - reached_s))
             return Instant(seconds=seconds), min(reached_s + seconds, self._duration_s)
         moments = [(k, moment) for k in ahead for moment in MOMENTS]
         untried = [(k, m) for k, m in moments if (self._calls[k].step, m) in self._untried]
         # By step first: what is called often shall not be killed most often.
         steps = sorted({(self._calls[k].step, m) for k, m in untried or moments})
-        step, moment = dice.choice(steps)
-        at = dice.choice([k for k in ahead if self._calls[k].step == step])
+        step, moment = rng.choice(steps)
+        at = rng.choice([k for k in ahead if self._calls[k].step == step])
         call = sum(self._calls[k].step == step for k in ahead if k <= at)
-        soon_s = dice.uniform(0, DURING_S) if moment == "during" else 0.0
+        soon_s = rng.uniform(0, DURING_S) if moment == "during" else 0.0
         return Instant(soon_s, step, call, moment), self._calls[at].at_s
 
     def _attempt(self, home: Path, instant: Instant | None) -> bool:

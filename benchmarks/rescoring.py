@@ -45,7 +45,7 @@ SCORED_VIDEOS = 1000
 
 def fill(ports: Ports, videos: int, frames: int) -> None:
     """A collection of so many videos with features of so many frames each."""
-    spec, dice = ports.limits.spec, np.random.default_rng(0)
+    spec, rng = ports.limits.spec, np.random.default_rng(0)
     ids = [f"{n:064x}" for n in range(videos)]
     with ports.ledger.session() as session:  # type: ignore[attr-defined]
         run = session.connection.execute
@@ -61,7 +61,7 @@ def fill(ports: Ports, videos: int, frames: int) -> None:
         with ports.store.new_part(spec, "synthetic") as part:
             outcomes = []
             for video_id in part_ids:
-                values = dice.standard_normal((frames, spec.feature_size), np.float32)
+                values = rng.standard_normal((frames, spec.feature_size), np.float32)
                 stored = StoredFeatures(video_id, part.name, part.rows, frames)
                 outcomes.append(ExtractedVideo(video_id, stored, None, "ok"))
                 part.append(VideoFeatures(video_id, times, values))

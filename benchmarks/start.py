@@ -71,8 +71,8 @@ def bare(file: Path) -> None:
     subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
 
 
-def all_of(files: Sequence[Path], probe: Callable[[Path], object], lanes: int) -> None:
-    with ThreadPoolExecutor(lanes) as pool:
+def all_of(files: Sequence[Path], probe: Callable[[Path], object], max_workers: int) -> None:
+    with ThreadPoolExecutor(max_workers) as pool:
         list(pool.map(probe, files))
 
 
@@ -84,12 +84,12 @@ def measure(files: Sequence[Path], source: Path, folder: Path, times: int) -> di
         "vidpipe --help": partial(vidpipe, "--help"),
         "vidpipe status": partial(vidpipe, "status", "--home", str(home)),
     }
-    probe, lanes = VideoFiles(TOOLS).probe, max(2, os.cpu_count() or 2)
+    probe, max_workers = VideoFiles(TOOLS).probe, max(2, os.cpu_count() or 2)
     probes = {
         "bare ffprobe, one after the other": partial(all_of, files, bare, 1),
         "probe, one after the other": partial(all_of, files, probe, 1),
-        f"bare ffprobe, {lanes} at once": partial(all_of, files, bare, lanes),
-        f"probe, {lanes} at once": partial(all_of, files, probe, lanes),
+        f"bare ffprobe, {max_workers} at once": partial(all_of, files, bare, max_workers),
+        f"probe, {max_workers} at once": partial(all_of, files, probe, max_workers),
     }
     return {
         "seconds": in_turns(starts, times, 1),

@@ -6,7 +6,7 @@ from typing import Any
 
 from prefect import flow
 
-from flows.fleet import ports_of
+from flows.executor import ports_of
 from flows.shared import publish_result
 from vidpipe.steps.extract import extract
 

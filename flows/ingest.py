@@ -4,7 +4,7 @@ from typing import Any
 
 from prefect import flow, task
 
-from flows.fleet import ports_of
+from flows.executor import ports_of
 from flows.shared import RETRIES, publish_result
 from vidpipe.steps.ingest import IngestReport, ingest
 

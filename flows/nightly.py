@@ -12,7 +12,7 @@ from prefect import flow, task
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from flows.fleet import ports_of
+from flows.executor import ports_of
 from flows.shared import RETRIES, due_at, publish_link, publish_result
 from vidpipe.steps.nightly import night_since, nightly
 
@@ -47,7 +47,7 @@ def nightly_flow(failure_budget: str | None = None, home: str | None = None) -> 
     due = due_at()
     if due and (other := night_since(ports, due)):
         return Completed(name="Skipped", message=f"run {other} did the work since this night was due.")
-    report = nightly(ports, failure_budget=failure_budget, play=as_task)
+    report = nightly(ports, failure_budget=failure_budget, run_stage=as_task)
     facts = publish_result(report)
     if report.report:
         publish_link("report", report.report)

@@ -6,7 +6,7 @@ from typing import Any
 
 from prefect import flow, task
 
-from flows.fleet import ports_of
+from flows.executor import ports_of
 from flows.shared import RETRIES, publish_markdown, publish_result
 from vidpipe.report.evidence import decision_markdown
 from vidpipe.steps.freeze_eval import FreezeReport, freeze_eval

@@ -7,7 +7,7 @@ from typing import Any
 
 from prefect import flow, task
 
-from flows.fleet import ports_of
+from flows.executor import ports_of
 from flows.promote import promote_flow
 from flows.shared import RETRIES, publish_result
 from vidpipe.learning.training import TrainingConfig

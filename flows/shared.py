@@ -43,14 +43,14 @@ class LogProgress(Metered):
         logger = get_run_logger()
         key = "vidpipe-progress-" + re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
         artifact = cast(UUID, create_progress_artifact(0.0, key=key, description=name))
-        told = 0.0
+        reported = 0.0
 
         def show(meter: Meter) -> None:
-            nonlocal told
-            if meter.share - told >= 0.1 or meter.share == 1 != told:
-                told = meter.share
+            nonlocal reported
+            if meter.share - reported >= 0.1 or meter.share == 1 != reported:
+                reported = meter.share
                 logger.info("%s: %s", name, str(meter))
-                update_progress_artifact(artifact, 100 * told, description=f"{name}: {meter}")
+                update_progress_artifact(artifact, 100 * reported, description=f"{name}: {meter}")
 
         with self.metered(name, total, unit, show) as advance:
             yield advance

@@ -53,8 +53,8 @@ def _draw_statistics(model: torch.nn.Module) -> None:
 
 
 def sequences(lengths: Sequence[int], seed: int = 0) -> list[np.ndarray]:
-    dice = np.random.default_rng(seed)
-    return [dice.normal(0.3, 2.0, (T, D)).astype(np.float32) for T in lengths]
+    rng = np.random.default_rng(seed)
+    return [rng.normal(0.3, 2.0, (T, D)).astype(np.float32) for T in lengths]
 
 
 # -- the equations --------------------------------------------------------------------------------

@@ -7,20 +7,20 @@ from sklearn.metrics import f1_score
 
 from vidpipe.evaluation.comparison import accuracy_interval, mcnemar, paired_bootstrap
 
-DICE = np.random.default_rng(7)
+RNG = np.random.default_rng(7)
 
 
 def answered(truth, accuracy, K, seed):
     """Predictions that are right with the given probability."""
-    dice = np.random.default_rng(seed)
-    wrong = (truth + dice.integers(1, K, len(truth))) % K
-    return np.where(dice.random(len(truth)) < accuracy, truth, wrong)
+    rng = np.random.default_rng(seed)
+    wrong = (truth + rng.integers(1, K, len(truth))) % K
+    return np.where(rng.random(len(truth)) < accuracy, truth, wrong)
 
 
 @pytest.fixture(scope="module")
 def contest():
     """(truth, challenger, champion) of 600 videos with three labels."""
-    truth = DICE.integers(0, 3, 600)
+    truth = RNG.integers(0, 3, 600)
     return truth, answered(truth, 0.9, 3, 1), answered(truth, 0.8, 3, 2)
 
 

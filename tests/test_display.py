@@ -166,10 +166,10 @@ def test_progress_is_a_line_now_and_then_where_there_is_no_terminal(
     every_s: float, lines: int, caplog: pytest.LogCaptureFixture, capsys: Captured
 ) -> None:
     progress = TerminalProgress(every_s)
-    progress.glimpse(1, 1)  # no stage is open
+    progress.in_progress(1, 1)  # no stage is open
     with caplog.at_level("INFO", "vidpipe"), progress.stage("extract", 10, "frames") as advance:
-        progress.glimpse(1, 1)
-        progress.glimpse(1, 1)
+        progress.in_progress(1, 1)
+        progress.in_progress(1, 1)
         advance(5, 4)
     assert capsys.readouterr().out == ""
     told = [record.getMessage() for record in caplog.records]

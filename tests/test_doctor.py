@@ -44,7 +44,7 @@ WELL = Probes(
     mlflow=lambda: ServiceFacts("mlflow.db", None),
     models=lambda found: [],
     prefect=lambda: ServiceFacts("prefect", None),
-    misfits=lambda: [],
+    version_conflicts=lambda: [],
     lease_holder=lambda: None,
     unfinished=lambda: TIDY,
     unnamed_parts=lambda named: [],
@@ -85,7 +85,7 @@ DAY_OLD = 25 * 3600.0
         ("ffmpeg", "warning", {"ffmpeg": lambda: replace(TOOL, start_ms=900.0)}),
         ("weights", "fix", {"network": lambda: replace(NETWORK, weights_sha256="b" * 64)}),
         ("weights", "fix", {"network": lambda: replace(NETWORK, weights_sha256=None)}),
-        ("packages", "warning", {"misfits": lambda: ["duckdb is 0.9, >=1.5 is needed"]}),
+        ("packages", "warning", {"version_conflicts": lambda: ["duckdb is 0.9, >=1.5 is needed"]}),
         ("home", "fix", {"disk": lambda: replace(DISK, writable=False)}),
         ("disk", "fix", {"disk": lambda: replace(DISK, free_bytes=1 << 20)}),
         ("disk", "warning", {"disk": lambda: replace(DISK, free_bytes=1 << 30)}),
@@ -284,7 +284,7 @@ def test_the_home_is_judged_by_the_folder_in_which_it_would_be_made(tmp_path: Pa
 
 
 def test_packages_are_held_to_the_ranges_of_our_own_metadata() -> None:
-    assert machine.misfits(["pytest>=1", "pytest<1; extra == 'dev'"]) == []
-    (old, gone) = machine.misfits(["pytest<1", "no-such-package>=2"])
+    assert machine.version_conflicts(["pytest>=1", "pytest<1; extra == 'dev'"]) == []
+    (old, gone) = machine.version_conflicts(["pytest<1", "no-such-package>=2"])
     assert old.startswith("pytest is ") and old.endswith("<1 is needed")
     assert gone == "no-such-package is not installed, >=2 is needed"

@@ -128,7 +128,7 @@ def test_several_parts_are_read_together(store):
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=3), min_size=1, max_size=6), st.randoms())
-def test_any_video_in_any_slices_is_found_among_any_neighbours(tmp_path_factory, shapes, dice):
+def test_any_video_in_any_slices_is_found_among_any_neighbours(tmp_path_factory, shapes, rng):
     store = FeatureStore(tmp_path_factory.mktemp("any"))
     videos = [features(f"v{i}", sum(slices)) for i, slices in enumerate(shapes)]
     stored = []
@@ -141,7 +141,7 @@ def test_any_video_in_any_slices_is_found_among_any_neighbours(tmp_path_factory,
                 part.append(VideoFeatures(video.video_id, video.times_s[rows], video.values[rows]), first)
                 first += T
         part.commit()
-    wanted = dice.sample(range(len(videos)), dice.randint(1, len(videos)))
+    wanted = rng.sample(range(len(videos)), rng.randint(1, len(videos)))
 
     found = list(store.read(SET, [stored[i] for i in wanted]))
 

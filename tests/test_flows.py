@@ -193,21 +193,21 @@ def test_a_shard_is_tried_four_times_and_the_part_of_the_night_around_it_once(
 ) -> None:
     from prefect import flow
 
-    from flows import fleet, nightly
+    from flows import executor, nightly
     from vidpipe.errors import StorageUnreachable
 
     at_once = {"retry_delay_seconds": 0}
-    for module, name in ((fleet, "compute_here"), (fleet, "compute_there"), (nightly, "night_part")):
+    for module, name in ((executor, "compute_here"), (executor, "compute_there"), (nightly, "night_part")):
         monkeypatch.setattr(module, name, getattr(module, name).with_options(**at_once))
     home, tries = tmp_path / "home", tmp_path / "tries"
     home.mkdir()
     (home / "vidpipe.toml").write_text(f'task_runner = "{engine}"\n')
 
     def part() -> None:
-        ports = fleet.ports_of(str(home))
+        ports = executor.ports_of(str(home))
         shards = [Unlucky(str(tries / "shard"))]
         tried(tries / "part")
-        list(ports.fleet.compute(ports, away, shards))
+        list(ports.executor.compute(ports, away, shards))
 
     @flow
     def night() -> None:

@@ -49,8 +49,8 @@ lengths_of_videos = st.lists(st.integers(1, 20), min_size=1, max_size=12)
 
 
 def sequences(lengths: list[int], size: int = D) -> list[Floats]:
-    dice = np.random.default_rng(len(lengths))
-    return [dice.normal(size=(length, size)).astype(np.float32) for length in lengths]
+    rng = np.random.default_rng(len(lengths))
+    return [rng.normal(size=(length, size)).astype(np.float32) for length in lengths]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -111,10 +111,10 @@ def test_at_full_size_neither_company_nor_blocks_nor_threads_change_a_bit(
     options: dict[str, Any], bfloat16: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cores, "have_bfloat16", lambda: bfloat16)
-    model, dice = network("lstm", size=1280, **options), np.random.default_rng(0)
-    features = sequences([int(n) for n in dice.integers(1, 40, 150)], 1280)
+    model, rng = network("lstm", size=1280, **options), np.random.default_rng(0)
+    features = sequences([int(n) for n in rng.integers(1, 40, 150)], 1280)
     scores, before = predict(model, features), torch.get_num_threads()
-    order = dice.permutation(150)
+    order = rng.permutation(150)
     np.testing.assert_array_equal(predict(model, [features[i] for i in order]), scores[order])
     for i in (0, 75, 149):
         np.testing.assert_array_equal(predict(model, [features[i]]), scores[i : i + 1])

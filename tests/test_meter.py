@@ -31,8 +31,8 @@ def test_what_is_under_way_counts_once() -> None:
     clock, shown = Clock(), []
     stage = meter(100, clock, shown)
     clock.now_s = 2
-    stage.glimpse(10, 30)
-    stage.glimpse(10, 30)
+    stage.in_progress(10, 30)
+    stage.in_progress(10, 30)
     stage.advance(50, 100)
     assert shown == [
         "10 %, 30 frames, 15 frames/s, 0:18 left",
@@ -45,7 +45,7 @@ def test_more_than_was_expected_is_all_of_it_and_a_finished_stage_has_no_time_le
     clock = Clock()
     stage = meter(10, clock)
     clock.now_s = 65
-    stage.glimpse(14, 130)
+    stage.in_progress(14, 130)
     assert (stage.share, str(stage)) == (1.0, "100 %, 130 frames, 2.0 frames/s")
     assert meter(0, clock).share == 1.0
 

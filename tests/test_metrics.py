@@ -102,9 +102,9 @@ def test_calibration_error_is_the_gap_between_score_and_share_of_right_answers()
 
 
 def test_graded_probabilities_are_scored_by_their_best_and_their_three_best():
-    dice = np.random.default_rng(0)
-    given = dice.dirichlet(np.ones(6), 200).astype(np.float32)
-    truth = dice.integers(0, 6, 200)
+    rng = np.random.default_rng(0)
+    given = rng.dirichlet(np.ones(6), 200).astype(np.float32)
+    truth = rng.integers(0, 6, 200)
     labels = list("abcdef")
     found = graded(truth, given, labels)
     assert found.accuracy == scores(truth, given.argmax(1), labels).accuracy

@@ -31,7 +31,7 @@ def test_the_default_comes_first_and_no_config_comes_twice() -> None:
 
 def test_a_draw_that_comes_again_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     draws = [replace(DEFAULT, hidden_size=h) for h in (64, 128, 64, 256)]  # 128 is the default's
-    monkeypatch.setattr("vidpipe.learning.hyperparameters._draw", lambda default, dice: draws.pop(0))
+    monkeypatch.setattr("vidpipe.learning.hyperparameters._draw", lambda default, rng: draws.pop(0))
     assert [c.hidden_size for c in drawn(3)] == [128, 64, 256]
 
 

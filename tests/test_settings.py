@@ -1,5 +1,6 @@
 """Settings from the environment and `vidpipe.toml`; the environment wins; mistakes are named."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,16 @@ def test_settings_cannot_be_changed_afterwards(home: Path) -> None:
 
 def test_every_setting_says_what_it_is_for() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_a_former_name_is_taken_with_a_warning(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("VIDPIPE_MAX_WORKERS", "")  # so that it is unset afterwards, too
+    monkeypatch.delenv("VIDPIPE_MAX_WORKERS")
+    monkeypatch.setenv("VIDPIPE_LANES", "7")
+    assert load_settings(home).max_workers == 7
+    assert "VIDPIPE_LANES is called VIDPIPE_MAX_WORKERS now" in caplog.text
+    os.environ.pop("VIDPIPE_MAX_WORKERS")
+    write(home, "lanes = 5\n")
+    assert load_settings(home).max_workers == 5

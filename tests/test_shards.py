@@ -40,8 +40,8 @@ class Workers:
                 self.busy -= 1
 
 
-def back(workers: Workers, costs: list[float], lanes: int = 2) -> dict[int, object]:
-    found = list(gather(workers.submit, costs, lanes, poll_s=0.01))
+def back(workers: Workers, costs: list[float], max_workers: int = 2) -> dict[int, object]:
+    found = list(gather(workers.submit, costs, max_workers, poll_s=0.01))
     assert len(found) == len({number for number, _ in found})
     return dict(found)
 
@@ -49,7 +49,7 @@ def back(workers: Workers, costs: list[float], lanes: int = 2) -> dict[int, obje
 def test_every_shard_comes_back_once_the_dearest_is_started_first_and_lanes_are_kept() -> None:
     workers = Workers(lambda number, _: time.sleep(0.01) or number * 10)
     costs = [3.0, 9.0, 1.0, 7.0, 5.0, 2.0]
-    assert back(workers, costs, lanes=3) == {n: n * 10 for n in range(6)}
+    assert back(workers, costs, max_workers=3) == {n: n * 10 for n in range(6)}
     assert workers.started == [1, 3, 4, 0, 5, 2]
     assert workers.most_busy <= 3
     assert list(gather(workers.submit, [], 2)) == []
@@ -113,7 +113,7 @@ def test_a_late_shard_gets_no_second_copy_while_others_wait_or_lanes_are_full() 
         return number
 
     workers = Workers(work)
-    assert back(workers, [1.0, 1.0], lanes=1) == {0: 0, 1: 1}
+    assert back(workers, [1.0, 1.0], max_workers=1) == {0: 0, 1: 1}
     assert Counter(workers.started) == {0: 1, 1: 1}
 
 

@@ -57,7 +57,7 @@ any_videos = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), min_
 
 
 @st.composite
-def teachable(draw: st.DrawFn) -> list[LabelledVideo]:
+def trainable(draw: st.DrawFn) -> list[LabelledVideo]:
     """Two to four labels, each with 8 to 12 groups of one to three videos."""
     videos: list[LabelledVideo] = []
     for label in "abcd"[: draw(st.integers(2, 4))]:
@@ -82,13 +82,13 @@ def test_a_cut_keeps_every_video_and_never_parts_a_group(
 
 
 @deterministic
-@given(teachable(), st.integers(0, 5))
+@given(trainable(), st.integers(0, 5))
 def test_a_group_never_straddles_a_split(videos: list[LabelledVideo], seed: int) -> None:
     assert_no_group_straddles(resolve(videos, None, seed))
 
 
 @deterministic
-@given(teachable(), st.integers(0, 5))
+@given(trainable(), st.integers(0, 5))
 def test_every_video_is_in_train_or_test_and_neither_is_empty(videos: list[LabelledVideo], seed: int) -> None:
     split = resolve(videos, None, seed)
     assert_each_video_has_one_place(split, videos)
@@ -98,12 +98,12 @@ def test_every_video_is_in_train_or_test_and_neither_is_empty(videos: list[Label
 
 
 @deterministic
-@given(teachable(), st.integers(0, 5), st.randoms(use_true_random=False))
+@given(trainable(), st.integers(0, 5), st.randoms(use_true_random=False))
 def test_the_order_of_the_videos_decides_nothing(
-    videos: list[LabelledVideo], seed: int, dice: random.Random
+    videos: list[LabelledVideo], seed: int, rng: random.Random
 ) -> None:
     shuffled = list(videos)
-    dice.shuffle(shuffled)
+    rng.shuffle(shuffled)
     assert resolve(shuffled, None, seed).ids() == resolve(videos, None, seed).ids()
 
 
@@ -172,7 +172,7 @@ def test_a_column_is_followed_to_the_letter() -> None:
 
 
 @deterministic
-@given(teachable(), st.integers(0, 5))
+@given(trainable(), st.integers(0, 5))
 def test_a_missing_val_stays_missing_and_test_stays(videos: list[LabelledVideo], seed: int) -> None:
     tests = {f"{label}{k}" for label in "abcd" for k in (0, 1)}
     placed = [

@@ -223,8 +223,8 @@ def test_processes_share_one_bound(folder: Path) -> None:
                 stream.write(b"a" * wanted.size_bytes)
 
         def together():
-            with (folder / HELD).open() as desk:
-                fcntl.flock(desk, fcntl.LOCK_EX)  # else a file may go, and its successor be counted beside it
+            with (folder / HELD).open() as reservations:
+                fcntl.flock(reservations, fcntl.LOCK_EX)  # else a file and its successor are both counted
                 return sum(f.stat().st_size for f in folder.iterdir() if f.name != HELD)
 
         staging = Staging(folder, 350, download)

@@ -34,9 +34,9 @@ def sequences(features: list[np.ndarray], targets: list[int]) -> Sequences:
 
 def noise(count: int, seed: int) -> Sequences:
     """Nothing to learn: random frames with random labels."""
-    dice = np.random.default_rng(seed)
-    frames = [dice.normal(size=(T, D)).astype(np.float32) for T in dice.integers(1, 9, count)]
-    return sequences(frames, dice.integers(0, 2, count).tolist())
+    rng = np.random.default_rng(seed)
+    frames = [rng.normal(size=(T, D)).astype(np.float32) for T in rng.integers(1, 9, count)]
+    return sequences(frames, rng.integers(0, 2, count).tolist())
 
 
 def order_only(pairs: int, seed: int) -> Sequences:
@@ -45,11 +45,11 @@ def order_only(pairs: int, seed: int) -> Sequences:
     A and B are two fixed random vectors; each video adds noise of its own.
     """
     A, B = np.random.default_rng(99).normal(size=(2, D))
-    dice = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     features, targets = [], []
     for _ in range(pairs):
-        T = int(dice.integers(2, 6))
-        first, second = (e + dice.normal(0, 0.3, (T, D)) for e in (A, B))
+        T = int(rng.integers(2, 6))
+        first, second = (e + rng.normal(0, 0.3, (T, D)) for e in (A, B))
         features += [np.concatenate(p).astype(np.float32) for p in ((first, second), (second, first))]
         targets += [0, 1]
     return sequences(features, targets)
@@ -58,11 +58,11 @@ def order_only(pairs: int, seed: int) -> Sequences:
 def trained(
     kind: Kind, train: Sequences, val: Sequences, config: TrainingConfig
 ) -> tuple[Trainer, list[EpochMetrics]]:
-    teacher = trainer(kind, train, val, config)
-    return teacher, list(teacher.epochs())
+    trainer = make_trainer(kind, train, val, config)
+    return trainer, list(trainer.epochs())
 
 
-def trainer(kind: Kind, train: Sequences, val: Sequences, config: TrainingConfig) -> Trainer:
+def make_trainer(kind: Kind, train: Sequences, val: Sequences, config: TrainingConfig) -> Trainer:
     return BaselineTrainer(train, val) if kind == "mean_linear" else LSTMTrainer(train, val, config)
 
 
@@ -95,22 +95,22 @@ def test_the_baseline_at_the_end_is_the_best_one_by_validation_loss(monkeypatch:
     monkeypatch.setattr(calibration, "LEAST_TO_CALIBRATE", 1000)
     monkeypatch.setattr(baseline, "PENALTIES", (1e-2, 1.0, 1e-4))
     val = noise(40, 2)
-    teacher, metrics = trained("mean_linear", noise(40, 1), val, SMALL)
+    trainer, metrics = trained("mean_linear", noise(40, 1), val, SMALL)
     losses = [m.val_loss for m in metrics]
     assert losses[-1] > min(losses) + 0.05, "the last one must not be the best, or this proves nothing"
-    assert val_loss(teacher.model, val) == pytest.approx(min(losses), abs=1e-6)
-    assert not teacher.model.training
+    assert val_loss(trainer.model, val) == pytest.approx(min(losses), abs=1e-6)
+    assert not trainer.model.training
 
 
 def test_the_lstm_at_the_end_is_that_of_the_last_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibration, "LEAST_TO_CALIBRATE", 1000)
     val = noise(40, 2)
     config = replace(SMALL, epochs=30, learning_rate=0.03, dropout=0.0)
-    teacher, metrics = trained("lstm", noise(40, 1), val, config)
+    trainer, metrics = trained("lstm", noise(40, 1), val, config)
     losses = [m.val_loss for m in metrics]
     assert losses[-1] > min(losses) + 0.05, "the last one must not be the best, or this proves nothing"
-    assert val_loss(teacher.model, val) == pytest.approx(losses[-1], abs=1e-6)
-    assert not teacher.model.training
+    assert val_loss(trainer.model, val) == pytest.approx(losses[-1], abs=1e-6)
+    assert not trainer.model.training
 
 
 def test_few_videos_are_shown_more_often() -> None:
@@ -127,16 +127,16 @@ def test_training_learns() -> None:
 
 
 def test_a_crop_is_a_span_of_the_frames_and_never_too_short() -> None:
-    dice = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     lengths = set()
     for _ in range(200):
         frames = np.arange(20, dtype=np.float32)[:, None]
-        crop = training._crop(frames, 0.5, dice)[:, 0]
+        crop = training._crop(frames, 0.5, rng)[:, 0]
         assert np.array_equal(crop, np.arange(crop[0], crop[0] + len(crop)))
         lengths.add(len(crop))
     assert min(lengths) == 10 and max(lengths) == 20
-    assert len(training._crop(frames[:2], 0.1, dice)) == 2
-    assert len(training._crop(frames[:4], 0.1, dice)) >= 3
+    assert len(training._crop(frames[:2], 0.1, rng)) == 2
+    assert len(training._crop(frames[:4], 0.1, rng)) >= 3
 
 
 def test_the_baseline_reaches_the_optimum_that_scikit_learn_reaches() -> None:
@@ -169,8 +169,8 @@ def _fitted(train: Sequences, penalty: float) -> torch.nn.Module:
 def test_the_temperature_is_that_of_the_lowest_loss_and_changes_no_label() -> None:
     val = order_only(30, 2)
     val.targets[::5] ^= 1  # a fifth of the truth is wrong: nobody can be sure
-    teacher, _ = trained("lstm", order_only(40, 1), val, replace(SMALL, epochs=30))
-    model = teacher.model
+    trainer, _ = trained("lstm", order_only(40, 1), val, replace(SMALL, epochs=30))
+    model = trainer.model
     linear = model.get_submodule("linear")
     with torch.no_grad():
         linear.weight.mul_(3)  # too sure of itself by three times
@@ -197,9 +197,9 @@ def test_labels_with_few_videos_count_more_and_equal_ones_the_same() -> None:
 
 def test_a_rare_label_is_found_more_often_the_more_it_counts() -> None:
     def uneven(seed: int, rare: int) -> Sequences:
-        dice = np.random.default_rng(seed)
+        rng = np.random.default_rng(seed)
         targets = [1] * rare + [0] * (100 - rare)
-        return sequences([dice.normal(t, 2, (4, D)).astype(np.float32) for t in targets], targets)
+        return sequences([rng.normal(t, 2, (4, D)).astype(np.float32) for t in targets], targets)
 
     train, val, test = uneven(1, 10), uneven(2, 10), uneven(3, 50)
     found = []
@@ -231,8 +231,8 @@ def test_what_only_the_order_tells_is_learnt_by_the_lstm_and_not_by_the_mean() -
     config = TrainingConfig(epochs=40, hidden_size=32, projection=16)
     accuracy = {}
     for kind in ("lstm", "mean_linear"):
-        teacher, _ = trained(kind, train, val, config)
-        guessed = predict(teacher.model, test.features).argmax(1)
+        trainer, _ = trained(kind, train, val, config)
+        guessed = predict(trainer.model, test.features).argmax(1)
         accuracy[kind] = float((guessed == test.targets).mean())
     assert accuracy["lstm"] >= 0.95
     assert 0.4 <= accuracy["mean_linear"] <= 0.6
@@ -240,10 +240,10 @@ def test_what_only_the_order_tells_is_learnt_by_the_lstm_and_not_by_the_mean() -
 
 def test_the_yielded_validation_numbers_are_those_of_the_model_at_that_moment() -> None:
     val = noise(20, 2)
-    teacher = trainer("lstm", noise(40, 1), val, SMALL)
-    for metrics in teacher.epochs():
-        assert val_loss(teacher.model, val) == pytest.approx(metrics.val_loss, abs=1e-6)
-        hits = predict(teacher.model, val.features).argmax(1) == val.targets
+    trainer = make_trainer("lstm", noise(40, 1), val, SMALL)
+    for metrics in trainer.epochs():
+        assert val_loss(trainer.model, val) == pytest.approx(metrics.val_loss, abs=1e-6)
+        hits = predict(trainer.model, val.features).argmax(1) == val.targets
         assert metrics.val_accuracy == pytest.approx(hits.mean())
 
 
@@ -251,7 +251,7 @@ def test_the_yielded_validation_numbers_are_those_of_the_model_at_that_moment() 
 def test_features_are_standardised_by_the_frames_of_the_training_videos(kind: Kind) -> None:
     train, val = noise(40, 1), noise(20, 2)
     shifted = sequences([f * 3 + 50 for f in train.features], train.targets.tolist())
-    model = trainer(kind, shifted, val, SMALL).model
+    model = make_trainer(kind, shifted, val, SMALL).model
     frames = np.concatenate(shifted.features).astype(np.float64)
     if kind == "mean_linear":
         frames = np.stack([f.mean(0) for f in shifted.features]).astype(np.float64)
@@ -266,13 +266,13 @@ def test_a_feature_that_never_changes_does_no_harm() -> None:
             f[:, 0] = 7.0
         return sequences(features, data.targets.tolist())
 
-    teacher, metrics = trained("lstm", frozen(noise(40, 1)), frozen(noise(20, 2)), SMALL)
+    trainer, metrics = trained("lstm", frozen(noise(40, 1)), frozen(noise(20, 2)), SMALL)
     assert all(np.isfinite([m.train_loss, m.val_loss]).all() for m in metrics)
-    assert np.isfinite(predict(teacher.model, noise(5, 3).features)).all()
+    assert np.isfinite(predict(trainer.model, noise(5, 3).features)).all()
 
 
 def test_the_network_has_the_size_that_data_and_config_ask_for() -> None:
-    architecture = trainer("lstm", noise(4, 1), noise(4, 2), replace(SMALL, num_layers=2)).architecture
+    architecture = make_trainer("lstm", noise(4, 1), noise(4, 2), replace(SMALL, num_layers=2)).architecture
     assert (architecture.input_size, architecture.num_classes) == (D, 2)
     assert (architecture.hidden_size, architecture.num_layers) == (12, 2)
 

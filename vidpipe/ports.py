@@ -338,13 +338,13 @@ class Progress(Protocol):
     """Shows how far the open stage is. Stages come one after the other.
 
     The context's value takes how much of the total is done since the last call, and how many of the unit that
-    was; `glimpse` takes what of the next call is under way, and nothing where no stage is open.
+    was; `in_progress` takes what of the next call is under way, and nothing where no stage is open.
     """
 
     def stage(
         self, name: str, total: float, unit: str
     ) -> AbstractContextManager[Callable[[float, int], None]]: ...
-    def glimpse(self, amount: float, count: int) -> None: ...
+    def in_progress(self, amount: float, count: int) -> None: ...
 
 
 class Shard(Protocol):
@@ -358,7 +358,7 @@ S = TypeVar("S", bound=Shard)
 R = TypeVar("R")
 
 
-class Fleet(Protocol):
+class ShardExecutor(Protocol):
     """Who computes shards: this process, or workers; `work` is a function that they can import."""
 
     def compute(
@@ -400,7 +400,7 @@ class Ports:
     reports: Reports
     lease: Lease
     progress: Progress
-    fleet: Fleet
+    executor: ShardExecutor
     limits: Limits
     make_bundle: Callable[..., ModelBundle]
     load_backbone: Callable[[FeatureSpec], Backbone]
@@ -419,7 +419,7 @@ class Probes:
     models: Callable[[Unfinished], Sequence[ModelFault]]
     """What keeps the versions that serve from being served."""
     prefect: Callable[[], ServiceFacts]
-    misfits: Callable[[], Sequence[str]]
+    version_conflicts: Callable[[], Sequence[str]]
     """Packages out of their supported range, in words."""
     lease_holder: Callable[[], Mapping[str, object] | None]
     unfinished: Callable[[], Unfinished | None]

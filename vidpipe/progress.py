@@ -35,7 +35,7 @@ class Meter:
         self._under_way = 0.0, 0
         self._show(self)
 
-    def glimpse(self, amount: float, count: int) -> None:
+    def in_progress(self, amount: float, count: int) -> None:
         """So much more is under way."""
         before, counted = self._under_way
         self._under_way = before + amount, counted + count
@@ -77,10 +77,10 @@ class Metered:
         finally:
             self._meter = None
 
-    def glimpse(self, amount: float, count: int) -> None:
+    def in_progress(self, amount: float, count: int) -> None:
         """What is under way; nothing where no stage is open, as on a worker."""
         if self._meter:
-            self._meter.glimpse(amount, count)
+            self._meter.in_progress(amount, count)
 
 
 def _rounded(rate: float) -> str:

@@ -5,8 +5,10 @@ environment wins, but an empty variable is none. Scheduled runs read the same fi
 that the night does what was tried by day.
 """
 
+import logging
 import os
 import tomllib
+from collections.abc import MutableMapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +17,10 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from vidpipe.errors import ConfigurationError
+
+log = logging.getLogger(__name__)
+
+FORMER_NAMES = {"lanes": "max_workers"}
 
 
 class Settings(BaseSettings):
@@ -54,11 +60,12 @@ class Settings(BaseSettings):
     staging_bytes: int = Field(
         8_000_000_000, ge=1, description="Local disk space for objects downloaded from a bucket, in bytes."
     )
-    lanes: int = Field(
+    max_workers: int = Field(
         2, ge=1, description="Maximum number of workers, each computing one shard at a time (max_workers)."
     )
     cluster: str | None = Field(
-        None, description="Dask scheduler or Ray head; default: a cluster of `lanes` workers on this machine."
+        None,
+        description="Dask scheduler or Ray head; default: `max_workers` workers on this machine.",
     )
     log_format: Literal["text", "json"] = Field(
         "text", description="Format of log lines on stderr: text, or one JSON object a line."
@@ -118,9 +125,11 @@ def load_settings(home: Path | None = None) -> Settings:
     """
     root = (home or Path(os.environ.get("VIDPIPE_HOME") or ".vidpipe")).expanduser().absolute()
     file = root / "vidpipe.toml"
+    _accept_former_names(os.environ)
     _refuse_unknown_variables()
     try:
         stored = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        _accept_former_names(stored)
         unset = {k: v for k, v in stored.items() if not os.environ.get(f"VIDPIPE_{k.upper()}")}
         values: dict[str, Any] = {**unset, "home": root}
         return Settings(**values)
@@ -133,6 +142,15 @@ def load_settings(home: Path | None = None) -> Settings:
             f"setting {name}: {first['msg']}, got {first['input']!r}.",
             next_step=f"correct VIDPIPE_{name.upper()} or {file}.",
         ) from None
+
+
+def _accept_former_names(given: MutableMapping[str, Any]) -> None:
+    """A setting under the name that it had until 0.1 is taken, with a warning, for one release."""
+    for former, name in FORMER_NAMES.items():
+        for old, new in ((former, name), (f"VIDPIPE_{former.upper()}", f"VIDPIPE_{name.upper()}")):
+            if old in given:
+                log.warning("%s is called %s now; the former name goes with the next release.", old, new)
+                given.setdefault(new, given.pop(old))
 
 
 def _refuse_unknown_variables() -> None:

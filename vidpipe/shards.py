@@ -52,7 +52,7 @@ class Pending(Protocol):
 
 
 def gather(
-    submit: Callable[[int], Pending], costs: Sequence[float], lanes: int, *, poll_s: float = 1.0
+    submit: Callable[[int], Pending], costs: Sequence[float], max_workers: int, *, poll_s: float = 1.0
 ) -> Iterator[tuple[int, Any]]:
     """Results of shards from many workers, as they come.
 
@@ -62,7 +62,7 @@ def gather(
     Args:
         submit: Starts the computation of the shard with this number; called again for another copy.
         costs: What each shard is expected to cost, in any unit.
-        lanes: How many shards are out at once.
+        max_workers: How many shards are out at once.
         poll_s: How often stragglers are looked for.
 
     Yields:
@@ -72,22 +72,22 @@ def gather(
         VidpipeError: What a shard raised.
         Exception: A shard was lost three times; the engine's last error.
     """
-    desk = _Desk(submit, costs, lanes)
-    while desk.ahead or desk.out:
-        desk.hand_out()
+    scheduler = _Scheduler(submit, costs, max_workers)
+    while scheduler.ahead or scheduler.out:
+        scheduler.hand_out()
         try:
-            number, pending = desk.back.get(timeout=poll_s)
+            number, pending = scheduler.back.get(timeout=poll_s)
         except Empty:
             continue
-        if number in desk.out:  # else its other copy was quicker
+        if number in scheduler.out:  # else its other copy was quicker
             try:
                 result = pending.result()
             except VidpipeError:
                 raise
             except Exception as error:
-                desk.lost(number, error)
+                scheduler.lost(number, error)
             else:
-                desk.done(number)
+                scheduler.done(number)
                 yield number, result
 
 
@@ -100,11 +100,11 @@ class _Out:
     copies: int = 1
 
 
-class _Desk:
+class _Scheduler:
     """Hands shards out and takes them back."""
 
-    def __init__(self, submit: Callable[[int], Pending], costs: Sequence[float], lanes: int) -> None:
-        self._submit, self._costs, self._lanes = submit, costs, lanes
+    def __init__(self, submit: Callable[[int], Pending], costs: Sequence[float], max_workers: int) -> None:
+        self._submit, self._costs, self._max_workers = submit, costs, max_workers
         self._rates: list[float] = []
         """Seconds for a unit of cost, of each shard that is done."""
         self.ahead = sorted(range(len(costs)), key=lambda n: costs[n])
@@ -113,7 +113,7 @@ class _Desk:
         self.back: SimpleQueue[tuple[int, Pending]] = SimpleQueue()
 
     def hand_out(self) -> None:
-        """Keep all lanes busy; with nothing ahead, by a second copy of what is late."""
+        """Keep all max_workers busy; with nothing ahead, by a second copy of what is late."""
         while self.ahead and self._has_lane():
             number = self.ahead.pop()
             self.out[number] = _Out()
@@ -145,7 +145,7 @@ class _Desk:
         self._submit(number).add_done_callback(lambda pending: self.back.put((number, pending)))
 
     def _has_lane(self) -> bool:
-        return sum(shard.copies for shard in self.out.values()) < self._lanes
+        return sum(shard.copies for shard in self.out.values()) < self._max_workers
 
     def _is_late(self, number: int, shard: _Out) -> bool:
         if not self._rates:

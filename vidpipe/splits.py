@@ -103,7 +103,7 @@ def resolve(videos: Sequence[LabelledVideo], column: str | None, seed: int) -> R
         _refuse_straddling(parts, chosen)
     else:
         parts["train"], parts["test"] = _none_lost(*cut_by_group(parts["train"], TEST_SHARE, seed))
-    _refuse_unteachable(parts, chosen)
+    _refuse_untrainable(parts, chosen)
     return ResolvedSplit(chosen, *(tuple(parts[name]) for name in SPLITS))
 
 
@@ -208,7 +208,7 @@ def _refuse_straddling(parts: Mapping[str, Sequence[LabelledVideo]], column: str
         )
 
 
-def _refuse_unteachable(parts: Mapping[str, Sequence[LabelledVideo]], column: str | None) -> None:
+def _refuse_untrainable(parts: Mapping[str, Sequence[LabelledVideo]], column: str | None) -> None:
     labels = {v.label for v in parts["train"]}
     if len(labels) < 2:
         raise ConfigurationError(

@@ -19,7 +19,7 @@ from vidpipe.adapters.reports import Reports
 from vidpipe.adapters.sources.buckets import BucketFolder, Objects
 from vidpipe.adapters.sources.folders import Catalog
 from vidpipe.adapters.sources.staging import Staging
-from vidpipe.ports import Fleet, Limits, Ports, Probes, Progress
+from vidpipe.ports import Limits, Ports, Probes, Progress, ShardExecutor
 from vidpipe.settings import Settings
 from vidpipe.shards import Here
 from vidpipe.uris import checked_uri, is_uri
@@ -123,7 +123,7 @@ def open_probes(home: Home) -> Probes:
         mlflow=partial(machine.mlflow, settings.home / "mlflow", settings.mlflow_uri),
         models=partial(machine.models, settings.home / "mlflow", settings.mlflow_uri, settings.model_name),
         prefect=partial(machine.prefect, settings.home / "prefect"),
-        misfits=machine.misfits,
+        version_conflicts=machine.version_conflicts,
         lease_holder=home.lease.holder,
         unfinished=home.ledger.unfinished,
         unnamed_parts=lambda named: open_store(settings).unnamed_ages_s(named),
@@ -135,7 +135,7 @@ def open_probes(home: Home) -> Probes:
 
 
 def open_ports(
-    home: Home, progress: Progress, *, fleet: Fleet | None = None, wait_for_lease: bool = False
+    home: Home, progress: Progress, *, executor: ShardExecutor | None = None, wait_for_lease: bool = False
 ) -> Ports:
     """Everything that the steps may touch; by default, this process computes what there is to compute."""
     from vidpipe.adapters.models.bundle import Bundle
@@ -155,7 +155,7 @@ def open_ports(
         reports=home.reports,
         lease=home.lease,
         progress=progress,
-        fleet=fleet or Here(),
+        executor=executor or Here(),
         limits=Limits(
             spec=default_spec(settings.sample_fps),
             workers=settings.workers,

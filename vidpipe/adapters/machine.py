@@ -169,13 +169,13 @@ def _server(uri: str, path: str) -> ServiceFacts:
         return ServiceFacts(uri, str(error))
 
 
-def misfits(requirements: Iterable[str] | None = None) -> list[str]:
+def version_conflicts(requirements: Iterable[str] | None = None) -> list[str]:
     """Installed packages out of the range that vidpipe's own metadata gives, as sentences."""
     wanted = metadata.requires("vidpipe") or [] if requirements is None else requirements
-    return list(_misfits(Requirement(text) for text in wanted))
+    return list(_version_conflicts(Requirement(text) for text in wanted))
 
 
-def _misfits(requirements: Iterable[Requirement]) -> Iterator[str]:
+def _version_conflicts(requirements: Iterable[Requirement]) -> Iterator[str]:
     for needed in requirements:
         if needed.marker and not needed.marker.evaluate({"extra": ""}):
             continue

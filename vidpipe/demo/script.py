@@ -1,10 +1,10 @@
-"""What the demo's clips show: plain values from dice, no files.
+"""What the demo's clips show: plain values from a seeded generator, no files.
 
 Two labels differ only in the order of events:
 
     palace               P P P P P P P P P P
     flower               F F F F F F F F F F
-    palace_then_flower   P P P P P P F F F F     one shot of each, cut where the dice say
+    palace_then_flower   P P P P P P F F F F     one shot of each, cut where the draws say
     flower_then_palace   F F F F P P P P P P     the same two shots, swapped
 
 Every clip of `palace_then_flower` has its twin in `flower_then_palace`: the same shots, lengths
@@ -111,9 +111,9 @@ def labelled_clips(seed: int, takes: int = TAKES) -> list[Clip]:
 
 def incoming_clips(seed: int) -> list[Clip]:
     """The new clips: all four kinds, from takes of their own, in an order that no name tells."""
-    takes = [_dice(seed, "incoming take", take) for take in range(INCOMING // len(LABELS))]
-    scenes = [scene for dice in takes for scene in _scenes(dice, *_regions(dice)).items()]
-    _dice("order of the incoming clips").shuffle(scenes)
+    takes = [_rng(seed, "incoming take", take) for take in range(INCOMING // len(LABELS))]
+    scenes = [scene for rng in takes for scene in _scenes(rng, *_regions(rng)).items()]
+    _rng("order of the incoming clips").shuffle(scenes)
     return [
         Clip(f"clip_{number:03d}.mp4", label, "", "", shots, grade)
         for number, (label, (shots, grade)) in enumerate(scenes, start=1)
@@ -124,8 +124,8 @@ def _label_order(clip: Clip) -> tuple[int, str]:
     return LABELS.index(clip.label), clip.path
 
 
-def _dice(*words: object) -> random.Random:
-    """Dice of their own for each purpose, so that one clip's draws never shift another's."""
+def _rng(*words: object) -> random.Random:
+    """A random generator of its own for each purpose, so that one clip's draws never shift another's."""
     return random.Random(":".join(map(str, words)))  # noqa: S311  # pictures, not secrets
 
 
@@ -139,39 +139,39 @@ def _split_of(take: int, takes: int) -> str:
 
 def _take_clips(seed: int, take: int, split: str) -> list[Clip]:
     """One clip of each label, all from the same two camera positions."""
-    dice = _dice(seed, "take", take)
+    rng = _rng(seed, "take", take)
     name, group = f"{take + 1:02d}", f"take_{take + 1:02d}"
     return [
         Clip(f"{label}/{label}_{name}.mp4", label, group, split, shots, grade)
-        for label, (shots, grade) in _scenes(dice, *_regions(dice)).items()
+        for label, (shots, grade) in _scenes(rng, *_regions(rng)).items()
     ]
 
 
-def _scenes(dice: random.Random, palace: Region, flower: Region) -> dict[str, tuple[tuple[Shot, ...], Grade]]:
+def _scenes(rng: random.Random, palace: Region, flower: Region) -> dict[str, tuple[tuple[Shot, ...], Grade]]:
     """Shots and colours of one clip of each label; the last two are the same shots, swapped."""
-    alone_palace = _shot(dice, palace, dice.randint(*QUARTERS)), _grade(dice)
-    alone_flower = _shot(dice, flower, dice.randint(*QUARTERS)), _grade(dice)
-    quarters = dice.randint(*QUARTERS)
-    cut = round(quarters * dice.uniform(0.35, 0.65))
-    first, second = _shot(dice, palace, cut), _shot(dice, flower, quarters - cut)
-    grade = _grade(dice)
+    alone_palace = _shot(rng, palace, rng.randint(*QUARTERS)), _grade(rng)
+    alone_flower = _shot(rng, flower, rng.randint(*QUARTERS)), _grade(rng)
+    quarters = rng.randint(*QUARTERS)
+    cut = round(quarters * rng.uniform(0.35, 0.65))
+    first, second = _shot(rng, palace, cut), _shot(rng, flower, quarters - cut)
+    grade = _grade(rng)
     scenes = ((alone_palace[0],), (alone_flower[0],), (first, second), (second, first))
     grades = (alone_palace[1], alone_flower[1], grade, grade)
     return dict(zip(LABELS, zip(scenes, grades, strict=True), strict=True))
 
 
-def _regions(dice: random.Random) -> tuple[Region, Region]:
+def _regions(rng: random.Random) -> tuple[Region, Region]:
     """One take: a camera position at the palace and one at the flower."""
-    return _region(dice, PALACE), _region(dice, FLOWER)
+    return _region(rng, PALACE), _region(rng, FLOWER)
 
 
-def _region(dice: random.Random, photo: Photo) -> Region:
+def _region(rng: random.Random, photo: Photo) -> Region:
     """A part of the photograph around its subject, in the aspect of the clip."""
     photo_width, photo_height = photo.size_px
-    height = int(photo_height * dice.uniform(0.74, 0.95))
+    height = int(photo_height * rng.uniform(0.74, 0.95))
     width = height * WIDTH_PX // HEIGHT_PX
-    x = photo_width * (photo.centre[0] + dice.uniform(-0.07, 0.07)) - width / 2
-    y = photo_height * (photo.centre[1] + dice.uniform(-0.07, 0.07)) - height / 2
+    x = photo_width * (photo.centre[0] + rng.uniform(-0.07, 0.07)) - width / 2
+    y = photo_height * (photo.centre[1] + rng.uniform(-0.07, 0.07)) - height / 2
     return Region(photo, _clamp(x, photo_width - width), _clamp(y, photo_height - height), width, height)
 
 
@@ -179,19 +179,19 @@ def _clamp(value: float, most: int) -> int:
     return max(0, min(most, round(value)))
 
 
-def _shot(dice: random.Random, region: Region, quarters: int) -> Shot:
+def _shot(rng: random.Random, region: Region, quarters: int) -> Shot:
     """A straight pan through the middle of the region, in any direction, zooming in or out."""
-    angle, reach = dice.uniform(0, 2 * math.pi), dice.uniform(0.25, 0.5)
+    angle, reach = rng.uniform(0, 2 * math.pi), rng.uniform(0.25, 0.5)
     dx, dy = reach * math.cos(angle), reach * math.sin(angle)
-    start = Look(dice.uniform(1.08, 1.32), 0.5 - dx, 0.5 - dy)
-    end = Look(dice.uniform(1.08, 1.32), 0.5 + dx, 0.5 + dy)
-    return Shot(region, start, end, dice.random() < 0.5, quarters)
+    start = Look(rng.uniform(1.08, 1.32), 0.5 - dx, 0.5 - dy)
+    end = Look(rng.uniform(1.08, 1.32), 0.5 + dx, 0.5 + dy)
+    return Shot(region, start, end, rng.random() < 0.5, quarters)
 
 
-def _grade(dice: random.Random) -> Grade:
+def _grade(rng: random.Random) -> Grade:
     return Grade(
-        brightness=dice.uniform(-0.05, 0.05),
-        contrast=dice.uniform(0.9, 1.12),
-        saturation=dice.uniform(0.8, 1.2),
-        hue_degrees=dice.uniform(-8, 8),
+        brightness=rng.uniform(-0.05, 0.05),
+        contrast=rng.uniform(0.9, 1.12),
+        saturation=rng.uniform(0.8, 1.2),
+        hue_degrees=rng.uniform(-8, 8),
     )

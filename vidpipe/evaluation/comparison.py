@@ -69,8 +69,8 @@ def paired_bootstrap(
     observed = _differences(contenders, np.ones((1, len(truth))))
     if not G:
         return Difference(Interval(0.0, -1.0, 1.0), Interval(0.0, -1.0, 1.0), 0)
-    dice = np.random.default_rng(seed)
-    drawn = dice.multinomial(G, np.full(G, 1 / G), size=DRAWS)  # (draws, G): how often each group
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(G, np.full(G, 1 / G), size=DRAWS)  # (draws, G): how often each group
     parts = [
         _differences(contenders, drawn[start : start + _CHUNK][:, groups].astype(float))
         for start in range(0, DRAWS, _CHUNK)

@@ -43,21 +43,21 @@ def configs(default: TrainingConfig) -> Iterator[TrainingConfig]:
 
     The default's seed is every config's, and that of the draws: a longer search begins with the shorter one.
     """
-    dice = np.random.default_rng(default.seed)
+    rng = np.random.default_rng(default.seed)
     seen: set[TrainingConfig] = set()
     config = default
     while True:
         if config not in seen:
             seen.add(config)
             yield config
-        config = _draw(default, dice)
+        config = _draw(default, rng)
 
 
-def _draw(default: TrainingConfig, dice: np.random.Generator) -> TrainingConfig:
-    chosen = {name: values[int(dice.integers(len(values)))] for name, values in CHOICES.items()}
+def _draw(default: TrainingConfig, rng: np.random.Generator) -> TrainingConfig:
+    chosen = {name: values[int(rng.integers(len(values)))] for name, values in CHOICES.items()}
     low, high = map(math.log, LEARNING_RATES)
-    rate = float(f"{math.exp(dice.uniform(low, high)):.1e}")
-    return replace(default, **chosen, learning_rate=rate, crop_share=round(dice.uniform(*CROP_SHARES), 2))
+    rate = float(f"{math.exp(rng.uniform(low, high)):.1e}")
+    return replace(default, **chosen, learning_rate=rate, crop_share=round(rng.uniform(*CROP_SHARES), 2))
 
 
 def within(budget_s: float, items: Iterable[T], clock: Callable[[], float] = time.monotonic) -> Iterator[T]:

@@ -138,7 +138,7 @@ class LSTMTrainer:
             _standardise(self.model, train)
         self._label_weights = _label_weights(train, config.balance)
         self.model.rng = torch.Generator().manual_seed(config.seed)
-        self._dice = np.random.default_rng(config.seed)
+        self._rng = np.random.default_rng(config.seed)
 
     def epochs(self) -> Iterator[EpochMetrics]:
         """Train to the last epoch; afterwards `model` is finished and calibrated."""
@@ -165,8 +165,8 @@ class LSTMTrainer:
         self.model.train()
         loss_of = nn.CrossEntropyLoss(self._label_weights, label_smoothing=self.config.label_smoothing)
         loss_sum, hits = 0.0, 0
-        for chosen in _batches(len(self._train), self.config.batch_videos, self._dice):
-            crops = [_crop(self._train.features[i], self.config.crop_share, self._dice) for i in chosen]
+        for chosen in _batches(len(self._train), self.config.batch_videos, self._rng):
+            crops = [_crop(self._train.features[i], self.config.crop_share, self._rng) for i in chosen]
             packed, lengths = pack(crops)
             targets = torch.from_numpy(self._train.targets[chosen])  # (B,)
             logits = self.model.logits(packed, lengths)  # (B, K)
@@ -220,18 +220,18 @@ def _label_weights(train: Sequences, balance: float) -> torch.Tensor:
 
 
 def _batches(
-    count: int, batch_videos: int, dice: np.random.Generator
+    count: int, batch_videos: int, rng: np.random.Generator
 ) -> Iterator[np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    order = dice.permutation(count)
+    order = rng.permutation(count)
     for start in range(0, count, batch_videos):
         yield order[start : start + batch_videos]
 
 
-def _crop(features: Floats, least_share: float, dice: np.random.Generator) -> Floats:
+def _crop(features: Floats, least_share: float, rng: np.random.Generator) -> Floats:
     """A random span of the frames, of at least this share of them."""
     T = len(features)
-    kept = max(min(LEAST_FRAMES, T), round(T * dice.uniform(least_share, 1.0)))
-    start = dice.integers(T - kept + 1)
+    kept = max(min(LEAST_FRAMES, T), round(T * rng.uniform(least_share, 1.0)))
+    start = rng.integers(T - kept + 1)
     return features[start : start + kept]
 
 

@@ -196,7 +196,7 @@ class _Scorer:
         shards = [ScoreShard(version, some) for some in _cut(pending)]
         stage = f"classify with version {version.version}"
         with self.ports.progress.stage(stage, sum(s.cost for s in shards), "videos") as advance:
-            for shard, scored in self.ports.fleet.compute(self.ports, work, shards):
+            for shard, scored in self.ports.executor.compute(self.ports, work, shards):
                 ledger.put_predictions(
                     self.run.run_id,
                     version.model,

@@ -82,7 +82,7 @@ def doctor(probes: Probes, *, wait_s: float = WAIT_S) -> DoctorReport:
         "ffmpeg": lambda: _ffmpeg(probes.ffmpeg()),
         "ffprobe": lambda: [_starts("ffprobe", probes.ffprobe())],
         "torch": lambda: _network(probes.network()),
-        "packages": lambda: _packages(probes.misfits()),
+        "packages": lambda: _packages(probes.version_conflicts()),
         "home": lambda: _home(probes.disk()),
         "mlflow": lambda: [_service("mlflow", probes.mlflow(), "start it, or correct VIDPIPE_MLFLOW_URI.")],
         "models": lambda: _named(probes, lambda found: _models(probes.models(found))),
@@ -170,10 +170,11 @@ def _network(found: NetworkFacts) -> list[Line]:
     return lines
 
 
-def _packages(misfits: Sequence[str]) -> list[Line]:
-    if not misfits:
+def _packages(version_conflicts: Sequence[str]) -> list[Line]:
+    if not version_conflicts:
         return [Line("packages", "ok", "all in their supported ranges")]
-    return [Line("packages", "warning", text, "pip install -c constraints.txt vidpipe") for text in misfits]
+    repair = "pip install -c constraints.txt vidpipe"
+    return [Line("packages", "warning", text, repair) for text in version_conflicts]
 
 
 def _home(disk: DiskFacts) -> list[Line]:

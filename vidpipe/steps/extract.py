@@ -83,7 +83,7 @@ def extract(
     with recorded(ports, "extract") as run:
         batches, skipped = plan(ports, collection, retry_failed=retry_failed, alone=alone)
         with ports.progress.stage("extract", sum(b.cost for b in batches), "frames") as advance:
-            for batch, parts in ports.fleet.compute(ports, work, batches):
+            for batch, parts in ports.executor.compute(ports, work, batches):
                 commit(ports, run, batch, parts)
                 for video in batch.videos:
                     ports.staging.drop(video.file)
@@ -148,7 +148,7 @@ def work(ports: Ports, batch: Batch) -> list[PartResult]:
             embed=Backbones(backbones, [views.index(spec.view) for spec in batch.specs]),
             sink=_SideBySide(parts, [spec.feature_size for spec in batch.specs]),
             workers=ports.limits.workers,
-            on_frame=lambda v: ports.progress.glimpse(_cost(v, sample_fps) / _samples(v, sample_fps), 1),
+            on_frame=lambda v: ports.progress.in_progress(_cost(v, sample_fps) / _samples(v, sample_fps), 1),
         )
         return [
             _finished(spec, part, of_spec, outcomes)

@@ -97,7 +97,7 @@ def read_files(
 def _seen(ports: Ports, results: Iterator[T]) -> Iterator[T]:
     """The results; each is half of what there is to do for a file."""
     for result in results:
-        ports.progress.glimpse(0.5, 0)
+        ports.progress.in_progress(0.5, 0)
         yield result
 
 

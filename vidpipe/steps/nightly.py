@@ -127,7 +127,7 @@ class Night:
         return [*self.ingested, *([self.extracted] if self.extracted else [])]
 
 
-class Play(Protocol):
+class StageRunner(Protocol):
     """Calls a part of the night."""
 
     def __call__(self, name: str, part: Callable[..., R], /, *arguments: object) -> R:
@@ -135,19 +135,21 @@ class Play(Protocol):
         ...
 
 
-def called(_name: str, part: Callable[..., R], /, *arguments: object) -> R:
-    """A part of the night, simply called."""
+def run_here(_name: str, part: Callable[..., R], /, *arguments: object) -> R:
+    """A part of the night, simply run_here."""
     return part(*arguments)
 
 
-def nightly(ports: Ports, *, failure_budget: str | None = None, play: Play = called) -> NightlyReport:
+def nightly(
+    ports: Ports, *, failure_budget: str | None = None, run_stage: StageRunner = run_here
+) -> NightlyReport:
     """Do what is new in every collection.
 
     Args:
         ports: The outside world.
         failure_budget: Share (`0.1`) or count (`25`) of failing videos above which the night is
             `over_budget`; default from the settings.
-        play: Calls a part of the night, whose name comes first: who schedules it may show and retry each.
+        run_stage: Runs a part of the night, whose name comes first: a scheduler may show and retry each.
 
     Raises:
         LeaseHeld: Another run is at work.
@@ -157,21 +159,21 @@ def nightly(ports: Ports, *, failure_budget: str | None = None, play: Play = cal
         night = Night()
         for collection in ports.ledger.collections():
             with night.timed("ingest"):
-                play(f"ingest-{collection.name}", ingest_collection, ports, night, collection.name)
+                run_stage(f"ingest-{collection.name}", ingest_collection, ports, night, collection.name)
         with night.without(StorageUnreachable):
             night.extract(ports, retry_failed=True)
         well = len(night.problems)
         with night.without(*ODD), night.timed("classify"):
-            play("classify", classify_news, ports, night)
+            run_stage("classify", classify_news, ports, night)
         if len(night.problems) == well:  # else the same wait again, for the challenger
             with night.timed("shadow"):
-                play("shadow", shadow_challenger, ports, night, run)
+                run_stage("shadow", shadow_challenger, ports, night, run)
         collect(ports, OLD_S)
         ended = conclude(run, night, budget)
-    return replace(ended, report=play("report", told, ports, ended.run_id))
+    return replace(ended, report=run_stage("report", write_report, ports, ended.run_id))
 
 
-def told(ports: Ports, run_id: int) -> str | None:
+def write_report(ports: Ports, run_id: int) -> str | None:
     """Write the page of a night that has been published; a page that cannot be written spoils no night."""
     try:
         return report(ports.warehouse, ports.videos, ports.reports, run_id, staging=ports.staging).report

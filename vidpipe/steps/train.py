@@ -70,7 +70,7 @@ class TrainReport(Report):
 
 
 @dataclass(frozen=True, slots=True)
-class _Lesson:
+class _MakeTrainer:
     """Everything that decides a version."""
 
     collection: str
@@ -161,7 +161,7 @@ def train(
     spec = start[0].spec if start else ports.limits.spec
     with recorded(ports, "train") as run:
         split = resolve(scoring.labelled(ports, collection, spec), split_column, config.seed)
-        lesson = _Lesson(collection, split, spec, config, start, linear)
+        lesson = _MakeTrainer(collection, split, spec, config, start, linear)
         run.videos = len(split.part("all"))
         version = ports.registry.find(lesson.hashes()["fingerprint"])
         existing = version is not None
@@ -209,7 +209,7 @@ def _start(ports: Ports, warm_start: str | None) -> tuple[ModelVersion, ModelBun
     return version, ports.registry.load(version)
 
 
-def _train_new(ports: Ports, lesson: _Lesson, *, only: bool) -> ModelVersion:
+def _train_new(ports: Ports, lesson: _MakeTrainer, *, only: bool) -> ModelVersion:
     split, spec, config, labels = lesson.split, lesson.spec, lesson.config, lesson.labels
     videos = lesson.training_videos
     data, test = (scoring.load(ports, spec, some, labels) for some in (videos, split.test))
@@ -302,7 +302,7 @@ def _log_scores(mlflow_run: TrainingRun, name: str, model: nn.Module, test: Sequ
     return scores
 
 
-def _log_attention(ports: Ports, mlflow_run: TrainingRun, lesson: _Lesson, model: nn.Module) -> None:
+def _log_attention(ports: Ports, mlflow_run: TrainingRun, lesson: _MakeTrainer, model: nn.Module) -> None:
     """When the model looks, in the first test videos of some labels; a file that is gone has no pictures."""
     if lesson.config.head != "attention":
         return

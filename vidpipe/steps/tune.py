@@ -165,14 +165,14 @@ def _try(
     ports: Ports, learn: Sequences, judge: Sequences, config: TrainingConfig, trial_run: TrainingRun
 ) -> Trial:
     started = time.monotonic()
-    teacher = LSTMTrainer(learn, judge, config, block_sizes(ports.limits.spec))
+    trainer = LSTMTrainer(learn, judge, config, block_sizes(ports.limits.spec))
     begun = started
-    for metrics in teacher.epochs():
+    for metrics in trainer.epochs():
         log_epoch(trial_run, metrics)
         now = time.monotonic()
-        ports.progress.glimpse(now - begun, 0)
+        ports.progress.in_progress(now - begun, 0)
         begun = now
-    loss, accuracy = validate(teacher.model, judge)
+    loss, accuracy = validate(trainer.model, judge)
     trial_run.log_metrics({"val_loss": loss, "val_accuracy": accuracy})
     return Trial(config, trial_run.mlflow_run_id, loss, accuracy, round(time.monotonic() - started, 3))
 

@@ -111,7 +111,7 @@ class Database:
                 connection.close()  # an open transaction is rolled back
 
     @contextmanager
-    def glance(self, *, wait_s: float = 1.0) -> Iterator[Session | None]:
+    def read_only(self, *, wait_s: float = 1.0) -> Iterator[Session | None]:
         """Read without creating, migrating or writing anything; None while there is no ledger."""
         if not self.file.exists():
             yield None

@@ -147,7 +147,7 @@ class Ledger(Listings, Predictions, Decisions):
 
     def unfinished(self) -> Unfinished | None:
         """What has not ended and what is named, read without a trace; None while there is no ledger."""
-        with self.glance() as session:
+        with self.read_only() as session:
             if session is None:
                 return None
             return Unfinished(

@@ -73,19 +73,19 @@ class Staging:
     def drop(self, place: Place) -> None:
         """Give the room of an object back, if nobody reads it."""
         if isinstance(place, StoredObject) and self._folder.exists():
-            with self._disk_errors(), self._desk() as desk:
-                desk.add(-_removed(self._file(place)))
+            with self._disk_errors(), self._reserving() as reservations:
+                reservations.add(-_removed(self._file(place)))
 
     def sweep(self, older_than_s: float) -> tuple[int, int]:
         """Remove what nobody has used for so long: (files, bytes)."""
         if not self._folder.exists():
             return 0, 0
         files = size_bytes = 0
-        with self._disk_errors(), self._desk() as desk:
+        with self._disk_errors(), self._reserving() as reservations:
             for file, _, used_at in self._staged():
                 if time.time() - used_at >= older_than_s and (freed := _removed(file)):
                     files, size_bytes = files + 1, size_bytes + freed
-            desk.set(sum(size for _, size, _ in self._staged()))
+            reservations.set(sum(size for _, size, _ in self._staged()))
         return files, size_bytes
 
     # -- one object -----------------------------------------------------------------------------
@@ -100,39 +100,39 @@ class Staging:
         file = self._file(wanted)
         part = file.with_name(file.name.split("-", 1)[0] + ".part")
         while True:
-            with self._desk() as desk:
+            with self._reserving() as reservations:
                 if (descriptor := _opened(file, fcntl.LOCK_SH)) is not None:
                     os.utime(file)
                     has_room()
                     return file, descriptor
-                if (descriptor := self._begun(desk, part, wanted.size_bytes)) is not None:
+                if (descriptor := self._begun(reservations, part, wanted.size_bytes)) is not None:
                     break
             time.sleep(_POLL_S)  # somebody else is at it, or there is no room
         has_room()
         try:
             self._download(wanted, part)
-            with self._desk():
+            with self._reserving():
                 fcntl.flock(descriptor, fcntl.LOCK_SH)
                 part.rename(file)
         except BaseException:
             os.close(descriptor)
-            with self._desk() as desk:
-                desk.add(-_removed(part))
+            with self._reserving() as reservations:
+                reservations.add(-_removed(part))
             raise
         return file, descriptor
 
-    def _begun(self, desk: _Desk, part: Path, size_bytes: int) -> int | None:
+    def _begun(self, reservations: _Reservations, part: Path, size_bytes: int) -> int | None:
         """A locked file of this size, if there is room for it and nobody downloads the same."""
         if part.exists():
             freed = _removed(part)
             if part.exists():
                 return None
-            desk.add(-freed)  # a killed process left it
-        if desk.held + size_bytes > self._limit:
-            desk.set(self._make_room(self._limit - size_bytes))
-            if desk.held + size_bytes > self._limit:
+            reservations.add(-freed)  # a killed process left it
+        if reservations.held + size_bytes > self._limit:
+            reservations.set(self._make_room(self._limit - size_bytes))
+            if reservations.held + size_bytes > self._limit:
                 return None
-        desk.add(size_bytes)  # first: the number may be too high, never too low
+        reservations.add(size_bytes)  # first: the number may be too high, never too low
         descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         os.ftruncate(descriptor, size_bytes)
@@ -166,13 +166,13 @@ class Staging:
                         yield Path(entry.path), found.st_size, found.st_mtime
 
     @contextmanager
-    def _desk(self) -> Iterator[_Desk]:
+    def _reserving(self) -> Iterator[_Reservations]:
         """No file comes or goes while this is held; never for as long as a download takes."""
         self._folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._folder / HELD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield _Desk(descriptor)
+            yield _Reservations(descriptor)
         finally:
             os.close(descriptor)
 
@@ -190,7 +190,7 @@ class Staging:
             ) from error
 
 
-class _Desk:
+class _Reservations:
     """The number in the file `held`: bytes that are there or promised, at most."""
 
     def __init__(self, descriptor: int) -> None:

@@ -1,7 +1,8 @@
 """A night on many workers: measured on one, two and four of them here, simulated for as many as you like.
 
-    python -m benchmarks.fleet [--source DIR] [--videos 120] [--json]
-    python -m benchmarks.fleet --simulate [--new 10000000] [--workers 10,100,1000] [--part-frames 4096,65536]
+    python -m benchmarks.executors [--source DIR] [--videos 120] [--json]
+    python -m benchmarks.executors --simulate [--new 10000000]
+        [--workers 10,100,1000] [--part-frames 4096,65536]
 
 Measured: the same clips, cut into shards as `extract` cuts them, on processes of one core each, handed out by
 `vidpipe.shards.gather`; beside it what the simulation says of the same shards. A worker more than there
@@ -43,7 +44,7 @@ from vidpipe.steps.runs import recorded
 from vidpipe.vision.sampling import expected_cost
 from vidpipe.wiring import open_home, open_ports
 
-LANES = (1, 2, 4)
+WORKERS = (1, 2, 4)
 Costly = npt.NDArray[np.float64]
 
 
@@ -52,9 +53,9 @@ class Costs:
     """Seconds, on cores like these; README, Speed, says which."""
 
     sample_s: float = 0.008
-    """A unit of `expected_cost` on one core: benchmarks.fleet, one lane."""
+    """A unit of `expected_cost` on one core: benchmarks.executor, one lane."""
     commit_s: float = 0.05
-    """A shard's rows into the ledger: benchmarks.fleet."""
+    """A shard's rows into the ledger: benchmarks.executor."""
     task_s: float = 0.05
     """A shard as a task of Prefect, on its server and back."""
     ingest_s: float = 0.0075
@@ -92,13 +93,13 @@ def simulate(shards: Costly, workers: int, costs: Costs, *, cores: int | None = 
         workers: Shards that are out at once.
         costs: Seconds.
         cores: How many workers can compute at full speed; default: all.
-        seed: Of the dice.
+        seed: Of the rng.
     """
-    dice = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     slow = max(1.0, workers / cores) if cores else 1.0
     usual = shards * costs.sample_s * slow
-    spread = dice.lognormal(0.0, 0.1, len(shards))
-    spread[dice.random(len(shards)) < costs.straggle_share] *= costs.straggle_times
+    spread = rng.lognormal(0.0, 0.1, len(shards))
+    spread[rng.random(len(shards)) < costs.straggle_share] *= costs.straggle_times
     handling_s = costs.commit_s + costs.task_s
     free = [0.0] * workers
     run_free = busy = end = 0.0
@@ -107,8 +108,8 @@ def simulate(shards: Costly, workers: int, costs: Costs, *, cores: int | None = 
     for place, n in enumerate(ahead):
         run_free = begin = max(heapq.heappop(free), run_free) + handling_s
         takes = usual[n] * spread[n]
-        while dice.random() < costs.deaths_an_hour * takes / 3600:
-            begin, lost = begin + takes * dice.random(), lost + 1
+        while rng.random() < costs.deaths_an_hour * takes / 3600:
+            begin, lost = begin + takes * rng.random(), lost + 1
         rescued = LATE * usual[n] + usual[n]
         if len(ahead) - place <= workers and takes > rescued:  # others are idle by then
             takes, copies = rescued, copies + 1
@@ -129,9 +130,9 @@ def cut(videos: Costly, part_frames: int) -> Costly:
 
 def made_up(count: int, seed: int = 0) -> Costly:
     """Costs of videos as people have them: a minute long in the middle, few of an hour, most of them 720p."""
-    dice = np.random.default_rng(seed)
-    seconds = np.clip(dice.lognormal(np.log(60), 1.0, count), 2, 7200)
-    pixels = dice.choice([320 * 240, 1280 * 720, 1920 * 1080], count, p=[0.2, 0.6, 0.2])
+    rng = np.random.default_rng(seed)
+    seconds = np.clip(rng.lognormal(np.log(60), 1.0, count), 2, 7200)
+    pixels = rng.choice([320 * 240, 1280 * 720, 1920 * 1080], count, p=[0.2, 0.6, 0.2])
     one = expected_cost(1.0, 25, 1_000_000, 4.0) - expected_cost(1.0, 25, 0, 4.0)  # of 25 megapixels
     return seconds * (4.0 + pixels / 1e6 * one) + 1
 
@@ -160,11 +161,11 @@ def _work(home: str, batch: Batch) -> list[PartResult]:
 
 
 @contextmanager
-def _pool(lanes: int, home: Path, warm: Batch) -> Iterator[ProcessPoolExecutor]:
+def _pool(workers: int, home: Path, warm: Batch) -> Iterator[ProcessPoolExecutor]:
     from multiprocessing import get_context
 
-    with ProcessPoolExecutor(lanes, get_context("spawn"), _one_core) as pool:
-        list(pool.map(partial(_work, str(home)), [replace(warm, videos=warm.videos[:1])] * lanes * 2))
+    with ProcessPoolExecutor(workers, get_context("spawn"), _one_core) as pool:
+        list(pool.map(partial(_work, str(home)), [replace(warm, videos=warm.videos[:1])] * workers * 2))
         yield pool
 
 
@@ -181,15 +182,15 @@ def measure(source: Path, videos: int, folder: Path) -> dict[str, Any]:
     ingest(ports, "clips", folder / "videos")
     shards, _ = plan(ports)
     costs = [shard.cost for shard in shards]
-    found: dict[str, Any] = {"videos": len(files), "shards": len(shards), "lanes": []}
+    found: dict[str, Any] = {"videos": len(files), "shards": len(shards), "workers": []}
     seconds_of: dict[int, float] = {}
     results: dict[int, list[PartResult]] = {}
-    for lanes in LANES:
-        with _pool(lanes, home, shards[0]) as pool:
+    for workers in WORKERS:
+        with _pool(workers, home, shards[0]) as pool:
             started = time.monotonic()
             submit = lambda n, pool=pool: pool.submit(_work, str(home), shards[n])  # noqa: E731
-            results = dict(gather(submit, costs, lanes, poll_s=0.05))
-            seconds_of[lanes] = time.monotonic() - started
+            results = dict(gather(submit, costs, workers, poll_s=0.05))
+            seconds_of[workers] = time.monotonic() - started
     with recorded(ports, "extract") as run:
         started = time.monotonic()
         for number, result in results.items():
@@ -198,29 +199,28 @@ def measure(source: Path, videos: int, folder: Path) -> dict[str, Any]:
     alone = Costs(
         sample_s=seconds_of[1] / sum(costs), commit_s=0, task_s=0, straggle_share=0, deaths_an_hour=0
     )
-    for lanes in LANES:
-        said = simulate(np.array(costs), lanes, alone, cores=os.cpu_count())
-        found["lanes"].append(
-            {"lanes": lanes, "seconds": round(seconds_of[lanes], 1), "simulated": round(said.seconds, 1)}
-        )
+    for workers in WORKERS:
+        said = simulate(np.array(costs), workers, alone, cores=os.cpu_count())
+        took = {"seconds": round(seconds_of[workers], 1), "simulated": round(said.seconds, 1)}
+        found["workers"].append({"workers": workers, **took})
     return {**found, "sample_s": round(alone.sample_s, 5), "commit_s": round(commit_s, 4)}
 
 
 def table(
     count: int, workers: Sequence[int], part_frames: Sequence[int], costs: Costs
 ) -> list[dict[str, Any]]:
-    """A night of so many new videos, for each size of the fleet and of parts."""
+    """A night of so many new videos, for each size of the executor and of parts."""
     videos = made_up(count)
     rows = []
     for frames in part_frames:
         shards = cut(videos, frames)
-        for fleet in workers:
-            night = simulate(shards, fleet, costs)
+        for executor in workers:
+            night = simulate(shards, executor, costs)
             rows.append({
-                "part_frames": frames, "workers": fleet, **asdict(night),
+                "part_frames": frames, "workers": executor, **asdict(night),
                 "ingest_hours": count * costs.ingest_s / 3600,
                 "extract_hours": night.seconds / 3600,
-                "score_hours": count * costs.score_s / fleet / 3600,
+                "score_hours": count * costs.score_s / executor / 3600,
                 "publish_s": costs.publish_s * count * 5 / 1e6,
             })  # fmt: skip
     return rows
@@ -254,13 +254,13 @@ def main() -> None:
                 f"{row['score_hours']:.2f} h  {row['publish_s']:.1f} s"
             )
         return
-    with tempfile.TemporaryDirectory(prefix="vidpipe-fleet-") as folder:
+    with tempfile.TemporaryDirectory(prefix="vidpipe-executor-") as folder:
         found = measure(given.source, given.videos, Path(folder))
     if given.json:
         print(json.dumps(found))
         return
-    for row in found["lanes"]:
-        print(f"{row['lanes']} lanes  {row['seconds']:6.1f} s   simulated {row['simulated']:6.1f} s")
+    for row in found["workers"]:
+        print(f"{row['workers']} workers  {row['seconds']:6.1f} s   simulated {row['simulated']:6.1f} s")
     print(f"{found['sample_s'] * 1000:.1f} ms a sampled frame on one core")
     print(f"{found['commit_s'] * 1000:.0f} ms a commit")
 

@@ -1,8 +1,8 @@
 """The ports of a home, with shards as Prefect tasks: in the flow's own process, or on workers.
 
 The setting `task_runner` says which engine; `cluster` names a Dask scheduler or a Ray head that runs already,
-else a cluster of `lanes` workers is started on this machine for as long as there is work. Workers see the
-same home and the same videos; they write parts and never open the ledger.
+else a cluster of `max_workers` workers is started on this machine for as long as there is work. Workers see
+the same home and the same videos; they write parts and never open the ledger.
 """
 
 import logging
@@ -28,7 +28,7 @@ def ports_of(home: str | None) -> Ports:
     """All ports of a home; the same arguments and settings as the command line's."""
     logging.getLogger("vidpipe").setLevel(logging.INFO)  # Prefect adds its handler, not a level
     settings = load_settings(Path(home) if home else None)
-    return open_ports(open_home(settings), LogProgress(), fleet=TaskFleet(settings))
+    return open_ports(open_home(settings), LogProgress(), executor=TaskShardExecutor(settings))
 
 
 @task(**RETRIES)
@@ -49,7 +49,7 @@ def _workers_ports(home: str) -> Ports:
     return ports_of(home)
 
 
-class TaskFleet:
+class TaskShardExecutor:
     """Computes each shard as a task that Prefect shows and retries."""
 
     def __init__(self, settings: Settings) -> None:
@@ -79,7 +79,8 @@ class TaskFleet:
                 named = compute_there.with_options(task_run_name=names[number])
                 return runner.submit(named, {"home": home, "work": work, "shard": shards[number]})
 
-            for number, result in gather(submit, [shard.cost for shard in shards], self._settings.lanes):
+            costs = [shard.cost for shard in shards]
+            for number, result in gather(submit, costs, self._settings.max_workers):
                 yield shards[number], result
 
 
@@ -93,7 +94,7 @@ def task_runner(settings: Settings) -> TaskRunner[Any]:
         "processes": _processes, "dask": _dask, "ray": _ray,
     }  # fmt: skip
     try:
-        runner: TaskRunner[Any] = engines[settings.task_runner](settings.lanes, settings.cluster)
+        runner: TaskRunner[Any] = engines[settings.task_runner](settings.max_workers, settings.cluster)
     except ImportError as error:
         raise ConfigurationError(
             f"the task runner {settings.task_runner!r} is not installed: {error}.",
@@ -102,23 +103,23 @@ def task_runner(settings: Settings) -> TaskRunner[Any]:
     return runner
 
 
-def _processes(lanes: int, _cluster: str | None) -> Any:
-    return ProcessPoolTaskRunner(max_workers=lanes)
+def _processes(max_workers: int, _cluster: str | None) -> Any:
+    return ProcessPoolTaskRunner(max_workers=max_workers)
 
 
-def _dask(lanes: int, cluster: str | None) -> Any:
+def _dask(max_workers: int, cluster: str | None) -> Any:
     from prefect_dask import DaskTaskRunner
 
     if cluster:
         return DaskTaskRunner(address=cluster)
-    alone = {"n_workers": lanes, "threads_per_worker": 1, "dashboard_address": None, "host": LOOPBACK}
+    alone = {"n_workers": max_workers, "threads_per_worker": 1, "dashboard_address": None, "host": LOOPBACK}
     return DaskTaskRunner(cluster_kwargs=alone)
 
 
-def _ray(lanes: int, cluster: str | None) -> Any:
+def _ray(max_workers: int, cluster: str | None) -> Any:
     from prefect_ray import RayTaskRunner
 
     if cluster:
         return RayTaskRunner(address=cluster)
-    alone = {"num_cpus": lanes, "include_dashboard": False, "_node_ip_address": LOOPBACK}
+    alone = {"num_cpus": max_workers, "include_dashboard": False, "_node_ip_address": LOOPBACK}
     return RayTaskRunner(init_kwargs=alone)
