@@ -9,8 +9,8 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
 
 from vidpipe.errors import LedgerLocked, StorageUnreachable, VidpipeError
 from vidpipe.ports import Probes
@@ -47,6 +47,8 @@ SILENT = {
 }  # fmt: skip
 """What to do where nothing answers in time, beside a machine that is busy."""
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -78,6 +80,7 @@ Check = Callable[[], Iterable[Line]]
 def doctor(probes: Probes, *, wait_s: float = WAIT_S) -> DoctorReport:
     """Look at everything, for at most `wait_s` seconds."""
     started = time.monotonic()
+    probes = replace(probes, unfinished=_once(probes.unfinished))
     checks: dict[str, Check] = {
         "ffmpeg": lambda: _ffmpeg(probes.ffmpeg()),
         "ffprobe": lambda: [_starts("ffprobe", probes.ffprobe())],
@@ -226,6 +229,19 @@ def _ledger(found: Unfinished | None) -> list[Line]:
         return [Line("ledger", "fix", message, "use the newer vidpipe that wrote it.")]
     note = "" if found.schema == found.known_schema else ", the next run brings it up to date"
     return [Line("ledger", "ok", f"schema {found.schema}{note}")]
+
+
+def _once(ask: Callable[[], T]) -> Callable[[], T]:
+    """Ask for all checks that run side by side: the ledger opens for one at a time, and six would wait."""
+    lock, answers = threading.Lock(), list[T]()
+
+    def asked() -> T:
+        with lock:
+            if not answers:
+                answers.append(ask())
+            return answers[0]
+
+    return asked
 
 
 def _named(probes: Probes, look: Callable[[Unfinished], Iterable[Line]]) -> Iterable[Line]:
