@@ -2,7 +2,7 @@
 update core.video
 set verdict = null
 where
-    verdict not in ('ok', 'partial')
+    verdict not in ('ok', 'partial', 'blank')
     and video_key in (
         select f.video_key
         from core.failure as f

@@ -25,7 +25,7 @@ with present as (
         and ($collection is null or c.name = $collection)
         and (
             v.verdict is null
-            or v.verdict in ('ok', 'partial')
+            or v.verdict in ('ok', 'partial', 'blank')
             or ($retry_failed and v.video_key in (
                 select f.video_key
                 from core.failure as f

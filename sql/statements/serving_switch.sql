@@ -12,7 +12,7 @@ using (
         where
             cv.present
             and ($collection is null or c.name = $collection)
-            and v.verdict in ('ok', 'partial')
+            and v.verdict in ('ok', 'partial', 'blank')
             and cv.video_key in (select vf.video_key from core.video_feature as vf)
     ),
 

@@ -61,7 +61,7 @@ comment on column videos.frames_expected is
 comment on column videos.frames_decoded is 'Frames that were decoded.';
 comment on column videos.decode_errors is 'Packets that did not decode, and frames that came out torn.';
 comment on column videos.verdict is
-'ok, partial (true damage: packets without a frame, torn frames, or a container that ends before it says), blank, no_video, no_frames, unreadable, too_slow, forbidden or forgotten; null until decoded.';
+'ok, partial (true damage: packets without a frame, torn frames, or a container that ends before it says), blank (each sampled frame is of one value), no_video, no_frames, unreadable, too_slow, forbidden or forgotten; null until decoded.';
 comment on column videos.black_share is
 'Share of the sampled frames that are black (98 % of the pixels below a tenth of full brightness).';
 comment on column videos.frozen_share is

@@ -51,7 +51,8 @@ READERS = (1, 2)
 1: the pixels as stored, whatever their shape. It took the first stream, and counted instants anew where the
    picture changes its size: of such a video it has no features (`Misread`).
 2: square pixels before the crop; the recording among several streams; instants by true time alone; colours by
-   the stream's tags (untagged HD is BT.709), PQ and HLG tone-mapped: see adapters/media/colour.py.
+   the stream's tags (untagged HD is BT.709), PQ and HLG tone-mapped (adapters/media/colour.py); grey of 10 to
+   16 bits, and floats, stretched between percentiles 0.1 and 99.9 of the video (adapters/media/grey.py).
 """
 
 
@@ -185,6 +186,8 @@ class DecodeReport:
     """Of the sampled frames, those that are black."""
     frozen_share: float = 0.0
     """Of the sampled frames, those that equal the one before."""
+    is_blank: bool = False
+    """Every sampled frame is of one value."""
     misread: str = ""
     """What reader 1 takes to be the frames of this video instead; empty where it is right."""
 

@@ -178,7 +178,7 @@ def _pump(
         picture = PictureStats()
         try:
             for time_s, pixels in frames:
-                picture.add(pixels[: pixels.shape[1]])  # of several views, the first
+                picture.add(pixels)
                 if not put(_Frame(video, time_s, pixels, decoding.flow)):
                     return
         finally:
@@ -193,7 +193,9 @@ def _pump(
 def _with_picture(report: DecodeReport | None, picture: PictureStats) -> DecodeReport | None:
     if report is None:
         return None
-    return replace(report, black_share=picture.black_share, frozen_share=picture.frozen_share)
+    return replace(
+        report, black_share=picture.black_share, frozen_share=picture.frozen_share, is_blank=picture.is_blank
+    )
 
 
 def _drain(queue: Queue[_Event | BaseException]) -> Iterator[_Event]:
@@ -304,5 +306,7 @@ def _outcome(end: _End, part: str, first_row: int | None, n_frames: int) -> Extr
 
 
 def _verdict(report: DecodeReport | None) -> str:
-    """`ok`, or `partial` where the decoder met true damage."""
-    return "partial" if report and report.is_damaged else "ok"
+    """`partial` where the decoder met true damage, `blank` where no frame shows anything, or `ok`."""
+    if report and report.is_damaged:
+        return "partial"
+    return "blank" if report and report.is_blank else "ok"

@@ -18,6 +18,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from vidpipe.adapters.media.grey import deep_format
+
 REFERENCE_WHITE_NITS = 203
 PEAK = 1000 / REFERENCE_WHITE_NITS
 KNEE = 0.3
@@ -72,6 +74,8 @@ class Look:
     """Of luma and chroma, where the stream does not say it and ffmpeg would choose another."""
     hdr: Tags | None = None
     """The full tags of a PQ or HLG picture."""
+    deep: str | None = None
+    """A deep grey picture, whose contrast is stretched: see grey.py."""
 
 
 PLAIN = Look()
@@ -79,6 +83,8 @@ PLAIN = Look()
 
 def look_of(tags: Tags) -> Look:
     """How a stream with these tags is to be seen."""
+    if deep := deep_format(tags.pix_fmt):
+        return Look(deep=deep)
     if tags.transfer in _HDR:
         known = tags.pix_fmt.startswith(_YUV)
         matrix = tags.matrix if tags.matrix in _MATRICES else "bt2020nc" if known else "gbr"

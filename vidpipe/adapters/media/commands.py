@@ -5,13 +5,15 @@ Demuxers and protocols are restricted to real containers on the local disk.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import ffmpeg
 
 from vidpipe.adapters.media.colour import PLAIN, Look, scaled
+from vidpipe.adapters.media.grey import Levels, stretched
+from vidpipe.adapters.media.signatures import forced_codec, read_head
 from vidpipe.records.features import FlowSpec, View
 from vidpipe.vision.sampling import select_expression
 
@@ -28,6 +30,8 @@ SHOWN_FRAMES, SHOWN_FLOW = "showinfo@frames", "showinfo@flow"
 Source: https://ffmpeg.org/ffmpeg-filters.html#Filtergraph-syntax-1, `filter_name@id`."""
 
 
+Stretch = Callable[[Any], Any]
+"""Of the frames of an ffmpeg-python stream of deep grey pictures."""
 COUNTED_S = 60
 """Seconds from the start in which packets are counted, to find the busiest of several streams."""
 
@@ -77,6 +81,7 @@ def decode_command(
     demuxer: str | None = None,
     start_s: float | None = None,
     look: Look = PLAIN,
+    levels: Levels | None = None,
 ) -> list[str]:
     """The ffmpeg command: rotate (ffmpeg's default), sample, note the time, crop, resize, RGB.
 
@@ -93,20 +98,38 @@ def decode_command(
         demuxer: ffmpeg's, where it would choose a wrong one.
         start_s: When the first frame shows, where that is known.
         look: How reader 2 maps the stream's pixels to RGB.
+        levels: Black and white of a deep grey picture.
     """
-    stream = ffmpeg.input(
-        f"file:{file}", protocol_whitelist="file,pipe", format_whitelist=CONTAINERS,
-        threads=1, max_pixels=MAX_PIXELS, **_forced(demuxer),
-    )[stream_specifier(stream_index)]  # fmt: skip
+    stream = _opened(file, stream_index, demuxer)
+    deep = (lambda frames: stretched(frames, look.deep or "", levels)) if look.deep and levels else None
     selected = select_expression(sample_fps, start_s)
     if flow is None:
-        output = _output(_frames(stream, selected, views, look), "pipe:1", "rgb24")
+        output = _output(_frames(stream, selected, views, look, deep), "pipe:1", "rgb24")
     else:
         both = stream.filter_multi_output("split", 2)
         output = ffmpeg.merge_outputs(
-            _output(_frames(both.stream(0), selected, views, look), "pipe:1", "rgb24"),
-            _output(_greys(both.stream(1), flow, start_s), f"pipe:{flow_pipe}", "gray"),
+            _output(_frames(both.stream(0), selected, views, look, deep), "pipe:1", "rgb24"),
+            _output(_greys(both.stream(1), flow, start_s, deep), f"pipe:{flow_pipe}", "gray"),
         )
+    return _verbosely(output, binary)
+
+
+def pixels_command(
+    binary: str, file: Path, sample_fps: float, deep: str, stream_index: int | None, demuxer: str | None
+) -> list[str]:
+    """The sampled frames as they are, in a deep grey format, on stdout."""
+    stream = _opened(file, stream_index, demuxer).filter("select", select_expression(sample_fps))
+    return _verbosely(_output(stream, "pipe:1", deep), binary)
+
+
+def _opened(file: Path, stream_index: int | None, demuxer: str | None) -> Any:
+    return ffmpeg.input(
+        f"file:{file}", protocol_whitelist="file,pipe", format_whitelist=CONTAINERS,
+        threads=1, max_pixels=MAX_PIXELS, **_forced(demuxer), **forced_codec(read_head(file)),
+    )[stream_specifier(stream_index)]  # fmt: skip
+
+
+def _verbosely(output: Any, binary: str) -> list[str]:
     arguments: list[str] = output.global_args(
         "-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+verbose", "-filter_threads", "1"
     ).compile(cmd=binary)
@@ -117,21 +140,22 @@ def _output(frames: Any, to: str, pix_fmt: str) -> Any:
     return frames.output(to, format="rawvideo", pix_fmt=pix_fmt, fps_mode="passthrough")
 
 
-def _frames(stream: Any, selected: str, views: Sequence[View], look: Look) -> Any:
+def _frames(stream: Any, selected: str, views: Sequence[View], look: Look, deep: Stretch | None) -> Any:
     """The sampled frames of an ffmpeg-python stream, their views one below the other."""
     sampled = stream.filter("select", selected).filter(SHOWN_FRAMES, checksum=0)
     if len(views) == 1:
-        return _view(sampled, views[0], look)
+        return _view(sampled, views[0], look, deep)
     copies = sampled.filter_multi_output("split", len(views))
-    squares = [_view(copies.stream(n), view, look) for n, view in enumerate(views)]
+    squares = [_view(copies.stream(n), view, look, deep) for n, view in enumerate(views)]
     return ffmpeg.filter(squares, "vstack", inputs=len(views))
 
 
-def _greys(stream: Any, flow: FlowSpec, start_s: float | None) -> Any:
+def _greys(stream: Any, flow: FlowSpec, start_s: float | None, deep: Stretch | None) -> Any:
     """Small pictures of more frames: the mean of the pixels that each pixel stands for (`area`)."""
     selected = select_expression(flow.fps, start_s)
     sampled = stream.filter("select", selected).filter(SHOWN_FLOW, checksum=0)
-    return sampled.filter("scale", flow.width_px, flow.height_px, flags="area")
+    seen = deep(sampled) if deep else sampled
+    return seen.filter("scale", flow.width_px, flow.height_px, flags="area")
 
 
 def _forced(demuxer: str | None) -> dict[str, str]:
@@ -142,7 +166,7 @@ def picture_command(binary: str, file: Path, at_s: float, demuxer: str | None = 
     """One frame, within a square of `PICTURE_PX`, as JPEG on stdout."""
     stream = ffmpeg.input(
         f"file:{file}", ss=f"{at_s:.3f}", protocol_whitelist="file,pipe", format_whitelist=CONTAINERS,
-        threads=1, max_pixels=MAX_PIXELS, **_forced(demuxer),
+        threads=1, max_pixels=MAX_PIXELS, **_forced(demuxer), **forced_codec(read_head(file)),
     )["V:0"]  # fmt: skip
     small = stream.filter(
         "scale", PICTURE_PX, PICTURE_PX, force_original_aspect_ratio="decrease", flags="area"
@@ -154,9 +178,11 @@ def picture_command(binary: str, file: Path, at_s: float, demuxer: str | None = 
     return arguments
 
 
-def _view(frames: Any, view: View, look: Look) -> Any:
+def _view(frames: Any, view: View, look: Look, deep: Stretch | None) -> Any:
     """The frames of an ffmpeg-python stream as squares; reader 2 sees true shapes and colours."""
     transform = view.transform
+    if deep and view.reader > 1:
+        frames = deep(frames)
     if transform.crop_share is not None:
         frames = frames.filter("crop", *_crop(transform.crop_share, view.reader))
     seen = look if view.reader > 1 else PLAIN

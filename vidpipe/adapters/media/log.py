@@ -26,6 +26,8 @@ _CUT = re.compile(r"^(?:\[[^\]]*\] )*\[(?:warning|error)\] (?:File ended prematu
 """Source: libavformat/matroskadec.c and mov.c, a file that is shorter than its index says."""
 _REBUILT = "Reconfiguring filter graph"
 """Source: fftools/ffmpeg_filter.c, when a frame's size, format or colours are not those of the one before."""
+_PIXELS = re.compile(r"^\[graph [^\]]*\] \[verbose\] w:\d+ h:\d+ pixfmt:(\w+) ")
+"""Source: libavfilter/buffersrc.c, what a filter graph is fed with."""
 _MAPPING = "[info] Stream mapping:"
 _DEMUXER = re.compile(r"^\[(?:in|out|null)[#\]/ ]")
 
@@ -49,6 +51,8 @@ class FfmpegLog:
     """Of the video stream that was read."""
     streams: dict[int, str] = field(default_factory=dict)
     """What is said of each video stream of the file that is no attached picture."""
+    pix_fmt: str | None = None
+    """Of the frames that came out of the decoder first."""
     is_mapped: bool = False
     """The file's streams have all been named; others that follow are ffmpeg's own."""
     is_cut: bool = False
@@ -64,6 +68,8 @@ class FfmpegLog:
             self.flow_times_s.put(None)
         elif not self.is_mapped and (stream := _STREAM.match(text)):
             self.streams.setdefault(int(stream[1]), text)
+        elif self.pix_fmt is None and (decoded_as := _PIXELS.match(text)):
+            self.pix_fmt = decoded_as[1]
         elif text.endswith(_MAPPING):
             self.is_mapped = True
         elif _TORN.match(text):

@@ -14,6 +14,9 @@ from vidpipe.records.videos import MediaFacts
 INDEXED = ("mov,", "avi", "ser", "cine", "gif")
 """Demuxers whose `nb_frames` is counted by the container's index, not by a tag that an editor left behind."""
 
+BAYER = ("BA8", "BY", "BG", "GB", "RG", "GR")
+"""How the FourCCs of unprocessed sensor pictures begin."""
+
 
 def has_rivals(answer: bytes) -> bool:
     """Whether more than one stream may be the recording, so that their packets must be counted."""
@@ -37,6 +40,11 @@ def media_facts(file: Path, answer: bytes) -> MediaFacts:
         kinds = sorted({str(s.get("codec_type")) for s in probed.get("streams", [])})
         raise NoVideoStream(f"{file.name} has no video stream, only {', '.join(kinds) or 'nothing'}.")
     stream, container = max(streams, key=_weight), probed.get("format", {})
+    if not _codec(stream):
+        raise Unreadable(
+            f"{file.name} holds pictures in the pixel format {_tag(stream)}, which is not decoded.",
+            next_step="convert it with the camera's own program, for example to MP4.",
+        )
     name = str(container.get("format_name", ""))
     rotation, mirrored = _orientation(stream)
     upright = rotation not in (90, 270)
@@ -48,7 +56,7 @@ def media_facts(file: Path, answer: bytes) -> MediaFacts:
     duration_s = _positive(stream.get("duration")) or _positive(container.get("duration"))
     return MediaFacts(
         container=name,
-        video_codec=str(stream.get("codec_name", "unknown")),
+        video_codec=_codec(stream),
         width_px=width,
         height_px=height,
         rotation=rotation,
@@ -69,16 +77,26 @@ def media_facts(file: Path, answer: bytes) -> MediaFacts:
     )
 
 
-def _indexed(stream: dict[str, Any]) -> int | None:
-    return int(_positive(stream.get("nb_frames")) or 0) or None
-
-
-def _weight(stream: dict[str, Any]) -> tuple[bool, float, bool, int]:
-    """The recording weighs most: no single still, pixels times packets; then the default, the first."""
+def _weight(stream: dict[str, Any]) -> tuple[bool, bool, float, bool, int]:
+    """The recording weighs most: decodable, no single still, pixels times packets; then default, first."""
     packets = int(_positive(stream.get("nb_read_packets")) or 0)
     pixels = int(stream.get("width") or 0) * int(stream.get("height") or 0)
     default = bool(stream.get("disposition", {}).get("default"))
-    return packets > 1, float(pixels * packets), default, -int(stream.get("index") or 0)
+    index = int(stream.get("index") or 0)
+    return bool(_codec(stream)), packets > 1, float(pixels * packets), default, -index
+
+
+def _codec(stream: dict[str, Any]) -> str:
+    """ffmpeg's name of the codec; empty where it has no decoder for it."""
+    name = str(stream.get("codec_name") or "")
+    if name in ("", "unknown", "none"):
+        return "rawvideo" if stream.get("codec_tag_string") == "Y16 " else ""
+    return name
+
+
+def _tag(stream: dict[str, Any]) -> str:
+    tag = str(stream.get("codec_tag_string"))
+    return f"{tag.strip()!r} (raw Bayer)" if tag.startswith(BAYER) else repr(tag.strip())
 
 
 def _square(width: int, height: int, ratio: str | None) -> tuple[int, int]:

@@ -71,6 +71,16 @@ def forced_demuxer(file: Path, head: bytes) -> str | None:
     return None
 
 
+def forced_codec(head: bytes) -> dict[str, str]:
+    """ffmpeg's input options for an AVI of 16-bit grey pictures (`Y16 `), which it does not know in AVI.
+
+    Source: libavcodec/raw.c, the tag `Y1\\0\\x10` of gray16le; BITMAPINFOHEADER, biCompression.
+    """
+    format_at = head.find(b"strf") + 8
+    is_y16 = head[:4] == b"RIFF" and head[format_at + 16 : format_at + 20] == b"Y16 "
+    return {"c:v": "rawvideo", "tag:v": "0x10003159"} if is_y16 and format_at >= 8 else {}
+
+
 def _nal_header(head: bytes) -> int | None:
     """The byte after an Annex B start code at the very start; any number of zero bytes may lead it.
 

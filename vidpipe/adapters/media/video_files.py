@@ -7,14 +7,16 @@ and on how long it may keep us waiting, both pipes drained.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from queue import Empty
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from vidpipe.adapters.media.binaries import Tools
 from vidpipe.adapters.media.colour import PLAIN, Look, Tags, look_of
@@ -22,11 +24,13 @@ from vidpipe.adapters.media.commands import (
     decode_command,
     packet_flags_command,
     picture_command,
+    pixels_command,
     probe_command,
     stream_specifier,
 )
 from vidpipe.adapters.media.damage import PacketFlags, assess
 from vidpipe.adapters.media.flow_reader import FlowReader
+from vidpipe.adapters.media.grey import Levels, dtype_of, levels_of
 from vidpipe.adapters.media.log import FfmpegLog, decode_error, refusal
 from vidpipe.adapters.media.probe import has_rivals, media_facts
 from vidpipe.adapters.media.process import LimitedProcess
@@ -44,6 +48,7 @@ from vidpipe.vision.sampling import Sampler
 
 PROBE_WAIT_S = 20.0
 PICTURE_WAIT_S = 10.0
+CHUNK_BYTES = 1 << 20
 
 
 class _FiltersRebuilt(Exception):
@@ -65,6 +70,8 @@ class Pass:
     start_s: float | None = None
     """When the first frame shows; None: as ffmpeg finds it."""
     look: Look = PLAIN
+    levels: Levels | None = None
+    """Black and white of a deep grey picture."""
 
 
 class Decoding:
@@ -88,7 +95,7 @@ class Decoding:
         sample_fps: float,
         stream_index: int | None,
         *,
-        sees_colours: bool,
+        levels: Callable[[str], Levels] | None,
     ) -> None:
         """Start nothing yet.
 
@@ -101,7 +108,7 @@ class Decoding:
             packet_flags: Flags of the stream's packets, asked for only where frames are missing.
             sample_fps: What the command samples by.
             stream_index: Which stream it reads; None: the first.
-            sees_colours: Colours are mapped by the stream's tags.
+            levels: Measures a deep grey video, in this format; None: pixels are mapped as ffmpeg does it.
         """
         self.report: DecodeReport | None = None
         self.flow: Floats | None = None
@@ -109,7 +116,7 @@ class Decoding:
         self._flow_spec = flow
         self._packet_flags = packet_flags
         self._sample_fps, self._stream_index = sample_fps, stream_index
-        self._sees_colours = sees_colours
+        self._levels = levels
 
     def __iter__(self) -> Generator[tuple[float, Pixels], None, None]:
         """As ffmpeg samples, in the stream's colours; once more from the start where one of them was wrong.
@@ -128,7 +135,8 @@ class Decoding:
             except _FiltersRebuilt:
                 now = replace(now, start_s=first_s)
             except _OtherColours as found:
-                now = replace(now, look=found.look)
+                levels = self._levels(found.look.deep) if self._levels and found.look.deep else None
+                now = replace(now, look=found.look, levels=levels)
 
     def _frames(self, now: Pass) -> Generator[tuple[float, Pixels], None, None]:
         log, start_s = FfmpegLog(), now.start_s
@@ -160,9 +168,10 @@ class Decoding:
     def _look(self, log: FfmpegLog) -> Look:
         """As the stream's tags have it, which ffmpeg names before the first frame."""
         index = log.first_stream if self._stream_index is None else self._stream_index
-        if not self._sees_colours or index is None or index not in log.streams:
+        if self._levels is None or index is None or index not in log.streams:
             return PLAIN
-        return look_of(Tags.parse(log.streams[index]))
+        tags = Tags.parse(log.streams[index])
+        return look_of(replace(tags, pix_fmt=log.pix_fmt or tags.pix_fmt))
 
     def _reported(self, log: FfmpegLog, frames: int, misread: str) -> DecodeReport:
         damage = assess(self._file, log, frames, self._packet_flags)
@@ -269,12 +278,17 @@ class VideoFiles:
             return decode_command(
                 self.tools.ffmpeg, file, sample_fps, views, flow=flow, flow_pipe=flow_pipe,
                 stream_index=stream_index, demuxer=demuxer, start_s=now.start_s, look=now.look,
+                levels=now.levels,
             )  # fmt: skip
+
+        def measured(deep: str) -> Levels:
+            pixels = pixels_command(self.tools.ffmpeg, file, sample_fps, deep, stream_index, demuxer)
+            return levels_of(_chunks(pixels, wait_s, dtype_of(deep)))
 
         return Decoding(
             command, file, (len(views) * size_px, size_px, 3), wait_s, flow,
             lambda: PacketFlags.parse(self._asked(file, asking, wait_s)), sample_fps, stream_index,
-            sees_colours=any(view.reader > 1 for view in views),
+            levels=measured if any(view.reader > 1 for view in views) else None,
         )  # fmt: skip
 
     def thumbnail(self, file: Path, duration_s: float | None) -> bytes:
@@ -305,6 +319,17 @@ class VideoFiles:
         finally:
             process.kill()
         return picture
+
+
+def _chunks(command: list[str], wait_s: float, dtype: npt.DTypeLike) -> Iterator[npt.NDArray[Any]]:
+    """What a command writes, as numbers."""
+    process = LimitedProcess(command, wait_s, lambda _: None)
+    try:
+        buffer = np.empty(CHUNK_BYTES, np.uint8)
+        while filled := process.read_into(buffer.data):
+            yield buffer[: filled - filled % 4].view(dtype)
+    finally:
+        process.kill()
 
 
 def _refuse_control_characters(file: Path) -> None:
