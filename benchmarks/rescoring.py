@@ -31,7 +31,7 @@ from vidpipe.learning.linear import STATISTICS, LinearHead
 from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
 from vidpipe.records.features import ExtractedVideo, PartResult, StoredFeatures, VideoFeatures
-from vidpipe.records.models import CrossValidation, Scores
+from vidpipe.records.models import CrossValidation, Scores, VersionId
 from vidpipe.records.videos import Prediction
 from vidpipe.settings import load_settings
 from vidpipe.steps.classify import classify
@@ -128,8 +128,9 @@ def measure(home: Path, videos: int, frames: int) -> dict[str, float]:
 def _write(ports: Ports, rows: Sequence[Prediction]) -> None:
     """As classify writes, in chunks of 2,000 videos, for another version."""
     rest = iter(rows)
+    version = VersionId("video-classifier", 2, "another")
     while chunk := list(islice(rest, 10_000)):
-        ports.ledger.put_predictions(1, "video-classifier", 2, ports.limits.spec.feature_set_id, chunk)
+        ports.ledger.put_predictions(1, version, ports.limits.spec.feature_set_id, chunk)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.ports import Ports
+from vidpipe.records.models import VersionId
 from vidpipe.records.videos import Prediction
 from vidpipe.steps.extract import extract
 from vidpipe.steps.forget import forget
@@ -30,7 +31,7 @@ def filled(ports: Ports, tmp_path: Path, clips: Any) -> Ports:
     ingest(ports, "three", source)
     extract(ports)
     predictions = [Prediction(v, 1, "label", 0.5) for v in _ids(ports)]
-    ports.ledger.put_predictions(1, "m", 1, ports.limits.spec.feature_set_id, predictions)
+    ports.ledger.put_predictions(1, VersionId("m", 1, "d1"), ports.limits.spec.feature_set_id, predictions)
     return ports
 
 
@@ -59,8 +60,8 @@ def test_a_forgotten_video_is_gone_and_its_neighbours_keep_every_bit(filled: Por
     ids = _ids(filled)
     before = {v: (t.copy(), x.copy()) for v, (t, x) in _features(filled, ids[1:]).items()}
     (old_part,) = {part for _, part, _ in _rows(filled)}
-    filled.ledger.put_version_videos(3, {"train": ids[:2], "test": ids[2:]})
-    filled.ledger.put_version_videos(4, {"train": ids[1:2], "test": ids[:1]})
+    filled.ledger.put_version_videos(VersionId("m", 3, "d3"), {"train": ids[:2], "test": ids[2:]})
+    filled.ledger.put_version_videos(VersionId("m", 4, "d4"), {"train": ids[1:2], "test": ids[:1]})
     report = forget(filled, ids[0][:12])
     assert (report.video_id, report.parts, report.taught) == (ids[0], 1, [3])
     after = _features(filled, ids)

@@ -13,7 +13,7 @@ from conftest import rows_of
 from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.ports import Ports
 from vidpipe.records.features import StoredFeatures
-from vidpipe.records.models import LabelledVideo
+from vidpipe.records.models import LabelledVideo, VersionId
 from vidpipe.records.videos import Prediction
 from vidpipe.splits import resolve
 from vidpipe.steps import scoring
@@ -49,7 +49,9 @@ def inbox(ports: Ports, source: Path) -> Ports:
                 Prediction(ids[path], 1, top, 0.5 + margin / 2),
                 Prediction(ids[path], 2, other, 0.5 - margin / 2),
             ]
-        ports.ledger.put_predictions(1, "m", version, ports.limits.spec.feature_set_id, predictions)
+        ports.ledger.put_predictions(
+            1, VersionId("m", version, "d"), ports.limits.spec.feature_set_id, predictions
+        )
     ports.ledger.switch_serving(1)
     ports.warehouse.publish()
     return ports

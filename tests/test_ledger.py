@@ -21,6 +21,7 @@ from vidpipe.adapters.database import sqlfiles
 from vidpipe.adapters.database.ledger import Ledger
 from vidpipe.errors import LedgerLocked, SchemaMismatch, StorageFailed
 from vidpipe.records.features import DecodeReport, ExtractedVideo, PartResult, StoredFeatures
+from vidpipe.records.models import VersionId
 from vidpipe.records.videos import (
     Collection,
     Failure,
@@ -112,8 +113,12 @@ def predictions(*video_ids: str, best: str = "cat", score: float = 0.75) -> list
     return [Prediction(v, rank, label, value) for v in video_ids for rank, label, value in ranked]
 
 
+def numbered(version: int) -> VersionId:
+    return VersionId("clips", version, f"digest of {version}")
+
+
 def score(ledger: Ledger, version: int, *video_ids: str, **more: Any) -> None:
-    ledger.put_predictions(1, "clips", version, SET, predictions(*video_ids, **more))
+    ledger.put_predictions(1, numbered(version), SET, predictions(*video_ids, **more))
 
 
 def failures(ledger: Ledger) -> list[tuple[Any, ...]]:
@@ -562,16 +567,16 @@ def scored(ledger: Ledger) -> Ledger:
 
 
 def test_unscored_videos_come_in_part_order_and_vanish_when_scored(scored):
-    assert [s.video_id for s in scored.unscored(1, SET, None)] == ["A", "B", "C"]
-    assert [s.video_id for s in scored.unscored(1, SET, ["street"])] == ["B", "C"]
-    assert scored.unscored(1, SET, []) == []
-    assert scored.unscored(1, OTHER_SET, None) == []
+    assert [s.video_id for s in scored.unscored(numbered(1), SET, None)] == ["A", "B", "C"]
+    assert [s.video_id for s in scored.unscored(numbered(1), SET, ["street"])] == ["B", "C"]
+    assert scored.unscored(numbered(1), SET, []) == []
+    assert scored.unscored(numbered(1), OTHER_SET, None) == []
 
     score(scored, 1, "A", "B")
 
-    assert [s.video_id for s in scored.unscored(1, SET, None)] == ["C"]
-    assert [s.video_id for s in scored.unscored(2, SET, None)] == ["A", "B", "C"]
-    assert (scored.count_scored(1, None), scored.count_scored(1, "street")) == (2, 1)
+    assert [s.video_id for s in scored.unscored(numbered(1), SET, None)] == ["C"]
+    assert [s.video_id for s in scored.unscored(numbered(2), SET, None)] == ["A", "B", "C"]
+    assert (scored.count_scored(numbered(1), None), scored.count_scored(numbered(1), "street")) == (2, 1)
 
 
 def test_storing_predictions_twice_keeps_the_rows_there_are(scored):

@@ -162,8 +162,11 @@ def test_a_worse_challenger_is_refused_with_reasons_and_shadows_the_champion(sto
         "select sum(share_change), max(share_change) from label_shift where collection = 'clips'"
     )
     assert changes[0][0] == pytest.approx(0) and changes[0][1] > 0
-    assert story.ports.ledger.agreeing_nights(2, 1, 0.9) == 0
-    assert story.ports.ledger.agreeing_nights(2, 1, 0.0) == 1
+    challenger, champion = (story.ports.registry.version(n).identity for n in ("2", "1"))
+    assert story.ports.ledger.agreeing_nights(challenger, champion, 0.9) == 0
+    assert story.ports.ledger.agreeing_nights(challenger, champion, 0.0) == 1
+    another = replace(challenger, digest="of another with its number")
+    assert story.ports.ledger.agreeing_nights(another, champion, 0.0) == 0
 
 
 def test_a_better_challenger_is_promoted_and_the_others_wait_for_the_backfill(story: Story) -> None:

@@ -5,6 +5,9 @@ where
     r.kind = 'nightly'
     and try_cast(r.detail ->> '$.shadow.version' as integer) = $challenger
     and try_cast(r.detail ->> '$.shadow.champion' as integer) = $champion
+    -- Nights from before digests were recorded name numbers alone.
+    and coalesce(r.detail ->> '$.shadow.digest', $challenger_digest) = $challenger_digest
+    and coalesce(r.detail ->> '$.shadow.champion_digest', $champion_digest) = $champion_digest
     and try_cast(r.detail ->> '$.shadow.compared' as bigint) > 0
     and
     try_cast(r.detail ->> '$.shadow.agreeing' as bigint)

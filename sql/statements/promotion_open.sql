@@ -1,11 +1,13 @@
 -- Intents whose alias may or may not have moved when their process ended.
 select
-    promotion_id,
-    from_version,
-    to_version,
-    decision
-from core.promotion
+    p.promotion_id,
+    p.from_version,
+    p.to_version,
+    p.decision,
+    v.digest as to_digest
+from core.promotion as p
+left join core.version as v on p.to_version_key = v.version_key
 where
-    model_name = $model_name
-    and not is_final
-order by promotion_id
+    p.model_name = $model_name
+    and not p.is_final
+order by p.promotion_id

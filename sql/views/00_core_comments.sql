@@ -152,7 +152,8 @@ comment on table core.prediction is
 'One row per video, model version and rank.';
 comment on column core.prediction.video_key is 'The video.';
 comment on column core.prediction.model_key is 'The registered model.';
-comment on column core.prediction.model_version is 'Version of the registered model.';
+comment on column core.prediction.model_version is
+'Version of the registered model; below zero: see core.version.';
 comment on column core.prediction.feature_set_key is 'The features that the model read.';
 comment on column core.prediction.rank is '1 is the best.';
 comment on column core.prediction.label_key is 'The label.';
@@ -167,7 +168,8 @@ comment on table core.window_prediction is
 'One row per video, model version, window and rank.';
 comment on column core.window_prediction.video_key is 'The video.';
 comment on column core.window_prediction.model_key is 'The registered model.';
-comment on column core.window_prediction.model_version is 'Version of the registered model.';
+comment on column core.window_prediction.model_version is
+'Version of the registered model; below zero: see core.version.';
 comment on column core.window_prediction.feature_set_key is 'The features that the model read.';
 comment on column core.window_prediction.start_s is 'Start of the window in seconds, inclusive.';
 comment on column core.window_prediction.end_s is 'End of the window in seconds, exclusive.';
@@ -190,6 +192,8 @@ comment on column core.promotion.eval_set_hash is 'Hash of the test set that bot
 comment on column core.promotion.reason is 'Why, in words.';
 comment on column core.promotion.actor is 'Who asked for it.';
 comment on column core.promotion.decided_at is 'When it was decided, UTC.';
+comment on column core.promotion.to_version_key is
+'The version that to_version means: core.version; null where that is not known.';
 comment on column core.promotion.is_final is 'False while the alias has not yet followed the row.';
 
 comment on table core.collection_serving is
@@ -218,16 +222,28 @@ comment on column core.evaluation_video.group_name is 'Its group when the set wa
 
 comment on table core.reference_prediction is
 'One row per version, label and tenth of the score, on the version''s own test split.';
-comment on column core.reference_prediction.model_version is 'Version of the registered model.';
+comment on column core.reference_prediction.model_version is
+'Version of the registered model; below zero: see core.version.';
 comment on column core.reference_prediction.label_key is 'Label of the top-1.';
 comment on column core.reference_prediction.score_bin is 'Tenth of the score: 0 to 9.';
 comment on column core.reference_prediction.videos is 'Test videos answered so.';
 
 comment on table core.version_video is
 'One row per version, video and split that the version was made with.';
-comment on column core.version_video.model_version is 'Version of the registered model.';
+comment on column core.version_video.model_version is
+'Version of the registered model; below zero: see core.version.';
 comment on column core.version_video.video_key is 'The video.';
 comment on column core.version_video.split is 'train, val or test.';
+
+comment on table core.version is
+'One row per model, number and digest of what was registered: MLflow counts anew in a new model or store.';
+comment on column core.version.version_key is
+'Integer key; rows of a version that does not have its number stand under the negated key.';
+comment on column core.version.model_name is 'Name of the registered model.';
+comment on column core.version.model_version is 'Its number in MLflow.';
+comment on column core.version.digest is
+'SHA-256 of what was registered; null where rows are older than this table.';
+comment on column core.version.is_current is 'Whether its rows stand under the number.';
 
 comment on table core.migration is
 'One row per migration that this file has seen.';

@@ -16,7 +16,9 @@ from core.prediction as prediction
 inner join core.video as video on prediction.video_key = video.video_key
 inner join core.model as model on prediction.model_key = model.model_key
 inner join core.feature_set as feature_set on prediction.feature_set_key = feature_set.feature_set_key
-inner join core.label as label on prediction.label_key = label.label_key;
+inner join core.label as label on prediction.label_key = label.label_key
+-- Below zero is what versions said whose number is another version's now.
+where prediction.model_version > 0;
 
 comment on view predictions is
 'One row per video, model version and rank: everything that any version ever said of a video.';

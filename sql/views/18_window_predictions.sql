@@ -16,7 +16,8 @@ from core.window_prediction as prediction
 inner join core.video as video on prediction.video_key = video.video_key
 inner join core.model as model on prediction.model_key = model.model_key
 inner join core.feature_set as feature_set on prediction.feature_set_key = feature_set.feature_set_key
-inner join core.label as label on prediction.label_key = label.label_key;
+inner join core.label as label on prediction.label_key = label.label_key
+where prediction.model_version > 0;
 
 comment on view window_predictions is
 'One row per video, model version, window and rank: what a version said of each span of a long video.';

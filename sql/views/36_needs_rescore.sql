@@ -13,6 +13,7 @@ scored as (
     inner join champion on prediction.model_version <> champion.champion_version
     where
         prediction.rank = 1
+        and prediction.model_version > 0
         and not exists (
             select 1
             from core.prediction as own

@@ -20,7 +20,9 @@ inner join core.collection as collection on top.collection_key = collection.coll
 inner join core.video as video on top.video_key = video.video_key
 inner join core.label as label on top.label_key = label.label_key
 inner join core.label as other_label on other.label_key = other_label.label_key
-where other.rank = 1;
+where
+    other.rank = 1
+    and other.model_version > 0;
 
 comment on view model_disagreements is
 'One row per collection, present video and version whose top-1 is not that of the serving version.';

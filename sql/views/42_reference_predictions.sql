@@ -6,7 +6,8 @@ select
     reference.score_bin / 10 as score_from,
     reference.videos
 from core.reference_prediction as reference
-inner join core.label as label on reference.label_key = label.label_key;
+inner join core.label as label on reference.label_key = label.label_key
+where reference.model_version > 0;
 
 comment on view reference_predictions is
 'One row per version, label and tenth of the score: what the version answered on its own test split, the yardstick of drift.';

@@ -12,7 +12,9 @@ with compared as (
         on
             serving.video_key = other.video_key
             and serving.model_version <> other.model_version
-    where other.rank = 1
+    where
+        other.rank = 1
+        and other.model_version > 0
 ),
 
 answered as (

@@ -5,7 +5,8 @@ select
     video.video_id,
     version.split
 from core.version_video as version
-inner join core.video as video on version.video_key = video.video_key;
+inner join core.video as video on version.video_key = video.video_key
+where version.model_version > 0;
 
 comment on view version_videos is
 'One row per version, video and split that the version was trained with; no version is evaluated on its training videos.';

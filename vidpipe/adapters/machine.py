@@ -137,7 +137,7 @@ def models(home: Path, uri: str | None, model: str, found: Unfinished) -> list[M
     if on is None:
         lost = champion is not None or found.serving
         return [ModelFault(f"{home} has no store, and version {champion} serves", RESTORE)] if lost else []
-    return list(health.faults(on, champion, found.serving, copies))
+    return list(health.faults(on, champion, found.serving, copies, found.digests))
 
 
 def prefect(home: Path) -> ServiceFacts:

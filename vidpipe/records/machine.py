@@ -97,3 +97,5 @@ class Unfinished:
     """By registered model, as the history of decisions has them."""
     serving: frozenset[int] = frozenset()
     """Versions that collections serve."""
+    digests: Mapping[int, str] = field(default_factory=dict)
+    """Of the versions that numbers stand for, where they are known."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from vidpipe.records.features import FeatureSpec, StoredFeatures
@@ -102,6 +103,18 @@ class AttentionStrip:
 
 
 @dataclass(frozen=True, slots=True)
+class VersionId:
+    """What tells a version from every other: MLflow's number alone is unique in one model of one store."""
+
+    model: str
+    number: int
+    digest: str
+    """Hash of what was registered."""
+    created_at: datetime | None = None
+    """Naive UTC."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelVersion:
     """One version of the registered model and what it was made from."""
 
@@ -122,6 +135,12 @@ class ModelVersion:
     """Hash of what was registered: MLflow may give the same number to another model."""
     is_copy: bool = False
     """Its files are read from the copy in the home, because the registry cannot give them."""
+
+    @property
+    def identity(self) -> VersionId:
+        """What the ledger knows it by."""
+        created_at = datetime.fromtimestamp(self.created_at_ms / 1000, UTC).replace(tzinfo=None)
+        return VersionId(self.model, self.version, self.digest, created_at)
 
 
 @dataclass(frozen=True, slots=True, order=True)

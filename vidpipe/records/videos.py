@@ -312,3 +312,5 @@ class Promotion:
     from_version: int | None
     to_version: int | None
     decision: str
+    to_digest: str | None = None
+    """Of the version that `to_version` means: MLflow may count anew; None where that is not known."""

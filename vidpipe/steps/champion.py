@@ -5,6 +5,8 @@ any two is rolled forward by `settle` at the next start, or closed as not carrie
 longer has the version. Whoever decides asks for the version first, so that no intent is written in vain. An
 alias that somebody moved by hand is recorded as `external`, unless it stands at what cannot serve.
 
+A number alone says little, since MLflow counts anew in a new model or store: the digest is asked, too.
+
 The registry may be away, damaged or half deleted. Then the champion on record serves on, from the copy of it
 in the home, and a problem says why.
 """
@@ -13,7 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vidpipe.errors import NotFound, RegistryUnreachable, StopError, UnsafeModel, VidpipeError
@@ -35,6 +37,12 @@ class Champion:
 
     version: int | None
     problem: str | None = None
+    digest: str | None = None
+    """Of what was registered; None where that is not known."""
+
+    def is_version(self, other: ModelVersion) -> bool:
+        """Whether the registry's version is the one that serves: not only by its number."""
+        return self.version == other.version and self.digest in (None, other.digest)
 
 
 def settle(ports: Ports) -> Champion:
@@ -56,41 +64,80 @@ def settle_inside(ports: Ports) -> Champion:
             _carry_out(ports, intent)
         except (NotFound, UnsafeModel) as error:
             log.warning("promotion %s was not carried out: %s", intent.promotion_id, error.message)
-    alias, recorded_version = ports.registry.aliases().get("champion"), recorded_champion(ports)
-    if alias == recorded_version:
-        return Champion(alias)
-    if problem := _not_believed(ports, alias, recorded_version):
+    alias = ports.registry.aliases().get("champion")
+    found = None if alias is None else _version(ports, alias)
+    has_its_number = isinstance(found, ModelVersion) and ports.ledger.recognise(found.identity)
+    recorded = _recorded(ports)
+    if alias == recorded.to_version and (
+        not isinstance(found, ModelVersion)
+        or (has_its_number and _is_meant(recorded, found) and ports.ledger.last_model() in (None, model))
+    ):
+        return Champion(alias, digest=recorded.to_digest)
+    if problem := _not_believed(ports, found, recorded):
         log.error("%s", problem)
-        return Champion(recorded_version, problem)
-    log.warning("the champion alias was moved by hand, from %s to %s", recorded_version, alias)
-    external = Promotion(0, recorded_version, alias, "external")
+        return Champion(recorded.to_version, problem, recorded.to_digest)
+    log.warning("the champion alias was moved by hand, from %s to %s", recorded.to_version, alias)
+    external = Promotion(0, recorded.to_version, alias, "external")
     ports.ledger.put_promotion(
         model, external, evidence={}, eval_set_hash=None, reason="alias moved outside vidpipe",
-        actor="external", final=True,
+        actor="external", final=True, to=found.identity if isinstance(found, ModelVersion) else None,
     )  # fmt: skip
-    return Champion(alias)
+    return Champion(alias, digest=found.digest if isinstance(found, ModelVersion) else None)
 
 
 def recorded_champion(ports: Ports) -> int | None:
     """The champion by the ledger's history alone."""
+    return _recorded(ports).to_version
+
+
+def _recorded(ports: Ports) -> Promotion:
+    """The decision that made the champion."""
     history = ports.ledger.promotion_history(ports.registry.model)
-    return history[-1].to_version if history else None
+    return history[-1] if history else Promotion(0, None, None, "none")
 
 
-def _not_believed(ports: Ports, alias: int | None, recorded_version: int | None) -> str | None:
-    """Why the alias says nothing: it stands at what cannot serve, or is gone together with its version."""
-    looked_at = recorded_version if alias is None else alias
+def _version(ports: Ports, number: int) -> ModelVersion | NotFound | UnsafeModel:
     try:
-        ports.registry.version(str(looked_at))
+        return ports.registry.version(str(number))
     except (NotFound, UnsafeModel) as error:
-        if alias is None:
-            return (
-                f"version {recorded_version}, the champion, is gone from the registry. "
-                "Next: vidpipe train and vidpipe promote, or restore MLflow's store."
-            )
-        back = f"vidpipe promote {recorded_version}" if recorded_version else "vidpipe promote VERSION"
-        return f"the alias champion stands at what cannot serve: {error.message} Next: {back}"
-    return None
+        return error
+
+
+def _is_meant(decision: Promotion, version: ModelVersion) -> bool:
+    """Whether the registry's version of that number is the one that was decided on."""
+    return decision.to_digest in (None, version.digest)
+
+
+def _see_that_it_is_meant(decision: Promotion, version: ModelVersion) -> None:
+    """Raise NotFound where the number is another version's by now."""
+    if not _is_meant(decision, version):
+        raise another(version)
+
+
+def another(version: ModelVersion) -> NotFound:
+    """Its number was another version's when that began to serve."""
+    return NotFound(
+        f"version {version.version} of {version.model} in the registry is not the one that had this number.",
+        next_step="vidpipe promote decides on the new one.",
+    )
+
+
+def _not_believed(
+    ports: Ports, found: ModelVersion | NotFound | UnsafeModel | None, recorded: Promotion
+) -> str | None:
+    """Why the alias says nothing: it stands at what cannot serve, or is gone together with its version."""
+    if isinstance(found, VidpipeError):
+        back = f"vidpipe promote {recorded.to_version or 'VERSION'}"
+        return f"the alias champion stands at what cannot serve: {found.message} Next: {back}"
+    if found is not None or recorded.to_version is None:
+        return None
+    before = _version(ports, recorded.to_version)
+    if isinstance(before, ModelVersion) and _is_meant(recorded, before):
+        return None
+    return (
+        f"version {recorded.to_version}, the champion, is gone from the registry. "
+        "Next: vidpipe train and vidpipe promote, or restore MLflow's store."
+    )
 
 
 def champion(ports: Ports) -> tuple[ModelVersion | None, list[str]]:
@@ -120,6 +167,8 @@ def verified(ports: Ports, number: int) -> tuple[ModelVersion, list[str]]:
     """
     try:
         version = ports.registry.version(str(number))
+        if not ports.ledger.recognise(version.identity):
+            raise another(version)
         ports.registry.load(version)
     except ODD as error:
         return _copy(ports, number, error)
@@ -131,15 +180,15 @@ def bundle_of(ports: Ports, version: ModelVersion) -> ModelBundle:
     try:
         return ports.registry.load(version)
     except ODD:
-        copy = ports.registry.kept(version.version)
-        if version.is_copy or copy.digest != version.digest:
+        if version.is_copy:
             raise
+        copy = ports.registry.kept(version.version, version.digest)
         return ports.registry.load(copy)
 
 
 def _copy(ports: Ports, number: int, error: VidpipeError) -> tuple[ModelVersion, list[str]]:
     try:
-        copy = ports.registry.kept(number)
+        copy = ports.registry.kept(number, ports.ledger.digest_of(number))
         ports.registry.load(copy)
     except (NotFound, UnsafeModel) as unusable:
         log.error("%s", unusable)
@@ -171,28 +220,28 @@ def record(
         UnsafeModel: It has, and another tool registered it; nothing is written.
     """
     moves = promotion.decision != "refused"
-    if moves:
-        ports.registry.version(str(promotion.to_version))
+    to = ports.registry.version(str(promotion.to_version))
+    _see_that_it_is_meant(promotion, to)
     promotion_id = ports.ledger.put_promotion(
         ports.registry.model, promotion, evidence=evidence, eval_set_hash=eval_set_hash, reason=reason,
-        actor=ports.actor, final=not moves,
+        actor=ports.actor, final=not moves, to=to.identity,
     )  # fmt: skip
     if moves:
         _carry_out(
             ports,
-            Promotion(promotion_id, promotion.from_version, promotion.to_version, promotion.decision),
+            replace(promotion, promotion_id=promotion_id, to_digest=to.digest),
         )
 
 
-def earlier_champions(ports: Ports) -> list[int]:
-    """Champions before the present one, as a stack: a rollback takes the top away."""
+def earlier_champions(ports: Ports) -> list[Promotion]:
+    """The decisions for those before the present champion, as a stack: a rollback takes the top away."""
     return _champions(ports.ledger.promotion_history(ports.registry.model))[:-1]
 
 
 def _carry_out(ports: Ports, intent: Promotion) -> None:
     assert intent.to_version is not None
     try:
-        ports.registry.version(str(intent.to_version))
+        _see_that_it_is_meant(intent, ports.registry.version(str(intent.to_version)))
         ports.registry.set_alias("champion", intent.to_version)
     except (NotFound, UnsafeModel) as error:
         ports.ledger.abandon_promotion(intent.promotion_id, why=error.message)
@@ -203,12 +252,17 @@ def _carry_out(ports: Ports, intent: Promotion) -> None:
     ports.ledger.finish_promotion(intent.promotion_id, serve=serve)
 
 
-def _champions(history: Sequence[Promotion]) -> list[int]:
-    stack: list[int] = []
+def _champions(history: Sequence[Promotion]) -> list[Promotion]:
+    stack: list[Promotion] = []
     for promotion in history:
-        if promotion.decision == "rolled_back" and promotion.to_version in stack:
-            while stack[-1] != promotion.to_version:
+        known = [_same(promotion, earlier) for earlier in stack]
+        if promotion.decision == "rolled_back" and any(known):
+            while not _same(promotion, stack[-1]):
                 stack.pop()
-        elif promotion.to_version is not None:
-            stack.append(promotion.to_version)
+        elif promotion.to_version is not None and not any(known[-1:]):
+            stack.append(promotion)
     return stack
+
+
+def _same(one: Promotion, other: Promotion) -> bool:
+    return (one.to_version, one.to_digest) == (other.to_version, other.to_digest)

@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from vidpipe.errors import IncompatibleFeatures, NotFound
 from vidpipe.learning.inference import predict
@@ -89,7 +90,7 @@ def classify(
             (resolved[0], True, list(resolved[1])) if resolved else _resolved(ports, model)
         )
         scorer = _Scorer(ports, run, version)
-        skipped = ports.ledger.count_scored(version.version, collection)
+        skipped = ports.ledger.count_scored(version.identity, collection)
         remaining, unserved = 0, list[str]()
         if is_champion:
             classified, remaining = _score_as_champion(scorer, collection, deadline, backfill=backfill)
@@ -111,14 +112,14 @@ def classify(
 def _resolved(ports: Ports, model: str) -> tuple[ModelVersion, bool, list[str]]:
     """The version that was asked for, whether it is the champion, and what is wrong with the registry."""
     if model != "champion":
-        standing = settle(ports).version
+        standing = settle(ports)
         version = ports.registry.version(model)
-        return version, version.version == standing, []
+        return version, standing.is_version(version), []
     found, problems = champion(ports)
     return found or ports.registry.version("champion"), True, problems
 
 
-def shadow(ports: Ports, run: RunLog, budget_s: float) -> dict[str, int] | None:
+def shadow(ports: Ports, run: RunLog, budget_s: float) -> dict[str, Any] | None:
     """Let the challenger score what the champion scores, for comparison only; None without one.
 
     Its rows serve no collection. The value counts the videos that it scored, and of those that both have
@@ -128,12 +129,12 @@ def shadow(ports: Ports, run: RunLog, budget_s: float) -> dict[str, int] | None:
     champion, challenger = aliases.get("champion"), aliases.get("challenger")
     if champion is None or challenger is None or challenger == champion:
         return None
-    scorer = _Scorer(ports, run, ports.registry.version(str(challenger)))
-    scored = scorer.score(None, time.monotonic() + budget_s)
-    compared, agreeing = ports.ledger.shadow_agreement(run.run_id, challenger, champion)
+    mine, theirs = (ports.registry.version(str(number)) for number in (challenger, champion))
+    scored = _Scorer(ports, run, mine).score(None, time.monotonic() + budget_s)
+    compared, agreeing = ports.ledger.shadow_agreement(run.run_id, mine.identity, theirs.identity)
     return {
         "version": challenger, "champion": champion, "videos": scored, "compared": compared,
-        "agreeing": agreeing,
+        "agreeing": agreeing, "digest": mine.digest, "champion_digest": theirs.digest,
     }  # fmt: skip
 
 
@@ -184,12 +185,12 @@ class _Scorer:
     def waiting(self, collection: str | None) -> list[tuple[str, int | None, int]]:
         """Collections with videos to score, the newest first: name, version that it serves, videos."""
         spec_id = self.version.spec.feature_set_id
-        return self.ports.ledger.unscored_collections(self.version.version, spec_id, collection)
+        return self.ports.ledger.unscored_collections(self.version.identity, spec_id, collection)
 
     def score(self, collections: Sequence[str] | None, deadline: float | None = None) -> int:
         """Score what this version has not scored there, or anywhere, until the deadline; the videos."""
         ledger, version, spec_id = self.ports.ledger, self.version, self.version.spec.feature_set_id
-        pending = ledger.unscored(version.version, spec_id, collections)
+        pending = ledger.unscored(version.identity, spec_id, collections)
         if not pending:
             return 0
         done = 0
@@ -199,8 +200,7 @@ class _Scorer:
             for shard, scored in self.ports.executor.compute(self.ports, work, shards):
                 ledger.put_predictions(
                     self.run.run_id,
-                    version.model,
-                    version.version,
+                    version.identity,
                     spec_id,
                     scored.predictions,
                     scored.windows,

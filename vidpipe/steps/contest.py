@@ -63,7 +63,7 @@ def _champion_facts(
         "champion": answers,
         "champion_training": _training(bundle),
         "same_features": rival.spec == candidate.spec,
-        "agreeing_nights": ports.ledger.agreeing_nights(candidate.version, rival.version, AGREEMENT),
+        "agreeing_nights": ports.ledger.agreeing_nights(candidate.identity, rival.identity, AGREEMENT),
     }
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from vidpipe.errors import ConfigurationError, StopError, StorageUnreachable, VidpipeError
 from vidpipe.ports import Ports
@@ -62,7 +62,7 @@ class Night:
     ingested: list[IngestReport] = field(default_factory=list)
     extracted: ExtractReport | None = None
     classified: ClassifyReport | None = None
-    shadow: Mapping[str, int] | None = None
+    shadow: Mapping[str, Any] | None = None
     problems: list[str] = field(default_factory=list)
     """What was wrong, whether or not it kept something from being done."""
     is_complete: bool = True

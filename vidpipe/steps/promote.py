@@ -11,7 +11,7 @@ from vidpipe.errors import ConfigurationError, NotFound, UnsafeModel
 from vidpipe.evaluation.gate import Contest, Policy, Verdict, judge
 from vidpipe.ports import Ports
 from vidpipe.records.videos import Promotion
-from vidpipe.steps.champion import Champion, earlier_champions, record, settle_inside
+from vidpipe.steps.champion import Champion, another, earlier_champions, record, settle_inside
 from vidpipe.steps.contest import arrange
 from vidpipe.steps.evaluate import default_alias
 from vidpipe.steps.runs import Report, recorded
@@ -62,16 +62,17 @@ def promote(
         standing = settle_inside(ports)
         champion = standing.version
         candidate = ports.registry.version(version or default_alias(ports))
-        if candidate.version == champion:
+        if standing.is_version(candidate):
             reasons = _put_back(ports, standing)
             run.detail = {"decision": "unchanged", "version": champion}
             return PromoteReport(candidate.model, candidate.version, "unchanged", reasons, [], {})
-        contest = arrange(ports, candidate, _rival(ports, champion), eval_set)
+        contest = arrange(ports, candidate, _rival(ports, standing), eval_set)
         verdict = judge(contest, ports.limits.policy)
         decision = "promoted" if not verdict.reasons else "forced" if force else "refused"
         evidence = _evidence(contest, verdict, ports.limits.policy)
         record(
-            ports, Promotion(0, champion, candidate.version, decision), evidence=evidence,
+            ports, Promotion(0, champion, candidate.version, decision, candidate.digest),
+            evidence=evidence,
             eval_set_hash=contest.exam.set_hash, reason=reason or "; ".join(verdict.reasons) or None,
         )  # fmt: skip
         run.videos = len(contest.exam.videos)
@@ -91,13 +92,12 @@ def rollback(ports: Ports, to: int | None = None, *, reason: str | None = None) 
     """
     with recorded(ports, "rollback") as run:
         champion = settle_inside(ports).version
-        candidates = [v for v in earlier_champions(ports) if to is None or v == to]
+        candidates = [p for p in earlier_champions(ports) if to is None or p.to_version == to]
         if champion is None or not candidates:
             what = f"version {to} was not champion before" if to else "there is no earlier champion"
             raise NotFound(f"{what}.", next_step="vidpipe models shows the versions.")
-        target = candidates[-1]
-        _see_that_it_is_there(ports, target)
-        rolled_back = Promotion(0, champion, target, "rolled_back")
+        target = _there(ports, candidates[-1])
+        rolled_back = Promotion(0, champion, target, "rolled_back", candidates[-1].to_digest)
         record(ports, rolled_back, evidence={}, eval_set_hash=None, reason=reason)
         run.detail = {"decision": "rolled_back", "version": target, "from": champion}
         return PromoteReport(ports.registry.model, target, "rolled_back", [], [], {})
@@ -111,27 +111,36 @@ def _put_back(ports: Ports, standing: Champion) -> list[str]:
     return [f"the alias champion is back at version {standing.version}; {standing.problem}"]
 
 
-def _rival(ports: Ports, champion: int | None) -> int | None:
+def _rival(ports: Ports, standing: Champion) -> int | None:
     """The champion, to be compared with; None where the registry no longer has it, or its files."""
-    if champion is None:
+    if standing.version is None:
         return None
     try:
-        ports.registry.load(ports.registry.version(str(champion)))
+        champion = ports.registry.version(str(standing.version))
+        if not standing.is_version(champion):
+            raise another(champion)
+        ports.registry.load(champion)
     except (NotFound, UnsafeModel) as error:
         log.warning("the candidate is compared with no champion: %s", error.message)
         return None
-    return champion
+    return standing.version
 
 
-def _see_that_it_is_there(ports: Ports, target: int) -> None:
-    """Raise NotFound, with the earlier champions that are left, unless the registry has the version."""
-    there = {v.version for v in ports.registry.versions()}
-    if target in there:
-        return
-    left = [v for v in dict.fromkeys(reversed(earlier_champions(ports))) if v in there]
+def _there(ports: Ports, target: Promotion) -> int:
+    """The version's number; NotFound, with the earlier champions that are left, if the registry lost it."""
+    there = {v.version: v.digest for v in ports.registry.versions()}
+
+    def is_there(decision: Promotion) -> bool:
+        number, digest = decision.to_version, decision.to_digest
+        return number in there and digest in (None, there[number])
+
+    if target.to_version is not None and is_there(target):
+        return target.to_version
+    earlier = [p.to_version for p in reversed(earlier_champions(ports)) if is_there(p)]
+    left = list(dict.fromkeys(earlier))
     raise NotFound(
-        f"version {target} was champion before, and the model {ports.registry.model} no longer has it; "
-        f"earlier champions that it has: {', '.join(map(str, left)) or 'none'}.",
+        f"version {target.to_version} was champion before, and the model {ports.registry.model} no longer "
+        f"has it; earlier champions that it has: {', '.join(map(str, left)) or 'none'}.",
         next_step=f"vidpipe rollback --to {left[0]}"
         if left
         else "vidpipe models shows what can be promoted.",

@@ -168,9 +168,9 @@ def train(
         if version is None:
             version = _train_new(ports, lesson, only=run.only)
         ports.ledger.put_version_videos(
-            version.version, split.ids(), warm_start=start[0].version if start else None
+            version.identity, split.ids(), warm_start=start[0].identity if start else None
         )
-        if not ports.ledger.has_reference(version.version):
+        if not ports.ledger.has_reference(version.identity):
             _put_reference(ports, version, split)
         run.detail = {"collection": collection, "version": version.version, "existing": existing}
         return TrainReport(
@@ -255,7 +255,7 @@ def _put_reference(ports: Ports, version: ModelVersion, split: ResolvedSplit) ->
     given = scoring.answer(bundle.classifier, bundle.labels, scoring.exam_features(ports, version, exam))
     tenths = np.minimum((given.scores * 10).astype(int), 9)
     counts = Counter(zip(given.predicted, map(int, tenths), strict=True))
-    ports.ledger.put_reference(version.version, counts)
+    ports.ledger.put_reference(version.identity, counts)
 
 
 def _fit(ports: Ports, training: CrossFit, mlflow_run: TrainingRun) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vidpipe.adapters.database.connection import Database, now_utc
+from vidpipe.adapters.database.connection import now_utc
 from vidpipe.adapters.database.rows import ANSWERS, EVALUATION, SPLIT_VIDEOS
-from vidpipe.records.models import EvaluationSet, EvaluationVideo
+from vidpipe.adapters.database.versions import Versions, key_of, standing, take_number
+from vidpipe.records.models import EvaluationSet, EvaluationVideo, VersionId
 from vidpipe.records.videos import Promotion, canonical_json
 
 
-class Decisions(Database):
+class Decisions(Versions):
     """What decides which version serves.
 
     All methods raise what `Database` says.
@@ -21,21 +22,34 @@ class Decisions(Database):
 
     def put_promotion(
         self, model: str, promotion: Promotion, *, evidence: Mapping[str, Any], eval_set_hash: str | None,
-        reason: str | None, actor: str, final: bool,
+        reason: str | None, actor: str, final: bool, to: VersionId | None = None,
     ) -> int:  # fmt: skip
-        """Append a decision, or with `final=False` the intent to carry it out; its id."""
+        """Append a decision, or with `final=False` the intent to carry it out; its id.
+
+        `to` is the version that `promotion.to_version` means; by default the one that has that number here.
+        A version that the champion's alias moved to takes its number.
+        """
         with self.session() as session:
+            key = key_of(session, to) if to else None
             rows = session.rows(
                 "promotion_intent", model_name=model, from_version=promotion.from_version,
                 to_version=promotion.to_version, decision=promotion.decision,
                 evidence=canonical_json(evidence), eval_set_hash=eval_set_hash, reason=reason, actor=actor,
-                now=now_utc(), is_final=final,
+                now=now_utc(), is_final=final, to_version_key=key,
             )  # fmt: skip
+            if final and key is not None and promotion.decision == "external":
+                take_number(session, key)
             return int(rows[0][0])
 
     def finish_promotion(self, promotion_id: int, *, serve: int | None = None) -> None:
-        """Make an intent final; with `serve`, all collections switch in the same transaction."""
+        """Make an intent final; with `serve`, all collections switch in the same transaction.
+
+        The version that it is about takes its number.
+        """
         with self.session() as session:
+            ((key,),) = session.rows("promotion_target", promotion_id=promotion_id)
+            if key is not None:
+                take_number(session, key)
             session.run("promotion_finish", promotion_id=promotion_id)
             if serve is not None:
                 session.run("serving_switch_all", model_version=serve, now=now_utc())
@@ -89,13 +103,18 @@ class Decisions(Database):
     # -- what versions were made from -----------------------------------------------------------
 
     def put_version_videos(
-        self, version: int, split_ids: Mapping[str, Sequence[str]], *, warm_start: int | None = None
+        self,
+        version: VersionId,
+        split_ids: Mapping[str, Sequence[str]],
+        *,
+        warm_start: VersionId | None = None,
     ) -> None:
         """The videos of a version's split, and those that taught the version that it went on from."""
         rows = [(video_id, split) for split, ids in split_ids.items() for video_id in ids]
         with self.session() as session:
             session.give("given", SPLIT_VIDEOS, rows)
-            session.run("version_videos_put", model_version=version, warm_start=warm_start)
+            start = standing(session, warm_start) if warm_start else None
+            session.run("version_videos_put", model_version=standing(session, version), warm_start=start)
 
     def versions_taught(self, video_id: str) -> list[int]:
         """Versions that learnt from a video, or whose epoch it helped to choose."""
@@ -104,29 +123,33 @@ class Decisions(Database):
 
     # -- answers --------------------------------------------------------------------------------
 
-    def has_reference(self, version: int) -> bool:
+    def has_reference(self, version: VersionId) -> bool:
         """Whether a version's answers on its own test split are known."""
         with self.session() as session:
-            return bool(session.rows("reference_known", model_version=version))
+            return bool(session.rows("reference_known", model_version=standing(session, version)))
 
-    def put_reference(self, version: int, answers: Mapping[tuple[str, int], int]) -> None:
+    def put_reference(self, version: VersionId, answers: Mapping[tuple[str, int], int]) -> None:
         """How often a version gave (label, score bin) on its own test split."""
         rows = [(label, score_bin, videos) for (label, score_bin), videos in answers.items()]
         with self.session() as session:
             session.give("given", ANSWERS, rows)
             session.run("labels_put")
-            session.run("reference_put", model_version=version)
+            session.run("reference_put", model_version=standing(session, version))
 
-    def shadow_agreement(self, run_id: int, challenger: int, champion: int) -> tuple[int, int]:
+    def shadow_agreement(self, run_id: int, challenger: VersionId, champion: VersionId) -> tuple[int, int]:
         """Videos that a run scored in the shadow and the champion scored too: (all, same label)."""
         with self.session() as session:
-            rows = session.rows("shadow_agreement", run_id=run_id, challenger=challenger, champion=champion)
+            rows = session.rows(
+                "shadow_agreement", run_id=run_id, challenger=standing(session, challenger),
+                champion=standing(session, champion),
+            )  # fmt: skip
         return int(rows[0][0]), int(rows[0][1])
 
-    def agreeing_nights(self, challenger: int, champion: int, agreement: float) -> int:
+    def agreeing_nights(self, challenger: VersionId, champion: VersionId, agreement: float) -> int:
         """Nights on which at least this share of the challenger's labels were the champion's."""
         with self.session() as session:
             rows = session.rows(
-                "agreeing_nights", challenger=challenger, champion=champion, agreement=agreement
-            )
+                "agreeing_nights", challenger=challenger.number, challenger_digest=challenger.digest,
+                champion=champion.number, champion_digest=champion.digest, agreement=agreement,
+            )  # fmt: skip
         return int(rows[0][0])

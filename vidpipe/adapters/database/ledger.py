@@ -150,9 +150,10 @@ class Ledger(Listings, Predictions, Decisions):
         with self.read_only() as session:
             if session is None:
                 return None
+            schema, known_schema = int(session.rows("migration_latest")[0][0]), sqlfiles.migrations()[-1][0]
             return Unfinished(
-                schema=int(session.rows("migration_latest")[0][0]),
-                known_schema=sqlfiles.migrations()[-1][0],
+                schema=schema,
+                known_schema=known_schema,
                 open_runs=[(run_id, kind) for run_id, kind in session.rows("open_runs")],
                 open_intents=[(n, decision, v) for n, decision, v in session.rows("open_intents")],
                 parts=frozenset((spec, part) for spec, part in session.rows("parts_named")),
@@ -162,6 +163,7 @@ class Ledger(Listings, Predictions, Decisions):
                     for model, version in session.rows("champions_on_record")
                 },
                 serving=frozenset(version for version, _ in session.rows("serving_versions")),
+                digests=dict(session.rows("versions_current")) if schema == known_schema else {},
             )
 
     def table(self, statement: str) -> list[dict[str, Any]]:

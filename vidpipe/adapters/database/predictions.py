@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vidpipe.adapters.database.connection import Database, now_utc
+from vidpipe.adapters.database.connection import now_utc
 from vidpipe.adapters.database.rows import PREDICTIONS, WINDOWS, prediction_row
+from vidpipe.adapters.database.versions import Versions, standing
 from vidpipe.records.features import FeatureSpec, Unscored
+from vidpipe.records.models import VersionId
 from vidpipe.records.videos import Prediction, WindowPrediction, Windows
 
 
-class Predictions(Database):
+class Predictions(Versions):
     """What has been scored, and what is to be.
 
     All methods raise what `Database` says.
     """
 
     def unscored(
-        self, model_version: int, feature_set_id: str, collections: Sequence[str] | None
+        self, version: VersionId, feature_set_id: str, collections: Sequence[str] | None
     ) -> list[Unscored]:
         """Present videos, of these collections or of all, that this version has to score, in part order.
 
@@ -25,7 +27,7 @@ class Predictions(Database):
         """
         with self.session() as session:
             rows = session.rows(
-                "unscored", model_version=model_version, feature_set_id=feature_set_id,
+                "unscored", model_version=standing(session, version), feature_set_id=feature_set_id,
                 collections=collections,
             )  # fmt: skip
         return [
@@ -39,17 +41,18 @@ class Predictions(Database):
             rows = session.rows("windows_of_video", video_id=video_id)
         return Windows.of(*rows[0]) if rows else None
 
-    def count_scored(self, model_version: int, collection: str | None) -> int:
+    def count_scored(self, version: VersionId, collection: str | None) -> int:
         """Present videos that this version has scored."""
         with self.session() as session:
-            rows = session.rows("scored_count", model_version=model_version, collection=collection)
+            rows = session.rows(
+                "scored_count", model_version=standing(session, version), collection=collection
+            )
         return int(rows[0][0])
 
     def put_predictions(
         self,
         run_id: int,
-        model: str,
-        version: int,
+        version: VersionId,
         feature_set_id: str,
         predictions: Sequence[Prediction],
         windows: Sequence[WindowPrediction] = (),
@@ -59,11 +62,11 @@ class Predictions(Database):
         Videos that this version has scored in the same way by now keep their rows; what it said of them in
         other windows is replaced.
         """
-        version_of = {"model_version": version, "feature_set_id": feature_set_id}
-        written = {**version_of, "run_id": run_id, "model_name": model, "now": now_utc()}
         with self.session() as session:
+            version_of = {"model_version": standing(session, version), "feature_set_id": feature_set_id}
+            written = {**version_of, "run_id": run_id, "model_name": version.model, "now": now_utc()}
             session.give("given", PREDICTIONS, [prediction_row(p) for p in predictions])
-            session.run("model_put", model_name=model)
+            session.run("model_put", model_name=version.model)
             session.run("labels_put")
             session.run("predictions_outdated", **version_of)
             if windows:
@@ -75,7 +78,7 @@ class Predictions(Database):
             session.run("predictions_put", **written)
 
     def unscored_collections(
-        self, model_version: int, feature_set_id: str, collection: str | None
+        self, version: VersionId, feature_set_id: str, collection: str | None
     ) -> list[tuple[str, int | None, int]]:
         """Collections with videos that this version has not scored, the newest first.
 
@@ -83,8 +86,8 @@ class Predictions(Database):
         """
         with self.session() as session:
             rows = session.rows(
-                "unscored_collections", model_version=model_version, feature_set_id=feature_set_id,
-                collection=collection,
+                "unscored_collections", model_version=standing(session, version),
+                feature_set_id=feature_set_id, collection=collection,
             )  # fmt: skip
         return [(name, serving, videos) for name, serving, videos in rows]
 

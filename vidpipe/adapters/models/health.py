@@ -133,7 +133,9 @@ def store(file: Path) -> ServiceFacts:
     return ServiceFacts(str(file), None)
 
 
-def faults(on: Shelf, champion: int | None, serving: Set[int], copies: Set[int]) -> Iterator[ModelFault]:
+def faults(
+    on: Shelf, champion: int | None, serving: Set[int], copies: Set[int], digests: Mapping[int, str]
+) -> Iterator[ModelFault]:
     """What keeps versions from being served, each with the command that heals it.
 
     Args:
@@ -141,6 +143,7 @@ def faults(on: Shelf, champion: int | None, serving: Set[int], copies: Set[int])
         champion: The champion on record in the ledger.
         serving: Versions that collections serve.
         copies: Versions of which the home has a copy to score with meanwhile.
+        digests: What the numbers stand for, where that is known.
     """
     aliases = on.aliases()
     looked_at = {"champion": champion, **aliases}
@@ -155,17 +158,24 @@ def faults(on: Shelf, champion: int | None, serving: Set[int], copies: Set[int])
         )
     wanted = serving | {v for a, v in looked_at.items() if v is not None and a in ("champion", "challenger")}
     for number in sorted(wanted | ({champion} if champion is not None else set())):
-        yield from _faults_of(on.version(number), number, champion, number in copies)
+        yield from _faults_of(on.version(number), number, champion, number in copies, digests.get(number))
 
 
 def _faults_of(
-    found: tuple[Mapping[str, str], str] | None, number: int, champion: int | None, has_copy: bool
+    found: tuple[Mapping[str, str], str] | None,
+    number: int,
+    champion: int | None,
+    has_copy: bool,
+    digest_known: str | None,
 ) -> Iterator[ModelFault]:
     meanwhile = "; nights score with the home's copy" if has_copy else ", and the home has no copy"
     archive = "vidpipe classify, which scores with the champion what version served"
     repair = f"{_TRAIN}; or restore MLflow's store" if number == champion else archive
     if found is None:
         yield ModelFault(f"version {number} serves and is gone from the registry{meanwhile}", repair)
+    elif _is_ours(found) and digest_known not in (None, found[0].get("vidpipe.digest")):
+        new = f"the registry's version {number} is not the one that had this number{meanwhile}"
+        yield ModelFault(new, f"vidpipe promote {number} decides on the new one")
     elif _is_ours(found) and (said := _wrong_with_files(*found)):
         yield ModelFault(f"the files of version {number} {said}{meanwhile}", f"restore them; or {repair}")
 

@@ -6,7 +6,6 @@ import json
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -251,16 +250,21 @@ class Registry:
             return self._at_hand(version, self.copies.load)
         with self.store.errors():
             found = self.store.client.get_model_version(self.model, str(version.version))
-        version = replace(version, digest=found.tags.get(f"{_PREFIX}digest", ""))
+        if (digest := found.tags.get(f"{_PREFIX}digest", "")) != version.digest:
+            raise UnsafeModel(
+                f"version {version.version} of {self.model} was replaced since it was looked up: its digest "
+                f"was {version.digest[:12]} and is {digest[:12]}.",
+                next_step="run the same command again.",
+            )
         return self._at_hand(version, self._download)
 
-    def kept(self, number: int) -> ModelVersion:
-        """A version as the copy in the home has it.
+    def kept(self, number: int, digest: str | None = None) -> ModelVersion:
+        """A version as the copy in the home has it; without a digest, the newest of that number.
 
         Raises:
             NotFound: There is none.
         """
-        return self.copies.find(number)
+        return self.copies.find(number, digest)
 
     def _at_hand(self, version: ModelVersion, load: Callable[[ModelVersion], Bundle]) -> Bundle:
         key = version.version, version.digest, version.is_copy

@@ -1,0 +1,3 @@
+select p.to_version_key
+from core.promotion as p
+where p.promotion_id = $promotion_id

@@ -1,0 +1,9 @@
+-- The version that has a number.
+select
+    v.version_key,
+    v.model_name,
+    v.digest
+from core.version as v
+where
+    v.model_version = $model_version
+    and v.is_current

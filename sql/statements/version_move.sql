@@ -1,0 +1,16 @@
+-- All that stands under one number, or negated key, stands under another from now on.
+update core.prediction
+set model_version = $target
+where model_version = $source;
+
+update core.window_prediction
+set model_version = $target
+where model_version = $source;
+
+update core.reference_prediction
+set model_version = $target
+where model_version = $source;
+
+update core.version_video
+set model_version = $target
+where model_version = $source
