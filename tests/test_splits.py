@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -290,6 +291,67 @@ def test_copies_with_different_labels_are_refused_with_both_paths_and_labels() -
     videos = [video(1, "a", path="x.mp4"), video(1, "b", path="copy.mp4")]
     with pytest.raises(ConfigurationError, match=r"x\.mp4 and copy\.mp4.*'a' and 'b'"):
         one_per_content(videos)
+
+
+def with_copy(group: str | None = None, split: str | None = None) -> list[LabelledVideo]:
+    """Videos in their splits; the first test video, of group `here`, has a copy that says this."""
+    videos = with_column()
+    number = next(i for i, v in enumerate(videos) if v.splits["split"] == "test")
+    known = videos[number] = replace(videos[number], group="here")
+    splits = {"split": split} if split else {}
+    copy = replace(known, path="copy.mp4", group=group or known.video_id, splits=splits)
+    return one_per_content([copy, *videos])
+
+
+@pytest.mark.parametrize(
+    ("group", "split", "what"),
+    [(None, "train", "'train' and 'test'"), ("elsewhere", "test", "'elsewhere' and 'here'")],
+)
+def test_copies_that_disagree_on_split_or_group_are_refused_with_both_paths(
+    group: str | None, split: str, what: str
+) -> None:
+    error = refusal(with_copy(group, split), "split")
+    assert "copy.mp4 and " in error.message and what in error.message
+    assert "--copies strictest" in error.next_step
+
+
+def test_a_copy_that_names_no_split_and_no_group_disagrees_with_nothing() -> None:
+    assert resolve(with_copy(), "split", 0).ids() == resolve(with_column(), "split", 0).ids()
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_of_copies_in_two_splits_the_strictest_holds(split: str) -> None:
+    found = resolve(with_copy("elsewhere", split), "split", 0, copies="strictest")
+    assert found.ids() == resolve(with_column(), "split", 0).ids()
+    assert_no_group_straddles(found)
+
+
+def test_copies_that_disagree_in_a_column_that_is_not_asked_for_disturb_nobody() -> None:
+    videos = [replace(v, splits={**v.splits, "other": v.splits["split"]}) for v in with_column()]
+    copy = replace(videos[0], path="copy.mp4", splits={**videos[0].splits, "other": "val"})
+    assert resolve(one_per_content([*videos, copy]), "split", 0).ids() == resolve(videos, "split", 0).ids()
+
+
+@deterministic
+@given(teachable(), st.integers(0, 5), st.randoms(use_true_random=False))
+def test_groups_that_share_a_video_stay_on_one_side_of_a_cut(
+    videos: list[LabelledVideo], seed: int, rng: random.Random
+) -> None:
+    copied = rng.sample(videos, 3)
+    others = [replace(v, path=f"copy{i}", group=rng.choice(videos).group) for i, v in enumerate(copied)]
+    split = resolve(one_per_content([*videos, *others]), None, seed, copies="strictest")
+    sides = {v.group: name for name in SPLITS for v in split.part(name)}
+    where = {v.video_id: name for name in SPLITS for v in split.part(name)}
+    assert_no_group_straddles(split)
+    assert len(sides) <= len(groups_of(videos))
+    of_group = {v.group: v for v in videos}
+    for first, other in zip(copied, others, strict=True):
+        assert where[first.video_id] == where[of_group[other.group].video_id]
+
+
+@pytest.mark.parametrize("name", ["Split", " split", "SPLIT\u200b"])
+def test_a_split_column_is_found_however_its_name_is_spelt(name: str) -> None:
+    assert resolve(with_column(), name, 0).column == "split"
 
 
 def test_the_training_groups_are_those_of_train_and_val_without_their_names():

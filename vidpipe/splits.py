@@ -10,19 +10,24 @@ import logging
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from vidpipe.errors import ConfigurationError
 from vidpipe.records.models import LabelledVideo
+from vidpipe.records.names import folded
 from vidpipe.records.videos import Span, SplitName, short_hash
 
 log = logging.getLogger(__name__)
 
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 TEST_SHARE = 0.2
+Copies = Literal["refuse", "strictest"]
+"""What becomes of copies of one video that disagree on split or group."""
+_STRICTEST = ("test", "val", "train", None)
 FOLDS, FEW_VIDEOS = (5, 3), 200
 """Cross-validation folds of a training on up to `FEW_VIDEOS` videos, and of a larger one."""
 
@@ -59,39 +64,52 @@ def group_hash(group: str) -> str:
 
 
 def one_per_content(videos: Sequence[LabelledVideo]) -> list[LabelledVideo]:
-    """One entry per content, or labelled span of it; copies must agree on their label.
+    """One entry per content, or labelled span of it, with its copies; they must agree on their label.
 
     Raises:
         ConfigurationError: Copies of one video carry different labels.
     """
-    first: dict[tuple[str, Span | None], LabelledVideo] = {}
+    alike: dict[tuple[str, Span | None], list[LabelledVideo]] = defaultdict(list)
     for video in videos:
-        known = first.setdefault((video.video_id, video.span), video)
-        if known.label != video.label:
-            raise ConfigurationError(
-                f"{known.path} and {video.path} are copies of one video, but labelled "
-                f"{known.label!r} and {video.label!r}.",
-                next_step="correct the labels in the manifest and ingest it again.",
-            )
-    return list(first.values())
+        alike[video.video_id, video.span].append(video)
+    for first, *others in alike.values():
+        for other in others:
+            if first.label != other.label:
+                raise ConfigurationError(
+                    f"{first.path} and {other.path} are copies of one video, but labelled "
+                    f"{first.label!r} and {other.label!r}.",
+                    next_step="correct the labels in the manifest and ingest it again.",
+                )
+    return [replace(first, copies=tuple(others)) for first, *others in alike.values()]
 
 
 def split_columns(videos: Sequence[LabelledVideo]) -> list[str]:
     """Split columns that these videos carry."""
-    return sorted({column for video in videos for column in video.splits})
+    return sorted({column for video in videos for copy in (video, *video.copies) for column in copy.splits})
 
 
-def resolve(videos: Sequence[LabelledVideo], column: str | None, seed: int) -> ResolvedSplit:
+def resolve(
+    videos: Sequence[LabelledVideo], column: str | None, seed: int, *, copies: Copies = "refuse"
+) -> ResolvedSplit:
     """Put every video into train, val or test.
 
     With a split column its values are followed. Without one, a test split is cut by group; a label of one
     group only is learnt and not tested. Val is empty unless the column names it: folds of the training videos
     do its work.
 
+    Args:
+        videos: One entry per content.
+        column: The split column; None: the only one there is.
+        seed: Of the cut.
+        copies: `refuse` copies of one video that disagree on split or group; or let the `strictest` split hold:
+            test before val before train.
+
     Raises:
-        ConfigurationError: No such column, an empty split, a group that straddles, or one label only.
+        ConfigurationError: No such column, an empty split, a group that straddles, one label only, or copies
+            that disagree.
     """
     chosen = _choose_column(videos, column)
+    videos = _agreed(videos, chosen, copies)
     parts: dict[str, list[LabelledVideo]] = {name: [] for name in SPLITS}
     for video in videos:
         where = video.splits.get(chosen) if chosen else "train"
@@ -107,6 +125,53 @@ def resolve(videos: Sequence[LabelledVideo], column: str | None, seed: int) -> R
     return ResolvedSplit(chosen, *(tuple(parts[name]) for name in SPLITS))
 
 
+def _agreed(videos: Sequence[LabelledVideo], column: str | None, copies: Copies) -> list[LabelledVideo]:
+    """Each video with the one split and the one group that it and its copies have.
+
+    A copy without a split, or without a group, says nothing. Where copies name several groups and the split is
+    cut here, these groups become one: they share a video.
+    """
+    if copies == "refuse":
+        for video in videos:
+            _refuse_disagreeing(video, column)
+    joined = _joined_groups(videos)
+    found = []
+    for video in videos:
+        entries = [video, *video.copies]
+        strictest = min(entries, key=lambda v: _STRICTEST.index(v.splits.get(column or "")))
+        named = [v.group for v in (strictest, *entries) if v.group != v.video_id] or [video.group]
+        group = named[0] if column else joined.get(named[0], named[0])
+        found.append(replace(video, splits=strictest.splits, group=group))
+    return found
+
+
+def _refuse_disagreeing(video: LabelledVideo, column: str | None) -> None:
+    entries = [video, *video.copies]
+    splits = [(v.path, v.splits[column]) for v in entries if column and v.splits.get(column)]
+    groups = [(v.path, v.group) for v in entries if v.group != v.video_id]
+    for what, said in ((f"split column {column}", splits), ("group", groups)):
+        for path, value in said[1:]:
+            if value != said[0][1]:
+                raise ConfigurationError(
+                    f"{said[0][0]} and {path} are copies of one video, but their {what} says "
+                    f"{said[0][1]!r} and {value!r}.",
+                    next_step="correct the manifest and ingest it again, or pass --copies strictest: test "
+                    "before val before train.",
+                )
+
+
+def _joined_groups(videos: Sequence[LabelledVideo]) -> dict[str, str]:
+    """Group to the name of all the groups that share a video with it."""
+    name: dict[str, str] = {}
+    for video in videos:
+        groups = {v.group for v in (video, *video.copies) if v.group != v.video_id}
+        known = {name.get(group, group) for group in groups}
+        if len(known) > 1:
+            members = known | {group for group, called in name.items() if called in known} | groups
+            name |= dict.fromkeys(members, min(known))
+    return name
+
+
 def _place_given(videos: Sequence[LabelledVideo], column: str, parts: dict[str, list[LabelledVideo]]) -> None:
     """Labels given after ingest have no split in the manifest: they follow their group, else they teach."""
     of_group = {video.group: name for name in SPLITS for video in parts[name]}
@@ -119,13 +184,21 @@ def _choose_column(videos: Sequence[LabelledVideo], column: str | None) -> str |
     known = split_columns(videos)
     if column is None and len(known) <= 1:
         return known[0] if known else None
-    if column not in known:
+    found = column and known_column(known, column)
+    if not found:
         said = "several split columns" if column is None else f"no split column {column!r}"
         raise ConfigurationError(
             f"{said}; the collection has {', '.join(known) or 'none'}.",
             next_step=f"pass --split-column {known[0]}." if known else "leave out --split-column.",
         )
-    return column
+    return found
+
+
+def known_column(known: Sequence[str], column: str) -> str | None:
+    """The column of that name, as a manifest's are compared: without case, spaces and invisible characters."""
+    if column in known:
+        return column
+    return next((name for name in known if folded(name) == folded(column)), None)
 
 
 def cut_by_group(

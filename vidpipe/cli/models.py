@@ -40,6 +40,10 @@ def train(
         Literal["linear,lstm", "lstm"],
         typer.Option(help="linear,lstm: the LSTM and linear heads, weighted; lstm: the LSTM alone."),
     ] = "linear,lstm",
+    copies: Annotated[
+        Literal["refuse", "strictest"],
+        typer.Option(help="Copies that disagree on split or group; strictest: test, then val, then train."),
+    ] = "refuse",
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -56,7 +60,7 @@ def train(
         )  # fmt: skip
         return run(
             ports, collection, split_column=split_column, config=config, warm_start=warm_start,
-            linear=parts != "lstm",
+            linear=parts != "lstm", copies=copies,
         )  # fmt: skip
 
     run_step(home, as_json, step)
@@ -70,6 +74,10 @@ def tune(
         float, typer.Option(min=0, help="Time budget of the trials in seconds; at least one trial runs.")
     ] = 600,
     seed: Annotated[int, typer.Option(help="Random seed, of the search too.")] = 0,
+    copies: Annotated[
+        Literal["refuse", "strictest"],
+        typer.Option(help="Copies that disagree on split or group; strictest: test, then val, then train."),
+    ] = "refuse",
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -80,7 +88,9 @@ def tune(
         from vidpipe.steps.tune import tune as run
 
         config = TrainingConfig(seed=seed)
-        return run(ports, collection, split_column=split_column, config=config, budget_s=budget_s)
+        return run(
+            ports, collection, split_column=split_column, config=config, budget_s=budget_s, copies=copies
+        )
 
     run_step(home, as_json, step)
 

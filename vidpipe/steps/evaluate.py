@@ -13,7 +13,7 @@ from vidpipe.evaluation.comparison import accuracy_interval, paired_bootstrap
 from vidpipe.metrics import Indices, confusion_matrix
 from vidpipe.ports import ModelBundle, Ports
 from vidpipe.records.models import LabelledVideo, ModelVersion, Scores, Sequences
-from vidpipe.splits import group_hash, resolve, split_columns
+from vidpipe.splits import group_hash, known_column, resolve, split_columns
 from vidpipe.steps import scoring
 from vidpipe.steps.runs import Report
 
@@ -145,10 +145,8 @@ def _ids(
         raise ConfigurationError(f"no split {split!r}.", next_step="pass --split train, val, test or all.")
     if collection == version.collection:
         return set(bundle.split_ids[split])
-    column = version.split_column
-    if column not in split_columns(videos):
-        column = None
-    return {v.video_id for v in resolve(videos, column, 0).part(split)}
+    column = version.split_column and known_column(split_columns(videos), version.split_column)
+    return {v.video_id for v in resolve(videos, column, 0, copies="strictest").part(split)}
 
 
 def _seen(version: ModelVersion, bundle: ModelBundle, videos: Sequence[LabelledVideo]) -> int:

@@ -59,5 +59,5 @@ def _part(videos: list[LabelledVideo], split: str, column: str | None) -> tuple[
         return tuple(videos)
     for name in SPLITS:
         if name == split:
-            return resolve(videos, column, 0).part(name)
+            return resolve(videos, column, 0, copies="strictest").part(name)
     raise ConfigurationError(f"no split {split!r}.", next_step="pass --split train, val, test or all.")

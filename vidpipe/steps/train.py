@@ -36,7 +36,7 @@ from vidpipe.records.models import (
     Sequences,
 )
 from vidpipe.records.videos import StoredObject, short_hash
-from vidpipe.splits import SPLITS, ResolvedSplit, resolve
+from vidpipe.splits import SPLITS, Copies, ResolvedSplit, resolve
 from vidpipe.splits import folds as fold_numbers
 from vidpipe.steps import scoring
 from vidpipe.steps.contest import evaluation_set
@@ -139,6 +139,7 @@ def train(
     config: TrainingConfig | None = None,
     warm_start: str | None = None,
     linear: bool = True,
+    copies: Copies = "refuse",
 ) -> TrainReport:
     """Train on a collection's labelled videos and register the result as challenger.
 
@@ -150,6 +151,7 @@ def train(
         warm_start: A version or alias to go on from, with its features, its network and its labels beside the
             new ones; default: random weights.
         linear: Whether linear heads may have a weight beside the LSTM.
+        copies: What becomes of copies of one video that disagree on split or group: `splits.resolve`.
 
     Raises:
         NotFound: No such collection, no labels in it, or no such version.
@@ -160,7 +162,7 @@ def train(
     start = _start(ports, warm_start)
     spec = start[0].spec if start else ports.limits.spec
     with recorded(ports, "train") as run:
-        split = resolve(scoring.labelled(ports, collection, spec), split_column, config.seed)
+        split = resolve(scoring.labelled(ports, collection, spec), split_column, config.seed, copies=copies)
         lesson = _MakeTrainer(collection, split, spec, config, start, linear)
         run.videos = len(split.part("all"))
         version = ports.registry.find(lesson.hashes()["fingerprint"])

@@ -19,7 +19,7 @@ from vidpipe.learning.calibration import validate
 from vidpipe.learning.training import LSTMTrainer, TrainingConfig
 from vidpipe.ports import Ports, TrainingRun
 from vidpipe.records.models import LabelledVideo, Sequences
-from vidpipe.splits import ResolvedSplit, folds, resolve
+from vidpipe.splits import Copies, ResolvedSplit, folds, resolve
 from vidpipe.steps import scoring
 from vidpipe.steps.runs import Report, recorded
 from vidpipe.steps.train import log_epoch, train
@@ -71,6 +71,7 @@ def tune(
     split_column: str | None = None,
     config: TrainingConfig | None = None,
     budget_s: float = 600.0,
+    copies: Copies = "refuse",
 ) -> TuneReport:
     """Try configs until the budget is spent, then train the best one as `train` does.
 
@@ -80,6 +81,7 @@ def tune(
         split_column: As in `train`.
         config: The default, tried first; its seed is also that of the search.
         budget_s: Seconds for the trials, of which there is at least one; the best is trained afterwards.
+        copies: As in `train`.
 
     Raises:
         NotFound: No such collection, or no labels in it.
@@ -89,7 +91,7 @@ def tune(
     default = config or TrainingConfig()
     spec = ports.limits.spec
     with recorded(ports, "tune") as run:
-        split = resolve(scoring.labelled(ports, collection, spec), split_column, default.seed)
+        split = resolve(scoring.labelled(ports, collection, spec), split_column, default.seed, copies=copies)
         run.videos = len(split.train) + len(split.val)
         parameters = _parameters(collection, split, spec.feature_set_id, default, budget_s)
         name = f"tune {collection} seed {default.seed}"
@@ -98,7 +100,7 @@ def tune(
             best = _best(trials)
             _log_search(mlflow_run, trials, best, budget_s)
         # Outside of the search's MLflow run: the version's is its own, as if `train` had been called.
-        trained = train(ports, collection, split_column=split_column, config=best.config)
+        trained = train(ports, collection, split_column=split_column, config=best.config, copies=copies)
         differs = hyperparameters.difference(best.config, default)
         run.detail = {
             "collection": collection, "version": trained.version, "existing": trained.existing,

@@ -152,7 +152,12 @@ def faults(
             back = f"vidpipe promote {champion}" if champion else _TRAIN
             repair = back if alias == "champion" else "vidpipe train registers another challenger"
             yield ModelFault(f"the alias {alias} stands at version {number}, which is not vidpipe's", repair)
-    if champion is not None and "champion" not in aliases and on.version(champion):
+    if (
+        champion is not None
+        and "champion" not in aliases
+        and (found := on.version(champion))
+        and not _is_another(found, digests.get(champion))
+    ):
         yield ModelFault(
             f"the alias champion is gone; version {champion} had it", f"vidpipe promote {champion} --force"
         )
@@ -173,7 +178,7 @@ def _faults_of(
     repair = f"{_TRAIN}; or restore MLflow's store" if number == champion else archive
     if found is None:
         yield ModelFault(f"version {number} serves and is gone from the registry{meanwhile}", repair)
-    elif _is_ours(found) and digest_known not in (None, found[0].get("vidpipe.digest")):
+    elif _is_another(found, digest_known):
         new = f"the registry's version {number} is not the one that had this number{meanwhile}"
         yield ModelFault(new, f"vidpipe promote {number} decides on the new one")
     elif _is_ours(found) and (said := _wrong_with_files(*found)):
@@ -182,6 +187,11 @@ def _faults_of(
 
 def _is_ours(found: tuple[Mapping[str, str], str] | None) -> bool:
     return found is not None and "vidpipe.spec" in found[0]
+
+
+def _is_another(found: tuple[Mapping[str, str], str], digest_known: str | None) -> bool:
+    """Whether a number came again, for another version than the one that had it here."""
+    return _is_ours(found) and digest_known not in (None, found[0].get("vidpipe.digest"))
 
 
 def _wrong_with_files(tags: Mapping[str, str], uri: str) -> str | None:
