@@ -12,6 +12,7 @@ from flows.classify import classify_flow
 from flows.extract import extract_flow
 from flows.ingest import ingest_flow
 from flows.promote import promote_flow
+from flows.shared import run_alone
 from flows.train import train_flow
 
 
@@ -34,4 +35,4 @@ if __name__ == "__main__":
     parser.add_argument("--source", required=True)
     parser.add_argument("--manifest", required=True)
     parser.add_argument("--incoming")
-    demo_flow(**vars(parser.parse_args()))
+    run_alone(demo_flow, **vars(parser.parse_args()))

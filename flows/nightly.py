@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from flows.executor import ports_of
-from flows.shared import RETRIES, due_at, publish_link, publish_result
+from flows.shared import RETRIES, due_at, publish_link, publish_result, run_alone
 from vidpipe.steps.nightly import night_since, nightly
 
 R = TypeVar("R")
@@ -59,4 +59,4 @@ def nightly_flow(failure_budget: str | None = None, home: str | None = None) -> 
 
 
 if __name__ == "__main__":
-    nightly_flow()
+    run_alone(nightly_flow)

@@ -18,7 +18,9 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vidpipe.adapters.machine import need_prefect
 from vidpipe.adapters.media.process import die_with_parent
+from vidpipe.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from prefect.client.schemas.schedules import CronSchedule
@@ -50,11 +52,13 @@ def main() -> int:
     except ValueError as error:
         parser.error(str(error))
     try:
+        if theirs:
+            need_prefect()
         with nullcontext() if theirs else own_server(arguments.port):
             serve_flows(nights, retrainings)
     except KeyboardInterrupt:
         pass
-    except ServerFailed as error:
+    except (ServerFailed, ConfigurationError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -29,7 +30,8 @@ from prefect.artifacts import (
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext
 
-from vidpipe.errors import TransientError
+from vidpipe.adapters.machine import need_prefect
+from vidpipe.errors import TransientError, VidpipeError
 from vidpipe.progress import Meter, Metered
 from vidpipe.steps.runs import Report
 
@@ -54,6 +56,15 @@ class LogProgress(Metered):
 
         with self.metered(name, total, unit, show) as advance:
             yield advance
+
+
+def run_alone(flow: Callable[..., object], **arguments: object) -> None:
+    """Run a flow as a process of its own; one line where Prefect's server is away or the home says no."""
+    try:
+        need_prefect()
+        flow(**arguments)
+    except VidpipeError as error:
+        raise SystemExit(f"{Path(sys.argv[0]).stem}: {error}") from None
 
 
 def due_at() -> datetime | None:

@@ -101,8 +101,8 @@ def resolve(
         videos: One entry per content.
         column: The split column; None: the only one there is.
         seed: Of the cut.
-        copies: `refuse` copies of one video that disagree on split or group; or let the `strictest` split hold:
-            test before val before train.
+        copies: `refuse` copies of one video that disagree on split or group; or let the `strictest` split
+            hold: test before val before train.
 
     Raises:
         ConfigurationError: No such column, an empty split, a group that straddles, one label only, or copies
@@ -128,8 +128,8 @@ def resolve(
 def _agreed(videos: Sequence[LabelledVideo], column: str | None, copies: Copies) -> list[LabelledVideo]:
     """Each video with the one split and the one group that it and its copies have.
 
-    A copy without a split, or without a group, says nothing. Where copies name several groups and the split is
-    cut here, these groups become one: they share a video.
+    A copy without a split, or without a group, says nothing. Where copies name several groups and the split
+    is cut here, these groups become one: they share a video.
     """
     if copies == "refuse":
         for video in videos:
@@ -195,7 +195,7 @@ def _choose_column(videos: Sequence[LabelledVideo], column: str | None) -> str |
 
 
 def known_column(known: Sequence[str], column: str) -> str | None:
-    """The column of that name, as a manifest's are compared: without case, spaces and invisible characters."""
+    """The column of that name, compared without case, spaces around it and invisible characters."""
     if column in known:
         return column
     return next((name for name in known if folded(name) == folded(column)), None)

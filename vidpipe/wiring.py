@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -169,8 +170,19 @@ def open_ports(
         ),
         make_bundle=Bundle,
         load_backbone=cache(partial(load_backbone, dtype=settings.cnn_dtype)),
-        actor=getpass.getuser(),
+        actor=user_name(),
     )
+
+
+def user_name() -> str:
+    """Who runs this; in containers a user may have a number and no name.
+
+    MLflow and PyTorch ask for the name too, and fail without one: they find the same in the environment.
+    """
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return os.environ.setdefault("USER", f"uid {os.getuid()}")
 
 
 def _policy(settings: Settings) -> Policy:

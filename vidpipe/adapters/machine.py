@@ -148,6 +148,20 @@ def prefect(home: Path) -> ServiceFacts:
     return _server(url, "/health")
 
 
+def need_prefect() -> None:
+    """See that a flow can be started.
+
+    Raises:
+        ConfigurationError: PREFECT_API_URL names a server that does not answer.
+    """
+    found = prefect(Path())
+    if found.problem:
+        raise ConfigurationError(
+            f"Prefect's server at {found.where} does not answer: {found.problem}.",
+            next_step="start it, or unset PREFECT_API_URL: a flow then brings a server of its own.",
+        )
+
+
 def snapshot(file: Path) -> ServiceFacts:
     """Whether the published warehouse opens."""
     if not file.exists():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
 import json
 import logging
 import math
@@ -11,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TextIO
 
 from vidpipe.errors import VidpipeError
 from vidpipe.progress import Meter, Metered
@@ -69,9 +71,20 @@ def _lines(every_s: float) -> Callable[[Meter], None]:
     return show
 
 
+def _knows_utf8(stream: TextIO) -> bool:
+    try:
+        return codecs.lookup(stream.encoding or "ascii").name == "utf-8"
+    except LookupError:
+        return False
+
+
 def print_json(value: Any) -> None:
-    """One JSON object on stdout; NaN and infinity, for which JSON has no word, become null."""
-    sys.stdout.write(json.dumps(_plain(value), allow_nan=False, ensure_ascii=False) + "\n")
+    """One JSON object on stdout; NaN and infinity, for which JSON has no word, become null.
+
+    In ASCII where stdout is not UTF-8: it means the same.
+    """
+    ascii_only = not _knows_utf8(sys.stdout)
+    sys.stdout.write(json.dumps(_plain(value), allow_nan=False, ensure_ascii=ascii_only) + "\n")
 
 
 def print_error(error: VidpipeError, *, as_json: bool) -> None:
@@ -196,8 +209,13 @@ def print_records(records: Sequence[Mapping[str, Any]]) -> None:
 
 
 def print_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Comma-separated rows under their names."""
-    writer = csv.writer(sys.stdout)
+    """Comma-separated rows under their names: in UTF-8, whatever the terminal knows, for programs to read.
+
+    Lines end with LF: a shell's `$(... | tail -1)` would carry a CR along.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+    writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rows)
 

@@ -6,8 +6,9 @@ Each verb opens a home, runs one step and prints its report; no step is written 
 
 from __future__ import annotations
 
+import io
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -86,6 +87,14 @@ def _root(
     """Nightly video classification: files to features to predictions, answered by SQL."""
 
 
+def make_writable(*streams: TextIO) -> None:
+    """Let a terminal that does not know UTF-8 take what it cannot show as escapes, such as \\xe9."""
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
     """Entry point of the `vidpipe` command."""
+    make_writable(sys.stdout, sys.stderr)
     app()

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from vidpipe.adapters.machine import need_prefect
 from vidpipe.adapters.media.process import die_with_parent
 from vidpipe.cli.flow_process import flow_command, flow_environment
 from vidpipe.errors import ConfigurationError, LeaseHeld, StopError
@@ -25,7 +26,7 @@ def serve(home: Home, *, cron: str, retrain_cron: str | None, port: int) -> floa
     """Run the schedule until Ctrl-C or SIGTERM; the seconds that it was served.
 
     Raises:
-        ConfigurationError: The port is taken.
+        ConfigurationError: The port is taken, or Prefect's server is away.
         LeaseHeld: This home is served already.
         StopError: The schedule's process ended by itself.
         SystemExit: It refused its arguments.
@@ -37,6 +38,7 @@ def serve(home: Home, *, cron: str, retrain_cron: str | None, port: int) -> floa
                 f"another vidpipe serve runs the schedule of {home.settings.home}.",
                 next_step="stop it first, or leave it alone.",
             )
+        need_prefect()
         _say_where(port)
         arguments = ["--cron", cron, "--port", str(port)]
         arguments += ["--retrain-cron", retrain_cron] if retrain_cron else []
@@ -46,9 +48,15 @@ def serve(home: Home, *, cron: str, retrain_cron: str | None, port: int) -> floa
     if code != 0 and not asked:
         raise StopError(
             f"the schedule ended with code {code}.",
-            next_step=f"read its log above and {home.settings.home / 'prefect' / 'server.log'}.",
+            next_step=_where_it_says_why(home),
         )
     return round(time.monotonic() - started, 3)
+
+
+def _where_it_says_why(home: Home) -> str:
+    if os.environ.get("PREFECT_API_URL"):
+        return "read its log above; the server's is where that runs."
+    return f"read its log above and {home.settings.home / 'prefect' / 'server.log'}."
 
 
 def _say_where(port: int) -> None:

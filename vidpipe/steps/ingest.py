@@ -245,7 +245,8 @@ def _listing(ports: Ports, wanted: Collection, *, allow_missing: bool) -> Listin
     if not allow_missing and (not files or 2 * lost > len(known) > 0):
         raise ConfigurationError(
             f"{source} lists {len(files)} videos; {lost} of {len(known)} known ones are gone.",
-            next_step="check that it is mounted; pass --allow-missing if they are meant to be gone.",
+            next_step="check that it is mounted; pass --allow-missing if they were renamed, or are meant to "
+            "be gone: the same bytes under another name are the same video, and nothing is computed again.",
         )
     return listing
 

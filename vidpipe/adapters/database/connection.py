@@ -6,6 +6,7 @@ turn instead of failing.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -154,7 +155,7 @@ class Database:
 def _waiting_lock(file: Path, wait_s: float) -> Iterator[None]:
     with _storage_errors(file):
         file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = _lock_file(file)
     try:
         deadline = time.monotonic() + wait_s
         while True:
@@ -171,6 +172,16 @@ def _waiting_lock(file: Path, wait_s: float) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock_file(file: Path) -> int:
+    """Open for locking, which a user who may only read can do too, once somebody has made the file."""
+    try:
+        return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EROFS) or not file.exists():
+            raise
+        return os.open(file, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _connect(file: Path, wait_s: float) -> duckdb.DuckDBPyConnection:

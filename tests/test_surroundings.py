@@ -1,0 +1,115 @@
+"""Where vidpipe runs changes nothing: no user name, no UTF-8, no Prefect server, a home of another user."""
+
+from __future__ import annotations
+
+import getpass
+import io
+import json
+import os
+import pwd
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from privileges import without_privileges
+
+from flows.shared import run_alone
+from vidpipe.adapters.database.ledger import Ledger
+from vidpipe.cli.demo import run_flow
+from vidpipe.cli.display import print_csv, print_json, print_table
+from vidpipe.cli.main import make_writable
+from vidpipe.cli.serve import serve
+from vidpipe.errors import ConfigurationError
+from vidpipe.records.videos import Collection
+from vidpipe.steps.inspect import status
+from vidpipe.wiring import Home, user_name
+
+NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME")
+"""Where Python looks for the user's name before it asks the system."""
+
+
+# -- who ---------------------------------------------------------------------------------------------
+
+
+def test_a_user_who_has_a_number_and_no_name_is_called_by_the_number(monkeypatch: Any) -> None:
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    with pytest.raises((KeyError, OSError)):
+        getpass.getuser()
+    assert user_name() == f"uid {os.getuid()}"
+    assert getpass.getuser() == user_name(), "MLflow and PyTorch ask, too"
+    monkeypatch.delenv("USER")
+
+
+# -- what a terminal can show ------------------------------------------------------------------------
+
+
+def ascii_out(monkeypatch: pytest.MonkeyPatch) -> io.BytesIO:
+    """A stdout that knows ASCII alone; no fixture, since pytest sets its own between setup and call."""
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii", write_through=True))
+    return raw
+
+
+def test_json_is_ascii_where_the_terminal_is_and_means_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = ascii_out(monkeypatch)
+    print_json({"path": "café/ß.mp4"})
+    assert json.loads(out.getvalue().decode("ascii")) == {"path": "café/ß.mp4"}
+
+
+def test_csv_is_utf8_with_plain_line_ends_whatever_the_terminal_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = ascii_out(monkeypatch)
+    print_csv(["path"], [("café.mp4",), ("a,b\nc",)])
+    assert out.getvalue() == 'path\ncafé.mp4\n"a,b\nc"\n'.encode()
+
+
+def test_what_a_terminal_cannot_show_becomes_an_escape_and_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = ascii_out(monkeypatch)
+    make_writable(sys.stdout)
+    print_table(["path"], [["café.mp4"]])
+    sys.stdout.write("bar █\n")
+    assert b"caf\\xe9.mp4" in out.getvalue() and b"bar \\u2588" in out.getvalue()
+
+
+# -- a Prefect server that is away -------------------------------------------------------------------
+
+
+@pytest.fixture
+def dead_server(monkeypatch: pytest.MonkeyPatch) -> str:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/api"
+    monkeypatch.setenv("PREFECT_API_URL", url)
+    return url
+
+
+def test_a_flow_on_a_server_that_is_away_is_refused_in_one_line(dead_server: str, home: Home) -> None:
+    for start in (
+        lambda: serve(home, cron="0 2 * * *", retrain_cron=None, port=4200),
+        lambda: run_flow(home.settings.home, "demo"),
+    ):
+        with pytest.raises(ConfigurationError, match=f"{dead_server} does not answer") as caught:
+            start()
+        assert "unset PREFECT_API_URL" in caught.value.next_step
+    with pytest.raises(SystemExit, match=f"{dead_server} does not answer.*unset PREFECT_API_URL"):
+        run_alone(lambda: pytest.fail("the flow was started"))
+
+
+# -- a home of another user --------------------------------------------------------------------------
+
+
+def test_status_is_shown_to_a_user_who_may_read_the_home_and_not_write_it(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "state" / "ledger.duckdb")
+    ledger.put_collection(Collection("yard", "/videos/yard"))
+    for file in (tmp_path / "state").iterdir():
+        file.chmod(0o444)
+    (tmp_path / "state").chmod(0o555)
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    with without_privileges():
+        (shown,) = status(ledger, None)["collections"]
+    assert shown["collection"] == "yard"
+    (tmp_path / "state").chmod(0o755)
