@@ -333,7 +333,7 @@ def test_copies_that_disagree_in_a_column_that_is_not_asked_for_disturb_nobody()
 
 
 @deterministic
-@given(teachable(), st.integers(0, 5), st.randoms(use_true_random=False))
+@given(trainable(), st.integers(0, 5), st.randoms(use_true_random=False))
 def test_groups_that_share_a_video_stay_on_one_side_of_a_cut(
     videos: list[LabelledVideo], seed: int, rng: random.Random
 ) -> None:
