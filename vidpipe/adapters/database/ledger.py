@@ -170,7 +170,7 @@ class Ledger(Listings, Predictions, Decisions):
     def table(self, statement: str) -> list[dict[str, Any]]:
         """The rows of a statement without parameters, for people to look at: also those who may not write."""
         may_write = not self.file.exists() or os.access(self.file, os.W_OK, effective_ids=True)
-        with self.session() if may_write else self.glance(wait_s=self._wait_s) as session:
+        with self.session() if may_write else self.read_only(wait_s=self._wait_s) as session:
             assert session is not None
             return dicts(session.connection.execute(sqlfiles.statement(statement)))
 
