@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 ALL = (
-    "cnn", "extraction", "rescoring", "scale", "warehouse", "start", "orchestration", "executor", "accuracy",
+    "cnn", "extraction", "rescoring", "scale", "warehouse", "start", "orchestration", "executors", "accuracy",
     "survival", "kills",
 )  # fmt: skip
 

@@ -53,9 +53,9 @@ class Costs:
     """Seconds, on cores like these; README, Speed, says which."""
 
     sample_s: float = 0.008
-    """A unit of `expected_cost` on one core: benchmarks.executor, one lane."""
+    """A unit of `expected_cost` on one core: benchmarks.executors, one lane."""
     commit_s: float = 0.05
-    """A shard's rows into the ledger: benchmarks.executor."""
+    """A shard's rows into the ledger: benchmarks.executors."""
     task_s: float = 0.05
     """A shard as a task of Prefect, on its server and back."""
     ingest_s: float = 0.0075

@@ -1,10 +1,10 @@
-"""The simulation of benchmarks/executor.py obeys arithmetic where arithmetic knows the answer."""
+"""The simulation of benchmarks/executors.py obeys arithmetic where arithmetic knows the answer."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from benchmarks.executor import Costs, cut, made_up, simulate
+from benchmarks.executors import Costs, cut, made_up, simulate
 
 CALM = Costs(sample_s=0.01, commit_s=0, task_s=0, straggle_share=0, deaths_an_hour=0)
 
