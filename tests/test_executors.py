@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from benchmarks.executors import Costs, cut, made_up, simulate
 
 CALM = Costs(sample_s=0.01, commit_s=0, task_s=0, straggle_share=0, deaths_an_hour=0)
