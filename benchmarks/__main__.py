@@ -5,7 +5,7 @@ import sys
 
 ALL = (
     "cnn", "extraction", "rescoring", "scale", "warehouse", "start", "orchestration", "executors", "accuracy",
-    "survival", "kills",
+    "devices", "survival", "kills",
 )  # fmt: skip
 
 

@@ -31,7 +31,9 @@ from conftest import ROOT, rows_of, tree, write_part
 from typer.testing import CliRunner
 
 from vidpipe.adapters.database import sqlfiles
+from vidpipe.adapters.sources.folders import VIDEO_EXTENSIONS
 from vidpipe.cli.main import app
+from vidpipe.errors import VideoError
 
 DOCS = ROOT / "docs"
 TOLD = {
@@ -476,3 +478,11 @@ def test_the_documentation_ships_with_the_source() -> None:
 def test_no_machine_stands_in_the_documentation() -> None:
     for page, text in TOLD.items():
         assert not re.search(r"/tmp/|/root/|/work/|/usr/local/", text), page
+
+
+def test_the_page_of_devices_names_every_suffix_and_every_verdict() -> None:
+    page = TOLD["devices.md"]
+    errors = [VideoError, *VideoError.__subclasses__()]
+    verdicts = {error.verdict for error in errors if error.verdict}
+    named = {*VIDEO_EXTENSIONS, *verdicts, "ok", "partial", "blank", "forgotten"}
+    assert {name for name in named if f"`{name}`" not in page} == set()

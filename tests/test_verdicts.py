@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.devices import expected_verdict
 from vidpipe.steps.extract import extract
 from vidpipe.steps.ingest import ingest
 
@@ -24,19 +25,6 @@ select cv.path, v.verdict, v.frames_decoded, v.black_share, v.frozen_share,
     (select count(*) from failures as f where f.path = cv.path and f.status <> 'resolved') as failures
 from collection_videos as cv inner join videos as v on cv.video_id = v.video_id
 """
-UNIFORM = ("made/all_black.mp4", "decord/unordered.mov", "torchcodec/testsrc2_mpeg4.mp4")
-"""Black, white and almost black, by plain ffmpeg: each pixel of each frame has one value."""
-
-
-def expected_verdict(row: dict[str, str]) -> str:
-    decoded = int(row["ffmpeg_decoded_frames"])
-    if row["format"].endswith("_pipe"):
-        return "forbidden"
-    if decoded == 0:
-        return "no_video" if row["n_video"] == "0" and int(row["n_audio"]) > 0 else "unreadable"
-    if row["path"] in UNIFORM:
-        return "blank"
-    return "partial" if row["ffmpeg_stderr_head"] and not row["path"].endswith(".gif") else "ok"
 
 
 @pytest.fixture(scope="module")
