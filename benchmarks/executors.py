@@ -18,7 +18,6 @@ import argparse
 import heapq
 import json
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -125,7 +124,8 @@ def simulate(shards: Costly, workers: int, costs: Costs, *, cores: int | None = 
 def cut(videos: Costly, part_frames: int) -> Costly:
     """Costs of shards that are full when they reach `part_frames`."""
     place = (np.cumsum(videos) // part_frames).astype(np.int64)
-    return np.bincount(place, videos)[np.unique(place)]
+    sums = np.bincount(place, videos).astype(np.float64)  # they are: of weights, which numpy's types forget
+    return sums[np.unique(place)]
 
 
 def made_up(count: int, seed: int = 0) -> Costly:
@@ -266,4 +266,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

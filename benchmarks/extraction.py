@@ -45,14 +45,15 @@ WORKERS = max(2, os.cpu_count() or 2)
 TOOLS = find_tools()
 
 
-def run_engine(files: Sequence[Path], folder: Path, spec: FeatureSpec = SPEC) -> int:
+def run_engine(chosen: Sequence[Path], folder: Path, spec: FeatureSpec = SPEC) -> int:
     """Extract into a part; the number of frames."""
     videos, backbone = VideoFiles(TOOLS), load_backbone(spec)
-    pending = [PendingVideo(f"{n:064x}", file, None, None) for n, file in enumerate(files)]
+    files = {f"{n:064x}": file for n, file in enumerate(chosen)}
+    pending = [PendingVideo(video_id, file, None, None) for video_id, file in files.items()]
     with FeatureStore(folder).new_part(spec, "benchmark") as part:
         extract(
             pending, embed=backbone, sink=part, workers=WORKERS,
-            decode=lambda v: videos.decode(v.file, spec.sample_fps, [spec.view], v.duration_s, spec.flow),
+            decode=lambda v: videos.decode(files[v.video_id], spec.sample_fps, [spec.view], None, spec.flow),
         )  # fmt: skip
         part.commit()
         return part.rows

@@ -428,7 +428,11 @@ class Wrapped:
                 label = f"{owner_name.rpartition('.')[2]}.{name.strip('_')}"
                 setattr(owner, name, self._wrap(label, getattr(owner, name)))
         connect = duckdb.connect
-        duckdb.connect = lambda *args, **kwargs: WrappedConnection(connect(*args, **kwargs), self._wrap)
+
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            return WrappedConnection(connect(*args, **kwargs), self._wrap)
+
+        duckdb.connect = watched
 
     def _wrap(self, step: str, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)

@@ -197,8 +197,8 @@ def standard_error(values: npt.NDArray[np.float64], groups: Sequence[str]) -> fl
 
 def perfect_calibration_error(sure: npt.NDArray[np.float64], seed: int = 0) -> float:
     """Mean calibration error of predictions that are right as often as their scores say."""
-    rng = np.random.default_rng(seed)
-    drawn = (calibration_error(rng.random(len(sure)) < sure, sure) for _ in range(DRAWS))
+    rng, scores = np.random.default_rng(seed), sure.astype(np.float32)
+    drawn = (calibration_error(rng.random(len(sure)) < scores, scores) for _ in range(DRAWS))
     return float(np.mean(list(drawn)))
 
 

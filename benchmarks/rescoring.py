@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from vidpipe.adapters.models.bundle import Bundle
 from vidpipe.cli.display import TerminalProgress
@@ -80,7 +81,9 @@ def register(ports: Ports) -> Bundle:
     torch.manual_seed(0)
     spec = ports.limits.spec
     lstm = TrainingConfig().architecture(spec.feature_size, len(LABELS), block_sizes(spec))
-    heads = {name: LinearHead(name, spec.feature_size, len(LABELS)) for name in STATISTICS}
+    heads: dict[str, nn.Module] = {
+        name: LinearHead(name, spec.feature_size, len(LABELS)) for name in STATISTICS
+    }
     weights = dict.fromkeys((*STATISTICS, "lstm"), 0.25)  # all parts are computed
     bundle = Bundle(
         LABELS, spec, {"train": [], "val": [], "test": []}, [], build(lstm), lstm,

@@ -79,7 +79,7 @@ def all_of(files: Sequence[Path], probe: Callable[[Path], object], max_workers: 
 def measure(files: Sequence[Path], source: Path, folder: Path, times: int) -> dict[str, Figures]:
     home = folder / "home"
     make_home(home, source)
-    starts = {
+    starts: dict[str, Callable[[], object]] = {
         "python": lambda: subprocess.run([sys.executable, "-c", ""], check=True),
         "vidpipe --help": partial(vidpipe, "--help"),
         "vidpipe status": partial(vidpipe, "status", "--home", str(home)),

@@ -464,5 +464,6 @@ def _be_child(role: str, path: str, *more: str) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
-        sys.exit(_be_child(*sys.argv[2:]))
-    sys.exit(main())
+        _be_child(*sys.argv[2:])
+    else:
+        sys.exit(main())
