@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vidpipe.adapters.database.warehouse import Warehouse
 from vidpipe.cli.display import TerminalProgress
 from vidpipe.errors import VideoError
 from vidpipe.ports import Ports
@@ -103,7 +104,7 @@ def measure(ports: Ports, folder: Path) -> dict[str, dict[str, Any]]:
     """Path to what the pipeline made of it."""
     ingest(ports, "devices", folder)
     extract(ports)
-    return {row[0]: _measured(ports, folder / row[0], row[1:]) for row in ports.warehouse.query(QUERY).rows}
+    return {row[0]: _measured(ports, folder / row[0], row[1:]) for row in _asked(ports, QUERY)}
 
 
 def newcomer(ports: Ports, hostile: Path) -> tuple[list[str], list[str]]:
@@ -112,19 +113,25 @@ def newcomer(ports: Ports, hostile: Path) -> tuple[list[str], list[str]]:
         wanted = {row["path"]: expected_verdict(row) for row in csv.DictReader(stream)}
     report = ingest(ports, "hostile", hostile)
     extract(ports)
-    got = {row[0]: row[1] for row in ports.warehouse.query(VERDICTS).rows}
+    got = {row[0]: row[1] for row in _asked(ports, VERDICTS)}
     wrong = [
         f"{path}: {verdict} (expected {wanted[path]})"
         for path, verdict in got.items()
         if path in wanted and verdict != wanted[path]
     ]
-    unexplained = ports.warehouse.query(UNEXPLAINED).rows
-    counts = ports.warehouse.query("select verdict, count(*) from videos group by all order by all").rows
+    unexplained = _asked(ports, UNEXPLAINED)
+    counts = _asked(ports, "select verdict, count(*) from videos group by all order by all")
     said = [f"{verdict}: {count}" for verdict, count in counts]
     said.append(
         f"passed over {counted(report.passed_over)}; neither features nor a reason: {len(unexplained)}"
     )
     return said, wrong + [f"{path}: neither features nor a reason" for _, path in unexplained]
+
+
+def _asked(ports: Ports, sql: str) -> list[tuple[Any, ...]]:
+    """The rows of a query on the published warehouse; the port alone has named statements."""
+    assert isinstance(ports.warehouse, Warehouse)
+    return ports.warehouse.query(sql).rows
 
 
 def _measured(ports: Ports, file: Path, row: tuple[Any, ...]) -> dict[str, Any]:
