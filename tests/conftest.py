@@ -122,7 +122,9 @@ def clips(tmp_path_factory: pytest.TempPathFactory, tools: Tools) -> DemoCollect
 
 
 @pytest.fixture(scope="session")
-def labelled_clips(shared_or_none: Path | None, clips: DemoCollection, tmp_path_factory) -> tuple[Path, Path]:
+def labelled_clips(
+    shared_or_none: Path | None, clips: DemoCollection, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
     """(source, manifest) of 24 labelled real clips: the shared ones, or the generated ones."""
     if shared_or_none is None:
         return clips.labelled, clips.manifest

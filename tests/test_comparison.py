@@ -1,16 +1,21 @@
 """Paired comparison: known probabilities, intervals that hold what they promise, groups as witnesses."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from scipy.stats import norm
 from sklearn.metrics import f1_score
 
 from vidpipe.evaluation.comparison import accuracy_interval, mcnemar, paired_bootstrap
 
+Classes = npt.NDArray[np.int64]
+Triple = tuple[Classes, Classes, Classes]
+"""Truth, the challenger's predictions, the champion's."""
+
 RNG = np.random.default_rng(7)
 
 
-def answered(truth, accuracy, K, seed):
+def answered(truth: Classes, accuracy: float, K: int, seed: int) -> Classes:
     """Predictions that are right with the given probability."""
     rng = np.random.default_rng(seed)
     wrong = (truth + rng.integers(1, K, len(truth))) % K
@@ -18,7 +23,7 @@ def answered(truth, accuracy, K, seed):
 
 
 @pytest.fixture(scope="module")
-def contest():
+def contest() -> Triple:
     """(truth, challenger, champion) of 600 videos with three labels."""
     truth = RNG.integers(0, 3, 600)
     return truth, answered(truth, 0.9, 3, 1), answered(truth, 0.8, 3, 2)
@@ -28,7 +33,7 @@ def contest():
     ("mine", "theirs", "p"),
     [(8, 2, 112 / 1024), (0, 0, 1.0), (1, 1, 1.0), (5, 0, 2 / 32), (0, 10, 2 / 1024)],
 )
-def test_mcnemars_test_is_the_exact_two_sided_coin(mine, theirs, p):
+def test_mcnemars_test_is_the_exact_two_sided_coin(mine: int, theirs: int, p: float) -> None:
     truth = np.zeros(20, np.int64)
     challenger, champion = np.zeros(20, np.int64), np.zeros(20, np.int64)
     champion[:mine] = 1
@@ -38,7 +43,7 @@ def test_mcnemars_test_is_the_exact_two_sided_coin(mine, theirs, p):
     assert found.p == pytest.approx(p)
 
 
-def test_the_differences_are_those_of_scikit_learn(contest):
+def test_the_differences_are_those_of_scikit_learn(contest: Triple) -> None:
     truth, challenger, champion = contest
     found = paired_bootstrap(truth, challenger, champion, np.arange(600), 3)
     assert found.accuracy.value == pytest.approx((challenger == truth).mean() - (champion == truth).mean())
@@ -47,13 +52,13 @@ def test_the_differences_are_those_of_scikit_learn(contest):
     assert found.groups == 600
 
 
-def test_labels_that_do_not_occur_do_not_count_in_macro_f1():
+def test_labels_that_do_not_occur_do_not_count_in_macro_f1() -> None:
     truth = np.array([0, 0, 1, 1])
     found = paired_bootstrap(truth, np.array([0, 0, 1, 2]), truth, np.arange(4), 5)
     assert found.macro_f1.value == pytest.approx((1 + 2 / 3) / 2 - 1)
 
 
-def test_the_interval_is_that_of_the_normal_approximation(contest):
+def test_the_interval_is_that_of_the_normal_approximation(contest: Triple) -> None:
     truth, challenger, champion = contest
     found = paired_bootstrap(truth, challenger, champion, np.arange(600), 3).accuracy
     gains = (challenger == truth).astype(float) - (champion == truth)
@@ -62,7 +67,7 @@ def test_the_interval_is_that_of_the_normal_approximation(contest):
 
 
 @pytest.mark.slow
-def test_the_interval_holds_the_truth_as_often_as_it_promises():
+def test_the_interval_holds_the_truth_as_often_as_it_promises() -> None:
     held = 0
     for seed in range(100):
         truth = np.random.default_rng(seed).integers(0, 2, 200)
@@ -72,7 +77,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_promises():
     assert 89 <= held <= 100
 
 
-def test_copies_within_a_group_are_no_new_witnesses(contest):
+def test_copies_within_a_group_are_no_new_witnesses(contest: Triple) -> None:
     truth, challenger, champion = contest
     alone = paired_bootstrap(truth, challenger, champion, np.arange(600), 3)
     fourfold = [np.repeat(a, 4) for a in (truth, challenger, champion, np.arange(600))]
@@ -82,7 +87,7 @@ def test_copies_within_a_group_are_no_new_witnesses(contest):
     assert apart.accuracy.high - apart.accuracy.low == pytest.approx(width / 2, rel=0.15)
 
 
-def test_the_same_seed_gives_the_same_interval(contest):
+def test_the_same_seed_gives_the_same_interval(contest: Triple) -> None:
     truth, challenger, champion = contest
     groups = np.arange(600) % 40
     once, again = (paired_bootstrap(truth, challenger, champion, groups, 3, seed=s) for s in (1, 1))
@@ -90,26 +95,26 @@ def test_the_same_seed_gives_the_same_interval(contest):
     assert once != paired_bootstrap(truth, challenger, champion, groups, 3, seed=2)
 
 
-def test_a_model_against_itself_differs_by_nothing(contest):
+def test_a_model_against_itself_differs_by_nothing(contest: Triple) -> None:
     truth, challenger, _ = contest
     found = paired_bootstrap(truth, challenger, challenger, np.arange(600), 3)
     assert (found.accuracy.low, found.accuracy.high, found.macro_f1.low) == (0, 0, 0)
 
 
-def test_no_videos_say_nothing():
+def test_no_videos_say_nothing() -> None:
     none = np.zeros(0, np.int64)
     found = paired_bootstrap(none, none, none, none, 2)
     assert (found.accuracy.low, found.accuracy.high, found.groups) == (-1, 1, 0)
 
 
-def test_an_interval_reads_as_people_write_it(contest):
+def test_an_interval_reads_as_people_write_it(contest: Triple) -> None:
     truth, challenger, champion = contest
     found = paired_bootstrap(truth, champion, challenger, np.arange(600), 3).accuracy
     assert str(found) == f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
     assert str(found).startswith("-0.1")
 
 
-def test_the_interval_of_an_accuracy_is_wilsons_where_every_video_is_a_group_of_its_own():
+def test_the_interval_of_an_accuracy_is_wilsons_where_every_video_is_a_group_of_its_own() -> None:
     from scipy.stats import binomtest
 
     found = accuracy_interval(np.arange(200) % 5 > 0, np.arange(200))
@@ -118,7 +123,7 @@ def test_the_interval_of_an_accuracy_is_wilsons_where_every_video_is_a_group_of_
     assert [found.low, found.high] == pytest.approx([wilson.low, wilson.high], abs=0.012)
 
 
-def test_the_interval_of_an_accuracy_is_wider_where_videos_come_in_groups():
+def test_the_interval_of_an_accuracy_is_wider_where_videos_come_in_groups() -> None:
     right = np.repeat(np.arange(20) % 5 > 0, 10)
     alone = accuracy_interval(right, np.arange(200))
     grouped = accuracy_interval(right, np.repeat(np.arange(20), 10))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from vidpipe.adapters.media.binaries import Tools
 from vidpipe.adapters.media.damage import PacketFlags, ends_early
 from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.errors import Forbidden, Unreadable
@@ -18,7 +20,7 @@ X264 = ("-c:v", "libx264", "-g", "25", "-pix_fmt", "yuv420p")
 
 
 @pytest.fixture
-def encode(tools, tmp_path):
+def encode(tools: Tools, tmp_path: Path) -> Callable[..., Path]:
     def run(name: str, *arguments: str) -> Path:
         subprocess.run([tools.ffmpeg, "-loglevel", "error", "-y", *arguments, tmp_path / name], check=True)
         return tmp_path / name
@@ -35,7 +37,9 @@ def report(videos: VideoFiles, file: Path) -> DecodeReport:
 
 
 @pytest.mark.parametrize("name", ["x.mp4", "x.mkv", "x.avi", "x.ts", "x.264"])
-def test_a_whole_file_is_not_damaged_and_one_cut_in_half_is(name, encode, videos, tmp_path):
+def test_a_whole_file_is_not_damaged_and_one_cut_in_half_is(
+    name: str, encode: Callable[..., Path], videos: VideoFiles, tmp_path: Path
+) -> None:
     whole = encode(name, "-f", "lavfi", "-i", SOURCE, *X264, "-movflags", "faststart")
     cut = tmp_path / f"cut-{name}"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
@@ -49,7 +53,7 @@ def test_a_whole_file_is_not_damaged_and_one_cut_in_half_is(name, encode, videos
         assert ends_early(cut) and not ends_early(whole)
 
 
-def test_a_lossless_cut_hides_packets_and_is_whole(encode, videos):
+def test_a_lossless_cut_hides_packets_and_is_whole(encode: Callable[..., Path], videos: VideoFiles) -> None:
     whole = encode("whole.mp4", "-f", "lavfi", "-i", SOURCE, *X264)
     trimmed = encode("trimmed.mp4", "-ss", "1.5", "-i", str(whole), "-t", "1.2", "-c", "copy")
 
@@ -59,13 +63,15 @@ def test_a_lossless_cut_hides_packets_and_is_whole(encode, videos):
     assert cut.frames_expected == cut.frames_decoded < 100
 
 
-def test_an_interlaced_stream_has_no_loss(encode, videos):
+def test_an_interlaced_stream_has_no_loss(encode: Callable[..., Path], videos: VideoFiles) -> None:
     fields = encode("fields.ts", "-f", "lavfi", "-i", SOURCE, *X264, "-flags", "+ildct", "-x264opts", "tff=1")
 
     assert not report(videos, fields).is_damaged
 
 
-def test_the_recording_is_taken_whatever_stands_before_it(encode, videos):
+def test_the_recording_is_taken_whatever_stands_before_it(
+    encode: Callable[..., Path], videos: VideoFiles
+) -> None:
     both = encode(
         "both.mkv", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=1:duration=1",
         "-f", "lavfi", "-i", SOURCE,
@@ -89,8 +95,8 @@ def test_the_recording_is_taken_whatever_stands_before_it(encode, videos):
     ],
 )
 def test_another_container_that_holds_a_stream_is_named_with_the_next_step(
-    head, name, encode, videos, tmp_path
-):
+    head: bytes, name: str, encode: Callable[..., Path], videos: VideoFiles, tmp_path: Path
+) -> None:
     stream = encode("x.264", "-f", "lavfi", "-i", SOURCE, *X264)
     file = tmp_path / "log.bin"
     file.write_bytes(head + b"\x01" * 64 + stream.read_bytes())
@@ -102,7 +108,9 @@ def test_another_container_that_holds_a_stream_is_named_with_the_next_step(
 
 
 @pytest.mark.parametrize("name", ["x.264", "x.m2v", "x.hevc"])
-def test_a_raw_stream_is_believed_only_where_it_starts_the_file(name, encode, videos, tmp_path):
+def test_a_raw_stream_is_believed_only_where_it_starts_the_file(
+    name: str, encode: Callable[..., Path], videos: VideoFiles, tmp_path: Path
+) -> None:
     codec = () if name == "x.264" else ("-c:v", "mpeg2video") if name == "x.m2v" else ("-c:v", "libx265")
     stream = encode(name, "-f", "lavfi", "-i", SOURCE, *codec)
     file = tmp_path / f"log-{name}"
@@ -113,11 +121,11 @@ def test_a_raw_stream_is_believed_only_where_it_starts_the_file(name, encode, vi
         videos.probe(file)
 
 
-def test_packets_before_the_first_key_frame_are_the_lead_and_discarded_ones_hidden():
+def test_packets_before_the_first_key_frame_are_the_lead_and_discarded_ones_hidden() -> None:
     assert PacketFlags.parse(b"___\n_D_\n___\nK__\n_D_\n") == PacketFlags(hidden=2, lead=2)
 
 
-def test_a_flip_is_a_flip_and_not_half_a_turn(encode, videos):
+def test_a_flip_is_a_flip_and_not_half_a_turn(encode: Callable[..., Path], videos: VideoFiles) -> None:
     clip = encode("clip.mp4", "-f", "lavfi", "-i", SOURCE, *X264)
     mirrored = encode("mirrored.mp4", "-display_hflip", "-i", str(clip), "-c", "copy")
     wide = encode("wide.mp4", "-f", "lavfi", "-i", SOURCE, "-vf", "setsar=24/11", *X264)

@@ -193,7 +193,7 @@ DECISION = {
 }  # fmt: skip
 
 
-def test_a_decision_shows_reasons_and_both_versions_side_by_side(capsys):
+def test_a_decision_shows_reasons_and_both_versions_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
     print_decision(DECISION)
     shown = capsys.readouterr().out
     assert shown.startswith("clips version 2: refused\n  reason: too [small]\n  warning: unsure\n")
@@ -202,7 +202,7 @@ def test_a_decision_shows_reasons_and_both_versions_side_by_side(capsys):
     assert "recall of cat|dog" in shown and "never seen" not in shown
 
 
-def test_a_decision_in_markdown_is_a_list_and_a_table_whose_cells_stay_cells():
+def test_a_decision_in_markdown_is_a_list_and_a_table_whose_cells_stay_cells() -> None:
     lines = decision_markdown(DECISION).splitlines()
     assert lines[0] == "# clips version 2: refused"
     assert "- **reason**: too [small]" in lines
@@ -211,7 +211,7 @@ def test_a_decision_in_markdown_is_a_list_and_a_table_whose_cells_stay_cells():
     assert {line.replace("\\|", "").count("|") for line in table} == {5}
 
 
-def test_a_roll_back_has_no_numbers_to_show(capsys):
+def test_a_roll_back_has_no_numbers_to_show(capsys: pytest.CaptureFixture[str]) -> None:
     facts = {
         "model": "clips",
         "version": 1,

@@ -7,7 +7,7 @@ import random
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from vidpipe.records.features import DecodeReport, ExtractedVideo, VideoFeatures
 from vidpipe.records.videos import Floats, PendingVideo, Pixels
 from vidpipe.vision import extraction
 from vidpipe.vision.backbones import Backbone, default_spec, load_backbone
-from vidpipe.vision.extraction import extract
+from vidpipe.vision.extraction import Decoding, extract
 
 SPEC = default_spec(4.0)
 
@@ -130,7 +130,9 @@ def fake_extract(
     return outcomes, sink
 
 
-def test_features_know_the_frame_before_across_batches_and_never_that_of_another_video(monkeypatch):
+def test_features_know_the_frame_before_across_batches_and_never_that_of_another_video(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(extraction, "FLUSH_FRAMES", 3)
     sink = MemorySink()
     lengths = [7, 1, 2, 9]
@@ -170,7 +172,7 @@ def backbone() -> Backbone:
 
 
 @pytest.fixture(scope="session")
-def encode(tools: Tools, tmp_path_factory) -> Callable[..., Path]:
+def encode(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     folder = tmp_path_factory.mktemp("encoded")
 
     def make(name: str, source: str, *options: str) -> Path:
@@ -182,7 +184,7 @@ def encode(tools: Tools, tmp_path_factory) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def real(encode) -> list[PendingVideo]:
+def real(encode: Callable[..., Path]) -> list[PendingVideo]:
     """Five videos of 1, 3, 4, 6 and 10 sampled frames: more than one batch, none of them a multiple."""
     shown = {"testsrc2": 0.2, "mandelbrot": 0.7, "testsrc": 1.0, "smptebars": 1.5, "rgbtestsrc": 2.5}
     return [
@@ -192,7 +194,7 @@ def real(encode) -> list[PendingVideo]:
 
 
 @pytest.fixture(scope="session")
-def run(backbone, videos: VideoFiles) -> Callable[..., dict[str, Floats]]:
+def run(backbone: Backbone, videos: VideoFiles) -> Callable[..., dict[str, Floats]]:
     def extract_all(chosen: Sequence[PendingVideo], workers: int = 2) -> dict[str, Floats]:
         sink = MemorySink()
         outcomes = extract(
@@ -209,7 +211,7 @@ def run(backbone, videos: VideoFiles) -> Callable[..., dict[str, Floats]]:
 
 
 @pytest.fixture(scope="session")
-def alone(real, run) -> dict[str, Floats]:
+def alone(real: list[PendingVideo], run: Callable[..., dict[str, Floats]]) -> dict[str, Floats]:
     """Features of each real video computed with no company at all."""
     return {video_id: rows for video in real for video_id, rows in run([video], workers=1).items()}
 
@@ -218,25 +220,35 @@ def same_bits(a: dict[str, Floats], b: dict[str, Floats]) -> bool:
     return a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a)
 
 
-def test_the_real_videos_are_worth_comparing(alone):
+def test_the_real_videos_are_worth_comparing(alone: dict[str, Floats]) -> None:
     assert [len(rows) for rows in alone.values()] == [1, 3, 4, 6, 10]
     first_rows = np.stack([rows[0] for rows in alone.values()])
     assert len(np.unique(first_rows, axis=0)) == 5
 
 
-def test_features_are_the_same_bits_all_together_as_alone(real, run, alone):
+def test_features_are_the_same_bits_all_together_as_alone(
+    real: list[PendingVideo], run: Callable[..., dict[str, Floats]], alone: dict[str, Floats]
+) -> None:
     assert same_bits(run(real), alone)
 
 
 @pytest.mark.parametrize(("seed", "workers"), [(1, 1), (2, 3)])
-def test_features_are_the_same_bits_in_any_order_and_any_split(seed, workers, real, run, alone):
+def test_features_are_the_same_bits_in_any_order_and_any_split(
+    seed: int,
+    workers: int,
+    real: list[PendingVideo],
+    run: Callable[..., dict[str, Floats]],
+    alone: dict[str, Floats],
+) -> None:
     shuffled = random.Random(seed).sample(real, len(real))
     cut = random.Random(seed).randint(1, len(real) - 1)
 
     assert same_bits(run(shuffled[:cut], workers) | run(shuffled[cut:], workers), alone)
 
 
-def test_a_bad_video_in_the_middle_costs_only_its_outcome(real, backbone, videos, alone, tmp_path):
+def test_a_bad_video_in_the_middle_costs_only_its_outcome(
+    real: list[PendingVideo], backbone: Backbone, videos: VideoFiles, alone: dict[str, Floats], tmp_path: Path
+) -> None:
     text = tmp_path / "text.mp4"
     text.write_text("no video at all")
     chosen = [real[1], replace(pending(99), file=text), real[2]]
@@ -258,7 +270,9 @@ def test_a_bad_video_in_the_middle_costs_only_its_outcome(real, backbone, videos
     assert seen == [chosen[0]] * len(sink.of(first)) + [chosen[2]] * len(sink.of(last))
 
 
-def test_a_video_cut_short_is_partial(encode, backbone, videos, tmp_path):
+def test_a_video_cut_short_is_partial(
+    encode: Callable[..., Path], backbone: Backbone, videos: VideoFiles, tmp_path: Path
+) -> None:
     whole = encode("whole.avi", "testsrc2=s=64x48:r=25:d=4", "-c:v", "mpeg4")
     cut = tmp_path / "cut.avi"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
@@ -275,13 +289,15 @@ def test_a_video_cut_short_is_partial(encode, backbone, videos, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def endless(encode) -> Path:
+def endless(encode: Callable[..., Path]) -> Path:
     """Long enough to be still decoding when something goes wrong."""
     return encode("endless.mp4", "testsrc2=s=320x240:r=25:d=40", "-c:v", "libx264", "-preset", "ultrafast")
 
 
 @pytest.mark.parametrize("where", ["decoder", "backbone", "sink"])
-def test_an_unexpected_error_stops_everything_and_leaves_no_thread_and_no_process(where, endless, videos):
+def test_an_unexpected_error_stops_everything_and_leaves_no_thread_and_no_process(
+    where: str, endless: Path, videos: VideoFiles
+) -> None:
     reached: list[int] = []
 
     class Embedder(OneThread):
@@ -298,7 +314,7 @@ def test_an_unexpected_error_stops_everything_and_leaves_no_thread_and_no_proces
             if where == "sink":
                 raise StorageFailed("the sink broke")
 
-    def decode(video: PendingVideo):
+    def decode(video: PendingVideo) -> Decoding:
         if where == "decoder" and video.video_id == pending(1).video_id:
             raise RuntimeError("the decoder broke")
         fps = 0.5 if where == "sink" and video.video_id == pending(0).video_id else 25.0
@@ -321,7 +337,9 @@ VIDEO = st.tuples(st.integers(0, 13), st.booleans())
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(VIDEO, max_size=9), st.integers(1, 5), st.integers(1, 3), st.integers(1, 6))
-def test_whatever_comes_rows_are_whole_contiguous_and_in_order(chosen, batch_frames, workers, flush_frames):
+def test_whatever_comes_rows_are_whole_contiguous_and_in_order(
+    chosen: list[tuple[int, bool]], batch_frames: int, workers: int, flush_frames: int
+) -> None:
     decodings = [
         FakeDecoding(i, n, Unreadable("broke off") if bad else None) for i, (n, bad) in enumerate(chosen)
     ]
@@ -345,7 +363,7 @@ def test_whatever_comes_rows_are_whole_contiguous_and_in_order(chosen, batch_fra
     assert decoder_threads() == []
 
 
-def test_a_long_video_is_written_in_slices_that_count_on(monkeypatch):
+def test_a_long_video_is_written_in_slices_that_count_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extraction, "FLUSH_FRAMES", 10)
 
     outcomes, sink = fake_extract([FakeDecoding(0, 3), FakeDecoding(1, 25), FakeDecoding(2, 20)])
@@ -356,13 +374,15 @@ def test_a_long_video_is_written_in_slices_that_count_on(monkeypatch):
     assert [(o.stored.row_offset, o.stored.n_frames) for o in outcomes] == [(0, 3), (3, 25), (28, 20)]
 
 
-def test_times_travel_with_their_rows():
+def test_times_travel_with_their_rows() -> None:
     _, sink = fake_extract([FakeDecoding(0, 3), FakeDecoding(1, 2)])
 
     assert [f.times_s.tolist() for f, _ in sink.slices] == [[0.0, 0.25, 0.5], [0.0, 0.25]]
 
 
-def test_a_long_video_in_slices_reads_back_whole_from_a_real_part(monkeypatch, tmp_path):
+def test_a_long_video_in_slices_reads_back_whole_from_a_real_part(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(extraction, "FLUSH_FRAMES", 10)
     store, spec = FeatureStore(tmp_path), replace(SPEC, feature_size=3)
     decodings = [FakeDecoding(0, 3), FakeDecoding(1, 25, Unreadable("broke off")), FakeDecoding(2, 25)]
@@ -383,7 +403,7 @@ def test_a_long_video_in_slices_reads_back_whole_from_a_real_part(monkeypatch, t
     assert found[first.video_id].values.tolist() == [[0, index, 0] for index in range(3)]
 
 
-def test_a_video_without_a_frame_and_without_an_error_is_still_a_failure():
+def test_a_video_without_a_frame_and_without_an_error_is_still_a_failure() -> None:
     (outcome,), sink = fake_extract([FakeDecoding(0, 0)])
 
     assert outcome.stored is None
@@ -393,9 +413,11 @@ def test_a_video_without_a_frame_and_without_an_error_is_still_a_failure():
 
 
 @pytest.mark.parametrize(("is_damaged", "verdict"), [(False, "ok"), (True, "partial")])
-def test_the_verdict_is_what_the_decoder_met_not_what_a_clock_promised(is_damaged, verdict):
+def test_the_verdict_is_what_the_decoder_met_not_what_a_clock_promised(
+    is_damaged: bool, verdict: str
+) -> None:
     class Reported(FakeDecoding):
-        def __iter__(self):
+        def __iter__(self) -> Iterator[tuple[float, Pixels]]:
             yield from super().__iter__()
             self.report = DecodeReport(3, 0, "", is_damaged=is_damaged)
 
@@ -431,13 +453,13 @@ class Meter:
 
 
 @pytest.mark.parametrize("frames", [200, 4], ids=["long videos", "short videos"])
-def test_decoders_run_ahead_of_the_cnn_but_only_so_far(frames, monkeypatch):
+def test_decoders_run_ahead_of_the_cnn_but_only_so_far(frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
     workers, ahead_frames = 2, 6
     monkeypatch.setattr(extraction, "AHEAD_FRAMES", ahead_frames)
     meter = Meter()
 
     class Decoding(FakeDecoding):
-        def __iter__(self):
+        def __iter__(self) -> Iterator[tuple[float, Pixels]]:
             for frame in super().__iter__():
                 meter.move(1)
                 yield frame
@@ -464,12 +486,12 @@ def test_decoders_run_ahead_of_the_cnn_but_only_so_far(frames, monkeypatch):
     assert meter.most >= workers * min(frames, ahead_frames), "they do run ahead"
 
 
-def test_a_consumer_that_waits_keeps_the_order(monkeypatch):
+def test_a_consumer_that_waits_keeps_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first video is the slowest: the others are ready before it, and yet come after it."""
     monkeypatch.setattr(extraction, "AHEAD_FRAMES", 2)
 
     class Late(FakeDecoding):
-        def __iter__(self):
+        def __iter__(self) -> Iterator[tuple[float, Pixels]]:
             time.sleep(0.3)
             yield from super().__iter__()
 
@@ -479,7 +501,7 @@ def test_a_consumer_that_waits_keeps_the_order(monkeypatch):
     assert sink.ids == [pending(i).video_id for i in (0, 0, 0, 1, 1, 1, 2, 2, 2)]
 
 
-def test_batches_computed_side_by_side_come_back_in_order():
+def test_batches_computed_side_by_side_come_back_in_order() -> None:
     class Uneven(FakeEmbedder):
         def __call__(self, frames: Pixels) -> Floats:
             time.sleep(0.02 * (int(frames[0, 0, 0, 0]) % 3))  # the later ones are ready first
@@ -498,7 +520,7 @@ def test_batches_computed_side_by_side_come_back_in_order():
         assert np.array_equal(mine.values, theirs.values)
 
 
-def test_an_embedder_that_breaks_beside_others_stops_the_batch():
+def test_an_embedder_that_breaks_beside_others_stops_the_batch() -> None:
     class Breaking(FakeEmbedder):
         def __call__(self, frames: Pixels) -> Floats:
             raise RuntimeError("the backbone broke")
@@ -510,7 +532,7 @@ def test_an_embedder_that_breaks_beside_others_stops_the_batch():
         )  # fmt: skip
 
 
-def test_the_threads_setting_is_as_before_when_the_cnn_has_done(backbone):
+def test_the_threads_setting_is_as_before_when_the_cnn_has_done(backbone: Backbone) -> None:
     before = torch.get_num_threads()
     with pytest.raises(ZeroDivisionError), backbone.threads() as pool:
         assert [pool.submit(torch.get_num_threads).result() for _ in range(3)] == [1] * 3

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 import textwrap
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -67,7 +69,7 @@ def files(store: FeatureStore) -> list[str]:
 # -- what goes in comes out ---------------------------------------------------------------------
 
 
-def test_features_come_back_bit_for_bit_in_the_order_of_their_rows(store):
+def test_features_come_back_bit_for_bit_in_the_order_of_their_rows(store: FeatureStore) -> None:
     videos = [features("a", 3), features("b", 1), features("c", 40)]
     stored = write(store, *videos)
 
@@ -77,7 +79,7 @@ def test_features_come_back_bit_for_bit_in_the_order_of_their_rows(store):
     assert all(same(f, v) for f, v in zip(found, videos, strict=True))
 
 
-def test_extreme_floats_survive(store):
+def test_extreme_floats_survive(store: FeatureStore) -> None:
     odd = [0.0, -0.0, np.inf, -np.inf, 6e-8, 65504, np.nan, 1 / 3]
     values = np.array([odd], np.float16).astype(np.float32)
     stored = write(store, VideoFeatures("odd", np.array([1 / 3]), values))
@@ -88,7 +90,7 @@ def test_extreme_floats_survive(store):
     assert found.times_s[0] == 1 / 3
 
 
-def test_new_parts_take_two_bytes_a_number_and_sql_reads_them(store):
+def test_new_parts_take_two_bytes_a_number_and_sql_reads_them(store: FeatureStore) -> None:
     written = features("a", 40)
     (stored,) = write(store, written)
 
@@ -102,7 +104,7 @@ def test_new_parts_take_two_bytes_a_number_and_sql_reads_them(store):
     assert stored.n_frames == 40
 
 
-def test_parts_of_float32_are_read_and_copied_without_loss(store):
+def test_parts_of_float32_are_read_and_copied_without_loss(store: FeatureStore) -> None:
     values = np.random.default_rng(1).normal(size=(5, D)).astype(np.float32)
     with store.new_part(SPEC, NUMERICS, pa.float32()) as part:
         part.append(VideoFeatures("old", np.arange(5.0), values))
@@ -115,7 +117,7 @@ def test_parts_of_float32_are_read_and_copied_without_loss(store):
     assert found.values.dtype == np.float32 and np.array_equal(found.values, values)
 
 
-def test_several_parts_are_read_together(store):
+def test_several_parts_are_read_together(store: FeatureStore) -> None:
     a, b, c = features("a", 2), features("b", 3), features("c", 4)
     stored = [*write(store, a, b), *write(store, c)]
 
@@ -128,7 +130,9 @@ def test_several_parts_are_read_together(store):
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=3), min_size=1, max_size=6), st.randoms())
-def test_any_video_in_any_slices_is_found_among_any_neighbours(tmp_path_factory, shapes, rng):
+def test_any_video_in_any_slices_is_found_among_any_neighbours(
+    tmp_path_factory: pytest.TempPathFactory, shapes: list[list[int]], rng: random.Random
+) -> None:
     store = FeatureStore(tmp_path_factory.mktemp("any"))
     videos = [features(f"v{i}", sum(slices)) for i, slices in enumerate(shapes)]
     stored = []
@@ -148,7 +152,9 @@ def test_any_video_in_any_slices_is_found_among_any_neighbours(tmp_path_factory,
     assert all(same(f, videos[i]) for f, i in zip(found, sorted(wanted), strict=True))
 
 
-def test_reading_one_video_touches_only_its_row_groups(store, monkeypatch):
+def test_reading_one_video_touches_only_its_row_groups(
+    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stored = write(store, *(features(f"v{i}", 5) for i in range(20)))
     asked: list[list[int]] = []
     original = pq.ParquetFile.read_row_groups
@@ -162,7 +168,7 @@ def test_reading_one_video_touches_only_its_row_groups(store, monkeypatch):
     assert asked == [[7]]
 
 
-def test_a_damaged_neighbour_does_not_matter_to_the_video_that_is_read(store):
+def test_a_damaged_neighbour_does_not_matter_to_the_video_that_is_read(store: FeatureStore) -> None:
     stored = write(store, features("a", 50), features("b", 50), features("c", 50))
     file = store.folder(SET) / stored[0].part
     group = pq.ParquetFile(file).metadata.row_group(1)
@@ -177,7 +183,7 @@ def test_a_damaged_neighbour_does_not_matter_to_the_video_that_is_read(store):
     assert same(found[1], features("c", 50))
 
 
-def test_a_part_says_by_which_spec_and_in_which_numerics_class_it_was_made(store):
+def test_a_part_says_by_which_spec_and_in_which_numerics_class_it_was_made(store: FeatureStore) -> None:
     (stored,) = write(store, features("a", 2))
     file = store.folder(SET) / stored.part
 
@@ -185,7 +191,7 @@ def test_a_part_says_by_which_spec_and_in_which_numerics_class_it_was_made(store
     assert (part.spec, part.numerics) == (SPEC, NUMERICS)
 
 
-def test_duckdb_reads_a_part_as_people_would(store):
+def test_duckdb_reads_a_part_as_people_would(store: FeatureStore) -> None:
     stored = write(store, features("a", 3), features("b", 2))
     file = store.folder(SET) / stored[0].part
 
@@ -207,7 +213,7 @@ def test_duckdb_reads_a_part_as_people_would(store):
 # -- nothing half-written -----------------------------------------------------------------------
 
 
-def test_leaving_without_commit_leaves_nothing(store):
+def test_leaving_without_commit_leaves_nothing(store: FeatureStore) -> None:
     with store.new_part(SPEC, NUMERICS) as part:
         part.append(features("a", 3))
         assert files(store) == [f"{part.name}.tmp"]
@@ -215,7 +221,7 @@ def test_leaving_without_commit_leaves_nothing(store):
     assert files(store) == []
 
 
-def test_an_error_on_the_way_leaves_nothing(store):
+def test_an_error_on_the_way_leaves_nothing(store: FeatureStore) -> None:
     with pytest.raises(KeyError), store.new_part(SPEC, NUMERICS) as part:
         part.append(features("a", 3))
         raise KeyError
@@ -223,7 +229,7 @@ def test_an_error_on_the_way_leaves_nothing(store):
     assert files(store) == []
 
 
-def test_a_part_has_its_name_only_once_it_is_complete(store):
+def test_a_part_has_its_name_only_once_it_is_complete(store: FeatureStore) -> None:
     with store.new_part(SPEC, NUMERICS) as part:
         part.append(features("a", 3))
         assert not (store.folder(SET) / part.name).exists()
@@ -233,14 +239,14 @@ def test_a_part_has_its_name_only_once_it_is_complete(store):
     assert files(store) == [part.name]
 
 
-def test_a_part_without_rows_is_no_part(store):
+def test_a_part_without_rows_is_no_part(store: FeatureStore) -> None:
     with store.new_part(SPEC, NUMERICS) as part:
         assert part.commit() is None
 
     assert files(store) == []
 
 
-def test_two_writers_at_once_have_two_names(store):
+def test_two_writers_at_once_have_two_names(store: FeatureStore) -> None:
     with store.new_part(SPEC, NUMERICS) as one, store.new_part(SPEC, NUMERICS) as two:
         one.append(features("a", 1))
         two.append(features("b", 1))
@@ -249,7 +255,7 @@ def test_two_writers_at_once_have_two_names(store):
     assert len(files(store)) == 2
 
 
-def test_a_feature_set_lists_only_its_own_parts(store):
+def test_a_feature_set_lists_only_its_own_parts(store: FeatureStore) -> None:
     (stored,) = write(store, features("a", 1))
     other = replace(SPEC, sample_fps=1.0)
     with store.new_part(other, NUMERICS) as part:
@@ -261,14 +267,14 @@ def test_a_feature_set_lists_only_its_own_parts(store):
     assert len(store.parts()) == 2
 
 
-def test_a_store_that_does_not_exist_yet_has_no_parts(tmp_path):
+def test_a_store_that_does_not_exist_yet_has_no_parts(tmp_path: Path) -> None:
     assert FeatureStore(tmp_path / "nowhere").parts() == []
 
 
 # -- parts that are not what the ledger says ----------------------------------------------------
 
 
-def test_a_missing_part_is_named(store):
+def test_a_missing_part_is_named(store: FeatureStore) -> None:
     with pytest.raises(IncompatibleFeatures, match=r"part-gone\.parquet") as caught:
         list(store.read(SET, [StoredFeatures("a", "part-gone.parquet", 0, 1)]))
 
@@ -276,7 +282,7 @@ def test_a_missing_part_is_named(store):
 
 
 @pytest.mark.parametrize("damage", ["cut", "emptied", "overwritten"])
-def test_a_corrupt_part_is_refused(damage, store):
+def test_a_corrupt_part_is_refused(damage: str, store: FeatureStore) -> None:
     (stored,) = write(store, features("a", 30))
     file = store.folder(SET) / stored.part
     content = file.read_bytes()
@@ -286,7 +292,7 @@ def test_a_corrupt_part_is_refused(damage, store):
         list(store.read(SET, [stored]))
 
 
-def test_a_part_whose_rows_are_damaged_is_refused(store):
+def test_a_part_whose_rows_are_damaged_is_refused(store: FeatureStore) -> None:
     (stored,) = write(store, features("a", 50))
     file = store.folder(SET) / stored.part
     group = pq.ParquetFile(file).metadata.row_group(0)
@@ -304,7 +310,7 @@ WRONG = [{"video_id": "b"}, {"row_offset": 3}, {"n_frames": 2}, {"n_frames": 5},
 
 
 @pytest.mark.parametrize("change", WRONG, ids=str)
-def test_rows_other_than_the_ledgers_are_refused(change, store):
+def test_rows_other_than_the_ledgers_are_refused(change: dict[str, Any], store: FeatureStore) -> None:
     stored, _ = write(store, features("a", 3), features("b", 2))
 
     with pytest.raises(IncompatibleFeatures, match="expected"):
@@ -343,7 +349,9 @@ FULL_DISK = """
     [(1 << 20, 40, "refused:"), (30_000, 1, "refused:"), (1 << 20, 1, "written")],
     ids=["while appending", "while closing", "room enough"],
 )
-def test_a_disk_that_ends_is_a_clear_error_and_leaves_no_file(limit, videos, says, tmp_path):
+def test_a_disk_that_ends_is_a_clear_error_and_leaves_no_file(
+    limit: int, videos: int, says: str, tmp_path: Path
+) -> None:
     arguments = [str(tmp_path), str(limit), str(videos), SPEC.to_json()]
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(FULL_DISK), *arguments],

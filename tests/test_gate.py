@@ -73,41 +73,43 @@ def reasons(contest: Contest, **policy: Any) -> tuple[str, ...]:
         (3, (1, 3), 0.75, 189 / 256),  # 4 * 27/64 * 1/4 + 81/256
     ],
 )
-def test_the_probability_of_luck_is_the_exact_binomial_one(hits, supports, chance, p):
+def test_the_probability_of_luck_is_the_exact_binomial_one(
+    hits: int, supports: tuple[int, ...], chance: float, p: float
+) -> None:
     evidence = judge(first(supports, hits), Policy()).evidence
     assert evidence.chance == chance
     assert evidence.p_chance == pytest.approx(p, rel=1e-9)
 
 
-def test_a_first_champion_better_than_chance_passes_without_a_word():
+def test_a_first_champion_better_than_chance_passes_without_a_word() -> None:
     verdict = judge(first((5, 5), 10, baseline_hits=8), Policy())
     assert (verdict.reasons, verdict.warnings) == ((), ())
     assert verdict.evidence.difference is None
 
 
-def test_the_border_of_luck_lies_between_nine_and_ten_of_ten():
+def test_the_border_of_luck_lies_between_nine_and_ten_of_ten() -> None:
     assert reasons(first((5, 5), 9))  # p = 0.0107, just above 0.01
     assert not reasons(first((5, 5), 10))
 
 
-def test_a_refusal_for_luck_names_accuracy_size_chance_and_probability():
+def test_a_refusal_for_luck_names_accuracy_size_chance_and_probability() -> None:
     (reason,) = reasons(first((5, 5), 6))
     for said in ("chance", "0.600", "10 videos", "0.500", "p = 0.38"):
         assert said in reason
 
 
-def test_always_saying_the_commonest_label_is_not_better_than_chance():
+def test_always_saying_the_commonest_label_is_not_better_than_chance() -> None:
     (reason,) = reasons(first((90, 10), 90))
     assert "0.900" in reason
 
 
-def test_a_set_on_which_perfection_could_be_luck_is_too_small():
+def test_a_set_on_which_perfection_could_be_luck_is_too_small() -> None:
     small = reasons(first((3, 3), 6))
     assert "too small to decide" in small[0] and "0.016" in small[0]
     assert not reasons(first((2, 2, 2, 2), 8))
 
 
-def test_no_video_is_no_evidence():
+def test_no_video_is_no_evidence() -> None:
     verdict = judge(first((), 0), Policy())
     assert verdict.evidence.p_chance == 1.0
     assert verdict.reasons
@@ -116,7 +118,7 @@ def test_no_video_is_no_evidence():
 # -- against a champion -----------------------------------------------------------------------------
 
 
-def test_a_worse_challenger_is_refused_with_both_accuracies_and_the_interval():
+def test_a_worse_challenger_is_refused_with_both_accuracies_and_the_interval() -> None:
     accuracy, macro, *labels = reasons(against(200, range(30), range(100, 104)))
     for said in ("0.850", "0.980", "200 videos", "-0.130 [-0.1", "below -0.03"):
         assert said in accuracy
@@ -124,42 +126,42 @@ def test_a_worse_challenger_is_refused_with_both_accuracies_and_the_interval():
     assert labels == ["label 0: recall falls from 1.000 to 0.700 on 100 videos, allowed is 0.1"]
 
 
-def test_an_equal_challenger_is_not_inferior_but_not_superior():
+def test_an_equal_challenger_is_not_inferior_but_not_superior() -> None:
     equal = against(200, [0, 1], [2, 3])
     assert reasons(equal) == ()
     (reason,) = reasons(equal, rule="superior")
     assert "includes 0" in reason and "p = 1" in reason
 
 
-def test_a_better_challenger_is_superior():
+def test_a_better_challenger_is_superior() -> None:
     assert reasons(against(200, [], range(40)), rule="superior") == ()
 
 
-def test_what_a_few_videos_cannot_show_is_not_shown():
+def test_what_a_few_videos_cannot_show_is_not_shown() -> None:
     few = against(40, [0], [1])
     (reason, _) = reasons(few)
     assert "not shown to be as good" in reason
     assert reasons(few, margin=0.1) == ()
 
 
-def test_the_same_answers_differ_by_nothing_whatever_the_margin():
+def test_the_same_answers_differ_by_nothing_whatever_the_margin() -> None:
     assert reasons(against(40, [5], [5]), margin=0.0) == ()
 
 
 @pytest.mark.parametrize(("n", "groups", "said"), [(19, None, "19 videos"), (40, 4, "4 groups")])
-def test_too_few_videos_or_groups_cannot_compare(n, groups, said):
+def test_too_few_videos_or_groups_cannot_compare(n: int, groups: int | None, said: str) -> None:
     (reason,) = reasons(against(n, [], [], groups))
     assert "too small to decide" in reason and said in reason
     assert reasons(against(n, [], [], groups), min_videos=5) == (() if groups is None else (reason,))
 
 
-def test_a_label_may_not_fall_far_even_if_the_others_rise():
+def test_a_label_may_not_fall_far_even_if_the_others_rise() -> None:
     (reason,) = reasons(against(200, range(12), range(100, 130)))
     assert reason == "label 0: recall falls from 1.000 to 0.880 on 100 videos, allowed is 0.1"
     assert reasons(against(200, range(12), range(100, 130)), label_drop=0.2) == ()
 
 
-def test_a_single_video_is_never_held_against_a_label():
+def test_a_single_video_is_never_held_against_a_label() -> None:
     of = exam((2, 98))
     contest = Contest(
         of, answers(of, [0]), {"mean_linear": answers(of)}, NOTHING, answers(of, [50, 51]), NOTHING
@@ -167,12 +169,12 @@ def test_a_single_video_is_never_held_against_a_label():
     assert not [r for r in reasons(contest, margin=1.0) if "recall" in r]
 
 
-def test_every_label_must_reach_the_floor():
+def test_every_label_must_reach_the_floor() -> None:
     (reason,) = reasons(first((50, 50), 80), label_floor=0.75)
     assert reason == "label 1: recall 0.600 on 50 videos, the floor is 0.75"
 
 
-def test_agreeing_nights_may_be_asked_for():
+def test_agreeing_nights_may_be_asked_for() -> None:
     assert reasons(against(40, [], []), shadow_nights=2) == (
         "0 nights in the shadow on which it agreed with the champion, 2 needed",
     )
@@ -190,27 +192,29 @@ def test_agreeing_nights_may_be_asked_for():
         (Training(set(), {group_hash("g3"), group_hash("g99")}), 0, 1),
     ],
 )
-def test_a_set_that_the_challenger_was_trained_on_is_refused(training, videos, groups):
+def test_a_set_that_the_challenger_was_trained_on_is_refused(
+    training: Training, videos: int, groups: int
+) -> None:
     contest = replace(against(40, [], range(20)), training=training)
     (reason,) = reasons(contest)
     assert f"leaks: {videos} of its videos and {groups} of its groups" in reason
 
 
-def test_a_champion_that_was_trained_on_the_set_has_an_advantage():
+def test_a_champion_that_was_trained_on_the_set_has_an_advantage() -> None:
     contest = replace(against(40, [], []), champion_training=Training({"v001"}, {group_hash("g1")}))
     verdict = judge(contest, Policy())
     assert verdict.reasons == ()
     assert "1 videos and 1 groups" in verdict.warnings[0]
 
 
-def test_labels_that_the_challenger_does_not_know_count_as_wrong_and_refuse():
+def test_labels_that_the_challenger_does_not_know_count_as_wrong_and_refuse() -> None:
     of = exam((20, 20))
     one = answers(of, labels=("label 0",), predicted=("label 0",) * 40)
     found = reasons(Contest(of, one, {"mean_linear": one}, NOTHING, answers(of), NOTHING))
     assert found[0] == "the challenger does not know 'label 1': 20 videos of the set count as wrong"
 
 
-def test_labels_that_only_the_champion_knows_refuse():
+def test_labels_that_only_the_champion_knows_refuse() -> None:
     contest = against(40, [], [])
     champion = replace(contest.champion, labels=("bird", "label 0", "label 1"))
     (reason,) = reasons(replace(contest, champion=champion))
@@ -220,7 +224,7 @@ def test_labels_that_only_the_champion_knows_refuse():
 # -- warnings -----------------------------------------------------------------------------------------
 
 
-def test_a_better_baseline_warns_with_both_numbers_but_refuses_only_when_strict():
+def test_a_better_baseline_warns_with_both_numbers_but_refuses_only_when_strict() -> None:
     contest = first((10, 10), 17, baseline_hits=19)
     verdict = judge(contest, Policy())
     assert verdict.reasons == ()
@@ -231,11 +235,11 @@ def test_a_better_baseline_warns_with_both_numbers_but_refuses_only_when_strict(
     assert (strict.reasons, strict.warnings) == ((warning,), ())
 
 
-def test_an_equal_baseline_does_not_warn():
+def test_an_equal_baseline_does_not_warn() -> None:
     assert judge(first((10, 10), 17, baseline_hits=17), Policy()).warnings == ()
 
 
-def test_scores_that_mean_less_and_other_features_warn():
+def test_scores_that_mean_less_and_other_features_warn() -> None:
     contest = against(40, [], [], same_features=False)
     sure, unsure = answers(contest.exam, score=0.99), answers(contest.exam, score=0.4)
     verdict = judge(replace(contest, challenger=unsure, champion=sure), Policy())
@@ -245,7 +249,7 @@ def test_scores_that_mean_less_and_other_features_warn():
     assert "feature set" in features
 
 
-def test_the_evidence_goes_into_json_with_all_numbers():
+def test_the_evidence_goes_into_json_with_all_numbers() -> None:
     verdict = judge(against(40, [0], [1, 2]), Policy())
     stored = json.loads(json.dumps(verdict.evidence.to_dict()))
     assert [stored[k]["accuracy"] for k in ("challenger", "baseline", "champion")] == [0.975, 0.975, 0.95]

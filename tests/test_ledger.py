@@ -20,7 +20,7 @@ import pytest
 from vidpipe.adapters.database import sqlfiles
 from vidpipe.adapters.database.ledger import Ledger
 from vidpipe.errors import LedgerLocked, SchemaMismatch, StorageFailed
-from vidpipe.records.features import DecodeReport, ExtractedVideo, PartResult, StoredFeatures
+from vidpipe.records.features import DecodeReport, ExtractedVideo, FeatureSpec, PartResult, StoredFeatures
 from vidpipe.records.models import VersionId
 from vidpipe.records.videos import (
     Collection,
@@ -100,11 +100,15 @@ def failed(video_id: str, verdict: str | None = "no_frames") -> ExtractedVideo:
     return ExtractedVideo(video_id, None, None, verdict, "NoFrames", "no frame decodes")
 
 
-def part(*videos: ExtractedVideo, name: str | None = "part-1.parquet", spec=SPEC) -> PartResult:
+def part(
+    *videos: ExtractedVideo, name: str | None = "part-1.parquet", spec: FeatureSpec = SPEC
+) -> PartResult:
     return PartResult(spec, name, "cpu-float32", videos)
 
 
-def put_part(ledger: Ledger, *videos: ExtractedVideo, name: str = "part-1.parquet", spec=SPEC) -> None:
+def put_part(
+    ledger: Ledger, *videos: ExtractedVideo, name: str = "part-1.parquet", spec: FeatureSpec = SPEC
+) -> None:
     ledger.put_parts(1, [part(*videos, name=name, spec=spec)])
 
 
@@ -131,7 +135,7 @@ def failures(ledger: Ledger) -> list[tuple[Any, ...]]:
 # -- collections and listings -------------------------------------------------------------------
 
 
-def test_a_collection_comes_back_as_it_was_put_and_can_be_changed(ledger):
+def test_a_collection_comes_back_as_it_was_put_and_can_be_changed(ledger: Ledger) -> None:
     assert ledger.collection("street") == STREET
     assert ledger.collection("nowhere") is None
 
@@ -141,7 +145,7 @@ def test_a_collection_comes_back_as_it_was_put_and_can_be_changed(ledger):
     assert ledger.collections() == [YARD, moved]
 
 
-def test_a_new_listing_is_all_changed_and_a_read_one_is_not(ledger):
+def test_a_new_listing_is_all_changed_and_a_read_one_is_not(ledger: Ledger) -> None:
     listing = [file("a.mp4"), file("b.mp4")]
     assert ledger.changed_paths("yard", listing, retry_failed=False) == {"a.mp4", "b.mp4"}
 
@@ -153,7 +157,7 @@ def test_a_new_listing_is_all_changed_and_a_read_one_is_not(ledger):
 
 
 @pytest.mark.parametrize("change", [{"size_bytes": 101}, {"mtime_ns": 0}, {"inode": 2**63 + 5}], ids=str)
-def test_another_size_time_or_inode_means_reading_again(change, ledger):
+def test_another_size_time_or_inode_means_reading_again(change: dict[str, int], ledger: Ledger) -> None:
     arrive(ledger, a="A", b="B")
     changed = file("a.mp4", **change)
 
@@ -163,26 +167,26 @@ def test_another_size_time_or_inode_means_reading_again(change, ledger):
     assert ledger.changed_paths("yard", [changed], retry_failed=False) == set()
 
 
-def test_another_label_does_not_mean_reading_again(ledger):
+def test_another_label_does_not_mean_reading_again(ledger: Ledger) -> None:
     arrive(ledger, a="A")
 
     assert ledger.changed_paths("yard", [file("a.mp4", label="cat")], retry_failed=False) == set()
 
 
-def test_a_file_that_could_not_be_hashed_is_read_again_every_time(ledger):
+def test_a_file_that_could_not_be_hashed_is_read_again_every_time(ledger: Ledger) -> None:
     ledger.put_videos("yard", [(file("a.mp4"), None)], [], [])
 
     assert ledger.changed_paths("yard", [file("a.mp4")], retry_failed=False) == {"a.mp4"}
 
 
-def test_a_content_whose_probe_learnt_nothing_is_read_again_every_time(ledger):
+def test_a_content_whose_probe_learnt_nothing_is_read_again_every_time(ledger: Ledger) -> None:
     ledger.put_videos("yard", [(file("a.mp4"), "A")], [probed("A", None, None)], [])
 
     assert ledger.changed_paths("yard", [file("a.mp4")], retry_failed=False) == {"a.mp4"}
     assert ledger.known_videos(["A"], retry_failed=False) == {}
 
 
-def test_a_bad_file_is_read_again_only_on_request_and_only_until_quarantine(ledger):
+def test_a_bad_file_is_read_again_only_on_request_and_only_until_quarantine(ledger: Ledger) -> None:
     arrive_bad(ledger, "a.mp4", "A")
     listing = [file("a.mp4")]
 
@@ -197,7 +201,7 @@ def test_a_bad_file_is_read_again_only_on_request_and_only_until_quarantine(ledg
     assert ledger.changed_paths("yard", listing, retry_failed=True) == {"a.mp4"}
 
 
-def test_a_copy_is_the_same_video_at_two_paths(ledger):
+def test_a_copy_is_the_same_video_at_two_paths(ledger: Ledger) -> None:
     arrive(ledger, a="A", copy="A")
     arrive(ledger, "street", x="A")
 
@@ -209,7 +213,7 @@ def test_a_copy_is_the_same_video_at_two_paths(ledger):
     ]  # fmt: skip
 
 
-def test_a_moved_file_is_the_same_video_and_keeps_its_features(ledger):
+def test_a_moved_file_is_the_same_video_and_keeps_its_features(ledger: Ledger) -> None:
     arrive(ledger, old="A")
     put_part(ledger, extracted("A", "part-1.parquet"))
     listing = [file("new.mp4")]
@@ -226,7 +230,7 @@ def test_a_moved_file_is_the_same_video_and_keeps_its_features(ledger):
     assert len(query(ledger, "select * from videos")) == 1
 
 
-def test_other_bytes_under_an_old_path_are_another_video(ledger):
+def test_other_bytes_under_an_old_path_are_another_video(ledger: Ledger) -> None:
     arrive(ledger, a="A")
     first_seen = query(ledger, "select first_seen_at from collection_videos")
     changed = file("a.mp4", size_bytes=7)
@@ -238,7 +242,7 @@ def test_other_bytes_under_an_old_path_are_another_video(ledger):
     assert query(ledger, "select video_id from videos order by all") == [("A",), ("B",)]
 
 
-def test_a_relabel_takes_effect_without_reading_a_byte(ledger):
+def test_a_relabel_takes_effect_without_reading_a_byte(ledger: Ledger) -> None:
     arrive(ledger, a="A", b="B")
     wanted = [file("a.mp4", label="cat", group="g1", splits={"s1": "train", "s2": "test"}), file("b.mp4")]
     ledger.put_listing("yard", wanted)
@@ -255,7 +259,7 @@ def test_a_relabel_takes_effect_without_reading_a_byte(ledger):
     assert ledger.count_labelled("yard") == 2
 
 
-def test_a_path_no_longer_listed_is_absent_and_may_come_back(ledger):
+def test_a_path_no_longer_listed_is_absent_and_may_come_back(ledger: Ledger) -> None:
     arrive(ledger, a="A", b="B")
     arrive(ledger, "street", a="A")
 
@@ -268,7 +272,7 @@ def test_a_path_no_longer_listed_is_absent_and_may_come_back(ledger):
     assert ledger.present_paths("yard") == {"a.mp4", "b.mp4"}
 
 
-def test_an_empty_listing_makes_everything_absent_and_nothing_else(ledger):
+def test_an_empty_listing_makes_everything_absent_and_nothing_else(ledger: Ledger) -> None:
     arrive(ledger, a="A", b="B")
 
     assert ledger.put_listing("yard", []) == 2
@@ -276,7 +280,7 @@ def test_an_empty_listing_makes_everything_absent_and_nothing_else(ledger):
     assert len(query(ledger, "select * from collection_videos")) == 2
 
 
-def test_text_that_means_something_to_sql_is_only_text(ledger):
+def test_text_that_means_something_to_sql_is_only_text(ledger: Ledger) -> None:
     odd = 'it\'s; drop table core.video; -- "x" 視頻.mp4'
     ledger.put_videos(
         "yard", [(file(odd, label=odd, group=odd, splits={odd: "test"}), "A")], [probed("A")], []
@@ -291,7 +295,7 @@ def test_text_that_means_something_to_sql_is_only_text(ledger):
 # -- failures -----------------------------------------------------------------------------------
 
 
-def test_a_failure_is_one_row_per_collection_path_and_stage_and_counts_its_attempts(ledger):
+def test_a_failure_is_one_row_per_collection_path_and_stage_and_counts_its_attempts(ledger: Ledger) -> None:
     arrive(ledger, a="A")
     for _ in range(2):
         ledger.put_failures([Failure("yard", "a.mp4", "A", "extract", "NoFrames", "none")])
@@ -307,7 +311,7 @@ def test_a_failure_is_one_row_per_collection_path_and_stage_and_counts_its_attem
     ]
 
 
-def test_the_last_error_is_the_one_that_is_shown(ledger):
+def test_the_last_error_is_the_one_that_is_shown(ledger: Ledger) -> None:
     arrive(ledger, a="A")
     ledger.put_failures([Failure("yard", "a.mp4", "A", "extract", "NoFrames", "none")])
     ledger.put_failures([Failure("yard", "a.mp4", "A", "extract", "TooSlow", "61 s")])
@@ -318,7 +322,7 @@ def test_the_last_error_is_the_one_that_is_shown(ledger):
 
 
 @pytest.mark.parametrize("max_attempts", [1, 3])
-def test_a_failure_is_quarantined_when_its_attempts_are_used_up(max_attempts, ledger):
+def test_a_failure_is_quarantined_when_its_attempts_are_used_up(max_attempts: int, ledger: Ledger) -> None:
     strict = Ledger(ledger.file, max_attempts=max_attempts)
     seen = []
     for _ in range(4):
@@ -329,7 +333,7 @@ def test_a_failure_is_quarantined_when_its_attempts_are_used_up(max_attempts, le
     assert seen == list(zip((1, 2, 3, 4), statuses, strict=True))
 
 
-def test_a_failure_is_resolved_when_the_bytes_change_for_the_better(ledger):
+def test_a_failure_is_resolved_when_the_bytes_change_for_the_better(ledger: Ledger) -> None:
     for _ in range(3):
         arrive_bad(ledger, "a.mp4", "A")
     arrive_bad(ledger, "other.mp4", "C")
@@ -341,7 +345,7 @@ def test_a_failure_is_resolved_when_the_bytes_change_for_the_better(ledger):
     ]  # fmt: skip
 
 
-def test_a_resolved_failure_that_comes_again_starts_counting_anew(ledger):
+def test_a_resolved_failure_that_comes_again_starts_counting_anew(ledger: Ledger) -> None:
     arrive_bad(ledger, "a.mp4", "A")
     arrive_bad(ledger, "a.mp4", "A")
     ledger.put_videos("yard", [(file("a.mp4", size_bytes=7), "B")], [probed("B")], [])
@@ -351,7 +355,7 @@ def test_a_resolved_failure_that_comes_again_starts_counting_anew(ledger):
     assert [row[4:] for row in failures(ledger)] == [(1, "retry")]
 
 
-def test_quarantine_ends_when_bad_bytes_are_replaced_by_other_bad_bytes(ledger):
+def test_quarantine_ends_when_bad_bytes_are_replaced_by_other_bad_bytes(ledger: Ledger) -> None:
     for _ in range(3):
         arrive_bad(ledger, "a.mp4", "A")
     assert [row[4:] for row in failures(ledger)] == [(3, "quarantined")]
@@ -362,7 +366,7 @@ def test_quarantine_ends_when_bad_bytes_are_replaced_by_other_bad_bytes(ledger):
     assert ledger.changed_paths("yard", [file("a.mp4")], retry_failed=True) == {"a.mp4"}
 
 
-def test_two_files_with_the_same_bad_bytes_keep_one_failure_row_each(ledger):
+def test_two_files_with_the_same_bad_bytes_keep_one_failure_row_each(ledger: Ledger) -> None:
     arrive_bad(ledger, "a.mp4", "A")
     known = ledger.known_videos(["A", "B"], retry_failed=False)
 
@@ -372,7 +376,7 @@ def test_two_files_with_the_same_bad_bytes_keep_one_failure_row_each(ledger):
     assert [row[1] for row in failures(ledger)] == ["a.mp4", "copy.mp4"]
 
 
-def test_known_videos_leaves_out_bad_ones_that_are_due_again(ledger):
+def test_known_videos_leaves_out_bad_ones_that_are_due_again(ledger: Ledger) -> None:
     arrive(ledger, a="A")
     arrive_bad(ledger, "b.mp4", "B")
 
@@ -381,7 +385,7 @@ def test_known_videos_leaves_out_bad_ones_that_are_due_again(ledger):
     assert ledger.known_videos([], retry_failed=True) == {}
 
 
-def test_resetting_failures_of_one_collection_leaves_the_others(ledger):
+def test_resetting_failures_of_one_collection_leaves_the_others(ledger: Ledger) -> None:
     for _ in range(3):
         arrive_bad(ledger, "a.mp4", "A")
         arrive_bad(ledger, "b.mp4", "B", "street")
@@ -402,7 +406,7 @@ def pending_ids(
     return [v.video_id for v in ledger.pending_videos(set_id, collection, retry_failed=retry)]
 
 
-def test_pending_videos_say_where_to_read_and_what_to_expect(ledger):
+def test_pending_videos_say_where_to_read_and_what_to_expect(ledger: Ledger) -> None:
     arrive(ledger, a="A")
 
     (video,) = ledger.pending_videos(SET, "yard", retry_failed=False)
@@ -412,7 +416,7 @@ def test_pending_videos_say_where_to_read_and_what_to_expect(ledger):
     assert (video.duration_s, video.frames_expected) == (2.0, 50)
 
 
-def test_each_content_is_pending_once_and_only_while_somewhere_present(ledger):
+def test_each_content_is_pending_once_and_only_while_somewhere_present(ledger: Ledger) -> None:
     arrive(ledger, a="A", copy="A", b="B")
     arrive(ledger, "street", x="B", y="C")
 
@@ -425,7 +429,7 @@ def test_each_content_is_pending_once_and_only_while_somewhere_present(ledger):
     assert pending_ids(ledger, "yard") == []
 
 
-def test_a_part_says_that_its_videos_are_done(ledger):
+def test_a_part_says_that_its_videos_are_done(ledger: Ledger) -> None:
     arrive(ledger, a="A", b="B", c="C")
 
     put_part(ledger, extracted("A", "part-1.parquet"), extracted("B", "part-1.parquet", 8, 4))
@@ -442,7 +446,7 @@ def test_a_part_says_that_its_videos_are_done(ledger):
     assert ledger.feature_specs("yard") == [SPEC]
 
 
-def test_committing_a_part_twice_doubles_nothing(ledger):
+def test_committing_a_part_twice_doubles_nothing(ledger: Ledger) -> None:
     arrive(ledger, a="A", b="B")
     for _ in range(2):
         put_part(ledger, extracted("A", "part-1.parquet"), extracted("B", "part-1.parquet", 8))
@@ -451,7 +455,7 @@ def test_committing_a_part_twice_doubles_nothing(ledger):
     assert len(query(ledger, "select * from feature_sets")) == 1
 
 
-def test_a_second_part_of_the_same_video_leaves_the_first_in_place(ledger):
+def test_a_second_part_of_the_same_video_leaves_the_first_in_place(ledger: Ledger) -> None:
     arrive(ledger, a="A", b="B")
     put_part(ledger, extracted("A", "part-1.parquet"))
 
@@ -464,7 +468,7 @@ def test_a_second_part_of_the_same_video_leaves_the_first_in_place(ledger):
     ]  # fmt: skip
 
 
-def test_two_feature_sets_of_one_video_stand_side_by_side(ledger):
+def test_two_feature_sets_of_one_video_stand_side_by_side(ledger: Ledger) -> None:
     arrive(ledger, a="A")
     put_part(ledger, extracted("A", "part-1.parquet"))
     put_part(ledger, extracted("A", "part-2.parquet"), name="part-2.parquet", spec=OTHER_SPEC)
@@ -475,7 +479,7 @@ def test_two_feature_sets_of_one_video_stand_side_by_side(ledger):
     assert ledger.count_other_features("unheard of", "yard") == 1
 
 
-def test_a_video_that_fails_gets_a_verdict_and_a_failure_at_each_of_its_present_paths(ledger):
+def test_a_video_that_fails_gets_a_verdict_and_a_failure_at_each_of_its_present_paths(ledger: Ledger) -> None:
     arrive(ledger, a="A", copy="A", gone="A", b="B")
     arrive(ledger, "street", x="A")
     ledger.put_listing("yard", [file("a.mp4"), file("copy.mp4"), file("b.mp4")])
@@ -493,7 +497,7 @@ def test_a_video_that_fails_gets_a_verdict_and_a_failure_at_each_of_its_present_
     ]
 
 
-def test_a_part_of_which_every_video_failed_is_recorded_without_a_file(ledger):
+def test_a_part_of_which_every_video_failed_is_recorded_without_a_file(ledger: Ledger) -> None:
     arrive(ledger, a="A")
 
     ledger.put_parts(1, [part(failed("A"), name=None)])
@@ -502,7 +506,7 @@ def test_a_part_of_which_every_video_failed_is_recorded_without_a_file(ledger):
     assert [row[3] for row in failures(ledger)] == ["NoFrames"]
 
 
-def test_a_failed_video_is_pending_only_on_request_until_quarantine_and_after_a_reset(ledger):
+def test_a_failed_video_is_pending_only_on_request_until_quarantine_and_after_a_reset(ledger: Ledger) -> None:
     arrive(ledger, a="A")
     put_part(ledger, failed("A"))
     assert pending_ids(ledger) == []
@@ -516,7 +520,7 @@ def test_a_failed_video_is_pending_only_on_request_until_quarantine_and_after_a_
     assert pending_ids(ledger) == ["A"]
 
 
-def test_a_video_that_works_at_last_resolves_its_failures_everywhere(ledger):
+def test_a_video_that_works_at_last_resolves_its_failures_everywhere(ledger: Ledger) -> None:
     arrive(ledger, a="A", b="B")
     arrive(ledger, "street", x="A")
     put_part(ledger, failed("A"), failed("B"))
@@ -528,7 +532,7 @@ def test_a_video_that_works_at_last_resolves_its_failures_everywhere(ledger):
     ]  # fmt: skip
 
 
-def test_an_error_that_says_nothing_of_the_bytes_leaves_the_video_pending(ledger):
+def test_an_error_that_says_nothing_of_the_bytes_leaves_the_video_pending(ledger: Ledger) -> None:
     arrive(ledger, a="A")
     put_part(ledger, failed("A", verdict=None))
 
@@ -536,7 +540,7 @@ def test_an_error_that_says_nothing_of_the_bytes_leaves_the_video_pending(ledger
     assert pending_ids(ledger) == ["A"]
 
 
-def test_labelled_videos_are_present_labelled_and_extracted(ledger):
+def test_labelled_videos_are_present_labelled_and_extracted(ledger: Ledger) -> None:
     arrive(ledger, a="A", copy="A", b="B", c="C", gone="D")
     put_part(ledger, *(extracted(v, "part-1.parquet", 8 * i) for i, v in enumerate("ABD")))
     ledger.put_listing("yard", [
@@ -566,7 +570,7 @@ def scored(ledger: Ledger) -> Ledger:
     return ledger
 
 
-def test_unscored_videos_come_in_part_order_and_vanish_when_scored(scored):
+def test_unscored_videos_come_in_part_order_and_vanish_when_scored(scored: Ledger) -> None:
     assert [s.video_id for s in scored.unscored(numbered(1), SET, None)] == ["A", "B", "C"]
     assert [s.video_id for s in scored.unscored(numbered(1), SET, ["street"])] == ["B", "C"]
     assert scored.unscored(numbered(1), SET, []) == []
@@ -579,7 +583,7 @@ def test_unscored_videos_come_in_part_order_and_vanish_when_scored(scored):
     assert (scored.count_scored(numbered(1), None), scored.count_scored(numbered(1), "street")) == (2, 1)
 
 
-def test_storing_predictions_twice_keeps_the_rows_there_are(scored):
+def test_storing_predictions_twice_keeps_the_rows_there_are(scored: Ledger) -> None:
     score(scored, 1, "A")
     score(scored, 1, "A", "B", best="dog", score=0.5)
 
@@ -588,7 +592,7 @@ def test_storing_predictions_twice_keeps_the_rows_there_are(scored):
     ]  # fmt: skip
 
 
-def test_two_versions_of_one_model_stand_side_by_side(scored):
+def test_two_versions_of_one_model_stand_side_by_side(scored: Ledger) -> None:
     score(scored, 1, "A")
     score(scored, 2, "A", best="dog")
 
@@ -598,7 +602,7 @@ def test_two_versions_of_one_model_stand_side_by_side(scored):
     ]  # fmt: skip
 
 
-def test_a_collection_switches_only_when_it_is_complete_and_as_a_whole(scored):
+def test_a_collection_switches_only_when_it_is_complete_and_as_a_whole(scored: Ledger) -> None:
     score(scored, 1, "A", "B")
     scored.switch_serving(1)
     assert scored.serving_versions() == {"yard": 1}, "street's c.mp4 has not been scored"
@@ -615,7 +619,7 @@ def test_a_collection_switches_only_when_it_is_complete_and_as_a_whole(scored):
     ]  # fmt: skip
 
 
-def test_absent_and_unusable_videos_do_not_hold_a_switch_back(scored):
+def test_absent_and_unusable_videos_do_not_hold_a_switch_back(scored: Ledger) -> None:
     arrive(scored, bad="X", pending="Y", gone="Z")
     put_part(scored, failed("X"), extracted("Z", "part-2.parquet"), name="part-2.parquet")
     scored.put_listing("yard", [file(f"{name}.mp4") for name in ("a", "b", "bad", "pending")])
@@ -626,7 +630,7 @@ def test_absent_and_unusable_videos_do_not_hold_a_switch_back(scored):
     assert scored.serving_versions() == {"yard": 1}
 
 
-def test_switching_twice_does_not_move_the_date(scored):
+def test_switching_twice_does_not_move_the_date(scored: Ledger) -> None:
     score(scored, 1, "A", "B", "C")
     scored.switch_serving(1)
     since = query(scored, "select since from collection_serving order by collection")
@@ -636,7 +640,7 @@ def test_switching_twice_does_not_move_the_date(scored):
     assert query(scored, "select since from collection_serving order by collection") == since
 
 
-def test_a_collection_without_a_usable_video_serves_nothing(ledger):
+def test_a_collection_without_a_usable_video_serves_nothing(ledger: Ledger) -> None:
     ledger.switch_serving(1)
 
     assert ledger.serving_versions() == {}
@@ -652,7 +656,7 @@ def promote(ledger: Ledger, before: int | None, after: int | None, decision: str
     )  # fmt: skip
 
 
-def test_an_intent_is_open_until_it_is_finished_and_shows_only_then(ledger):
+def test_an_intent_is_open_until_it_is_finished_and_shows_only_then(ledger: Ledger) -> None:
     number = promote(ledger, None, 1, "promoted", final=False)
 
     assert ledger.open_promotions("clips") == [Promotion(number, None, 1, "promoted")]
@@ -669,7 +673,7 @@ def test_an_intent_is_open_until_it_is_finished_and_shows_only_then(ledger):
     ]
 
 
-def test_the_history_holds_what_moved_the_champion_in_order(ledger):
+def test_the_history_holds_what_moved_the_champion_in_order(ledger: Ledger) -> None:
     moves = [(None, 1, "promoted"), (1, 2, "forced"), (2, 1, "rolled_back"), (1, 3, "external")]
     for before, after, decision in [*moves[:2], (2, 9, "refused"), *moves[2:]]:
         promote(ledger, before, after, decision, final=True)
@@ -681,7 +685,7 @@ def test_the_history_holds_what_moved_the_champion_in_order(ledger):
     assert len(query(ledger, "select * from promotions")) == 5
 
 
-def test_finishing_a_rollback_switches_all_collections_back_at_once(scored):
+def test_finishing_a_rollback_switches_all_collections_back_at_once(scored: Ledger) -> None:
     score(scored, 2, "A", "B", "C")
     scored.switch_serving(2)
     number = promote(scored, 2, 1, "rolled_back", final=False)
@@ -695,7 +699,7 @@ def test_finishing_a_rollback_switches_all_collections_back_at_once(scored):
 # -- runs ---------------------------------------------------------------------------------------
 
 
-def test_a_run_is_recorded_with_what_it_did_in_utc(ledger):
+def test_a_run_is_recorded_with_what_it_did_in_utc(ledger: Ledger) -> None:
     run = ledger.start_run("extract")
     assert query(ledger, "select kind, status, finished_at from runs") == [("extract", "running", None)]
 
@@ -708,7 +712,7 @@ def test_a_run_is_recorded_with_what_it_did_in_utc(ledger):
     assert abs(datetime.now(UTC).replace(tzinfo=None) - row[7]) < timedelta(minutes=1)
 
 
-def test_a_run_that_takes_the_lease_marks_those_left_open_as_crashed(ledger):
+def test_a_run_that_takes_the_lease_marks_those_left_open_as_crashed(ledger: Ledger) -> None:
     dead = ledger.start_run("extract")
     training = ledger.start_run("train")
     assert query(ledger, "select count(*) from runs where status = 'running'") == [(2,)]
@@ -720,8 +724,8 @@ def test_a_run_that_takes_the_lease_marks_those_left_open_as_crashed(ledger):
     ]  # fmt: skip
 
 
-def test_a_night_makes_up_for_those_that_were_due_before_it_unless_it_failed(ledger):
-    def play(kind, status):
+def test_a_night_makes_up_for_those_that_were_due_before_it_unless_it_failed(ledger: Ledger) -> None:
+    def play(kind: str, status: str) -> int:
         run = ledger.start_run(kind)
         ledger.finish_run(run, status=status, videos=0, frames=0, failed=0, seconds=0.1, detail={})
         return run
@@ -736,7 +740,7 @@ def test_a_night_makes_up_for_those_that_were_due_before_it_unless_it_failed(led
     assert ledger.night_since(due + timedelta(minutes=1)) is None
 
 
-def test_a_statement_for_people_comes_back_as_rows_by_name(ledger):
+def test_a_statement_for_people_comes_back_as_rows_by_name(ledger: Ledger) -> None:
     ledger.start_run("extract")
 
     (row,) = ledger.table("overview_runs")
@@ -747,7 +751,7 @@ def test_a_statement_for_people_comes_back_as_rows_by_name(ledger):
 # -- schema -------------------------------------------------------------------------------------
 
 
-def test_a_new_ledger_holds_the_latest_schema_and_can_be_opened_by_duckdb_1_5(tmp_path):
+def test_a_new_ledger_holds_the_latest_schema_and_can_be_opened_by_duckdb_1_5(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "state" / "ledger.duckdb")
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "ledger.new").write_bytes(b"left by a crash")
@@ -761,7 +765,7 @@ def test_a_new_ledger_holds_the_latest_schema_and_can_be_opened_by_duckdb_1_5(tm
     assert sorted(p.name for p in ledger.file.parent.iterdir()) == ["ledger.duckdb", "ledger.lock"]
 
 
-def test_a_newer_ledger_is_refused_and_left_alone(ledger):
+def test_a_newer_ledger_is_refused_and_left_alone(ledger: Ledger) -> None:
     with duckdb.connect(ledger.file) as connection:
         connection.execute("insert into core.migration values (999, '0999_future', now()::timestamp)")
     before = ledger.file.read_bytes()
@@ -784,7 +788,7 @@ def next_migration(monkeypatch: pytest.MonkeyPatch) -> int:
     return number
 
 
-def test_a_migration_backs_the_ledger_up_first_and_runs_once(ledger, next_migration):
+def test_a_migration_backs_the_ledger_up_first_and_runs_once(ledger: Ledger, next_migration: int) -> None:
     arrive(ledger, a="A")
     untouched = ledger.file.with_name(f"ledger-before-{next_migration}.duckdb")
     untouched.unlink(missing_ok=True)
@@ -805,7 +809,9 @@ def test_a_migration_backs_the_ledger_up_first_and_runs_once(ledger, next_migrat
     assert query(backup, "select max(version) from core.migration") == [(next_migration - 1,)]
 
 
-def test_a_migration_that_fails_changes_nothing(ledger, next_migration, monkeypatch):
+def test_a_migration_that_fails_changes_nothing(
+    ledger: Ledger, next_migration: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arrive_nothing = sqlfiles.migrations()[:-1]
     broken = (next_migration, "broken", "alter table core.video add column colour varchar; select nonsense;")
     monkeypatch.setattr(sqlfiles, "migrations", lambda: [*arrive_nothing, broken])
@@ -820,7 +826,7 @@ def test_a_migration_that_fails_changes_nothing(ledger, next_migration, monkeypa
         query(ledger, "select colour from core.video")
 
 
-def test_changed_views_reach_an_existing_ledger(ledger, monkeypatch):
+def test_changed_views_reach_an_existing_ledger(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger.collections()
     views = f"{sqlfiles.views()}\ncreate or replace view extra as select 42 as x;"
     monkeypatch.setattr(sqlfiles, "views", lambda: views)
@@ -861,7 +867,7 @@ WRITER = """
 
 
 @pytest.mark.parametrize("exists", [True, False], ids=["an existing ledger", "a ledger to be made"])
-def test_processes_that_write_at_once_all_succeed(exists, ledger, tmp_path):
+def test_processes_that_write_at_once_all_succeed(exists: bool, ledger: Ledger, tmp_path: Path) -> None:
     target = ledger.file if exists else tmp_path / "new" / "ledger.duckdb"
     processes = [python(WRITER, target) for _ in range(3)]
     for process in processes:
@@ -884,7 +890,7 @@ HOLDER = """
 """
 
 
-def test_another_program_that_keeps_the_file_open_is_named_after_a_while(ledger):
+def test_another_program_that_keeps_the_file_open_is_named_after_a_while(ledger: Ledger) -> None:
     impatient = Ledger(ledger.file, wait_s=0.3)
     with python(HOLDER, ledger.file) as holder:
         assert holder.stdout.readline() == "holding\n"
@@ -899,7 +905,7 @@ def test_another_program_that_keeps_the_file_open_is_named_after_a_while(ledger)
     assert impatient.collections() == [YARD, STREET]
 
 
-def test_waiting_for_another_program_ends_when_it_does(ledger):
+def test_waiting_for_another_program_ends_when_it_does(ledger: Ledger) -> None:
     with python(HOLDER, ledger.file) as holder:
         assert holder.stdout.readline() == "holding\n"
         threading.Timer(0.3, lambda: (holder.stdin.write("end\n"), holder.stdin.flush())).start()
@@ -907,7 +913,7 @@ def test_waiting_for_another_program_ends_when_it_does(ledger):
         assert ledger.collections() == [YARD, STREET]
 
 
-def test_the_ledgers_own_lock_is_waited_for_and_then_named(ledger):
+def test_the_ledgers_own_lock_is_waited_for_and_then_named(ledger: Ledger) -> None:
     impatient = Ledger(ledger.file, wait_s=0.2)
 
     with ledger.exclusive(), pytest.raises(LedgerLocked, match=r"ledger\.lock"):
@@ -916,7 +922,7 @@ def test_the_ledgers_own_lock_is_waited_for_and_then_named(ledger):
     assert impatient.collections() == [YARD, STREET]
 
 
-def test_a_failing_transaction_leaves_nothing_behind(ledger):
+def test_a_failing_transaction_leaves_nothing_behind(ledger: Ledger) -> None:
     arrive(ledger, a="A")
     with pytest.raises(duckdb.Error):
         ledger.put_parts(1, [replace(part(extracted("A", "p")), numerics=None)])  # a not-null column
@@ -925,7 +931,7 @@ def test_a_failing_transaction_leaves_nothing_behind(ledger):
     assert pending_ids(ledger) == ["A"]
 
 
-def test_a_home_that_cannot_be_written_is_a_storage_error(tmp_path):
+def test_a_home_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file where a folder should be")
 
     with pytest.raises(StorageFailed, match="cannot write"):
@@ -949,7 +955,7 @@ FULL_DISK = """
 """
 
 
-def test_a_disk_that_ends_is_a_storage_error_and_loses_nothing(ledger):
+def test_a_disk_that_ends_is_a_storage_error_and_loses_nothing(ledger: Ledger) -> None:
     arrive(ledger, a="A")
 
     (out,) = outputs([python(FULL_DISK, ledger.file)])

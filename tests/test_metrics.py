@@ -93,7 +93,7 @@ def test_scores_are_plain_numbers_that_json_takes() -> None:
     assert {type(v) for v in values} == {float, int}
 
 
-def test_calibration_error_is_the_gap_between_score_and_share_of_right_answers():
+def test_calibration_error_is_the_gap_between_score_and_share_of_right_answers() -> None:
     right = np.array([True, True, False, False, True])
     scores = np.array([0.95, 0.95, 0.95, 0.95, 0.55], np.float32)
     assert calibration_error(right, scores) == pytest.approx(0.8 * 0.45 + 0.2 * 0.45, abs=1e-6)
@@ -101,7 +101,7 @@ def test_calibration_error_is_the_gap_between_score_and_share_of_right_answers()
     assert calibration_error(np.zeros(0, bool), np.zeros(0, np.float32)) == 0
 
 
-def test_graded_probabilities_are_scored_by_their_best_and_their_three_best():
+def test_graded_probabilities_are_scored_by_their_best_and_their_three_best() -> None:
     rng = np.random.default_rng(0)
     given = rng.dirichlet(np.ones(6), 200).astype(np.float32)
     truth = rng.integers(0, 6, 200)

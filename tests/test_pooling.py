@@ -35,7 +35,7 @@ def features(pooling: Pooling, maps: tuple[torch.Tensor, torch.Tensor]) -> np.nd
     return np.stack([pooling.features(row, before) for row, before in zip(rows, befores, strict=True)])
 
 
-def test_average_grid_and_motion_are_what_they_say(maps):
+def test_average_grid_and_motion_are_what_they_say(maps: tuple[torch.Tensor, torch.Tensor]) -> None:
     last, middle = maps
     found = features(Pooling("average+grid+motion", SIZES), maps)
 
@@ -55,7 +55,9 @@ def test_average_grid_and_motion_are_what_they_say(maps):
         ("average+motion", [*range(6), *range(6 + CELLS, 6 + 2 * CELLS)]),
     ],
 )
-def test_each_pooling_is_a_part_of_the_whole_with_the_same_bits(name, columns, maps):
+def test_each_pooling_is_a_part_of_the_whole_with_the_same_bits(
+    name: str, columns: list[int], maps: tuple[torch.Tensor, torch.Tensor]
+) -> None:
     pooling = Pooling(name, SIZES)
     assert pooling.feature_size == len(columns)
     whole = features(Pooling("average+grid+motion", SIZES), maps)
@@ -63,12 +65,14 @@ def test_each_pooling_is_a_part_of_the_whole_with_the_same_bits(name, columns, m
 
 
 @pytest.mark.parametrize("name", ["", "maximum", "grid+average", "average+average", "average+"])
-def test_an_unknown_pooling_is_a_configuration_error(name):
+def test_an_unknown_pooling_is_a_configuration_error(name: str) -> None:
     with pytest.raises(ConfigurationError, match="known are average, grid, motion"):
         Pooling(name, SIZES)
 
 
-def test_features_are_numbers_of_float16_so_that_storing_them_changes_no_bit(maps):
+def test_features_are_numbers_of_float16_so_that_storing_them_changes_no_bit(
+    maps: tuple[torch.Tensor, torch.Tensor],
+) -> None:
     for name in ("average", "average+grid+motion"):
         found = features(Pooling(name, SIZES), maps)
         assert np.array_equal(found, found.astype(np.float16).astype(np.float32))

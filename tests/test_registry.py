@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -123,7 +124,7 @@ def changed(file: Path, content: bytes | None) -> Iterator[None]:
 # -- versions and aliases -----------------------------------------------------------------------
 
 
-def test_a_version_says_what_it_was_made_from(registry):
+def test_a_version_says_what_it_was_made_from(registry: Registry) -> None:
     version = registry.version("1")
 
     assert (version.model, version.version, version.labels) == ("clips", 1, LABELS)
@@ -134,13 +135,13 @@ def test_a_version_says_what_it_was_made_from(registry):
     assert registry.version("2").split_column is None
 
 
-def test_the_newest_version_is_challenger_and_found_by_number_or_alias(registry):
+def test_the_newest_version_is_challenger_and_found_by_number_or_alias(registry: Registry) -> None:
     assert registry.aliases() == {"challenger": 2}
     assert registry.version("challenger") == registry.version("2")
     assert [(v.version, v.aliases) for v in registry.versions()] == [(1, ()), (2, ("challenger",))]
 
 
-def test_an_alias_moves_and_goes(registry):
+def test_an_alias_moves_and_goes(registry: Registry) -> None:
     registry.set_alias("champion", 1)
     try:
         assert registry.aliases() == {"challenger": 2, "champion": 1}
@@ -154,7 +155,9 @@ def test_an_alias_moves_and_goes(registry):
 
 
 @pytest.mark.parametrize("selector", ["champion", "99", "0", "-1", "²", "", "it's; drop"])
-def test_a_version_that_does_not_exist_is_not_found_and_the_message_shows_what_does(selector, registry):
+def test_a_version_that_does_not_exist_is_not_found_and_the_message_shows_what_does(
+    selector: str, registry: Registry
+) -> None:
     with pytest.raises(NotFound) as caught:
         registry.version(selector)
 
@@ -164,7 +167,7 @@ def test_a_version_that_does_not_exist_is_not_found_and_the_message_shows_what_d
     assert "vidpipe train" in caught.value.next_step
 
 
-def test_before_the_first_training_there_is_nothing(other):
+def test_before_the_first_training_there_is_nothing(other: Registry) -> None:
     assert other.aliases() == {}
     assert other.versions() == []
     assert other.find("f1") is None
@@ -172,12 +175,12 @@ def test_before_the_first_training_there_is_nothing(other):
         other.version("champion")
 
 
-def test_looking_for_versions_before_the_first_training_makes_no_store(tmp_path):
+def test_looking_for_versions_before_the_first_training_makes_no_store(tmp_path: Path) -> None:
     assert Registry(tmp_path / "mlflow", "clips", None).aliases() == {}
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_version_is_found_by_the_fingerprint_of_its_inputs(registry):
+def test_a_version_is_found_by_the_fingerprint_of_its_inputs(registry: Registry) -> None:
     assert registry.find("f1") == registry.version("1")
     assert registry.find("f2") == registry.version("2")
     assert registry.find("f3") is None
@@ -185,13 +188,13 @@ def test_a_version_is_found_by_the_fingerprint_of_its_inputs(registry):
 
 @pytest.mark.parametrize("last", ["create_model_version", "set_registered_model_alias"])
 def test_a_registration_that_was_cut_short_is_not_listed_until_the_same_training_finishes_it(
-    last, registry, other, sequences, monkeypatch
-):
+    last: str, registry: Registry, other: Registry, sequences: list[Floats], monkeypatch: pytest.MonkeyPatch
+) -> None:
     bundle = make_bundle(int(CUT_SHORT))
     with monkeypatch.context() as cut, pytest.raises(KeyboardInterrupt):
         real = getattr(other.store.client, last)
 
-        def and_then_the_end(*arguments, **named):
+        def and_then_the_end(*arguments: Any, **named: Any) -> None:
             real(*arguments, **named)
             raise KeyboardInterrupt
 
@@ -209,7 +212,7 @@ def test_a_registration_that_was_cut_short_is_not_listed_until_the_same_training
     assert np.array_equal(predict(other.load(found).lstm, sequences), predict(bundle.lstm, sequences))
 
 
-def test_what_somebody_else_registered_with_our_fingerprint_is_not_found(other):
+def test_what_somebody_else_registered_with_our_fingerprint_is_not_found(other: Registry) -> None:
     other.store.client.create_registered_model(other.model)
     tags = {f"vidpipe.{k}": v for k, v in TAGS.items()}
     other.store.client.create_model_version(other.model, "file:///nowhere", tags=tags)
@@ -218,7 +221,7 @@ def test_what_somebody_else_registered_with_our_fingerprint_is_not_found(other):
     assert other.versions() == []
 
 
-def test_a_run_that_a_dead_training_left_open_is_ended_by_the_next(other):
+def test_a_run_that_a_dead_training_left_open_is_ended_by_the_next(other: Registry) -> None:
     client = other.store.client
     experiment = client.get_experiment_by_name("vidpipe").experiment_id
     with other.training_run("the next", {"seed": 1}) as run:
@@ -235,7 +238,9 @@ def test_a_run_that_a_dead_training_left_open_is_ended_by_the_next(other):
     client.set_terminated(elsewhere, "KILLED")
 
 
-def test_a_trial_is_nested_in_its_run_and_ended_by_the_next_when_it_is_left_open(other, tmp_path):
+def test_a_trial_is_nested_in_its_run_and_ended_by_the_next_when_it_is_left_open(
+    other: Registry, tmp_path: Path
+) -> None:
     client = other.store.client
     with other.training_run("search", {"budget_s": 1}) as run:
         with run.trial("trial 1", {"head": "max"}) as trial:
@@ -256,7 +261,9 @@ def test_a_trial_is_nested_in_its_run_and_ended_by_the_next_when_it_is_left_open
         assert client.get_run(trial.mlflow_run_id).info.status == "KILLED"
 
 
-def test_a_version_with_hundreds_of_labels_has_a_description_that_fits_and_a_whole_card(other, tmp_path):
+def test_a_version_with_hundreds_of_labels_has_a_description_that_fits_and_a_whole_card(
+    other: Registry, tmp_path: Path
+) -> None:
     labels = tuple(f"label {k:03d}" for k in range(300))
     lstm = ClassifierConfig("lstm", D, len(labels), hidden_size=3)
     splits = {"train": ["a" * 64], "val": ["b" * 64], "test": [CUT_SHORT]}
@@ -279,7 +286,9 @@ def test_a_version_with_hundreds_of_labels_has_a_description_that_fits_and_a_who
 # -- MLflow runs --------------------------------------------------------------------------------
 
 
-def test_the_run_holds_parameters_curves_scores_and_the_confusion_picture(registry, tmp_path):
+def test_the_run_holds_parameters_curves_scores_and_the_confusion_picture(
+    registry: Registry, tmp_path: Path
+) -> None:
     client, run_id = registry.store.client, registry.version("1").mlflow_run_id
 
     run = client.get_run(run_id)
@@ -293,7 +302,7 @@ def test_the_run_holds_parameters_curves_scores_and_the_confusion_picture(regist
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_an_error_in_training_ends_the_run_as_failed_and_registers_nothing(other):
+def test_an_error_in_training_ends_the_run_as_failed_and_registers_nothing(other: Registry) -> None:
     with pytest.raises(ZeroDivisionError), other.training_run("broken", {}) as run:
         _ = 1 / 0
 
@@ -304,7 +313,9 @@ def test_an_error_in_training_ends_the_run_as_failed_and_registers_nothing(other
 # -- loading ------------------------------------------------------------------------------------
 
 
-def test_a_loaded_bundle_scores_as_the_one_that_was_registered(registry, bundles, sequences):
+def test_a_loaded_bundle_scores_as_the_one_that_was_registered(
+    registry: Registry, bundles: dict[int, Bundle], sequences: list[Floats]
+) -> None:
     for number, bundle in bundles.items():
         found = registry.load(registry.version(str(number)))
 
@@ -314,7 +325,7 @@ def test_a_loaded_bundle_scores_as_the_one_that_was_registered(registry, bundles
         assert np.array_equal(predict(found.classifier, sequences), predict(bundle.classifier, sequences))
 
 
-def test_a_bundle_is_loaded_once_and_again_when_another_was_asked_for(registry):
+def test_a_bundle_is_loaded_once_and_again_when_another_was_asked_for(registry: Registry) -> None:
     one, two = (registry.version(str(n)) for n in (1, 2))
     first = registry.load(one)
     assert registry.load(one) is first
@@ -328,7 +339,7 @@ def opened_anew(home: Path) -> Registry:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_version_whose_files_were_tampered_with_is_refused(name, home):
+def test_a_version_whose_files_were_tampered_with_is_refused(name: str, home: Path) -> None:
     registry = opened_anew(home)
     file = stored(home, name)[0]
     content = bytearray(file.read_bytes())
@@ -340,13 +351,13 @@ def test_a_version_whose_files_were_tampered_with_is_refused(name, home):
     assert registry.load(registry.version("1")).labels == LABELS, "it is whole again"
 
 
-def test_a_version_that_lost_a_file_is_refused(home):
+def test_a_version_that_lost_a_file_is_refused(home: Path) -> None:
     registry = opened_anew(home)
     with changed(stored(home, "lstm.json")[0], None), pytest.raises(UnsafeModel, match=r"lacks lstm\.json"):
         registry.load(registry.version("1"))
 
 
-def test_the_bundle_of_another_version_is_refused(home):
+def test_the_bundle_of_another_version_is_refused(home: Path) -> None:
     """Files that vidpipe itself wrote, but not for this version."""
     registry = opened_anew(home)
     ours, theirs = stored(home, "lstm.safetensors")
@@ -355,7 +366,7 @@ def test_the_bundle_of_another_version_is_refused(home):
         registry.load(registry.version("1"))
 
 
-def test_a_version_that_somebody_else_registered_is_left_out_and_refused(other):
+def test_a_version_that_somebody_else_registered_is_left_out_and_refused(other: Registry) -> None:
     other.store.client.create_registered_model(other.model)
     other.store.client.create_model_version(other.model, "file:///somewhere")
     other.set_alias("champion", 1)
@@ -375,7 +386,9 @@ class Bomb:
         return (os.mkdir, (str(self.canary),))
 
 
-def test_a_pickle_under_our_tags_is_refused_and_never_run(registry, other, tmp_path):
+def test_a_pickle_under_our_tags_is_refused_and_never_run(
+    registry: Registry, other: Registry, tmp_path: Path
+) -> None:
     folder, canary = tmp_path / "model", tmp_path / "canary"
     bundle = folder / "artifacts" / "bundle"
     bundle.mkdir(parents=True)
@@ -400,7 +413,7 @@ def is_pickle(content: bytes) -> bool:
         return False
 
 
-def test_no_pickle_lies_anywhere_below_the_artifacts(registry, home):
+def test_no_pickle_lies_anywhere_below_the_artifacts(registry: Registry, home: Path) -> None:
     files = [f for f in (home / "artifacts").rglob("*") if f.is_file()]
 
     assert len(files) > 10
@@ -409,7 +422,7 @@ def test_no_pickle_lies_anywhere_below_the_artifacts(registry, home):
     assert is_pickle(pickle.dumps({"a": 1}))
 
 
-def test_everything_of_a_store_lies_below_its_home(registry, home):
+def test_everything_of_a_store_lies_below_its_home(registry: Registry, home: Path) -> None:
     uri = registry.store.client.get_model_version_download_uri("clips", "1")
 
     assert registry.store.tracking_uri == f"sqlite:///{home}/mlflow.db"
@@ -437,8 +450,8 @@ SERVE = """
 
 
 def test_the_registered_model_serves_in_a_fresh_process_until_it_is_tampered_with(
-    registry, home, bundles, sequences, tmp_path
-):
+    registry: Registry, home: Path, bundles: dict[int, Bundle], sequences: list[Floats], tmp_path: Path
+) -> None:
     weights = stored(home, "lstm.safetensors")[0]
     given = json.dumps([s.tolist() for s in sequences])
 
@@ -458,7 +471,7 @@ def test_the_registered_model_serves_in_a_fresh_process_until_it_is_tampered_wit
     assert refusal.startswith("UnsafeModel")
 
 
-def test_the_registered_model_says_what_it_takes_and_gives(registry):
+def test_the_registered_model_says_what_it_takes_and_gives(registry: Registry) -> None:
     import mlflow
 
     signature = mlflow.models.get_model_info("models:/clips/1").signature

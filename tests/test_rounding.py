@@ -15,7 +15,7 @@ def seeded() -> None:
 
 
 @pytest.mark.parametrize("size", [3, 5])
-def test_rounded_kernels_are_bfloat16_and_keep_their_sums(size):
+def test_rounded_kernels_are_bfloat16_and_keep_their_sums(size: int) -> None:
     kernels = torch.randn(200, 1, size, size) * 10
     kernels -= kernels.mean((2, 3), keepdim=True)  # large taps that cancel
 
@@ -30,7 +30,7 @@ def test_rounded_kernels_are_bfloat16_and_keep_their_sums(size):
     assert off.mean() < nearest.mean() / 2
 
 
-def test_the_bias_makes_up_for_rounded_weights_where_inputs_are_as_expected():
+def test_the_bias_makes_up_for_rounded_weights_where_inputs_are_as_expected() -> None:
     layer = nn.Conv2d(64, 8, 1)
     mean = torch.rand(64) * 6
     exact = layer(mean.reshape(1, 64, 1, 1)).flatten()
@@ -41,7 +41,7 @@ def test_the_bias_makes_up_for_rounded_weights_where_inputs_are_as_expected():
     assert not torch.allclose(rounded + layer.bias, exact, atol=1e-3)
 
 
-def test_the_mean_after_relu6_is_that_of_a_sample():
+def test_the_mean_after_relu6_is_that_of_a_sample() -> None:
     norm = nn.BatchNorm2d(5)
     norm.bias.data = torch.tensor([-3.0, 0.0, 2.0, 7.0, 1.0])
     norm.weight.data = torch.tensor([1.0, -2.0, 3.0, 0.5, 0.0])

@@ -64,7 +64,9 @@ def one_of_each(manifest: Path, file: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def job(make_ports: Callable[[Path], Ports], clips: DemoCollection, tmp_path_factory) -> Job:
+def job(
+    make_ports: Callable[[Path], Ports], clips: DemoCollection, tmp_path_factory: pytest.TempPathFactory
+) -> Job:
     folder = tmp_path_factory.mktemp("served")
     ports = make_ports(folder / "home")
     ingest(ports, "clips", clips.labelled, manifest=one_of_each(clips.manifest, folder / "twelve.csv"))
@@ -109,7 +111,7 @@ def ask(served: Any, **columns: Any) -> pd.DataFrame:
 # -- what goes in and out -----------------------------------------------------------------------
 
 
-def test_a_file_gets_exactly_the_label_and_score_that_classify_stored(job, served):
+def test_a_file_gets_exactly_the_label_and_score_that_classify_stored(job: Job, served: Any) -> None:
     paths = sorted(job.stored)
     assert len(paths) == LABELS * 3
 
@@ -121,7 +123,7 @@ def test_a_file_gets_exactly_the_label_and_score_that_classify_stored(job, serve
     assert len(set(answer.score)) > 1
 
 
-def test_a_file_gets_the_same_bits_alone_as_among_others(job, served):
+def test_a_file_gets_the_same_bits_alone_as_among_others(job: Job, served: Any) -> None:
     paths = [str(job.source / p) for p in sorted(job.stored)[::-1][:5]]
 
     together = ask(served, path=paths)
@@ -130,7 +132,7 @@ def test_a_file_gets_the_same_bits_alone_as_among_others(job, served):
     pd.testing.assert_frame_equal(together, alone)
 
 
-def test_stored_features_get_the_same_answer_as_their_file(job, served):
+def test_stored_features_get_the_same_answer_as_their_file(job: Job, served: Any) -> None:
     rows = job.ports.ledger.pending_videos("no such set", None, retry_failed=False)[:4]
     spec_id = job.version.spec.feature_set_id
     stored = job.ports.ledger.stored_features(spec_id, [v.video_id for v in rows])
@@ -142,7 +144,7 @@ def test_stored_features_get_the_same_answer_as_their_file(job, served):
     pd.testing.assert_frame_equal(from_features, from_files)
 
 
-def test_top_holds_all_labels_from_best_to_worst(job, served):
+def test_top_holds_all_labels_from_best_to_worst(job: Job, served: Any) -> None:
     row = ask(served, path=[str(job.source / next(iter(job.stored)))]).iloc[0]
 
     top = json.loads(row.top)
@@ -152,7 +154,7 @@ def test_top_holds_all_labels_from_best_to_worst(job, served):
     assert math.isclose(row.score, top[row.label], abs_tol=1e-6)
 
 
-def test_a_bad_file_costs_nothing_but_its_own_row(job, served, bad, tmp_path):
+def test_a_bad_file_costs_nothing_but_its_own_row(job: Job, served: Any, bad: Path, tmp_path: Path) -> None:
     good, (label, score) = next(iter(job.stored.items()))
     playlist = tmp_path / "list.m3u8"
     playlist.write_text(f"#EXTM3U\n#EXTINF:1,\n{job.source / good}\n")
@@ -177,7 +179,7 @@ def test_a_bad_file_costs_nothing_but_its_own_row(job, served, bad, tmp_path):
 @pytest.mark.parametrize(
     "features", [[[1.0, 2.0]], [[]], [], [[1.0] * D, [1.0]], [[math.nan] * D], [["one"]]]
 )
-def test_features_that_cannot_be_scored_say_what_is_expected(features, served):
+def test_features_that_cannot_be_scored_say_what_is_expected(features: list[Any], served: Any) -> None:
     good = [[0.5] * D]
     answer = served.unwrap_python_model().predict(None, pd.DataFrame({"features": [features, good]}))
 
@@ -186,27 +188,27 @@ def test_features_that_cannot_be_scored_say_what_is_expected(features, served):
     assert answer.label.isna().tolist() == [True, False]
 
 
-def test_what_is_no_text_is_no_path(served):
+def test_what_is_no_text_is_no_path(served: Any) -> None:
     table = pd.DataFrame({"path": [np.array(["a.mp4"]), 3.5]})
     answer = served.unwrap_python_model().predict(None, table)
 
     assert answer.error.tolist() == ["no features, and no path as text."] * 2
 
 
-def test_a_table_without_either_column_is_refused_and_told_the_names(served):
+def test_a_table_without_either_column_is_refused_and_told_the_names(served: Any) -> None:
     with pytest.raises(ConfigurationError, match="neither a column path nor") as caught:
         served.unwrap_python_model().predict(None, pd.DataFrame({"video": ["a.mp4"]}))
     assert "`path`" in caught.value.next_step
 
 
-def test_an_empty_table_gives_an_empty_table(served):
+def test_an_empty_table_gives_an_empty_table(served: Any) -> None:
     assert len(ask(served, path=pd.Series([], dtype=str))) == 0
 
 
 # -- what travels with the model ----------------------------------------------------------------
 
 
-def test_the_facts_are_metadata_of_the_model(job):
+def test_the_facts_are_metadata_of_the_model(job: Job) -> None:
     facts = yaml.safe_load((job.model / "MLmodel").read_text())["metadata"]
 
     assert facts["software"] == f"vidpipe {__version__}"
@@ -227,7 +229,7 @@ def test_the_facts_are_metadata_of_the_model(job):
     assert len(facts["digest"]) == 64
 
 
-def test_the_card_lies_in_the_model_and_describes_the_version(job):
+def test_the_card_lies_in_the_model_and_describes_the_version(job: Job) -> None:
     card = (job.model / "artifacts" / "MODEL_CARD.md").read_text(encoding="utf-8")
 
     client = job.ports.registry.store.client
@@ -244,14 +246,14 @@ def test_the_card_lies_in_the_model_and_describes_the_version(job):
         assert re.search(rf"^\| {label} \| \d+ \| \d+ \| \d+ \|", card, re.M), label
 
 
-def test_the_code_travels_and_nothing_that_only_this_machine_needs(job):
+def test_the_code_travels_and_nothing_that_only_this_machine_needs(job: Job) -> None:
     files = {f.relative_to(job.model / "code").as_posix() for f in (job.model / "code").rglob("*")}
 
     assert {"vidpipe/adapters/models/served_model.py", "vidpipe/vision/extraction.py"} <= files
     assert [f for f in files if f.endswith(".pyc") or "__pycache__" in f] == []
 
 
-def test_the_requirements_are_pinned_and_found_on_an_index(job):
+def test_the_requirements_are_pinned_and_found_on_an_index(job: Job) -> None:
     lines = (job.model / "requirements.txt").read_text().split()
 
     assert lines == requirements()
@@ -274,7 +276,7 @@ def imported(module: str) -> Iterator[str]:
                 yield name
 
 
-def test_the_requirements_are_exactly_what_the_served_code_imports():
+def test_the_requirements_are_exactly_what_the_served_code_imports() -> None:
     seen, waiting = set(), {"vidpipe.adapters.models.served_model"}
     while waiting:
         seen |= waiting
@@ -346,7 +348,9 @@ CLEAN = """
 """
 
 
-def test_the_model_serves_files_in_a_process_that_has_only_its_requirements(job, bad, tmp_path):
+def test_the_model_serves_files_in_a_process_that_has_only_its_requirements(
+    job: Job, bad: Path, tmp_path: Path
+) -> None:
     import textwrap
 
     needed = closure((job.model / "requirements.txt").read_text().split())

