@@ -135,6 +135,13 @@ def test_a_split_column_with_another_word_is_refused_with_it(column: str, folder
         Catalog().list_manifest(folder, file)
 
 
+def test_a_manifest_without_a_line_is_named_and_not_the_mount(ports: Ports, folder: Path) -> None:
+    manifest = write(folder, "path,label\n")
+    with pytest.raises(ConfigurationError, match=r"m\.csv names no video: it has no line"):
+        ingest(ports, "yard", folder, manifest=manifest)
+    assert ingest(ports, "yard", folder, manifest=manifest, allow_missing=True).videos == 0
+
+
 def test_backslashes_and_absolute_paths_are_refused_with_their_cause(folder: Path) -> None:
     (folder / "deep").mkdir()
     (folder / "deep" / "a.mp4").touch()

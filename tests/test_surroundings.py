@@ -23,8 +23,9 @@ from vidpipe.cli.main import make_writable
 from vidpipe.cli.serve import serve
 from vidpipe.errors import ConfigurationError
 from vidpipe.records.videos import Collection
+from vidpipe.settings import load_settings
 from vidpipe.steps.inspect import status
-from vidpipe.wiring import Home, user_name
+from vidpipe.wiring import Home, open_home, user_name
 
 NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME")
 """Where Python looks for the user's name before it asks the system."""
@@ -42,6 +43,17 @@ def test_a_user_who_has_a_number_and_no_name_is_called_by_the_number(monkeypatch
     assert user_name() == f"uid {os.getuid()}"
     assert getpass.getuser() == user_name(), "MLflow and PyTorch ask, too"
     monkeypatch.delenv("USER")
+
+
+def test_a_user_without_a_folder_has_that_of_the_home(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    with pytest.raises(RuntimeError):
+        Path.home()
+    open_home(load_settings(tmp_path))
+    assert Path.home() == tmp_path, "MLflow asks for it when it is imported"
 
 
 # -- what a terminal can show ------------------------------------------------------------------------

@@ -65,6 +65,7 @@ class Home:
 
 def open_home(settings: Settings) -> Home:
     """The databases and the lease of a home; nothing is created before it is used."""
+    know_user_folder(settings.home)
     return Home(settings)
 
 
@@ -183,6 +184,14 @@ def user_name() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return os.environ.setdefault("USER", f"uid {os.getuid()}")
+
+
+def know_user_folder(home: Path) -> None:
+    """Give a user who has no folder of their own that of `home`: MLflow asks for one on import, and fails."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = str(home)
 
 
 def _policy(settings: Settings) -> Policy:

@@ -222,6 +222,7 @@ def _listing(ports: Ports, wanted: Collection, *, allow_missing: bool) -> Listin
     """
     source = wanted.source
     known = {path for path in ports.ledger.present_paths(wanted.name) if wanted.globs.take(path)}
+    missing: list[str] = []
     if wanted.manifest:
         listing, missing = _named(ports, wanted, wanted.manifest)
         unknown = [path for path in missing if path not in known]
@@ -236,6 +237,11 @@ def _listing(ports: Ports, wanted: Collection, *, allow_missing: bool) -> Listin
         listing = _found(ports, wanted)
     files = listing.files
     lost = len(known - {f.path for f in files})
+    if not allow_missing and wanted.manifest and not files and not missing:
+        raise ConfigurationError(
+            f"{wanted.manifest} names no video: it has no line below its header, or patterns leave all out.",
+            next_step="give it a line for each video; pass --allow-missing if there are meant to be none.",
+        )
     if not allow_missing and not files and not known and listing.passed_over:
         raise ConfigurationError(
             f"no video among {counted(listing.passed_over)} in {source}.",
