@@ -10,6 +10,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +21,7 @@ os.environ.update(
     DO_NOT_TRACK="true", MLFLOW_DISABLE_TELEMETRY="true", PREFECT_SERVER_ANALYTICS_ENABLED="false"
 )
 
+from vidpipe.adapters.database.warehouse import Warehouse
 from vidpipe.adapters.media.binaries import Tools, find_tools
 from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.cli.display import TerminalProgress
@@ -34,6 +36,8 @@ from vidpipe.wiring import Home, open_home, open_ports
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 
+
+T = TypeVar("T")
 
 SLOW_MODULES = {
     "backbones", "cli", "cli_manifest", "command", "demo", "docker", "docs", "end_to_end", "explain",
@@ -75,6 +79,23 @@ def write_part(home: Path, name: str, frames: Sequence[Sequence[float]]) -> None
     folder.mkdir(parents=True)
     features = pa.array(frames, pa.list_(pa.float32(), len(frames[0])))
     pq.write_table(pa.table({"features": features}), folder / name)
+
+
+def certain(value: T | None) -> T:
+    """The value, which is there."""
+    assert value is not None
+    return value
+
+
+def concrete(port: object, adapter: type[T]) -> T:
+    """The port as what it is behind its protocol: a test may look where steps may not."""
+    assert isinstance(port, adapter)
+    return port
+
+
+def warehouse_rows(ports: Ports, sql: str) -> list[tuple[Any, ...]]:
+    """The rows of a query on the published warehouse; steps only have named statements."""
+    return concrete(ports.warehouse, Warehouse).query(sql).rows
 
 
 def run_python(code: str, *arguments: object) -> subprocess.Popen[str]:

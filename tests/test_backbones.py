@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -88,7 +88,7 @@ def all_rows(backbone: Backbone | Backbones, frames: Pixels) -> Floats:
 
 
 def cosines(a: Floats, b: Floats) -> Floats:
-    return (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+    return np.asarray((a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1))
 
 
 @pytest.mark.parametrize(("photo", "expected"), [("china.jpg", PALACE), ("flower.jpg", DAISY)])
@@ -230,7 +230,7 @@ def test_every_kind_of_feature_stays_close_in_bfloat16_on_real_videos(
 ) -> None:
     """Each by itself: motion is small beside the means, and would hide among them."""
     spans = {"average": slice(0, 1280), "grid": slice(1280, 2288), "motion": slice(2288, 3296)}
-    found = {name: [[], []] for name in spans}
+    found: dict[str, tuple[list[Floats], list[Floats]]] = {name: ([], []) for name in spans}
     for file in sorted((shared / "ucf101").rglob("*.mp4"))[::60]:
         frames = np.stack([p for _, p in videos.decode(file, 4.0, [SPEC.view], 10.0)][:8])
         for n, network in enumerate((backbone, half_backbone)):
@@ -288,7 +288,7 @@ def test_weights_that_were_tampered_with_are_refused(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize("change", [{"backbone": "resnet-5000"}, {"pooling": "maximum"}])
-def test_an_unknown_backbone_or_pooling_is_a_configuration_error(change: dict[str, str]) -> None:
+def test_an_unknown_backbone_or_pooling_is_a_configuration_error(change: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(change.values()))):
         load_backbone(replace(SPEC, **change))
 

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
-from vidpipe.adapters.models.bundle import Bundle, digest, load, save
-from vidpipe.adapters.models.bundle_files import FILES
+from vidpipe.adapters.models.bundle import Bundle, load, save
+from vidpipe.adapters.models.bundle_files import FILES, digest
 from vidpipe.errors import IncompatibleFeatures, UnsafeModel
 from vidpipe.learning.classifier import ClassifierConfig, build
 from vidpipe.learning.inference import predict
@@ -34,7 +35,7 @@ def bundle() -> Bundle:
     config = ClassifierConfig("lstm", D, len(LABELS), hidden_size=4, num_layers=2, dropout=0.3)
     lstm = build(config).train()
     lstm.get_buffer("mean").copy_(torch.randn(D))
-    heads = {name: LinearHead(name, D, len(LABELS)).train() for name in STATISTICS}
+    heads: dict[str, nn.Module] = {name: LinearHead(name, D, len(LABELS)).train() for name in STATISTICS}
     weights = {"mean_linear": 0.0, "mean_std_linear": 0.6, "thirds_linear": 0.3, "lstm": 0.4}
     measured = CrossValidation(20, 0.5, 0.25, 0.75, 5)
     return Bundle(LABELS, SPEC, SPLIT_IDS, GROUPS, lstm, config, heads, weights, measured)

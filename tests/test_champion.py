@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import concrete, warehouse_rows
 from test_readers import smallest_manifest
 
+from vidpipe.adapters.models.registry import Registry
 from vidpipe.errors import NotFound, VidpipeError
 from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
@@ -47,13 +49,13 @@ def crowned(tmp_path_factory: pytest.TempPathFactory, clips: Any, make_ports: An
 
 
 @pytest.fixture
-def ports(crowned: Path, tmp_path: Path, make_ports: Any) -> Ports:
+def ports(crowned: Path, tmp_path: Path, make_ports: Callable[[Path], Ports]) -> Ports:
     home = shutil.copytree(crowned, tmp_path / "home", ignore=shutil.ignore_patterns("artifacts"))
     return make_ports(home)
 
 
 def delete(ports: Ports, version: int) -> None:
-    ports.registry.store.client.delete_model_version(ports.registry.model, str(version))
+    concrete(ports.registry, Registry).store.client.delete_model_version(ports.registry.model, str(version))
 
 
 def intend(ports: Ports, decision: str, target: int) -> int:
@@ -67,7 +69,7 @@ def intend(ports: Ports, decision: str, target: int) -> int:
 def decided(ports: Ports) -> tuple[Any, ...]:
     query = "select decision, to_version, reason from promotions order by promotion_id desc limit 1"
     ports.warehouse.publish()
-    return ports.warehouse.query(query).rows[0]
+    return warehouse_rows(ports, query)[0]
 
 
 @pytest.mark.parametrize("decision", DECISIONS)
@@ -137,7 +139,7 @@ def _nothing_against(contest: Any, policy: Any) -> Any:
 
     from vidpipe.evaluation.gate import judge
 
-    return replace(judge(contest, policy), reasons=[])
+    return replace(judge(contest, policy), reasons=())
 
 
 @pytest.mark.parametrize("gone", [4])

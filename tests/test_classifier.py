@@ -61,7 +61,7 @@ def sequences(lengths: Sequence[int], seed: int = 0) -> list[np.ndarray]:
 
 
 def logistic(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))
+    return np.asarray(1 / (1 + np.exp(-x)))
 
 
 def last_hidden_state_of_one_layer(xs: np.ndarray, model: LSTMVideoClassifier, layer: int) -> np.ndarray:
@@ -90,7 +90,7 @@ def logits_by_hand(features: np.ndarray, model: LSTMVideoClassifier) -> np.ndarr
     xs = (features - model.mean.numpy()) / model.deviation.numpy() * model.config.input_scale
     for layer in range(model.lstm.num_layers):
         xs = last_hidden_state_of_one_layer(xs, model, layer)
-    return model.linear.weight.detach().numpy() @ xs[-1] + model.linear.bias.detach().numpy()
+    return np.asarray(model.linear.weight.detach().numpy() @ xs[-1] + model.linear.bias.detach().numpy())
 
 
 @pytest.mark.parametrize("num_layers", [1, 2])
@@ -172,7 +172,7 @@ def test_input_dropout_drops_the_same_features_in_all_frames_of_a_video() -> Non
     first = [kept[0], kept[3], kept[5]]
     assert all(torch.equal(mask, first[0]) for mask in first)
     assert not torch.equal(kept[0], kept[1])
-    assert kept.unique().tolist() == pytest.approx([0.0, 1 / 0.75])
+    assert torch.unique(kept).tolist() == pytest.approx([0.0, 1 / 0.75])
     assert (kept == 0).float().mean().item() == pytest.approx(0.25, abs=0.05)
 
 
@@ -183,7 +183,7 @@ def test_kind_dropout_drops_whole_kinds_but_never_the_first() -> None:
     model = LSTMVideoClassifier(config).train()
     torch.manual_seed(0)
     kept = model._kept(torch.tensor([500, 500]))
-    assert torch.equal(kept[:500], kept[500:]) and set(kept.unique().tolist()) == {0.0, 1.0}
+    assert torch.equal(kept[:500], kept[500:]) and set(torch.unique(kept).tolist()) == {0.0, 1.0}
     assert (kept[:, :4] == 1).all()
     for span in (slice(4, 7), slice(7, 9)):
         assert torch.equal(kept[:, span].amin(1), kept[:, span].amax(1)), "a kind stays or goes as a whole"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import rows_of, tree
+from conftest import rows_of, tree, warehouse_rows
 from typer.testing import CliRunner
 
 from vidpipe.cli.main import app
@@ -56,9 +56,9 @@ def test_every_format_ends_in_a_manifest_and_the_next_command(vidpipe: Any, tmp_
         ("hmdb51", "--lists", tmp_path): ("run", 1),
         ("folders",): ("", 3),
     }  # fmt: skip
-    for (name, *options), (label, count) in wanted.items():
-        output = tmp_path / f"{name} manifest.csv"
-        code, report = vidpipe(name, "--root", root, *options, "--output", output)
+    for (reader, *options), (label, count) in wanted.items():
+        output = tmp_path / f"{reader} manifest.csv"
+        code, report = vidpipe(reader, "--root", root, *options, "--output", output)
         assert (code, report.get("rows"), report.get("status")) == (0, count, "written"), report
         assert rows_of(output)[0]["label"] == label, name
         command = f"vidpipe ingest '{root}' --collection NAME --manifest '{output}'"
@@ -134,12 +134,12 @@ def test_ucf101_s_lists_become_the_collection_s_splits_and_no_group_straddles(
 
     ingested = ingest(ports, "ucf101", root, manifest=output)
     assert (ingested.videos, ingested.failed) == (len(rows), 0)
-    answer = ports.warehouse.query(
-        "select video_id, path, label, group_name, splits from collection_videos order by path"
+    answer = warehouse_rows(
+        ports, "select video_id, path, label, group_name, splits from collection_videos order by path"
     )
     videos = [
         LabelledVideo(v, path, label, group, dict(splits), StoredFeatures(v, "part", 0, 1))
-        for v, path, label, group, splits in answer.rows
+        for v, path, label, group, splits in answer
     ]
     for column in ("split1", "split2", "split3"):
         split = resolve(videos, column, seed=0)

@@ -100,7 +100,7 @@ def test_ctrl_c_leaves_a_clean_line_that_says_how_to_go_on(tmp_path: Path, vidpi
 def test_status_tells_who_holds_the_lease_also_where_a_shell_does(tmp_path: Path, vidpipe: Any) -> None:
     def lease() -> str:
         (line,) = [line for line in vidpipe("status").stdout.splitlines() if line.startswith("lease ")]
-        return line.removeprefix("lease").strip()
+        return str(line.removeprefix("lease").strip())
 
     assert lease() == "free"
     file = tmp_path / "home" / "state" / "lease"

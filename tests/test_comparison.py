@@ -80,9 +80,9 @@ def test_the_interval_holds_the_truth_as_often_as_it_promises() -> None:
 def test_copies_within_a_group_are_no_new_witnesses(contest: Triple) -> None:
     truth, challenger, champion = contest
     alone = paired_bootstrap(truth, challenger, champion, np.arange(600), 3)
-    fourfold = [np.repeat(a, 4) for a in (truth, challenger, champion, np.arange(600))]
-    assert paired_bootstrap(*fourfold, 3) == alone
-    apart = paired_bootstrap(*fourfold[:3], np.arange(2400), 3)
+    a, b, c, groups = (np.repeat(x, 4) for x in (truth, challenger, champion, np.arange(600)))
+    assert paired_bootstrap(a, b, c, groups, 3) == alone
+    apart = paired_bootstrap(a, b, c, np.arange(2400), 3)
     width = alone.accuracy.high - alone.accuracy.low
     assert apart.accuracy.high - apart.accuracy.low == pytest.approx(width / 2, rel=0.15)
 

@@ -105,7 +105,7 @@ def test_out_of_fold_scores_of_the_blend_never_use_their_own_fold() -> None:
 def blended(features: tuple[Floats, ...]) -> BlendedClassifier:
     torch.manual_seed(0)
     lstm = LSTMVideoClassifier(ClassifierConfig("lstm", features[0].shape[1], K, hidden_size=4))
-    heads = {name: LinearHead(name, features[0].shape[1], K) for name in STATISTICS}
+    heads: dict[str, LinearHead] = {name: LinearHead(name, features[0].shape[1], K) for name in STATISTICS}
     weights = {"mean_linear": 0.0, "mean_std_linear": 0.7, "thirds_linear": 0.4, "lstm": 0.5}
     return BlendedClassifier(lstm, heads, weights).eval()
 
@@ -128,8 +128,8 @@ def test_a_cross_fit_scores_every_video_once_and_gives_the_same_for_a_seed(data:
     assert found[0].held_out.tolist() == list(range(N))
     assert (found[0].probabilities.argmax(1) == data.targets).mean() > 0.8
     assert found[0].weights == found[1].weights
-    scores = [predict(f.classifier, data.features) for f in found]
-    assert np.array_equal(*scores)
+    one, other = (predict(f.classifier, data.features) for f in found)
+    assert np.array_equal(one, other)
 
 
 def test_a_cross_fit_has_the_same_bits_on_any_number_of_cores(data: Sequences) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import warehouse_rows
 
 from vidpipe.adapters.sources.csv_files import read_table
 from vidpipe.adapters.sources.datasets import Columns, any_csv
@@ -156,7 +157,7 @@ def test_backslashes_and_absolute_paths_are_refused_with_their_cause(folder: Pat
 
 
 def answer(ports: Ports, query: str) -> list[tuple[Any, ...]]:
-    return [tuple(row) for row in ports.warehouse.query(query).rows]  # type: ignore[attr-defined]
+    return [tuple(row) for row in warehouse_rows(ports, query)]
 
 
 def test_ingest_ends_with_what_it_took(ports: Ports, folder: Path) -> None:

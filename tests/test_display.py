@@ -6,6 +6,7 @@ import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,7 +142,7 @@ def test_nested_facts_and_scores_by_label_are_shown_with_their_names(capsys: Cap
 
 
 def test_csv_quotes_what_needs_quotes(capsys: Captured) -> None:
-    rows = [["a,b", 'say "x"', 1], ["two\nlines", "", None]]
+    rows: list[list[Any]] = [["a,b", 'say "x"', 1], ["two\nlines", "", None]]
     print_csv(["p", "q", "n"], rows)
     read = list(csv.reader(io.StringIO(said(capsys))))
     assert read == [["p", "q", "n"], ["a,b", 'say "x"', "1"], ["two\nlines", "", ""]]

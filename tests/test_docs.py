@@ -482,7 +482,7 @@ def test_no_machine_stands_in_the_documentation() -> None:
 
 def test_the_page_of_devices_names_every_suffix_and_every_verdict() -> None:
     page = TOLD["devices.md"]
-    errors = [VideoError, *VideoError.__subclasses__()]
+    errors: list[type[VideoError]] = [VideoError, *VideoError.__subclasses__()]
     verdicts = {error.verdict for error in errors if error.verdict}
     named = {*VIDEO_EXTENSIONS, *verdicts, "ok", "partial", "blank", "forgotten"}
     assert {name for name in named if f"`{name}`" not in page} == set()

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import warehouse_rows
 
 from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.learning.inference import attention
@@ -52,7 +53,7 @@ def ids(ports: Ports) -> list[str]:
 
 
 def ask(ports: Ports, query: str) -> list[tuple[Any, ...]]:
-    rows: list[tuple[Any, ...]] = ports.warehouse.query(query).rows  # type: ignore[attr-defined]
+    rows: list[tuple[Any, ...]] = warehouse_rows(ports, query)
     return rows
 
 

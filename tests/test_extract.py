@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import warehouse_rows
 
 from vidpipe.adapters.media.binaries import Tools
 from vidpipe.adapters.media.video_files import VideoFiles
@@ -64,7 +65,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 def features(ports: Ports, spec: FeatureSpec) -> dict[str, np.ndarray]:
     ids = [v.video_id for v in ports.ledger.labelled_videos("some", spec.feature_set_id)]
-    ids = ids or [row[0] for row in ports.warehouse.query("select video_id from videos").rows]
+    ids = ids or [row[0] for row in warehouse_rows(ports, "select video_id from videos")]
     stored = ports.ledger.stored_features(spec.feature_set_id, ids)
     return {f.video_id: f.values for f in ports.store.read(spec.feature_set_id, stored)}
 
@@ -109,7 +110,7 @@ def test_a_bad_video_is_one_failure_however_many_specs_wanted_it(
     (source / "half.mp4").write_bytes(b"not a video" * 100)
     ingest(ports, "some", source)
     step.extract(ports)
-    failures = ports.warehouse.query("select path, attempts, status from failures").rows
+    failures = warehouse_rows(ports, "select path, attempts, status from failures")
     assert [(path, attempts) for path, attempts, _ in failures] == [("half.mp4", 1)]
 
 
@@ -127,11 +128,11 @@ def test_what_reader_1_misreads_is_a_failure_of_the_old_spec_and_features_of_the
         step.extract(ports)
 
     assert (len(features(ports, ports.limits.spec)), len(features(ports, old))) == (4, 3)
-    failures = ports.warehouse.query(
-        "select path, error_class, attempts, status from failures where path = 'preview_first.mkv'"
-    ).rows
+    failures = warehouse_rows(
+        ports, "select path, error_class, attempts, status from failures where path = 'preview_first.mkv'"
+    )
     assert failures == [("preview_first.mkv", "Misread", 1, "quarantined")]
-    verdicts = ports.warehouse.query("select verdict, stream_index from videos where stream_count = 2").rows
+    verdicts = warehouse_rows(ports, "select verdict, stream_index from videos where stream_count = 2")
     assert verdicts == [("ok", 1)]
     assert step.extract(ports).videos == 0
 

@@ -7,7 +7,7 @@ import random
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import certain, concrete
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -46,7 +47,8 @@ class MemorySink:
     def of(self, outcome: ExtractedVideo) -> Floats:
         """The rows that an outcome names."""
         values = np.concatenate([features.values for features, _ in self.slices])
-        return values[outcome.stored.row_offset : outcome.stored.row_offset + outcome.stored.n_frames]
+        stored = certain(outcome.stored)
+        return values[stored.row_offset : stored.row_offset + stored.n_frames]
 
     @property
     def ids(self) -> list[str]:
@@ -199,7 +201,9 @@ def run(backbone: Backbone, videos: VideoFiles) -> Callable[..., dict[str, Float
         sink = MemorySink()
         outcomes = extract(
             chosen,
-            decode=lambda v: videos.decode(v.file, SPEC.sample_fps, [SPEC.view], v.duration_s, SPEC.flow),
+            decode=lambda v: videos.decode(
+                concrete(v.file, Path), SPEC.sample_fps, [SPEC.view], v.duration_s, SPEC.flow
+            ),
             embed=backbone,
             sink=sink,
             workers=workers,
@@ -252,17 +256,18 @@ def test_a_bad_video_in_the_middle_costs_only_its_outcome(
     text = tmp_path / "text.mp4"
     text.write_text("no video at all")
     chosen = [real[1], replace(pending(99), file=text), real[2]]
-    sink, seen = MemorySink(), []
+    sink = MemorySink()
+    seen: list[PendingVideo] = []
 
     outcomes = extract(
         chosen,
-        decode=lambda v: videos.decode(v.file, SPEC.sample_fps, [SPEC.view], None, SPEC.flow),
+        decode=lambda v: videos.decode(concrete(v.file, Path), SPEC.sample_fps, [SPEC.view], None, SPEC.flow),
         embed=backbone, sink=sink, workers=2, on_frame=seen.append,
     )  # fmt: skip
 
     first, bad, last = outcomes
     assert (bad.stored, bad.report, bad.verdict, bad.error_class) == (None, None, "unreadable", "Unreadable")
-    assert "moov atom not found" in bad.message
+    assert "moov atom not found" in certain(bad.message)
     assert [first.verdict, last.verdict] == ["ok", "ok"]
     assert np.array_equal(sink.of(first), alone[first.video_id])
     assert np.array_equal(sink.of(last), alone[last.video_id])
@@ -280,12 +285,12 @@ def test_a_video_cut_short_is_partial(
 
     outcomes = extract(
         chosen,
-        decode=lambda v: videos.decode(v.file, SPEC.sample_fps, [SPEC.view], 4.0, SPEC.flow),
+        decode=lambda v: videos.decode(concrete(v.file, Path), SPEC.sample_fps, [SPEC.view], 4.0, SPEC.flow),
         embed=backbone, sink=MemorySink(), workers=2,
     )  # fmt: skip
 
     assert [o.verdict for o in outcomes] == ["ok", "partial"]
-    assert outcomes[0].report.frames_decoded == 100 > outcomes[1].report.frames_decoded > 20
+    assert certain(outcomes[0].report).frames_decoded == 100 > certain(outcomes[1].report).frames_decoded > 20
 
 
 @pytest.fixture(scope="session")
@@ -318,7 +323,7 @@ def test_an_unexpected_error_stops_everything_and_leaves_no_thread_and_no_proces
         if where == "decoder" and video.video_id == pending(1).video_id:
             raise RuntimeError("the decoder broke")
         fps = 0.5 if where == "sink" and video.video_id == pending(0).video_id else 25.0
-        return videos.decode(video.file, fps, [SPEC.view], 40.0, SPEC.flow)
+        return videos.decode(concrete(video.file, Path), fps, [SPEC.view], 40.0, SPEC.flow)
 
     with pytest.raises((RuntimeError, StorageFailed), match=f"the {where} broke"):
         extract(
@@ -371,7 +376,11 @@ def test_a_long_video_is_written_in_slices_that_count_on(monkeypatch: pytest.Mon
     assert [(f.video_id[-1], first, len(f.values)) for f, first in sink.slices] == [
         ("0", 0, 3), ("1", 0, 10), ("1", 10, 10), ("1", 20, 5), ("2", 0, 10), ("2", 10, 10),
     ]  # fmt: skip
-    assert [(o.stored.row_offset, o.stored.n_frames) for o in outcomes] == [(0, 3), (3, 25), (28, 20)]
+    assert [(s.row_offset, s.n_frames) for s in (certain(o.stored) for o in outcomes)] == [
+        (0, 3),
+        (3, 25),
+        (28, 20),
+    ]
 
 
 def test_times_travel_with_their_rows() -> None:
@@ -397,7 +406,8 @@ def test_a_long_video_in_slices_reads_back_whole_from_a_real_part(
 
     first, bad, last = outcomes
     assert bad.stored is None
-    found = {f.video_id: f for f in store.read(spec.feature_set_id, [last.stored, first.stored])}
+    stored = [certain(last.stored), certain(first.stored)]
+    found = {f.video_id: f for f in store.read(spec.feature_set_id, stored)}
     assert found[last.video_id].values.tolist() == [[2, index, 0] for index in range(25)]
     assert found[last.video_id].times_s.tolist() == [index / 4 for index in range(25)]
     assert found[first.video_id].values.tolist() == [[0, index, 0] for index in range(3)]
@@ -408,7 +418,7 @@ def test_a_video_without_a_frame_and_without_an_error_is_still_a_failure() -> No
 
     assert outcome.stored is None
     assert (outcome.error_class, outcome.verdict) == ("VideoError", "unreadable")
-    assert "no frame" in outcome.message
+    assert "no frame" in certain(outcome.message)
     assert sink.rows == 0
 
 
@@ -417,7 +427,7 @@ def test_the_verdict_is_what_the_decoder_met_not_what_a_clock_promised(
     is_damaged: bool, verdict: str
 ) -> None:
     class Reported(FakeDecoding):
-        def __iter__(self) -> Iterator[tuple[float, Pixels]]:
+        def __iter__(self) -> Generator[tuple[float, Pixels], None, None]:
             yield from super().__iter__()
             self.report = DecodeReport(3, 0, "", is_damaged=is_damaged)
 
@@ -458,8 +468,8 @@ def test_decoders_run_ahead_of_the_cnn_but_only_so_far(frames: int, monkeypatch:
     monkeypatch.setattr(extraction, "AHEAD_FRAMES", ahead_frames)
     meter = Meter()
 
-    class Decoding(FakeDecoding):
-        def __iter__(self) -> Iterator[tuple[float, Pixels]]:
+    class Metered(FakeDecoding):
+        def __iter__(self) -> Generator[tuple[float, Pixels], None, None]:
             for frame in super().__iter__():
                 meter.move(1)
                 yield frame
@@ -476,11 +486,11 @@ def test_decoders_run_ahead_of_the_cnn_but_only_so_far(frames: int, monkeypatch:
 
     outcomes = extract(
         [pending(i) for i in range(20)],
-        decode=lambda video: Decoding(0, frames),
+        decode=lambda video: Metered(0, frames),
         embed=SlowEmbedder(1), sink=MemorySink(), workers=workers,
     )  # fmt: skip
 
-    assert all(o.stored.n_frames == frames for o in outcomes)
+    assert all(certain(o.stored).n_frames == frames for o in outcomes)
     in_batches = 2  # one being computed, one behind it
     assert meter.most <= (2 * workers + 1) * (ahead_frames + 1) + in_batches
     assert meter.most >= workers * min(frames, ahead_frames), "they do run ahead"
@@ -491,13 +501,13 @@ def test_a_consumer_that_waits_keeps_the_order(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(extraction, "AHEAD_FRAMES", 2)
 
     class Late(FakeDecoding):
-        def __iter__(self) -> Iterator[tuple[float, Pixels]]:
+        def __iter__(self) -> Generator[tuple[float, Pixels], None, None]:
             time.sleep(0.3)
             yield from super().__iter__()
 
     outcomes, sink = fake_extract([Late(0, 3), FakeDecoding(1, 3), FakeDecoding(2, 3)], workers=3)
 
-    assert [o.stored.row_offset for o in outcomes] == [0, 3, 6]
+    assert [certain(o.stored).row_offset for o in outcomes] == [0, 3, 6]
     assert sink.ids == [pending(i).video_id for i in (0, 0, 0, 1, 1, 1, 2, 2, 2)]
 
 

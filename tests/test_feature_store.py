@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import certain
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -69,6 +70,10 @@ def files(store: FeatureStore) -> list[str]:
 # -- what goes in comes out ---------------------------------------------------------------------
 
 
+def query(sql: str) -> list[tuple[Any, ...]]:
+    return certain(duckdb.sql(sql)).fetchall()
+
+
 def test_features_come_back_bit_for_bit_in_the_order_of_their_rows(store: FeatureStore) -> None:
     videos = [features("a", 3), features("b", 1), features("c", 40)]
     stored = write(store, *videos)
@@ -98,9 +103,9 @@ def test_new_parts_take_two_bytes_a_number_and_sql_reads_them(store: FeatureStor
     column = pq.read_metadata(file).row_group(0).column(3)
     assert column.physical_type == "FIXED_LEN_BYTE_ARRAY"
     assert column.total_uncompressed_size < 40 * D * 2 + 200
-    found = duckdb.sql(f"select features from '{file}' order by frame_index").fetchall()
+    found = query(f"select features from '{file}' order by frame_index")
     assert np.array_equal(np.array(found, np.float32)[:, 0], written.values)
-    assert duckdb.sql(f"select distinct typeof(features) from '{file}'").fetchall() == [("FLOAT[]",)]
+    assert query(f"select distinct typeof(features) from '{file}'") == [("FLOAT[]",)]
     assert stored.n_frames == 40
 
 
@@ -158,10 +163,12 @@ def test_reading_one_video_touches_only_its_row_groups(
     stored = write(store, *(features(f"v{i}", 5) for i in range(20)))
     asked: list[list[int]] = []
     original = pq.ParquetFile.read_row_groups
-    monkeypatch.setattr(
-        pq.ParquetFile, "read_row_groups",
-        lambda self, groups, **how: asked.append(groups) or original(self, groups, **how),
-    )  # fmt: skip
+
+    def counted(file: Any, groups: list[int], **how: Any) -> Any:
+        asked.append(groups)
+        return original(file, groups, **how)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_groups", counted)
 
     list(store.read(SET, [stored[7]]))
 
@@ -195,19 +202,17 @@ def test_duckdb_reads_a_part_as_people_would(store: FeatureStore) -> None:
     stored = write(store, features("a", 3), features("b", 2))
     file = store.folder(SET) / stored[0].part
 
-    rows = duckdb.sql(
+    rows = query(
         "select video_id, count(*), min(frame_index), max(frame_index), max(time_s), max(len(features)) "
         f"from read_parquet('{file}') group by all order by all"
-    ).fetchall()
-    value = duckdb.sql(
-        f"select features[1] from read_parquet('{file}') where video_id = 'b' and frame_index = 1"
     )
+    value = query(f"select features[1] from read_parquet('{file}') where video_id = 'b' and frame_index = 1")
 
     assert rows == [
         ("a", 3, 0, 2, features("a", 3).times_s.max(), D),
         ("b", 2, 0, 1, features("b", 2).times_s.max(), D),
     ]
-    assert value.fetchall() == [(float(features("b", 2).values[1, 0]),)]
+    assert value == [(float(features("b", 2).values[1, 0]),)]
 
 
 # -- nothing half-written -----------------------------------------------------------------------

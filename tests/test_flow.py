@@ -7,9 +7,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+from conftest import certain
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +20,7 @@ from vidpipe.adapters.media.binaries import Tools
 from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.errors import ConfigurationError
 from vidpipe.records.features import FeatureSpec, FrameTransform, View
+from vidpipe.records.videos import Floats
 from vidpipe.vision.backbones import block_sizes, default_spec
 from vidpipe.vision.flow import (
     DIRECTIONS,
@@ -36,22 +40,23 @@ WAYS = ["right", "right-down", "down", "left-down", "left", "left-up", "up", "ri
 STEPS = {"right": (1, 0), "down": (0, 1), "left": (-1, 0), "up": (0, -1), "right-down": (1, 1)}
 
 
-def texture(seed: int = 0) -> np.ndarray:
+def texture(seed: int = 0) -> npt.NDArray[np.uint8]:
     """A smooth pattern, larger than the picture."""
     noise = np.random.default_rng(seed).random((200, 240))
     for _ in range(3):
         noise = (noise + np.roll(noise, 1, 0) + np.roll(noise, 1, 1) + np.roll(noise, (1, 1), (0, 1))) / 4
     low, high = noise.min(), noise.max()
-    return ((noise - low) / (high - low) * 255).astype(np.uint8)
+    grey: npt.NDArray[np.uint8] = ((noise - low) / (high - low) * 255).astype(np.uint8)
+    return grey
 
 
-def shifted(dx: int, dy: int) -> np.ndarray:
+def shifted(dx: int, dy: int) -> npt.NDArray[np.uint8]:
     """The texture's middle, moved by so many pixels to the right and down."""
     return np.ascontiguousarray(texture()[50 - dy : 134 - dy, 60 - dx : 172 - dx])
 
 
-def cells(numbers: np.ndarray) -> np.ndarray:
-    return numbers.reshape(9, DIRECTIONS + 3)
+def cells(numbers: Floats | None) -> Floats:
+    return certain(numbers).reshape(9, DIRECTIONS + 3)
 
 
 @pytest.mark.parametrize("way", STEPS)
@@ -96,7 +101,7 @@ def test_one_moving_thing_is_seen_in_its_cell_alone() -> None:
 @settings(derandomize=True, deadline=None, max_examples=100)
 @given(st.floats(0, 2 * np.pi), st.floats(0.1, 100))
 def test_the_direction_is_the_nearest_of_eight(angle: float, length: float) -> None:
-    x, y = np.float32([length * np.cos(angle)]), np.float32([length * np.sin(angle)])
+    x, y = (np.array([length * way(angle)], np.float32) for way in (np.cos, np.sin))
     offset = (angle / (np.pi / 4) + 0.5) % 1
     if 1e-3 < offset < 1 - 1e-3:  # not on the border of two
         assert directions(x, y)[0] == int(angle / (np.pi / 4) + 0.5) % 8
@@ -150,9 +155,9 @@ def film(tmp_path_factory: pytest.TempPathFactory, tools: Tools) -> Callable[[st
     return make
 
 
-def blocks(videos: VideoFiles, file: Path, fps: float = 4.0, **more: object) -> np.ndarray:
+def blocks(videos: VideoFiles, file: Path, fps: float = 4.0, **more: Any) -> Floats:
     decoding = videos.decode(file, fps, [SMALL], 10.0, default_flow(fps), **more)
-    return np.stack([decoding.flow.copy() for _ in decoding])
+    return np.stack([certain(decoding.flow).copy() for _ in decoding])
 
 
 def greys(tools: Tools, file: Path) -> np.ndarray:

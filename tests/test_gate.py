@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import certain
 
 from vidpipe.evaluation.gate import Contest, Policy, Training, judge
 from vidpipe.records.models import Answers, EvaluationSet, EvaluationVideo
@@ -216,7 +217,7 @@ def test_labels_that_the_challenger_does_not_know_count_as_wrong_and_refuse() ->
 
 def test_labels_that_only_the_champion_knows_refuse() -> None:
     contest = against(40, [], [])
-    champion = replace(contest.champion, labels=("bird", "label 0", "label 1"))
+    champion = replace(certain(contest.champion), labels=("bird", "label 0", "label 1"))
     (reason,) = reasons(replace(contest, champion=champion))
     assert reason == "the champion knows labels that the challenger does not: 'bird'"
 

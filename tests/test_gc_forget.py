@@ -19,6 +19,7 @@ from vidpipe.steps.forget import forget
 from vidpipe.steps.gc import gc
 from vidpipe.steps.ingest import ingest
 from vidpipe.steps.nightly import nightly
+from vidpipe.wiring import Home
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def _features(ports: Ports, ids: list[str]) -> dict[str, Any]:
     return {f.video_id: (f.times_s, f.values) for f in ports.store.read(spec, stored)}
 
 
-def _public(ports: Ports, home: Any, sql: str) -> list[tuple[Any, ...]]:
+def _public(ports: Ports, home: Home, sql: str) -> list[tuple[Any, ...]]:
     return home.warehouse.query(sql).rows
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +36,7 @@ def write(
     return file
 
 
-def body(low: float, high: float, dtype: str) -> npt.NDArray[np.generic]:
+def body(low: float, high: float, dtype: str) -> npt.NDArray[Any]:
     """A warm square that walks over a cool ground, and one hot pixel."""
     frames = np.full((10, H, W), low)
     for number, frame in enumerate(frames):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import warehouse_rows
 
 from vidpipe.adapters.sources.identity import sha256_of, unchanged
 from vidpipe.errors import NoFrames, StillChanging, Vanished
@@ -88,7 +89,7 @@ def cam(ports: Ports, tmp_path: Path, two: tuple[bytes, bytes]) -> Path:
 
 
 def asked(ports: Ports, query: str) -> list[tuple[Any, ...]]:
-    return [tuple(row) for row in ports.warehouse.query(query).rows]  # type: ignore[attr-defined]
+    return [tuple(row) for row in warehouse_rows(ports, query)]
 
 
 # -- one file -----------------------------------------------------------------------------------

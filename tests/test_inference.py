@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import certain, concrete
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidpipe import cores
 from vidpipe.learning import inference
-from vidpipe.learning.classifier import ClassifierConfig, build, pad
+from vidpipe.learning.classifier import ClassifierConfig, LSTMVideoClassifier, build, pad
 from vidpipe.learning.inference import attention, predict
 from vidpipe.records.videos import Floats
 
@@ -25,8 +26,8 @@ def network(kind: str, layers: int = 1, size: int = D, hidden: int = 4, **option
     torch.manual_seed(layers)
     config = ClassifierConfig(kind, size, K, hidden_size=hidden, num_layers=layers, **options)  # type: ignore[arg-type]
     made = build(config)
-    made.mean.normal_()  # type: ignore[union-attr, operator]
-    made.deviation.uniform_(0.5, 2)  # type: ignore[union-attr, operator]
+    made.get_buffer("mean").normal_()
+    made.get_buffer("deviation").uniform_(0.5, 2)
     return made.eval()
 
 
@@ -69,7 +70,7 @@ def test_the_scores_are_those_of_the_network_itself(model: torch.nn.Module, leng
     with torch.inference_mode():
         expected = torch.softmax(model(*pad(features)), dim=1).numpy()
     found = predict(model, features)
-    assert (found.shape, found.dtype) == ((len(lengths), K), np.float32)
+    assert found.shape == (len(lengths), K) and found.dtype == np.float32
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
 
 
@@ -147,13 +148,13 @@ def test_a_long_video_has_a_block_of_its_own(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_attention_weighs_each_frame_and_the_weighted_states_are_what_is_scored() -> None:
     """By hand: PyTorch's states of one video, the attention layer's softmax over them."""
-    model, features = MODELS["attention"], sequences([7, 1, 4])
+    model, features = concrete(MODELS["attention"], LSTMVideoClassifier), sequences([7, 1, 4])
     weights = attention(model, features)
     for f, found in zip(features, weights, strict=True):
         x = (torch.from_numpy(f) - model.mean) / model.deviation * model.config.input_scale
         with torch.no_grad():
             states = model.lstm(x[None])[0][0]
-            expected = model.attention(states)[:, 0].softmax(0)
+            expected = certain(model.attention)(states)[:, 0].softmax(0)
         np.testing.assert_allclose(found, expected.numpy(), atol=1e-6)
         assert found.sum() == pytest.approx(1, abs=1e-5)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import rows_of
+from conftest import rows_of, warehouse_rows
 
 from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.ports import Ports
@@ -63,7 +63,7 @@ def ids_of(ports: Ports) -> dict[str, str]:
 
 
 def asked(ports: Ports, sql: str) -> list[tuple[Any, ...]]:
-    rows: list[tuple[Any, ...]] = ports.warehouse.query(sql).rows  # type: ignore[attr-defined]
+    rows: list[tuple[Any, ...]] = warehouse_rows(ports, sql)
     return rows
 
 

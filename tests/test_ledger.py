@@ -16,6 +16,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from conftest import certain
 
 from vidpipe.adapters.database import sqlfiles
 from vidpipe.adapters.database.ledger import Ledger
@@ -372,7 +373,9 @@ def test_two_files_with_the_same_bad_bytes_keep_one_failure_row_each(ledger: Led
 
     assert known == {"A": ("probe", "Unreadable", "moov atom not found")}
 
-    ledger.put_videos("yard", [(file("copy.mp4"), "A")], [], [Failure("yard", "copy.mp4", "A", *known["A"])])
+    ledger.put_videos(
+        "yard", [(file("copy.mp4"), "A")], [], [Failure("yard", "copy.mp4", "A", *certain(known["A"]))]
+    )
     assert [row[1] for row in failures(ledger)] == ["a.mp4", "copy.mp4"]
 
 
@@ -871,10 +874,10 @@ def test_processes_that_write_at_once_all_succeed(exists: bool, ledger: Ledger, 
     target = ledger.file if exists else tmp_path / "new" / "ledger.duckdb"
     processes = [python(WRITER, target) for _ in range(3)]
     for process in processes:
-        assert process.stdout.readline() == "ready\n"
+        assert certain(process.stdout).readline() == "ready\n"
     for process in processes:
-        process.stdin.write("go\n")
-        process.stdin.flush()
+        certain(process.stdin).write("go\n")
+        certain(process.stdin).flush()
 
     run_ids = [int(number) for out in outputs(processes) for number in out.split()]
 
@@ -893,7 +896,7 @@ HOLDER = """
 def test_another_program_that_keeps_the_file_open_is_named_after_a_while(ledger: Ledger) -> None:
     impatient = Ledger(ledger.file, wait_s=0.3)
     with python(HOLDER, ledger.file) as holder:
-        assert holder.stdout.readline() == "holding\n"
+        assert certain(holder.stdout).readline() == "holding\n"
         started = time.monotonic()
 
         with pytest.raises(LedgerLocked, match=r"another program has .* open") as caught:
@@ -901,14 +904,15 @@ def test_another_program_that_keeps_the_file_open_is_named_after_a_while(ledger:
 
         assert 0.3 <= time.monotonic() - started < 5
         assert "warehouse.duckdb" in caught.value.next_step
-        holder.stdin.write("end\n")
+        certain(holder.stdin).write("end\n")
     assert impatient.collections() == [YARD, STREET]
 
 
 def test_waiting_for_another_program_ends_when_it_does(ledger: Ledger) -> None:
     with python(HOLDER, ledger.file) as holder:
-        assert holder.stdout.readline() == "holding\n"
-        threading.Timer(0.3, lambda: (holder.stdin.write("end\n"), holder.stdin.flush())).start()
+        assert certain(holder.stdout).readline() == "holding\n"
+        stdin = certain(holder.stdin)
+        threading.Timer(0.3, lambda: (stdin.write("end\n"), stdin.flush())).start()
 
         assert ledger.collections() == [YARD, STREET]
 
@@ -924,8 +928,9 @@ def test_the_ledgers_own_lock_is_waited_for_and_then_named(ledger: Ledger) -> No
 
 def test_a_failing_transaction_leaves_nothing_behind(ledger: Ledger) -> None:
     arrive(ledger, a="A")
+    nothing: Any = None
     with pytest.raises(duckdb.Error):
-        ledger.put_parts(1, [replace(part(extracted("A", "p")), numerics=None)])  # a not-null column
+        ledger.put_parts(1, [replace(part(extracted("A", "p")), numerics=nothing)])  # a not-null column
 
     assert query(ledger, "select * from feature_sets") == []
     assert pending_ids(ledger) == ["A"]

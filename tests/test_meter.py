@@ -28,7 +28,8 @@ def test_time_left_follows_from_cost_and_not_from_the_number_of_things() -> None
 
 
 def test_what_is_under_way_counts_once() -> None:
-    clock, shown = Clock(), []
+    clock = Clock()
+    shown: list[str] = []
     stage = meter(100, clock, shown)
     clock.now_s = 2
     stage.in_progress(10, 30)

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import concrete, warehouse_rows
 from test_readers import smallest_manifest
 
+from vidpipe.adapters.database.ledger import Ledger
 from vidpipe.adapters.models.registry import Registry
 from vidpipe.errors import NotFound, RegistryBroken, UnsafeModel, VidpipeError
 from vidpipe.learning.training import TrainingConfig
@@ -45,17 +47,17 @@ def served(tmp_path_factory: pytest.TempPathFactory, clips: Any, make_ports: Any
 
 @pytest.fixture
 def home(served: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(served, tmp_path / "home", ignore=shutil.ignore_patterns("artifacts"))
+    return Path(shutil.copytree(served, tmp_path / "home", ignore=shutil.ignore_patterns("artifacts")))
 
 
 @pytest.fixture
-def ports(home: Path, make_ports: Any) -> Ports:
+def ports(home: Path, make_ports: Callable[[Path], Ports]) -> Ports:
     return make_ports(home)
 
 
 def with_news(ports: Ports) -> None:
     """Two videos whose features are there have not been scored yet."""
-    with ports.ledger.session() as session:  # type: ignore[attr-defined]
+    with concrete(ports.ledger, Ledger).session() as session:
         session.connection.execute("delete from core.prediction where video_key in (1, 2)")
 
 
@@ -156,7 +158,7 @@ def test_a_night_with_an_odd_registry_reads_scores_and_says_what_is_wrong(
         assert said in " ".join(night.problems)
         assert _wanted_specs(ports, alone=False) == [spec]
         answer = "select count(*), min(model_version), max(model_version) from latest_predictions"
-        assert ports.warehouse.query(answer).rows == [(6, 1, 1)]  # type: ignore[attr-defined]
+        assert warehouse_rows(ports, answer) == [(6, 1, 1)]
         assert night.report is not None
         page = Path(night.report).read_text(encoding="utf-8")
         assert ">degraded<" in page and "Problem:" in page
@@ -251,7 +253,7 @@ def test_a_run_that_the_shell_names_is_not_written_to(
 
 
 def test_errors_of_the_caller_pass_through_as_they_are(home: Path, ports: Ports) -> None:
-    with pytest.raises(KeyError, match="mine"), ports.registry.store.errors():  # type: ignore[attr-defined]
+    with pytest.raises(KeyError, match="mine"), concrete(ports.registry, Registry).store.errors():
         raise KeyError("mine")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -12,8 +14,8 @@ from vidpipe.vision.pooling import GRID, MapSizes, Pooling
 
 SIZES = MapSizes(last=6, middle=4, side=14)
 CELLS = GRID**2 * SIZES.middle
-ROUNDING = {"rtol": 2**-11, "atol": 1e-6}
-"""Of float16: eleven bits."""
+close = partial(np.allclose, rtol=2**-11, atol=1e-6)
+"""To the rounding of float16: eleven bits."""
 
 
 @pytest.fixture
@@ -40,9 +42,9 @@ def test_average_grid_and_motion_are_what_they_say(maps: tuple[torch.Tensor, tor
     found = features(Pooling("average+grid+motion", SIZES), maps)
 
     assert found.shape == (3, 6 + 2 * CELLS) and found.dtype == np.float32
-    assert np.allclose(found[:, :6], last.mean((2, 3)), **ROUNDING)
-    assert np.allclose(found[:, 6 : 6 + CELLS], expected_cells(middle), **ROUNDING)
-    assert np.allclose(found[1:, 6 + CELLS :], expected_cells((middle[1:] - middle[:-1]).abs()), **ROUNDING)
+    assert close(found[:, :6], last.mean((2, 3)))
+    assert close(found[:, 6 : 6 + CELLS], expected_cells(middle))
+    assert close(found[1:, 6 + CELLS :], expected_cells((middle[1:] - middle[:-1]).abs()))
     assert not found[0, 6 + CELLS :].any(), "the first frame has no frame before it"
 
 

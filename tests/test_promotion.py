@@ -18,6 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from conftest import warehouse_rows
 
 from vidpipe.adapters.database.connection import now_utc
 from vidpipe.errors import ConfigurationError, NotFound
@@ -78,7 +79,7 @@ class Story:
         return self._make_ports(self.home)
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
-        return self.ports.warehouse.query(query).rows
+        return warehouse_rows(self.ports, query)
 
     def one(self, query: str) -> Any:
         ((value,),) = self.ask(query)

@@ -19,8 +19,10 @@ from typing import Any
 
 import duckdb
 import pytest
+from conftest import certain
 
 from benchmarks.survival import CHECKS, fill_ledger, publish_cost, reader
+from vidpipe.adapters import atomic
 from vidpipe.adapters.database import warehouse as warehouse_module
 from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
@@ -147,15 +149,14 @@ def analyst(file: Path) -> Iterator[Callable[[str], str]]:
     command = [sys.executable, "-c", ANALYST, str(file)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stdout.readline() == "open\n"
+        stdin, stdout = certain(process.stdin), certain(process.stdout)
+        assert stdout.readline() == "open\n"
         file.chmod(mode)
 
         def ask(query: str) -> str:
-            process.stdin.write(f"{query}\n")
-            process.stdin.flush()
-            return process.stdout.readline().strip()
+            stdin.write(f"{query}\n")
+            stdin.flush()
+            return stdout.readline().strip()
 
         yield ask
     finally:
@@ -242,7 +243,7 @@ def test_of_two_who_publish_at_once_the_older_copy_never_replaces_the_newer(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copied, go_on = threading.Event(), threading.Event()
-    real_sync = warehouse_module.sync
+    real_sync = atomic.sync
 
     def slow_disk(file: Path) -> None:
         if not copied.is_set():

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import run_python
+from conftest import certain, run_python
 from torch import nn
 
 from vidpipe.adapters.models.bundle import Bundle
@@ -203,12 +203,12 @@ def test_a_registration_that_was_cut_short_is_not_listed_until_the_same_training
             run.register(bundle, replace(RECORD, fingerprint="cut short"))
     assert other.versions() == []
 
-    found = other.find("cut short")
+    found = certain(other.find("cut short"))
 
     assert other.versions() == [found]
     assert found.aliases == ("challenger",)
     description = other.store.client.get_model_version(other.model, str(found.version)).description
-    assert description.startswith("# Model card")
+    assert certain(description).startswith("# Model card")
     assert np.array_equal(predict(other.load(found).lstm, sequences), predict(bundle.lstm, sequences))
 
 
@@ -223,7 +223,7 @@ def test_what_somebody_else_registered_with_our_fingerprint_is_not_found(other: 
 
 def test_a_run_that_a_dead_training_left_open_is_ended_by_the_next(other: Registry) -> None:
     client = other.store.client
-    experiment = client.get_experiment_by_name("vidpipe").experiment_id
+    experiment = certain(client.get_experiment_by_name("vidpipe")).experiment_id
     with other.training_run("the next", {"seed": 1}) as run:
         ours = client.get_run(run.mlflow_run_id).data.tags["vidpipe.home"]
     dead = client.create_run(experiment, tags={"vidpipe.home": ours}).info.run_id
@@ -278,8 +278,9 @@ def test_a_version_with_hundreds_of_labels_has_a_description_that_fits_and_a_who
     uri = other.store.client.get_model_version_download_uri(other.model, str(version.version))
     card = (Path(uri.removeprefix("file://")) / "artifacts/MODEL_CARD.md").read_text(encoding="utf-8")
     assert version.labels == labels
-    assert len(found.description) <= 5000 < len(card)
-    assert "MODEL_CARD.md" in found.description.splitlines()[-1]
+    description = certain(found.description)
+    assert len(description) <= 5000 < len(card)
+    assert "MODEL_CARD.md" in description.splitlines()[-1]
     assert "| label 299 |" in card
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from conftest import certain
 
 from vidpipe.adapters.database import sqlfiles
 from vidpipe.adapters.database.warehouse import Warehouse
@@ -115,10 +116,8 @@ def warehouse_of(folder: Path, *, videos: int, labels: int, failures: int, depth
     return Warehouse(file, file, None)  # type: ignore[arg-type]
 
 
-class FakeVideos:
+class FakeVideos(VideoFiles):
     """Every video shows the same; sizes are as the warehouse says, so that no file is needed."""
-
-    decoder = "fake"
 
     def __init__(self, jpeg: bytes = b"\xff\xd8jpeg") -> None:
         self.jpeg = jpeg
@@ -135,7 +134,8 @@ class Page(HTMLParser):
         self.tables: dict[str, list[list[str]]] = {}
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
-        self._cell = self._caption = None
+        self._cell: str | None = None
+        self._caption: str | None = None
         self._skip = 0
         self.feed(text)
 
@@ -152,10 +152,10 @@ class Page(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         self._skip -= tag == "style"
         if tag == "caption":
-            self.caption, self._caption = self._caption.strip(), None
+            self.caption, self._caption = certain(self._caption).strip(), None
             self.tables[self.caption] = []
         elif tag in ("td", "th"):
-            self.tables[self.caption][-1].append(self._cell.strip())
+            self.tables[self.caption][-1].append(certain(self._cell).strip())
             self._cell = None
 
     def handle_data(self, data: str) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import warehouse_rows
 
 from vidpipe.ports import Ports
-from vidpipe.steps import nightly as step
 from vidpipe.steps.ingest import ingest
 from vidpipe.steps.nightly import Night, nightly
 
@@ -24,7 +24,7 @@ def two_clips(tmp_path: Path, clips: Any) -> Path:
 
 
 def rows(ports: Ports, query: str) -> list[tuple[Any, ...]]:
-    return [tuple(row) for row in ports.warehouse.query(query).rows]
+    return [tuple(row) for row in warehouse_rows(ports, query)]
 
 
 def test_bytes_of_what_was_read_and_written_are_those_of_the_files(
@@ -68,7 +68,7 @@ def test_extraction_between_two_loads_of_an_ingest_counts_as_extraction(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = iter([0.0, 10.0, 15.0, 40.0, 100.0, 107.0])
-    monkeypatch.setattr(step.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr("vidpipe.steps.nightly.time.monotonic", lambda: next(clock))
     night = Night()
     with night.timed("ingest"), night.timed("extract"):  # 0 to 40, and within it 10 to 15
         pass

@@ -21,16 +21,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from conftest import concrete
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from vidpipe import __version__
 from vidpipe.adapters.models.logged_model import SERVED_WITH, requirements
+from vidpipe.adapters.models.registry import Registry
 from vidpipe.demo.clips import DemoCollection
 from vidpipe.errors import ConfigurationError
 from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
 from vidpipe.records.models import ModelVersion
+from vidpipe.records.videos import LocalFile
 from vidpipe.steps.classify import classify
 from vidpipe.steps.extract import extract
 from vidpipe.steps.ingest import ingest
@@ -139,7 +142,7 @@ def test_stored_features_get_the_same_answer_as_their_file(job: Job, served: Any
     values = {f.video_id: f.values for f in job.ports.store.read(spec_id, stored)}
 
     from_features = ask(served, features=[values[v.video_id].tolist() for v in rows])
-    from_files = ask(served, path=[str(v.file.path) for v in rows])
+    from_files = ask(served, path=[str(concrete(v.file, LocalFile).path) for v in rows])
 
     pd.testing.assert_frame_equal(from_features, from_files)
 
@@ -232,7 +235,7 @@ def test_the_facts_are_metadata_of_the_model(job: Job) -> None:
 def test_the_card_lies_in_the_model_and_describes_the_version(job: Job) -> None:
     card = (job.model / "artifacts" / "MODEL_CARD.md").read_text(encoding="utf-8")
 
-    client = job.ports.registry.store.client
+    client = concrete(job.ports.registry, Registry).store.client
     assert client.get_model_version(job.version.model, str(job.version.version)).description == card
     for said in (
         "`clips`",

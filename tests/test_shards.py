@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -46,8 +47,13 @@ def back(workers: Workers, costs: list[float], max_workers: int = 2) -> dict[int
     return dict(found)
 
 
+def ten_times(number: int, copy: int) -> int:
+    time.sleep(0.01)
+    return number * 10
+
+
 def test_every_shard_comes_back_once_the_dearest_is_started_first_and_lanes_are_kept() -> None:
-    workers = Workers(lambda number, _: time.sleep(0.01) or number * 10)
+    workers = Workers(ten_times)
     costs = [3.0, 9.0, 1.0, 7.0, 5.0, 2.0]
     assert back(workers, costs, max_workers=3) == {n: n * 10 for n in range(6)}
     assert workers.started == [1, 3, 4, 0, 5, 2]
@@ -130,7 +136,7 @@ def test_a_shard_ten_times_as_dear_is_not_late_for_taking_ten_times_as_long() ->
 
 def test_who_stops_listening_stops_the_work() -> None:
     workers = Workers(lambda number, _: number)
-    results = gather(workers.submit, [1.0] * 50, 1, poll_s=0.01)
+    results: Any = gather(workers.submit, [1.0] * 50, 1, poll_s=0.01)  # a generator
     next(results)
     results.close()
     assert len(workers.started) <= 2

@@ -206,9 +206,9 @@ def tell_story(con: duckdb.DuckDBPyConnection) -> None:
     given(con, "evaluation_video", {
         "evaluation_set_key": 2, "video_key": 2, "label": "dog", "group_name": "v2",
     })  # fmt: skip
-    for label, videos in ((CAT, 3), (DOG, 1)):
+    for label_key, videos in ((CAT, 3), (DOG, 1)):
         given(con, "reference_prediction", {
-            "model_version": 2, "label_key": label, "score_bin": 9, "videos": videos,
+            "model_version": 2, "label_key": label_key, "score_bin": 9, "videos": videos,
         })  # fmt: skip
     given(con, "version_video", {"model_version": 2, "video_key": 1, "split": "test"})
     given(con, "labelled_span", {
@@ -274,7 +274,7 @@ def warehouse_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def warehouse(warehouse_file: Path) -> Iterator[Connection]:
-    beside = {"file_search_path": str(warehouse_file.parent)}
+    beside: dict[str, Any] = {"file_search_path": str(warehouse_file.parent)}
     with duckdb.connect(warehouse_file, read_only=True, config=beside) as con:
         yield con
 

@@ -20,7 +20,8 @@ class Storage:
     """Gives each object as many bytes as it has; slowly, if told to."""
 
     def __init__(self, seconds: float = 0.0) -> None:
-        self.seconds, self.fetched = seconds, []
+        self.seconds = seconds
+        self.fetched: list[str] = []
 
     def __call__(self, wanted: StoredObject, file: Path) -> None:
         self.fetched.append(wanted.name)

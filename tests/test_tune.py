@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import warehouse_rows
 
 from vidpipe.errors import NotFound
-from vidpipe.learning import hyperparameters
+from vidpipe.learning import calibration, hyperparameters
 from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
 from vidpipe.records.models import Sequences
@@ -55,7 +56,8 @@ def watched() -> Watched:
 @pytest.fixture(scope="module")
 def report(ports: Ports, watched: Watched) -> TuneReport:
     """Four trials of three epochs."""
-    load, validate = scoring.load, tune_step.validate
+    in_trials = True
+    load, validate = scoring.load, calibration.validate
 
     def seen_load(ports: Ports, spec: Any, videos: Sequence[Any], labels: Sequence[str]) -> Sequences:
         if in_trials:
@@ -71,7 +73,6 @@ def report(ports: Ports, watched: Watched) -> TuneReport:
         yield from islice(configs, TRIALS)
         in_trials = False
 
-    in_trials = True
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scoring, "load", seen_load)
         patch.setattr(tune_step, "validate", seen_validate)
@@ -162,9 +163,9 @@ def test_the_config_that_was_tried_is_the_one_that_is_registered(
 
 def test_runs_holds_the_search_and_its_training(ports: Ports, report: TuneReport) -> None:
     columns = "run_id, status, videos, detail ->> '$.trials', detail ->> '$.version'"
-    rows = ports.warehouse.query(f"select {columns} from runs where kind = 'tune'").rows  # type: ignore[attr-defined]
+    rows = warehouse_rows(ports, f"select {columns} from runs where kind = 'tune'")
     assert rows[0] == (report.run_id, "ok", 16, str(TRIALS), str(report.version))
-    kinds = ports.warehouse.query("select kind, status from runs where run_id >= 3 order by run_id").rows  # type: ignore[attr-defined]
+    kinds = warehouse_rows(ports, "select kind, status from runs where run_id >= 3 order by run_id")
     assert kinds[:2] == [("tune", "ok"), ("train", "ok")]
 
 
@@ -199,7 +200,7 @@ def test_an_interrupted_search_registers_nothing_and_says_failed(
     with pytest.raises(KeyboardInterrupt):
         tune(ports, "clips", split_column="split", config=replace(SHORT, seed=9))
     assert ports.registry.versions() == before
-    last = ports.warehouse.query("select kind, status from runs order by run_id desc limit 1").rows  # type: ignore[attr-defined]
+    last = warehouse_rows(ports, "select kind, status from runs order by run_id desc limit 1")
     assert last == [("tune", "failed")]
     experiment = client.get_experiment_by_name("vidpipe").experiment_id
     assert client.search_runs([experiment], "attributes.status = 'RUNNING'") == []

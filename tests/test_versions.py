@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Any
 
 import duckdb
 import pytest
+from conftest import certain, concrete, warehouse_rows
 from test_ledger import SET, arrive, extracted, ledger, made_once, predictions, put_part, query  # noqa: F401
 from test_readers import smallest_manifest
 
 from vidpipe.adapters import machine
 from vidpipe.adapters.database import sqlfiles
 from vidpipe.adapters.database.ledger import Ledger
+from vidpipe.adapters.models.registry import Registry
 from vidpipe.errors import NotFound
 from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
@@ -189,7 +192,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, clips: Any, make_ports: Any
 
 
 @pytest.fixture
-def ports(served: Path, tmp_path: Path, make_ports: Any) -> Ports:
+def ports(served: Path, tmp_path: Path, make_ports: Callable[[Path], Ports]) -> Ports:
     home = shutil.copytree(served, tmp_path / "home", ignore=shutil.ignore_patterns("artifacts"))
     return make_ports(home)
 
@@ -200,18 +203,22 @@ def learn(ports: Ports, seed: int) -> int:
 
 def start_over(ports: Ports) -> None:
     """The registered model is deleted in MLflow, and another takes its number 1."""
-    ports.registry.store.client.delete_registered_model(ports.registry.model)
+    concrete(ports.registry, Registry).store.client.delete_registered_model(ports.registry.model)
     assert learn(ports, seed=9) == 1
 
 
+def home_of(ports: Ports) -> Path:
+    return concrete(ports.ledger, Ledger).file.parent.parent
+
+
 def faults_of(ports: Ports) -> list[ModelFault]:
-    home, model = ports.ledger.file.parent.parent, ports.registry.model
-    return machine.models(home / "mlflow", None, model, ports.ledger.unfinished())
+    unfinished = certain(concrete(ports.ledger, Ledger).unfinished())
+    return machine.models(home_of(ports) / "mlflow", None, ports.registry.model, unfinished)
 
 
 def served_rows(ports: Ports) -> dict[str, tuple[str, float, int]]:
-    found = ports.warehouse.query("select video_id, label, score, model_version from latest_predictions")
-    return {row[0]: (row[1], round(row[2], 5), row[3]) for row in found.rows}
+    found = warehouse_rows(ports, "select video_id, label, score, model_version from latest_predictions")
+    return {row[0]: (row[1], round(row[2], 5), row[3]) for row in found}
 
 
 def explained(ports: Ports, video_id: str) -> tuple[str, float, int]:
@@ -245,7 +252,7 @@ def test_the_alias_moved_by_hand_to_a_number_that_came_again_is_another_champion
     start_over(ports)
     ports.registry.set_alias("champion", 1)
     assert nightly(ports).classified == 6
-    rows = ports.warehouse.query("select decision, from_version, to_version from promotions").rows
+    rows = warehouse_rows(ports, "select decision, from_version, to_version from promotions")
     assert rows[-1] == ("external", 1, 1)
     assert served_rows(ports) == {video_id: explained(ports, video_id) for video_id in served_rows(ports)}
 
@@ -254,7 +261,7 @@ def test_two_model_names_on_one_home_serve_each_its_own(
     ports: Ports, make_ports: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = served_rows(ports)
-    home = ports.ledger.file.parent.parent
+    home = home_of(ports)
     monkeypatch.setenv("VIDPIPE_MODEL_NAME", "other")
     other = make_ports(home)
     assert learn(other, seed=9) == 1

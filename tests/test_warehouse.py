@@ -18,6 +18,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from conftest import certain
 from privileges import without_privileges
 
 from vidpipe.errors import ConfigurationError, NotFound, StorageFailed
@@ -69,14 +70,13 @@ def reader(file: Path) -> Iterator[Callable[[str], str]]:
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process,
     ):
         stack.callback(process.kill)
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stdout.readline() == "open\n"
+        stdin, stdout = certain(process.stdin), certain(process.stdout)
+        assert stdout.readline() == "open\n"
 
         def ask(query: str) -> str:
-            process.stdin.write(f"{query}\n")
-            process.stdin.flush()
-            return process.stdout.readline().strip()
+            stdin.write(f"{query}\n")
+            stdin.flush()
+            return stdout.readline().strip()
 
         yield ask
 
@@ -303,7 +303,9 @@ def test_every_public_relation_becomes_a_parquet_file_with_the_same_rows(home: H
     relations = [name for (name,) in home.warehouse.query("show tables").rows]
     assert [row["relation"] for row in written] == relations
     with duckdb.connect() as con:
-        (runs,) = con.execute("select count(*) from read_parquet(?)", [f"{folder}/runs.parquet"]).fetchone()
+        ((runs,),) = con.execute(
+            "select count(*) from read_parquet(?)", [f"{folder}/runs.parquet"]
+        ).fetchall()
     assert runs == 1 == next(row["rows"] for row in written if row["relation"] == "runs")
     assert {f.name for f in folder.iterdir()} == {f"{name}.parquet" for name in relations}
 

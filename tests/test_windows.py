@@ -8,12 +8,13 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import certain, warehouse_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -175,7 +176,7 @@ def told(made: tuple[Path, Path], tmp_path: Path, make_ports: Callable[[Path], P
 
 
 def ask(ports: Ports, query: str) -> list[tuple[Any, ...]]:
-    rows: list[tuple[Any, ...]] = ports.warehouse.query(query).rows  # type: ignore[attr-defined]
+    rows: list[tuple[Any, ...]] = warehouse_rows(ports, query)
     return rows
 
 
@@ -325,11 +326,11 @@ def test_a_kill_between_two_shards_leaves_each_video_old_or_new(
     everything = classify(told).classified
     want(told, "clips", 2)
     monkeypatch.setattr(classify_step, "SHARD_VIDEOS", 5)
-    put, calls = type(told.ledger).put_predictions, []
+    put, shards = type(told.ledger).put_predictions, count(1)
 
-    def dying(self, *given: Any, **more: Any) -> None:
-        calls.append(put(self, *given, **more))
-        if len(calls) == 2:
+    def dying(self: Any, *given: Any, **more: Any) -> None:
+        put(self, *given, **more)
+        if next(shards) == 2:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(type(told.ledger), "put_predictions", dying)
@@ -357,7 +358,7 @@ def test_a_transaction_that_fails_leaves_no_window_without_its_video(
     want(told, "few", 2)
     run = Session.run
 
-    def failing(self, name: str, /, **more: Any) -> None:
+    def failing(self: Any, name: str, /, **more: Any) -> None:
         if name == "predictions_put":
             raise RuntimeError("killed")
         run(self, name, **more)
@@ -461,7 +462,7 @@ def test_spans_teach_and_judge_with_the_frames_that_they_hold(taught: Any) -> No
     whole = {v.video_id: v for v in ports.store.read(spec.feature_set_id, {v.stored for v in labelled})}
     of_label = {(v.video_id, v.label): v.span for v in labelled}
     for video_id, values, target in zip(data.video_ids, data.features, data.targets, strict=True):
-        start_s, end_s = of_label[video_id, names[target]]
+        start_s, end_s = certain(of_label[video_id, names[target]])
         times_s = whole[video_id].times_s
         assert np.array_equal(values, whole[video_id].values[(times_s >= start_s) & (times_s < end_s)])
     assert sum(len(x) for x in data.features) == sum(len(v.values) for v in whole.values())

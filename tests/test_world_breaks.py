@@ -26,6 +26,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 import pytest
+from conftest import concrete
 from test_readers import copy_clips, smallest_manifest
 from typer.testing import CliRunner
 
@@ -33,6 +34,7 @@ from benchmarks.survival import nights_at_once
 from vidpipe import wiring
 from vidpipe.adapters.database.connection import now_utc
 from vidpipe.adapters.database.ledger import Ledger
+from vidpipe.adapters.features.store import FeatureStore
 from vidpipe.adapters.models.registry import Registry
 from vidpipe.cli.main import app
 from vidpipe.errors import LedgerLocked
@@ -528,7 +530,7 @@ def test_a_clock_set_back_loses_no_row_and_brings_no_old_champion_back(
 
 def champion_at(home: Path, instant: datetime) -> int | None:
     ((version,),) = rows(home, f"select champion_as_of(timestamp '{instant}')")
-    return version
+    return None if version is None else int(version)
 
 
 # -- a folder is gone -----------------------------------------------------------------------------
@@ -683,7 +685,7 @@ def classify_stopped_half_way(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> 
                 assert go_on.wait(60)
             return super().read(*arguments)
 
-    store = Stopping(ports.store._root)
+    store = Stopping(concrete(ports.store, FeatureStore)._root)
     work = threading.Thread(target=lambda: reports.append(classify(replace(ports, store=store))))
     work.start()
     try:

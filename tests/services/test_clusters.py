@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import certain, warehouse_rows
 from servers import QUIET, Service, answers, free_port, until
 
 from vidpipe.learning.training import TrainingConfig
@@ -110,7 +111,7 @@ def features_of(ports: Ports) -> dict[str, np.ndarray]:
 
 def predictions_of(ports: Ports) -> list[tuple[Any, ...]]:
     query = "select video_id, model_version, rank, label, score from predictions order by all"
-    rows: list[tuple[Any, ...]] = ports.warehouse.query(query).rows  # type: ignore[attr-defined]
+    rows: list[tuple[Any, ...]] = warehouse_rows(ports, query)
     return rows
 
 
@@ -137,7 +138,7 @@ def test_a_killed_worker_loses_nothing(
     flows = start(elsewhere, engine, environment)
     # A part in the making says who makes it: the worker that has the file open.
     victim = until("a worker writes a part", lambda: maker(elsewhere), 200)
-    os.kill(victim, signal.SIGKILL)
+    os.kill(certain(victim), signal.SIGKILL)
     output = ended(flows)
     assert "'videos': 24" in output and "'classified': 24" in output
     same_everywhere(make_ports(home), make_ports(elsewhere))

@@ -65,7 +65,10 @@ def test_videos_features_and_predictions_are_those_of_the_same_files_in_a_folder
     bucket.put("labelled.csv", clips.manifest)
     features_uri = f"{bucket.uri}/features"
     folder, far = install("folder"), install("far", staging_bytes=700_000, features_uri=features_uri)
-    sources = {folder.home: (clips.labelled, clips.manifest), far.home: (f"{bucket.uri}/labelled", None)}
+    sources: dict[Path, tuple[Path | str, Path | str | None]] = {
+        folder.home: (clips.labelled, clips.manifest),
+        far.home: (f"{bucket.uri}/labelled", None),
+    }
     for one in (folder, far):
         source, manifest = sources[one.home]
         manifest = manifest or f"{bucket.uri}/labelled.csv"

@@ -26,6 +26,7 @@ from typing import Any
 import duckdb
 import httpx
 import pytest
+from conftest import certain
 from servers import Fleet, Service, marked, prefect, until
 
 pytestmark = pytest.mark.services
@@ -181,7 +182,7 @@ def test_the_champion_lies_on_the_server_and_its_files_went_through_it(installed
 
     client = mlflow.MlflowClient(installed.fleet.mlflow_uri)
     champion = client.get_model_version_by_alias("video-classifier", "champion")
-    run = client.get_run(champion.run_id)
+    run = client.get_run(certain(champion.run_id))
     assert run.info.artifact_uri.startswith("mlflow-artifacts:/")
     assert run.data.params["collection"] == "tags" and "test_accuracy" in run.data.metrics
     assert list((installed.fleet.folder / "artifacts").rglob("*.safetensors"))
@@ -234,7 +235,9 @@ def test_a_night_starts_by_itself_when_its_schedule_says_so(installed: Installat
     installed.arrive()
     in_six_seconds = datetime.now(UTC) + timedelta(seconds=6)
     installed.schedule("nightly", {"interval": 86400, "anchor_date": in_six_seconds.isoformat()})
-    run = until("the schedule starts a night", lambda: _scheduled_and_ended(installed, in_six_seconds))
+    run = certain(
+        until("the schedule starts a night", lambda: _scheduled_and_ended(installed, in_six_seconds))
+    )
     assert (run["state_name"], run["state"]["message"]) == ("Completed", "ok")
     assert run["auto_scheduled"]
     installed.unschedule("nightly")
