@@ -1,1 +1,1 @@
-"""Prefect's side: schedule, retries, visibility. One thin flow a file; the steps do the work."""
+"""Prefect flows: schedules, retries and visibility around the steps of vidpipe, one thin flow a file."""

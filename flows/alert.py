@@ -1,6 +1,7 @@
-"""Tell a webhook when a run fails, crashes or is late: `python -m flows.alert URL`, once for each server.
+"""Prefect automation that calls a webhook when a flow run fails, crashes or is late.
 
-Late says that no worker is there: then nothing fails, because nothing runs. The body is JSON with one key,
+Registered once for each server: `python -m flows.alert URL`. *Late* means that no worker has picked up the
+run: then nothing fails, because nothing runs. The body is JSON with one key,
 `text`, which chat services show as a message. Again with another URL, the automation is changed, not doubled.
 """
 
@@ -50,7 +51,7 @@ async def register(automation: Automation) -> None:
 
 
 def _payload() -> str:
-    """JSON whatever the message holds: quotes and line breaks of an error are escaped by the template."""
+    """JSON body of the webhook as a Jinja template, which escapes quotes and line breaks of an error."""
     return "{% set text %}" + TEXT + '{% endset %}{"text": {{ text|tojson }}}'
 
 

@@ -1,4 +1,4 @@
-"""Classify stored features. One task: it opens no video, commits in chunks, and starts where it stopped."""
+"""Prefect flow of `vidpipe classify`: predictions from stored features, committed in chunks, resumable."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ from vidpipe.steps.classify import ClassifyReport, classify
 
 @task(**RETRIES)
 def classify_pending(home: str | None, collection: str | None, model: str) -> ClassifyReport:
-    """Score what the version has not scored."""
+    """Classify the videos that the version has not classified yet."""
     return classify(ports_of(home), collection, model=model)
 
 
 @task(**RETRIES)
 def classify_archive(home: str | None, collection: str | None, budget_s: float | None) -> ClassifyReport:
-    """Score what only older versions have scored."""
+    """Classify with the champion the videos that only older versions have classified."""
     return classify(ports_of(home), collection, backfill=True, budget_s=budget_s)
 
 
@@ -25,7 +25,7 @@ def classify_archive(home: str | None, collection: str | None, budget_s: float |
 def classify_flow(
     collection: str | None = None, model: str = "champion", home: str | None = None
 ) -> dict[str, Any]:
-    """Turn features into prediction rows.
+    """Classify videos from their stored features into prediction rows.
 
     Args:
         collection: One collection; all when empty.
@@ -39,7 +39,7 @@ def classify_flow(
 def backfill_flow(
     collection: str | None = None, budget_s: float | None = None, home: str | None = None
 ) -> dict[str, Any]:
-    """The champion's predictions for the archive, the newest collections first.
+    """Backfill: predictions of the champion for videos that older versions serve, newest collections first.
 
     The archive is what only older versions have scored. No video is opened, and what the time does not
     allow is left to the next backfill, or to the nights.

@@ -1,6 +1,7 @@
-"""The whole job on one labelled collection and, if given, a folder of new videos.
+"""Prefect flow of `vidpipe demo`: ingest, extract, train, promote and classify one labelled collection.
 
-`vidpipe demo` runs this as `python -m flows.demo`, because the library never imports Prefect.
+A folder of new videos, if given, is classified, too. `vidpipe demo` runs this as `python -m flows.demo`,
+because the library never imports Prefect.
 """
 
 import argparse

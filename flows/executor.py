@@ -1,4 +1,4 @@
-"""The ports of a home, with shards as Prefect tasks: in the flow's own process, or on workers.
+"""Shard executor on Prefect task runners: in the flow's process, or on Dask or Ray workers.
 
 The setting `task_runner` says which engine; `cluster` names a Dask scheduler or a Ray head that runs already,
 else a cluster of `max_workers` workers is started on this machine for as long as there is work. Workers see
@@ -25,7 +25,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def ports_of(home: str | None) -> Ports:
-    """All ports of a home; the same arguments and settings as the command line's."""
+    """All ports of a home, with shards computed as Prefect tasks; settings as on the command line."""
     logging.getLogger("vidpipe").setLevel(logging.INFO)  # Prefect adds its handler, not a level
     settings = load_settings(Path(home) if home else None)
     return open_ports(open_home(settings), LogProgress(), executor=TaskShardExecutor(settings))
@@ -33,24 +33,24 @@ def ports_of(home: str | None) -> Ports:
 
 @task(**RETRIES)
 def compute_here(ports: Ports, work: Callable[[Ports, S], R], shard: S) -> R:
-    """A shard, in the flow's own process."""
+    """Compute a shard in the flow's own process."""
     return work(ports, shard)
 
 
 @task(**RETRIES)
 def compute_there(home: str, work: Callable[[Ports, S], R], shard: S) -> R:
-    """A shard, in a worker's process, which opens the same home."""
+    """Compute a shard in a worker's process, which opens the same home."""
     return work(_workers_ports(home), shard)
 
 
 @cache
 def _workers_ports(home: str) -> Ports:
-    """Once in a worker's life: the CNN and the model stay loaded."""
+    """Ports of a worker process, opened once, so that the CNN and the model stay loaded."""
     return ports_of(home)
 
 
 class TaskShardExecutor:
-    """Computes each shard as a task that Prefect shows and retries."""
+    """Shard executor that submits each shard as a Prefect task with retries."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -58,7 +58,7 @@ class TaskShardExecutor:
     def compute(
         self, ports: Ports, work: Callable[[Ports, S], R], shards: Sequence[S]
     ) -> Iterator[tuple[S, R]]:
-        """Each shard with its result, as they come."""
+        """Yield each shard with its result in order of completion."""
         verb = work.__module__.rsplit(".", 1)[-1]
         names = [f"{verb}-{number}-of-{len(shards)}" for number in range(1, len(shards) + 1)]
         if self._settings.task_runner == "threads":
@@ -85,7 +85,7 @@ class TaskShardExecutor:
 
 
 def task_runner(settings: Settings) -> TaskRunner[Any]:
-    """The engine that the settings name.
+    """The Prefect task runner that the settings name: threads, processes, Dask or Ray.
 
     Raises:
         ConfigurationError: Its package is not installed.

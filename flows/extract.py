@@ -1,5 +1,7 @@
-"""Extract features. One task a batch of videos, not one a video: a batch is a Parquet part, and what a
-crash or a retry may cost. Workers write parts; only this flow writes the ledger.
+"""Prefect flow of `vidpipe extract`: CNN features of videos, one task for each shard of videos.
+
+A shard becomes one Parquet part, which is what a crash or a retry may cost. Workers write parts; only this
+flow writes the ledger.
 """
 
 from typing import Any
@@ -13,7 +15,7 @@ from vidpipe.steps.extract import extract
 
 @flow(name="extract")
 def extract_flow(collection: str | None = None, home: str | None = None) -> dict[str, Any]:
-    """Give every present video features.
+    """Extract features of every present video that lacks them.
 
     Args:
         collection: One collection; all when empty.

@@ -1,4 +1,4 @@
-"""Ingest one collection. One task: listing, hashing and probing share one pass over the files."""
+"""Prefect flow of `vidpipe ingest`: list, hash and probe the files of one collection, in one task."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def ingest_collection(
     window_s: float | None,
     stride_s: float | None,
 ) -> IngestReport:
-    """List, hash, probe, record."""
+    """List, hash, probe and record the files of one collection."""
     return ingest(ports_of(home), collection, source, manifest=manifest, window_s=window_s, stride_s=stride_s)
 
 
@@ -31,7 +31,7 @@ def ingest_flow(
     stride_s: float | None = None,
     home: str | None = None,
 ) -> dict[str, Any]:
-    """Bring a collection up to date with its folder or manifest.
+    """Synchronise a collection with its folder, bucket or manifest.
 
     Args:
         collection: Its name; a new name makes a new collection.

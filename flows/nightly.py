@@ -1,5 +1,7 @@
-"""The night: `vidpipe nightly` with every part a task. It holds the lease from the first task to the last,
-so that two nights never overlap, whatever the scheduler believes.
+"""Prefect flow of `vidpipe nightly`: ingest, extract, classify and publish, each stage a task.
+
+It holds the lease from the first task to the last, so that two nights never overlap, whatever the scheduler
+believes.
 
 A scheduled night that comes late, after a later one did its work, has nothing to do: a worker that was away
 for a week makes up for it in one night, not in seven.
@@ -21,18 +23,18 @@ R = TypeVar("R")
 
 @task(**RETRIES)
 def night_part(part: Callable[..., R], arguments: tuple[object, ...]) -> R:
-    """One part of the night."""
+    """Prefect task that runs one stage of the night."""
     return part(*arguments)
 
 
 def as_task(name: str, part: Callable[..., R], /, *arguments: object) -> R:
-    """A part of the night as a task that Prefect shows and retries."""
+    """`StageRunner` that runs a stage of the night as a Prefect task with retries."""
     return night_part.with_options(task_run_name=name)(part, arguments)
 
 
 @flow(name="nightly")
 def nightly_flow(failure_budget: str | None = None, home: str | None = None) -> State[Any]:
-    """Every collection: what is new, ingested, extracted, classified, published.
+    """Ingest, extract, classify and publish what is new in every collection.
 
     Ends Failed when the night went over its failure budget or a source could not be listed; what
     succeeded is published all the same. A degraded night is Completed, with its problems as the message:

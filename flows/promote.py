@@ -1,5 +1,6 @@
-"""Freeze an evaluation set, promote, roll back. The gate decides; a refusal is an answer, shown with its
-reasons and numbers, not a crash.
+"""Prefect flows that freeze an evaluation set, promote a model version and roll back.
+
+The gate decides; a refusal is a result, shown with its reasons and numbers, not a failed flow run.
 """
 
 from typing import Any
@@ -15,7 +16,7 @@ from vidpipe.steps.promote import PromoteReport, promote, rollback
 
 @task(**RETRIES)
 def freeze_set(home: str | None, collection: str, split: str, split_column: str | None) -> FreezeReport:
-    """Write the set into the ledger."""
+    """Record the evaluation set in the ledger."""
     return freeze_eval(ports_of(home), collection, split=split, split_column=split_column)
 
 
@@ -23,13 +24,13 @@ def freeze_set(home: str | None, collection: str, split: str, split_column: str 
 def promote_version(
     home: str | None, version: str | None, eval_set: str | None, force: bool, reason: str | None
 ) -> PromoteReport:
-    """Judge, record, move the alias."""
+    """Compare the version with the champion, record the decision and move the alias."""
     return promote(ports_of(home), version, eval_set=eval_set, force=force, reason=reason)
 
 
 @task(**RETRIES)
 def restore_version(home: str | None, to: int | None, reason: str | None) -> PromoteReport:
-    """Record, move the alias and every collection back."""
+    """Record the rollback; move the alias and every collection back."""
     return rollback(ports_of(home), to, reason=reason)
 
 
@@ -37,7 +38,7 @@ def restore_version(home: str | None, to: int | None, reason: str | None) -> Pro
 def freeze_eval_flow(
     collection: str, split: str = "test", split_column: str | None = None, home: str | None = None
 ) -> dict[str, Any]:
-    """Make a split of a collection the set that every version is judged on from now on.
+    """Freeze a split of a collection as the evaluation set that every version is compared on from now on.
 
     Args:
         collection: A collection with labels.
@@ -56,7 +57,7 @@ def promote_flow(
     reason: str | None = None,
     home: str | None = None,
 ) -> dict[str, Any]:
-    """Make the challenger (or the given version) champion if the gate lets it.
+    """Promote the challenger (or the given version) to champion if it passes the gate.
 
     Args:
         version: A version number; the challenger when empty.
@@ -72,7 +73,7 @@ def promote_flow(
 def rollback_flow(
     to: int | None = None, reason: str | None = None, home: str | None = None
 ) -> dict[str, Any]:
-    """Give the title back to the champion before, or to the given one.
+    """Roll back to the previous champion, or to the given version.
 
     Args:
         to: Version number of an earlier champion; the last one when empty.

@@ -1,6 +1,6 @@
-"""Retrain and challenge: once a week a version that knows the labels of today competes with the champion.
+"""Scheduled retraining: once a week a challenger is trained on the labels of today.
 
-Nights score the challenger in the champion's shadow; the gate decides, here or when somebody asks for it.
+Nights score the challenger beside the champion (shadow); the gate decides, here or on `vidpipe promote`.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ from vidpipe.steps.train import TrainReport, retrain
 def retrain_challenger(
     ports: Ports, collection: str | None, split_column: str | None, config: TrainingConfig
 ) -> TrainReport:
-    """Train, log, register; the same labels as before give the version that exists."""
+    """Train, log and register a version; the same labels as before give the version that exists."""
     return retrain(ports, collection, split_column=split_column, config=config)
 
 
@@ -33,7 +33,7 @@ def retrain_flow(
     judge: bool = False,
     home: str | None = None,
 ) -> dict[str, Any]:
-    """Train a challenger on the labels of today; leave it to the nights, or let the gate decide at once.
+    """Train a challenger on the labels of today; with `promote`, the gate decides on it at once.
 
     Features that the present settings ask for and that no night has made are made first.
 

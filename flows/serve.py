@@ -1,4 +1,4 @@
-"""The schedule on one machine: a Prefect server on loopback, and the nights and retrainings that it starts.
+"""Scheduler on one machine: a local Prefect server that starts the nightly and retraining flows by cron.
 
 `vidpipe serve` runs this as `python -m flows.serve`, because the library never imports Prefect. One run at a
 time: what is due meanwhile waits, and a night whose work another has done is skipped. The schedules stay
@@ -31,11 +31,11 @@ STOP_S = 20
 
 
 class ServerFailed(Exception):
-    """Our own Prefect server did not start."""
+    """The local Prefect server did not start."""
 
 
 def main() -> int:
-    """Serve until a signal comes."""
+    """Entry point: serve the schedules until SIGINT or SIGTERM."""
     parser = argparse.ArgumentParser(prog="python -m flows.serve", description=__doc__)
     parser.add_argument("--cron", default="0 2 * * *", help="when the night starts, UTC")
     parser.add_argument("--retrain-cron", help="when a challenger is trained, UTC; default: when asked for")
@@ -65,7 +65,7 @@ def main() -> int:
 
 
 def parse_cron(line: str) -> "CronSchedule":
-    """A schedule in UTC.
+    """Parse a cron expression as a schedule in UTC.
 
     Raises:
         ValueError: Not a cron line.
@@ -79,7 +79,7 @@ def parse_cron(line: str) -> "CronSchedule":
 
 
 def serve_flows(nights: "CronSchedule", retrainings: "CronSchedule | None") -> None:
-    """Register the deployments and run what is due, until a signal comes."""
+    """Register the deployments and run what is due, until SIGINT or SIGTERM."""
     from prefect import Flow, serve
     from prefect.deployments.runner import RunnerDeployment
     from prefect.types.entrypoint import EntrypointType
@@ -105,7 +105,7 @@ def serve_flows(nights: "CronSchedule", retrainings: "CronSchedule | None") -> N
 
 @contextmanager
 def own_server(port: int) -> Iterator[None]:
-    """A Prefect server on loopback that lives as long as the block; its log lies in Prefect's home.
+    """Context manager of a Prefect server on loopback; its log lies in Prefect's home.
 
     Raises:
         ServerFailed: It ended, or did not answer in time.

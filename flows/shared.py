@@ -1,4 +1,4 @@
-"""What all flows share: progress in the log, the retry rule, the result as an artifact."""
+"""Shared by all flows: progress in logs and artifacts, the retry rule, results as Prefect artifacts."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ from vidpipe.steps.runs import Report
 
 
 class LogProgress(Metered):
-    """Progress as log lines and as an artifact of the flow run, a tenth of the way at a time."""
+    """Progress as log lines and as a Prefect progress artifact, updated at every tenth."""
 
     @contextmanager
     def stage(self, name: str, total: float, unit: str) -> Iterator[Callable[[float, int], None]]:
-        """Tell when another tenth of `total` is done."""
+        """Context manager of one stage: logs whenever another tenth of `total` is done."""
         logger = get_run_logger()
         key = "vidpipe-progress-" + re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
         artifact = cast(UUID, create_progress_artifact(0.0, key=key, description=name))
@@ -59,7 +59,7 @@ class LogProgress(Metered):
 
 
 def run_alone(flow: Callable[..., object], **arguments: object) -> None:
-    """Run a flow as a process of its own; one line where Prefect's server is away or the home says no."""
+    """Entry point of a flow run as a process: errors become one line on stderr and an exit code."""
     try:
         need_prefect()
         flow(**arguments)
@@ -68,7 +68,7 @@ def run_alone(flow: Callable[..., object], **arguments: object) -> None:
 
 
 def due_at() -> datetime | None:
-    """When a schedule wanted the present run, UTC; None when a person asked for it."""
+    """Scheduled start time (UTC) of the current flow run; None when a person started it."""
     context = FlowRunContext.get()
     run = context.flow_run if context else None
     if run is None or not run.auto_scheduled or run.expected_start_time is None:
@@ -77,7 +77,7 @@ def due_at() -> datetime | None:
 
 
 def is_transient(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
-    """Retry what the error tree calls transient, and nothing else: a refused model stays refused."""
+    """Prefect retry condition: only `TransientError` is retried."""
     try:
         state.result()
     except TransientError as error:
@@ -99,7 +99,7 @@ RETRIES: dict[str, Any] = {
 
 @contextmanager
 def retried() -> Iterator[None]:
-    """Around tasks within a task: if that one tried again, too, tries and waits would multiply."""
+    """Mark transient errors of inner tasks as retried already, so that the enclosing task does not retry."""
     try:
         yield
     except TransientError as error:
@@ -108,7 +108,7 @@ def retried() -> Iterator[None]:
 
 
 def publish_result(report: Report) -> dict[str, Any]:
-    """Show a step's report as a table artifact; its JSON is the flow's result."""
+    """Publish a step's result as a table artifact; its JSON is the flow's result."""
     facts = report.to_dict()
     kind = type(report).__name__.removesuffix("Report").lower()
     rows = [{"name": name, "value": str(value)} for name, value in facts.items()]
@@ -117,12 +117,15 @@ def publish_result(report: Report) -> dict[str, Any]:
 
 
 def publish_link(name: str, file: str) -> None:
-    """Show where a page lies; browsers may refuse to go from a server to a file, so the path is the text."""
+    """Publish a link artifact to a local page.
+
+    The path is its text: browsers may refuse to follow a link from a server to a file.
+    """
     create_link_artifact(
         Path(file).as_uri(), link_text=file, key=f"vidpipe-{name}", description=f"The last {name}."
     )
 
 
 def publish_markdown(name: str, text: str) -> None:
-    """Show a page of Markdown as an artifact."""
+    """Publish a Markdown artifact."""
     create_markdown_artifact(text, key=f"vidpipe-{name}", description=f"The last {name}.")

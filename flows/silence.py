@@ -1,8 +1,10 @@
-"""Call a run crashed that has fallen silent: `python -m flows.silence`, once for each server.
+"""Prefect automation that marks flow runs without a heartbeat as crashed (zombie runs).
+
+Registered once for each server: `python -m flows.silence`.
 
 A process that is killed cannot say so: its run would stay Running, and keep its deployment's only slot. Each
 run sends a heartbeat every three minutes (Prefect's PREFECT_FLOWS_HEARTBEAT_FREQUENCY). One that sends none
-for ten, and does not end, is gone. One that has ended stays as it is: the server sees to that.
+for ten, and does not end, is gone. Runs that have ended keep their state: the server rejects the change.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Train a challenger. One task: training is one process's work from the features to the registry."""
+"""Prefect flow of `vidpipe train`: training and registration of a model version, in one task."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from vidpipe.steps.train import TrainReport, train
 def train_challenger(
     home: str | None, collection: str, split_column: str | None, epochs: int | None, seed: int
 ) -> TrainReport:
-    """Train, log, register."""
+    """Train, log and register a version."""
     config = TrainingConfig(seed=seed, epochs=epochs)
     return train(ports_of(home), collection, split_column=split_column, config=config)
 

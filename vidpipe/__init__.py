@@ -1,4 +1,4 @@
-"""Nightly video classification, from files to SQL."""
+"""Nightly batch video classification: CNN features, an LSTM, MLflow versions, predictions in DuckDB."""
 
 import os
 

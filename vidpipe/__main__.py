@@ -1,4 +1,4 @@
-"""`python -m vidpipe` is the `vidpipe` command."""
+"""Entry point of `python -m vidpipe`, the same as the command `vidpipe`."""
 
 from vidpipe.cli.main import main
 

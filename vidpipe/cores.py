@@ -1,7 +1,4 @@
-"""Many small computations side by side, one core each, instead of all cores on one after the other.
-
-And memory that stays with the process between them.
-"""
+"""CPU threads for PyTorch: one thread per core for many small computations, and glibc's malloc thresholds."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
 
 def count() -> int:
-    """Cores that PyTorch would use in this thread."""
+    """Number of threads (cores) that PyTorch computes with when called from this thread."""
     return torch.get_num_threads()
 
 
@@ -31,7 +28,7 @@ def have_bfloat16() -> bool:
 
 @contextmanager
 def one_each(workers: int) -> Iterator[Executor]:
-    """Threads of which each keeps to one core; PyTorch's setting is as before afterwards."""
+    """Thread pool in which each thread runs PyTorch on one core; its thread count is restored afterwards."""
     before = torch.get_num_threads()
     try:
         # The setting holds for the thread that makes it, and as the default of threads that come later.
@@ -43,7 +40,7 @@ def one_each(workers: int) -> Iterator[Executor]:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """PyTorch keeps to one core meanwhile: sums have the same order, hence the same bits, on any machine."""
+    """Context manager that limits PyTorch to one thread, so that sums have the same bits on any machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,26 +1,26 @@
-"""What can go wrong, one class per reaction of the caller.
+"""Exception hierarchy, one class per reaction of the caller.
 
 VidpipeError
-├── VideoError              this video is bad: record it, go on
+├── VideoError              this video cannot be processed: record it, go on
 │   ├── Vanished            the file is gone, or may not be read
 │   ├── StillChanging       the file is being written, or holds other bytes than were hashed: it waits
 │   ├── Unreadable          no demuxer or decoder makes sense of the bytes
-│   ├── NoVideoStream       readable media without a picture
+│   ├── NoVideoStream       readable media without a video stream
 │   ├── NoFrames            a video stream of which no frame decodes
 │   ├── TooSlow             the decoder ran past its wall clock
 │   ├── TooLarge            an object for which the disk has too little room set aside
 │   ├── Forbidden           a playlist, a script or a link: not a media container
-│   └── Misread             old features cannot be made of it: their reader takes other frames than it should
-├── TransientError          try again: somebody else is busy, or away
+│   └── Misread             an older spec's reader samples wrong frames: no features of that spec
+├── TransientError          try again: a service is busy or unreachable
 │   ├── LedgerLocked
 │   ├── RegistryUnreachable
 │   ├── StorageUnreachable
 │   └── LeaseLost           the database that keeps the lease does not answer
-├── LeaseHeld               another run is at work: leave it alone
+├── LeaseHeld               another run holds the lease: exit with code 4
 └── StopError               stop, and tell the person what to do
     ├── ConfigurationError  a setting, a manifest or a request that cannot be right
     ├── NotFound            a collection, version or alias that does not exist
-    ├── IncompatibleFeatures  old features meet a new model
+    ├── IncompatibleFeatures  stored features and a model have different feature specs
     ├── SchemaMismatch      a ledger that a newer vidpipe wrote
     ├── UnsafeModel         model files that do not match their recorded hashes
     ├── RegistryBroken      MLflow answers, and its store is damaged, of another schema, or half deleted
@@ -56,10 +56,10 @@ def _rebuild(cls: type[VidpipeError], message: str, next_step: str) -> VidpipeEr
 
 
 class VideoError(VidpipeError):
-    """This video is bad: record it, go on."""
+    """This video cannot be processed: record it, go on."""
 
     verdict: ClassVar[str | None] = "unreadable"
-    """What `videos.verdict` says of such a video; None where the bytes are not to blame."""
+    """Value of `videos.verdict` for such a video; None where the cause is not its bytes."""
 
 
 class Vanished(VideoError, FileNotFoundError):
@@ -79,7 +79,7 @@ class Unreadable(VideoError, ValueError):
 
 
 class NoVideoStream(VideoError, ValueError):
-    """Readable media without a picture."""
+    """Readable media without a video stream."""
 
     verdict = "no_video"
 
@@ -109,16 +109,16 @@ class Forbidden(VideoError, PermissionError):
 
 
 class Misread(VideoError):
-    """Old features cannot be made of it: their reader takes other frames than it should."""
+    """An older spec's reader samples wrong frames of this video: no features of that spec."""
 
     verdict = None
 
 
 class TransientError(VidpipeError):
-    """Try again: somebody else is busy, or away."""
+    """Try again: a service is busy or unreachable."""
 
     was_retried = False
-    """Set by whoever has tried again as often as makes sense: nobody around them need do so."""
+    """Set after the last retry, so that callers further out do not retry again."""
 
 
 class LedgerLocked(TransientError):
@@ -154,7 +154,7 @@ class NotFound(StopError, LookupError):
 
 
 class IncompatibleFeatures(StopError, ValueError):
-    """Old features meet a new model."""
+    """Stored features and a model have different feature specs."""
 
 
 class SchemaMismatch(StopError):

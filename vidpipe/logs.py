@@ -1,4 +1,4 @@
-"""Log lines: for people, or for programs one JSON object each, with the run and the video it is about."""
+"""Logging to stderr, as text or as JSON lines with run and video ids."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ TEXT = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
 
 
 class JsonLines(logging.Formatter):
-    """at, level, logger and message; run_id, run, video_id and error where there are some."""
+    """Formatter of JSON lines: at, level, logger, message; run_id, run, video_id, error where known."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line."""
+        """Format a record as one line of JSON."""
         at = datetime.fromtimestamp(record.created, UTC).replace(tzinfo=None)
         said: dict[str, Any] = {
             "at": at.isoformat(timespec="milliseconds"), "level": record.levelname.lower(),
@@ -34,16 +34,16 @@ class JsonLines(logging.Formatter):
 
 
 class Stderr(logging.StreamHandler[Any]):
-    """Writes to whatever `sys.stderr` is at that moment: while there is a bar, what keeps lines above it."""
+    """Handler that writes to the current `sys.stderr`, which a progress bar replaces while it is shown."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """One line."""
+        """Write a record as one line."""
         self.stream = sys.stderr
         super().emit(record)
 
 
 def log_to_stderr(*, as_json: bool = False) -> None:
-    """The library's log lines, on stderr."""
+    """Send the library's log lines to stderr."""
     handler = Stderr()
     handler.setFormatter(JsonLines() if as_json else TEXT)
     logger = logging.getLogger("vidpipe")

@@ -1,4 +1,4 @@
-"""Scores of predicted labels against true ones."""
+"""Classification metrics: confusion matrix, accuracy, macro F1, reliability and calibration error (ECE)."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def scores(truth: Indices, predicted: Indices, labels: Sequence[str]) -> Scores:
 
 
 def graded(truth: Indices, given: Floats, labels: Sequence[str]) -> Scores:
-    """Scores of a model's softmax probabilities.
+    """Accuracy, macro F1 and per-label scores of a model's softmax probabilities.
 
     Args:
         truth: Shape (N,), indices into `labels`.
@@ -76,7 +76,7 @@ def graded(truth: Indices, given: Floats, labels: Sequence[str]) -> Scores:
 
 @dataclass(frozen=True, slots=True)
 class ScoreBin:
-    """Predictions with a score within one tenth."""
+    """One bin of the reliability diagram: predictions whose score lies within one tenth."""
 
     score: float
     """Mean."""
@@ -86,7 +86,7 @@ class ScoreBin:
 
 
 def reliability(right: npt.NDArray[np.bool_], scores: Floats) -> list[ScoreBin]:
-    """Scores beside the share of right answers among their like; tenths without predictions are left out.
+    """Reliability diagram: mean score and accuracy in each tenth of the scores; empty bins are left out.
 
     Args:
         right: Whether each prediction is right, (N,).
@@ -100,7 +100,7 @@ def reliability(right: npt.NDArray[np.bool_], scores: Floats) -> list[ScoreBin]:
 
 
 def calibration_error(right: npt.NDArray[np.bool_], scores: Floats) -> float:
-    """Expected calibration error: how far scores are from the share of right answers among their like.
+    """Expected calibration error (ECE): mean gap between score and accuracy over the bins, weighted by size.
 
     Source: Guo et al., On Calibration of Modern Neural Networks (2017), eq. 3, ten bins of equal width.
 

@@ -1,7 +1,7 @@
-"""How far a stage is, and how long it will take: in one line for a terminal, a log and Prefect alike.
+"""Progress and remaining time of a stage, in one line for a terminal, a log and Prefect alike.
 
-What is done is weighed by what it is expected to cost, so that an hour of video is not one of two things to
-do but nearly all of them. What people want to read, frames and frames a second, is counted beside it.
+Work done is weighted by its expected cost, so that an hour-long video beside a short one counts as nearly all
+of the work, not half. Frames and frames a second are counted separately, for people.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 
 class Meter:
-    """One stage's; `show` is called after every change."""
+    """Progress meter of one stage; `show` is called after every change."""
 
     def __init__(
         self,
@@ -29,21 +29,21 @@ class Meter:
         self._under_way = 0.0, 0
 
     def advance(self, amount: float, count: int) -> None:
-        """So much of the total is done, so many of the unit; what was under way is part of it."""
+        """Add finished cost and finished units; the cost includes what was counted as in progress."""
         self._done += amount
         self._count += count
         self._under_way = 0.0, 0
         self._show(self)
 
     def in_progress(self, amount: float, count: int) -> None:
-        """So much more is under way."""
+        """Add cost that is in progress."""
         before, counted = self._under_way
         self._under_way = before + amount, counted + count
         self._show(self)
 
     @property
     def share(self) -> float:
-        """Of the total, 0 to 1."""
+        """Share of the total that is done, 0 to 1."""
         done = self._done + self._under_way[0]
         return min(1.0, done / self.total) if self.total else 1.0
 
@@ -61,7 +61,7 @@ class Meter:
 
 
 class Metered:
-    """Progress of one stage after the other: what a terminal's and a flow's have in common."""
+    """Base class of progress displays, for the terminal and for flows: one stage after the other."""
 
     def __init__(self) -> None:
         self._meter: Meter | None = None
@@ -70,7 +70,7 @@ class Metered:
     def metered(
         self, name: str, total: float, unit: str, show: Callable[[Meter], None]
     ) -> Iterator[Callable[[float, int], None]]:
-        """A meter for as long as the stage is open; takes what is done."""
+        """Context manager with the meter of one stage; yields the function that advances it."""
         self._meter = Meter(name, total, unit, show)
         try:
             yield self._meter.advance
@@ -78,7 +78,7 @@ class Metered:
             self._meter = None
 
     def in_progress(self, amount: float, count: int) -> None:
-        """What is under way; nothing where no stage is open, as on a worker."""
+        """Add cost that is in progress; ignored where no stage is open, as on a worker."""
         if self._meter:
             self._meter.in_progress(amount, count)
 

@@ -145,7 +145,7 @@ def load_settings(home: Path | None = None) -> Settings:
 
 
 def _accept_former_names(given: MutableMapping[str, Any]) -> None:
-    """A setting under the name that it had until 0.1 is taken, with a warning, for one release."""
+    """Accept settings under their names of release 0.1 with a deprecation warning, for one release."""
     for former, name in FORMER_NAMES.items():
         for old, new in ((former, name), (f"VIDPIPE_{former.upper()}", f"VIDPIPE_{name.upper()}")):
             if old in given:
@@ -154,7 +154,7 @@ def _accept_former_names(given: MutableMapping[str, Any]) -> None:
 
 
 def _refuse_unknown_variables() -> None:
-    """A misspelt variable must not leave the default in force without a word."""
+    """Refuse unknown `VIDPIPE_` variables: a misspelt one must not silently leave the default in force."""
     known = {f"VIDPIPE_{name.upper()}" for name in Settings.model_fields}
     for name in sorted(os.environ):
         if name.startswith("VIDPIPE_") and name not in known:

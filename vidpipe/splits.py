@@ -34,7 +34,7 @@ FOLDS, FEW_VIDEOS = (5, 3), 200
 
 @dataclass(frozen=True, slots=True)
 class ResolvedSplit:
-    """Every labelled content in exactly one of train, val and test."""
+    """Every labelled video in exactly one of train, val and test."""
 
     column: str | None
     """The manifest's column it follows; None when it was cut here."""
@@ -43,23 +43,23 @@ class ResolvedSplit:
     test: tuple[LabelledVideo, ...]
 
     def part(self, name: str) -> tuple[LabelledVideo, ...]:
-        """One of the three, or `all`."""
+        """Videos of one of the three splits, or of `all`."""
         if name == "all":
             return self.train + self.val + self.test
         chosen: tuple[LabelledVideo, ...] = getattr(self, name)
         return chosen
 
     def ids(self) -> dict[str, list[str]]:
-        """Split name to sorted video ids, as a model version records it."""
+        """Sorted video ids of each split, as a model version records them."""
         return {name: sorted({v.video_id for v in self.part(name)}) for name in SPLITS}
 
     def training_groups(self) -> list[str]:
-        """Sorted hashes of the groups in train and val: group names may be people's names."""
+        """Sorted hashes of the groups in train and val, not their names, which may be people's."""
         return sorted({group_hash(v.group) for v in (*self.train, *self.val)})
 
 
 def group_hash(group: str) -> str:
-    """What a model version keeps of a group's name."""
+    """Hash of a group's name, which a model version records instead of the name."""
     return short_hash(group)
 
 
@@ -84,14 +84,14 @@ def one_per_content(videos: Sequence[LabelledVideo]) -> list[LabelledVideo]:
 
 
 def split_columns(videos: Sequence[LabelledVideo]) -> list[str]:
-    """Split columns that these videos carry."""
+    """Names of the split columns of these videos."""
     return sorted({column for video in videos for copy in (video, *video.copies) for column in copy.splits})
 
 
 def resolve(
     videos: Sequence[LabelledVideo], column: str | None, seed: int, *, copies: Copies = "refuse"
 ) -> ResolvedSplit:
-    """Put every video into train, val or test.
+    """Assign every video to train, val or test, whole groups at a time.
 
     With a split column its values are followed. Without one, a test split is cut by group; a label of one
     group only is learnt and not tested. Val is empty unless the column names it: folds of the training videos
@@ -126,7 +126,7 @@ def resolve(
 
 
 def _agreed(videos: Sequence[LabelledVideo], column: str | None, copies: Copies) -> list[LabelledVideo]:
-    """Each video with the one split and the one group that it and its copies have.
+    """Each video with the split and the group that it and its copies agree on.
 
     A copy without a split, or without a group, says nothing. Where copies name several groups and the split
     is cut here, these groups become one: they share a video.
@@ -161,7 +161,7 @@ def _refuse_disagreeing(video: LabelledVideo, column: str | None) -> None:
 
 
 def _joined_groups(videos: Sequence[LabelledVideo]) -> dict[str, str]:
-    """Group to the name of all the groups that share a video with it."""
+    """Connected components of groups that share videos: group to the common name."""
     name: dict[str, str] = {}
     for video in videos:
         groups = {v.group for v in (video, *video.copies) if v.group != v.video_id}
@@ -173,7 +173,7 @@ def _joined_groups(videos: Sequence[LabelledVideo]) -> dict[str, str]:
 
 
 def _place_given(videos: Sequence[LabelledVideo], column: str, parts: dict[str, list[LabelledVideo]]) -> None:
-    """Labels given after ingest have no split in the manifest: they follow their group, else they teach."""
+    """Split for labels given after ingest, which no manifest lists: the split of their group, else train."""
     of_group = {video.group: name for name in SPLITS for video in parts[name]}
     for video in videos:
         if video.given and not video.splits.get(column):
@@ -204,7 +204,7 @@ def known_column(known: Sequence[str], column: str) -> str | None:
 def cut_by_group(
     videos: Sequence[LabelledVideo], share: float, seed: int
 ) -> tuple[list[LabelledVideo], list[LabelledVideo]]:
-    """Cut about `share` of the videos off, whole groups at a time, labels balanced: (kept, cut off)."""
+    """Split off about `share` of the videos by whole groups, labels balanced: (kept, split off)."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     ordered = sorted(videos, key=lambda v: short_hash(v.video_id))
@@ -224,7 +224,7 @@ def cut_by_group(
 def _none_lost(
     train: list[LabelledVideo], test: list[LabelledVideo]
 ) -> tuple[list[LabelledVideo], list[LabelledVideo]]:
-    """The cut with the groups back in train without which it has no video of some label."""
+    """Move groups back to train where train would otherwise lack a label."""
     lost = {v.label for v in test} - {v.label for v in train}
     back = {v.group for v in test if v.label in lost}
     if lost:
@@ -234,7 +234,7 @@ def _none_lost(
 
 
 def folds(split: ResolvedSplit, videos: Sequence[LabelledVideo], seed: int) -> npt.NDArray[np.int64]:
-    """In which fold each training video is held out, (N,), from 0; -1: in none.
+    """Group k-fold: the fold in which each training video is held out, (N,), from 0; -1: in none.
 
     Where the manifest names val videos they are the one fold. Else groups are spread over folds, labels
     balanced. A training set of one group is spread by video, with a warning: near copies then stand on both

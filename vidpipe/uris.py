@@ -1,4 +1,4 @@
-"""Sources by URI: which ones there are, and how a path in one becomes a place that can be read."""
+"""URIs of sources (folders, s3://, gs://): validation, and the location of a listed file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ SCHEMES = ("s3", "gs")
 
 
 def is_uri(source: str) -> bool:
-    """Whether a source lies in object storage; else it is a folder."""
+    """Whether a source is object storage; else it is a folder."""
     return "://" in source
 
 
 def place_of(source: str, file: SourceFile, video_id: str | None = None) -> Place:
-    """Where a listed file of a source can be read; `video_id` once its bytes have been hashed."""
+    """Location of a listed file of a source; `video_id` once its bytes have been hashed."""
     if is_uri(source):
         return StoredObject(f"{source}/{file.path}", file.size_bytes, file.etag)
     path = Path(source) / file.path
@@ -28,7 +28,7 @@ def place_of(source: str, file: SourceFile, video_id: str | None = None) -> Plac
 
 
 def checked_uri(text: str) -> str:
-    """A URI in its one spelling; a `file://` one as the path that it names.
+    """Validate and normalise a URI; a `file://` URI becomes the path that it names.
 
     Sources are stored where everybody reads them: one that carries a secret is refused, and not repeated.
 

@@ -1,6 +1,6 @@
-"""The composition root: the only place where ports meet adapters. No logic.
+"""Composition root: the one place where ports are bound to adapters.
 
-`open_home` is quick and enough to look around; `open_ports` adds what computing needs (torch, ffmpeg).
+`open_home` is fast and enough for reading; `open_ports` adds what computing needs (torch, ffmpeg).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vidpipe.adapters.sources.folders import Catalog
 from vidpipe.adapters.sources.staging import Staging
 from vidpipe.ports import Limits, Ports, Probes, Progress, ShardExecutor
 from vidpipe.settings import Settings
-from vidpipe.shards import Here
+from vidpipe.shards import InProcessExecutor
 from vidpipe.uris import checked_uri, is_uri
 
 if TYPE_CHECKING:
@@ -33,29 +33,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Home:
-    """What one installation keeps in its home; each part is opened when it is first asked for."""
+    """Databases, lease and reports of one installation, each opened on first use."""
 
     settings: Settings
 
     @cached_property
     def ledger(self) -> Ledger:
-        """The database of record."""
+        """The working database, `state/ledger.duckdb`."""
         return Ledger(self._ledger_file, max_attempts=self.settings.nightly_attempts)
 
     @cached_property
     def lease(self) -> ports.Lease:
-        """Who writes: one run at a time."""
+        """The lock that lets one run write at a time."""
         return open_lease(self.settings)
 
     @cached_property
     def warehouse(self) -> Warehouse:
-        """What analysts read."""
+        """The published read-only database, `warehouse.duckdb`."""
         file = self.settings.home / "warehouse.duckdb"
         return Warehouse(file, self._ledger_file, self.ledger.exclusive)
 
     @cached_property
     def reports(self) -> Reports:
-        """The nights' pages."""
+        """The folder of HTML reports."""
         return Reports(self.settings.home / "reports")
 
     @property
@@ -64,13 +64,13 @@ class Home:
 
 
 def open_home(settings: Settings) -> Home:
-    """The databases and the lease of a home; nothing is created before it is used."""
+    """Open a home: databases and lease, created on first use."""
     know_user_folder(settings.home)
     return Home(settings)
 
 
 def open_lease(settings: Settings) -> ports.Lease:
-    """A file's lock on this host, or a lock that hosts share."""
+    """Open the lease: a file lock on this host, or a PostgreSQL lock that several hosts share."""
     if settings.lease_uri is None:
         return Lease(settings.home / "state" / "lease")
     from vidpipe.adapters.locks.postgres_lease import PostgresLease
@@ -79,17 +79,17 @@ def open_lease(settings: Settings) -> ports.Lease:
 
 
 def open_catalog() -> Catalog:
-    """File trees and manifests alone: what needs no home."""
+    """Open the reader of folders and manifests, which needs no home."""
     return Catalog()
 
 
 def open_staging(settings: Settings) -> Staging:
-    """Where objects lie while they are read."""
+    """Open the staging folder, where objects from buckets are downloaded to be read."""
     return Staging(settings.home / "staging", settings.staging_bytes, Objects().download)
 
 
 def open_videos(settings: Settings) -> VideoFiles:
-    """ffmpeg and ffprobe alone."""
+    """Open the video reader: ffmpeg and ffprobe."""
     from vidpipe.adapters.media.binaries import find_tools
     from vidpipe.adapters.media.video_files import VideoFiles
 
@@ -101,7 +101,7 @@ def open_videos(settings: Settings) -> VideoFiles:
 
 
 def open_store(settings: Settings) -> FeatureStore:
-    """Features: in the home, in another folder, or in a bucket."""
+    """Open the feature store: in the home, in another folder, or in a bucket."""
     from vidpipe.adapters.features.store import FeatureStore
 
     root = settings.home / "features"
@@ -112,7 +112,7 @@ def open_store(settings: Settings) -> FeatureStore:
 
 
 def open_probes(home: Home) -> Probes:
-    """What `doctor` asks of a home and of this machine."""
+    """Open the probes that `doctor` runs on a home and on this machine."""
     from vidpipe.adapters import machine
     from vidpipe.adapters.media.binaries import find_tool, tool_facts
 
@@ -139,7 +139,7 @@ def open_probes(home: Home) -> Probes:
 def open_ports(
     home: Home, progress: Progress, *, executor: ShardExecutor | None = None, wait_for_lease: bool = False
 ) -> Ports:
-    """Everything that the steps may touch; by default, this process computes what there is to compute."""
+    """Open all ports of the steps; by default, shards are computed in this process."""
     from vidpipe.adapters.models.bundle import Bundle
     from vidpipe.adapters.models.registry import Registry
     from vidpipe.vision.backbones import default_spec, load_backbone
@@ -157,7 +157,7 @@ def open_ports(
         reports=home.reports,
         lease=home.lease,
         progress=progress,
-        executor=executor or Here(),
+        executor=executor or InProcessExecutor(),
         limits=Limits(
             spec=default_spec(settings.sample_fps),
             workers=settings.workers,
@@ -176,7 +176,7 @@ def open_ports(
 
 
 def user_name() -> str:
-    """Who runs this; in containers a user may have a number and no name.
+    """Name of the user who runs this; in containers a user may have a number and no name.
 
     MLflow and PyTorch ask for the name too, and fail without one: they find the same in the environment.
     """

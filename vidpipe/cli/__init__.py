@@ -1,1 +1,1 @@
-"""The command line: one file for each noun, adapters reached through `wiring` alone."""
+"""Command line interface: one file for each noun; adapters are reached through `wiring` alone."""

@@ -1,4 +1,4 @@
-"""The demo: a small collection of real videos, the whole job through Prefect, an answer in SQL."""
+"""`vidpipe demo`: generate clips, run the whole pipeline as a Prefect flow, and show predictions by SQL."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ QUERY = "select path, label, round(score, 3) as score from latest_predictions wh
 
 
 def run_demo(home: Home, source: Path | None, manifest: Path | None, *, as_json: bool = False) -> None:
-    """Run the demo flow on the generated collection, or on the given one, and show what it gave.
+    """Run the demo flow on the generated collection, or on the given one, and print its predictions.
 
     Raises:
         StopError: The flow failed; its log says why.
@@ -32,7 +32,7 @@ def run_demo(home: Home, source: Path | None, manifest: Path | None, *, as_json:
         arguments = ["--source", str(clips.labelled), "--manifest", str(clips.manifest)]
         arguments += ["--incoming", str(clips.incoming)]
         shown = "incoming"
-    _say("playing the job through the Prefect flow: ingest, extract, train, promote, classify")
+    _say("running the Prefect flow: ingest, extract, train, promote, classify")
     run_flow(home.settings.home, "demo", *arguments)
     _show(home, shown, time.monotonic() - started, as_json=as_json)
 

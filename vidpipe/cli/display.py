@@ -1,4 +1,4 @@
-"""What a person sees in the terminal: results on stdout, logs and progress on stderr."""
+"""Terminal output: tables, JSON, CSV and errors on stdout, progress bars and logs on stderr."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BAR = 30
 
 
 class TerminalProgress(Metered):
-    """A bar on a terminal; elsewhere a log line now and then, so that a file does not fill with bars."""
+    """Progress bar on a terminal; elsewhere a log line now and then, so that files do not fill with bars."""
 
     def __init__(self, line_every_s: float = 30.0) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class TerminalProgress(Metered):
 
     @contextmanager
     def stage(self, name: str, total: float, unit: str) -> Iterator[Callable[[float, int], None]]:
-        """A bar or lines for as long as the stage is open; one with nothing to do has none."""
+        """Context manager of one stage: a bar or lines until it ends; a stage with nothing to do has none."""
         shown = _bar(name) if total and sys.stderr.isatty() else nullcontext(_lines(self._line_every_s))
         with shown as show, self.metered(name, total, unit, show) as advance:
             yield advance
@@ -79,16 +79,16 @@ def _knows_utf8(stream: TextIO) -> bool:
 
 
 def print_json(value: Any) -> None:
-    """One JSON object on stdout; NaN and infinity, for which JSON has no word, become null.
+    """Print one JSON object on stdout; NaN and infinity, which JSON does not have, become null.
 
-    In ASCII where stdout is not UTF-8: it means the same.
+    Escaped as ASCII where stdout is not UTF-8.
     """
     ascii_only = not _knows_utf8(sys.stdout)
     sys.stdout.write(json.dumps(_plain(value), allow_nan=False, ensure_ascii=ascii_only) + "\n")
 
 
 def print_error(error: VidpipeError, *, as_json: bool) -> None:
-    """What went wrong and what to do next, in one line or one object."""
+    """Print an error with its next step: one line on stderr, or with `--json` one object on stdout."""
     if as_json:
         said = {"class": type(error).__name__, "message": error.message, "next": error.next_step}
         print_json({"error": said})
@@ -97,7 +97,7 @@ def print_error(error: VidpipeError, *, as_json: bool) -> None:
 
 
 def print_facts(title: str, facts: Mapping[str, Any]) -> None:
-    """A report as aligned `name  value` lines; scores by label, and who was called what, as tables below."""
+    """Print a result as aligned `name  value` lines; per-label scores and confusion matrix as tables."""
     flat = dict(_flattened(facts))
     width = max((len(k) for k in flat), default=0)
     sys.stdout.write(f"{title}\n")
@@ -113,14 +113,14 @@ def print_facts(title: str, facts: Mapping[str, Any]) -> None:
 
 
 def print_ingest(facts: Mapping[str, Any]) -> None:
-    """What came in, and what was passed over, in one line."""
+    """Print the result of an ingest, and in one line how many files were no videos."""
     print_facts("ingest", {name: value for name, value in facts.items() if name != "passed_over"})
     if passed_over := facts["passed_over"]:
         sys.stdout.write(f"passed over {counted(passed_over)}\n")
 
 
 def print_doctor(facts: Mapping[str, Any]) -> None:
-    """One line for each thing that was looked at, what comes next below it, the count at the end."""
+    """Print a line for each check of `doctor`, its next step below it, and the counts at the end."""
     lines = facts["lines"]
     width = max(len(line["check"]) for line in lines)
     for line in lines:
@@ -133,7 +133,7 @@ def print_doctor(facts: Mapping[str, Any]) -> None:
 
 
 def print_manifest(facts: Mapping[str, Any]) -> None:
-    """What a manifest holds, what it leaves out and why, and the command that takes it in."""
+    """Print what a manifest holds, what it leaves out and why, and the `vidpipe ingest` command for it."""
     warnings, following = facts["warnings"], facts["next"]
     print_facts("manifest", {k: v for k, v in facts.items() if k not in ("warnings", "next")})
     for text in warnings:
@@ -142,7 +142,7 @@ def print_manifest(facts: Mapping[str, Any]) -> None:
 
 
 def print_decision(facts: Mapping[str, Any]) -> None:
-    """A promotion's decision: what was decided, why, and the numbers of both versions side by side."""
+    """Print a promotion decision with its reasons and a table of both versions' scores."""
     sys.stdout.write(f"{facts['model']} version {facts['version']}: {facts['decision']}\n")
     for kind in ("reasons", "warnings"):
         for text in facts[kind]:
@@ -152,7 +152,7 @@ def print_decision(facts: Mapping[str, Any]) -> None:
 
 
 def print_explanation(facts: Mapping[str, Any]) -> None:
-    """What a version says of a video, then the frames that weigh most, in order of time, with bars."""
+    """Print a video's best labels, then its frames of highest attention weight by time, with bars."""
     says = f"{facts['label']} {facts['score']:.3f}"
     sys.stdout.write(f"{facts['model']} version {facts['version']}: {says}\n")
     others = [f"{label} {score:.3f}" for label, score in facts["top"].items() if label != facts["label"]]
@@ -182,7 +182,7 @@ def _flattened(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Rows with aligned columns; numbers to the right."""
+    """Print rows as a table with aligned columns, numbers to the right."""
     from rich import box
     from rich.console import Console
     from rich.markup import escape
@@ -201,7 +201,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
 
 def print_records(records: Sequence[Mapping[str, Any]]) -> None:
-    """Dictionaries with the same keys as a table."""
+    """Print dictionaries with the same keys as a table."""
     if not records:
         sys.stdout.write("(none)\n")
         return
@@ -209,7 +209,7 @@ def print_records(records: Sequence[Mapping[str, Any]]) -> None:
 
 
 def print_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Comma-separated rows under their names: in UTF-8, whatever the terminal knows, for programs to read.
+    """Print rows as CSV with a header, always in UTF-8, for programs to read.
 
     Lines end with LF: a shell's `$(... | tail -1)` would carry a CR along.
     """
@@ -235,7 +235,7 @@ def _short(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """The same in JSON's few types: times in ISO 8601, numpy numbers as numbers, the rest as text."""
+    """Convert a value to JSON's types: times in ISO 8601, numpy numbers as numbers, the rest as text."""
     if isinstance(value, Mapping):
         return {k if isinstance(k, str) else str(_plain(k)): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

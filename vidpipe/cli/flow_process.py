@@ -1,6 +1,6 @@
-"""A flow as a process of its own: the library never imports Prefect, which keeps its state in the home.
+"""Command and environment that run a Prefect flow as a subprocess, with Prefect's state in the home.
 
-A Prefect server is used where PREFECT_API_URL names one.
+The library itself never imports Prefect. A Prefect server is used where PREFECT_API_URL names one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ QUIET = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
     "PREFECT_LOGGING_EXTRA_LOGGERS": "vidpipe",
 }
-"""No connection beyond this machine, time for a first start, and the library's log lines in Prefect."""
+"""No telemetry, enough time for a first start, and the library's log lines in Prefect."""
 
 
 def flow_command(flow: str, *arguments: str) -> list[str]:
@@ -25,6 +25,6 @@ def flow_command(flow: str, *arguments: str) -> list[str]:
 
 
 def flow_environment(home: Path) -> dict[str, str]:
-    """The environment of a flow on this home; the state of a server of its own lies in `<home>/prefect`."""
+    """Environment of a flow on this home; an embedded Prefect server keeps its state in `<home>/prefect`."""
     (home / "prefect").mkdir(parents=True, exist_ok=True)
     return {**QUIET, "PREFECT_HOME": str(home / "prefect"), **os.environ, "VIDPIPE_HOME": str(home)}

@@ -1,4 +1,4 @@
-"""Verbs of active learning: `label-queue` says what to label next, `label` imports labels."""
+"""CLI verbs of active learning: `label-queue` lists what to label next, `label` imports labels."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The command `vidpipe`: its verbs are joined here, and grouped by noun for `vidpipe --help`.
+"""Entry point of the command `vidpipe`: its verbs, grouped by noun for `vidpipe --help`.
 
-Each verb opens a home, runs one step and prints its report; no step is written there. What they share
-(options, errors, exit codes) is in `runner.py`.
+Each verb opens a home, runs one step and prints its result; the steps themselves are in `steps/`. What verbs
+share (options, errors, exit codes) is in `runner.py`.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ NOUNS = {
 
 
 class GroupedByNoun(TyperGroup):
-    """The list of commands in `--help`, a section for each noun."""
+    """Typer group whose `--help` lists commands in sections, one for each noun."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (Click's signature)
         """All verbs, in the order of their nouns."""
         return [verb for verbs in self._sections().values() for verb in verbs]
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
-        """Write a section for each noun."""
+        """Write the list of commands in `--help`, a section for each noun."""
         for noun, verbs in self._sections().items():
             with formatter.section(noun):
                 formatter.write_dl([(verb, self.commands[verb].get_short_help_str(120)) for verb in verbs])
@@ -88,7 +88,7 @@ def _root(
 
 
 def make_writable(*streams: TextIO) -> None:
-    """Let a terminal that does not know UTF-8 take what it cannot show as escapes, such as \\xe9."""
+    """Escape characters that the terminal's encoding lacks (such as \\xe9) instead of failing."""
     for stream in streams:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

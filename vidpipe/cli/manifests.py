@@ -1,4 +1,4 @@
-"""The manifest verb: one subcommand for each format that a dataset comes in."""
+"""`vidpipe manifest`: convert a dataset's own lists to a manifest, one subcommand for each format."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _manifest(
     by_stem: bool,
     val_as_test: bool = False,
 ) -> None:
-    """Write a manifest, print its report and the command that comes next."""
+    """Write a manifest, print what it holds and the command that comes next."""
 
     def action() -> int:
         from vidpipe.cli.display import print_json, print_manifest

@@ -1,4 +1,4 @@
-"""Verbs about models: train, tune, evaluate, freeze an evaluation set, promote, roll back."""
+"""CLI verbs about models: `train`, `tune`, `evaluate`, `freeze-eval`, `promote`, `rollback`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verbs of the nightly batch: `classify`, `nightly`, `serve`, `retry`, `gc`, `forget`."""
+"""CLI verbs of the nightly batch: `classify`, `nightly`, `serve`, `retry`, `gc`, `forget`."""
 
 from __future__ import annotations
 

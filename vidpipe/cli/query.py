@@ -1,4 +1,4 @@
-"""Verbs that read the published warehouse: `sql` and `export`."""
+"""CLI verbs that read the published warehouse: `sql` and `export`."""
 
 from __future__ import annotations
 

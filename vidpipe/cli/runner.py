@@ -1,4 +1,4 @@
-"""What every verb shares: its options, the home it opens, its errors and exit codes, how it prints a report.
+"""Shared by all CLI verbs: common options, opening the home, errors and exit codes, printing the result.
 
 Exit codes: 0 done · 1 failed or refused · 2 wrong usage · 3 done, but over the failure budget · 4 another
 run holds the lease.
@@ -38,7 +38,7 @@ CollectionOption = Annotated[str | None, typer.Option("--collection", help="One 
 
 
 def open_at(home: Path | None) -> Home:
-    """The home that was asked for; from here on log lines go to stderr."""
+    """Open the home that `--home` or the settings name, and send log lines to stderr."""
     from vidpipe.logs import log_to_stderr
     from vidpipe.settings import load_settings
     from vidpipe.wiring import open_home
@@ -49,7 +49,7 @@ def open_at(home: Path | None) -> Home:
 
 
 def guarded(action: Callable[[], int], as_json: bool) -> None:
-    """Run; an error of ours becomes its exit code and one line, never a traceback."""
+    """Run a function; a `VidpipeError` becomes one line and its exit code, never a traceback."""
     try:
         code = action()
     except VidpipeError as error:
@@ -72,7 +72,7 @@ def run_step(
     code: Callable[[Any], int] = lambda report: 0,
     show: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> None:
-    """Run one step with all ports and print its report, for people by `show` where it is given."""
+    """Run one step with all ports and print its result, for people by `show` where it is given."""
 
     def action() -> int:
         from vidpipe.cli.display import TerminalProgress, print_decision, print_facts, print_json
@@ -95,7 +95,7 @@ def run_step(
 
 
 def lazy_step(name: str, *arguments: Any, **options: Any) -> Callable[[Ports], Report]:
-    """The call of a use case, imported when it runs, so that `--help` starts at once.
+    """A call of a step that is imported only when it runs, so that `--help` stays fast.
 
     Args:
         name: `gc` is `vidpipe.steps.gc.gc`; `promote.rollback` is `vidpipe.steps.promote.rollback`.

@@ -1,4 +1,4 @@
-"""The schedule on one machine: starts the flows' own process, passes signals on, waits for its end."""
+"""`vidpipe serve`: run the scheduler's process, pass signals on and wait for its end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STOP_S = 60
 
 
 def serve(home: Home, *, cron: str, retrain_cron: str | None, port: int) -> float:
-    """Run the schedule until Ctrl-C or SIGTERM; the seconds that it was served.
+    """Run the schedule until Ctrl-C or SIGTERM; returns the seconds that it ran.
 
     Raises:
         ConfigurationError: The port is taken, or Prefect's server is away.
@@ -60,7 +60,7 @@ def _where_it_says_why(home: Home) -> str:
 
 
 def _say_where(port: int) -> None:
-    """Where to look; a taken port is better known before the server has started."""
+    """Print the addresses of the schedule's pages; raise before the server starts where the port is taken."""
     theirs = os.environ.get("PREFECT_API_URL")
     if not theirs and _is_taken(port):
         raise ConfigurationError(
@@ -82,7 +82,7 @@ def _is_taken(port: int) -> bool:
 
 
 def _run_until_signal(home: Home, arguments: list[str]) -> tuple[int, bool]:
-    """The exit code of the schedule's process, and whether a signal asked for its end.
+    """Run the schedule's process; returns its exit code, and whether a signal asked for its end.
 
     It is in a session of its own, so that Ctrl-C reaches us alone and it can stop in order: the run at
     work, then the server.
@@ -114,7 +114,7 @@ def _stop(process: subprocess.Popen[bytes]) -> int:
 
 @contextmanager
 def _signals_as_interrupt() -> Iterator[None]:
-    """SIGTERM, as service managers send it, is Ctrl-C; so is SIGINT to a shell's background job."""
+    """Context manager in which SIGTERM and SIGINT raise KeyboardInterrupt, even in a background job."""
     before = {s: signal.signal(s, signal.default_int_handler) for s in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield

@@ -1,6 +1,6 @@
-"""SQL on a terminal, line by line: a statement ends with a semicolon, an error ends nothing.
+"""Interactive SQL prompt on the published warehouse (REPL): statements end with a semicolon.
 
-Every statement is asked of the newest snapshot, read-only.
+Every statement reads the newest snapshot, read-only; an error does not end the prompt.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def converse(
     show: Callable[[Answer], None],
     read_line: Callable[[str], str] = input,
 ) -> None:
-    """Read statements and show their answers until `.quit`, or the end of the input."""
+    """Read statements and print their results until `.quit`, or the end of the input."""
     with suppress(ImportError):
         import readline  # noqa: F401  (gives `input` its history and its editing keys)
     sys.stdout.write(HELP)

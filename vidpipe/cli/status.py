@@ -1,4 +1,4 @@
-"""Verbs about the state of a home: `status`, `collections`, `models`, `explain`, `report`, `doctor`."""
+"""CLI verbs about the state of a home: `status`, `collections`, `models`, `explain`, `report`, `doctor`."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
 
 def _examined(home: Path | None) -> DoctorReport:
-    """Settings that cannot be right are the first thing to mend; the rest waits for them."""
+    """Run all checks of `doctor`; invalid settings are reported alone, as nothing else can be checked."""
     from vidpipe.settings import load_settings
     from vidpipe.steps.doctor import DoctorReport, Line
     from vidpipe.steps.doctor import doctor as step

@@ -1,4 +1,4 @@
-"""Verbs that read video files: `demo`, `ingest`, `extract`."""
+"""CLI verbs that read video files: `demo`, `ingest`, `extract`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How ffmpeg films the demo's clips: a camera wanders over a photograph, and H.264 comes out.
+"""ffmpeg commands that render the demo's clips: a pan over a photograph (zoompan), encoded as H.264.
 
 The photographs are two that scikit-learn ships, china.jpg and flower.jpg, both CC BY 2.0.
 """
@@ -39,7 +39,7 @@ def encode_command(clip: Clip, target: Path, photos: Path, ffmpeg: str) -> list[
 
 
 def _filmed(shot: Shot, photos: Path) -> Any:
-    """What the camera sees.
+    """The filtered ffmpeg stream of one clip.
 
     In 4:4:4, where the camera stops at every pixel and not at every second one.
     """

@@ -1,6 +1,6 @@
-"""A small collection of real video files, so that the whole job can be shown on a bare machine.
+"""Generate the demo's collection of small H.264 clips with labels, so that it runs without downloads.
 
-What they show is in `demo_script.py`, how they are filmed in `demo_camera.py`; here they become files.
+What the clips show is in `script.py`, the ffmpeg commands that render them in `camera.py`.
 """
 
 import csv
@@ -24,7 +24,7 @@ WORKERS = 2
 
 @dataclass(frozen=True, slots=True)
 class DemoCollection:
-    """Where everything is."""
+    """Paths of the demo's folders and manifests."""
 
     labelled: Path
     """Folder of the labelled clips, one folder a label."""
@@ -44,7 +44,7 @@ def make_collection(
     takes: int = TAKES,
     progress: Progress | None = None,
 ) -> DemoCollection:
-    """Make what is missing of the demo's clips and manifests under `root`.
+    """Generate the demo's clips and manifests under `root`; what is there already is kept.
 
     Safe to repeat and to kill: a clip gets its name only when it is complete, and a clip that is
     there is left alone. The same seed and ffmpeg build give the same bytes.
@@ -74,7 +74,7 @@ def make_collection(
 
 
 def _encode_missing(jobs: Sequence[tuple[Clip, Path]], root: Path, ffmpeg: str, progress: Progress) -> None:
-    """Encode what is not there, two at a time; the first failure stops the rest."""
+    """Encode the missing clips, two at a time; the first failure stops the rest."""
     missing = [(clip, target) for clip, target in jobs if not target.exists()]
     done = len(jobs) - len(missing)
     progress(done, len(jobs))
@@ -139,5 +139,5 @@ def _write_csv(target: Path, columns: Sequence[str], clips: Iterable[Clip]) -> N
 
 
 def _silent(done: int, total: int) -> None:
-    """Progress for those who did not ask."""
+    """Progress callback that shows nothing."""
     del done, total

@@ -1,4 +1,4 @@
-"""What the demo's clips show: plain values from a seeded generator, no files.
+"""Synthetic dataset of the demo: labels, splits and camera movements of its clips, from a seeded generator.
 
 Two labels differ only in the order of events:
 
@@ -59,7 +59,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Where the camera looks at one instant."""
+    """Position and zoom of the camera at one instant."""
 
     zoom: float
     """1 shows the whole region."""
@@ -92,7 +92,7 @@ class Grade:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """Everything that makes one file."""
+    """One clip: label, group, split, shots and colours."""
 
     path: str
     """Relative to its collection's folder."""
@@ -110,7 +110,7 @@ def labelled_clips(seed: int, takes: int = TAKES) -> list[Clip]:
 
 
 def incoming_clips(seed: int) -> list[Clip]:
-    """The new clips: all four kinds, from takes of their own, in an order that no name tells."""
+    """The new clips: all four labels, from takes of their own, in an order that no name reveals."""
     takes = [_rng(seed, "incoming take", take) for take in range(INCOMING // len(LABELS))]
     scenes = [scene for rng in takes for scene in _scenes(rng, *_regions(rng)).items()]
     _rng("order of the incoming clips").shuffle(scenes)

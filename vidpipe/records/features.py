@@ -1,4 +1,4 @@
-"""Records on the way from frames to features: how they are made, what they are, and where they lie.
+"""Value types of feature extraction: specs, features of a video, decode reports, positions in parts.
 
 Shape letters as in `records/videos.py`.
 """
@@ -58,7 +58,7 @@ READERS = (1, 2)
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One square picture of each sampled frame: who reads it, and what is cut out of it."""
+    """One square crop of each sampled frame, and the reader version that decodes it."""
 
     transform: FrameTransform
     reader: int = 1
@@ -96,12 +96,12 @@ class FeatureSpec:
 
     @property
     def view(self) -> View:
-        """What the backbone looks at."""
+        """The crop of each frame that the backbone sees."""
         return View(self.transform, self.reader)
 
     @property
     def feature_set_id(self) -> str:
-        """Name of the feature set: a hash of every field."""
+        """Id of the feature set: a hash of every field."""
         return short_hash(self._spelt())
 
     def to_json(self) -> str:
@@ -132,7 +132,7 @@ class FeatureSpec:
         return spec
 
     def _spelt(self) -> dict[str, Any]:
-        """Every field, without those that came later and say what was done before."""
+        """All fields, without later ones at their defaults, so that older specs keep their hash."""
         fields = asdict(self)
         if self.reader == 1:
             del fields["reader"]
@@ -171,7 +171,7 @@ class VideoFeatures:
 
 @dataclass(frozen=True, slots=True)
 class DecodeReport:
-    """What the decoder says at the end of one video."""
+    """Decoder statistics at the end of one video."""
 
     frames_decoded: int
     """Counted before sampling."""
@@ -204,7 +204,7 @@ class StoredFeatures:
 
 @dataclass(frozen=True, slots=True)
 class Unscored(StoredFeatures):
-    """A video that a version is to score as its collections want it."""
+    """A video that a version has still to classify, with the windows that its collections ask for."""
 
     windows: Windows | None = None
     """None: as a whole."""
@@ -225,7 +225,7 @@ class ExtractedVideo:
 
 @dataclass(frozen=True, slots=True)
 class PartResult:
-    """What one batch of videos became in one spec: a part file, ready to be committed to the ledger."""
+    """Result of one shard of videos in one spec: a part file, ready to be committed to the ledger."""
 
     spec: FeatureSpec
     part: str | None

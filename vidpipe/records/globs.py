@@ -1,4 +1,4 @@
-"""Glob patterns of a collection: which files of its source are taken, and which are passed over."""
+"""Glob patterns (include and exclude) that choose which files of a source belong to a collection."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class Globs:
 
     @classmethod
     def of(cls, include: Iterable[str] | None, exclude: Iterable[str] | None) -> Globs:
-        """As a person or the ledger gives them; empty patterns are none, so that `--exclude ''` takes all."""
+        """Patterns as given by a person or the ledger; empty ones are dropped: `--exclude ''` clears them."""
         return cls(tuple(filter(None, include or ())), tuple(filter(None, exclude or ())))
 
     def take(self, path: str) -> bool:
-        """Whether a path may be one of the collection's."""
+        """Whether a path matches: included, and not excluded."""
         included = not self.include or any(_matches(path, glob) for glob in self.include)
         return included and not any(_matches(path, glob) for glob in self.exclude)
 
     def name_suffix_of(self, path: str) -> bool:
-        """Whether a pattern such as `*.dat` includes files of just this suffix: they are videos, then."""
+        """Whether an include pattern such as `*.dat` names this suffix: such files count as videos."""
         if not self.include:
             return False
         suffix = PurePosixPath(path).suffix.lower()
@@ -57,7 +57,7 @@ def _matches(path: str, glob: str) -> bool:
 
 
 def counted(passed_over: Mapping[str, int]) -> str:
-    """Files by suffix in words, the most frequent first: `12 files: 9 .txt, 3 .xmp`."""
+    """Number of files by suffix as text, the most frequent first: `12 files: 9 .txt, 3 .xmp`."""
     total = sum(passed_over.values())
     ordered = sorted(passed_over.items(), key=lambda item: (-item[1], item[0]))
     each = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in ordered)

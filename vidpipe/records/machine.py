@@ -1,4 +1,4 @@
-"""What `doctor` finds: binaries, the network, the disk, services, and what was left half done."""
+"""Value types of `vidpipe doctor`: binaries, PyTorch and weights, disk, services, unfinished work."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class ToolFacts:
-    """One of the two binaries, as it answers."""
+    """Version, start-up time and decoders of ffmpeg or ffprobe."""
 
     path: str
     version: str
@@ -49,7 +49,7 @@ class DiskFacts:
 
 @dataclass(frozen=True, slots=True)
 class StagingFacts:
-    """The folder where objects lie while they are read."""
+    """State of the staging folder, where objects from buckets are downloaded to be read."""
 
     limit_bytes: int
     """What it may hold."""
@@ -72,7 +72,7 @@ class ServiceFacts:
 
 @dataclass(frozen=True, slots=True)
 class ModelFault:
-    """What keeps a version from being served."""
+    """A reason why a model version cannot be served."""
 
     message: str
     repair: str
@@ -80,7 +80,7 @@ class ModelFault:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """What the ledger holds of work that has not ended, and what it names."""
+    """Unfinished work in the ledger (open runs and promotions), and the parts that it names."""
 
     schema: int
     known_schema: int

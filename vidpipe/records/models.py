@@ -1,4 +1,4 @@
-"""Records of learning: labelled videos, what is learnt from them, and how it is judged.
+"""Value types of training and evaluation: labelled videos, sequences, scores, model versions, eval sets.
 
 Shape letters as in `records/videos.py`.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # numpy takes 0.1 s to load, which `vidpipe status` does not 
 
 @dataclass(frozen=True, slots=True)
 class LabelledVideo:
-    """One labelled content of a collection and where its features lie."""
+    """One labelled video (or labelled span) of a collection and where its features lie."""
 
     video_id: str
     path: str
@@ -64,7 +64,7 @@ class Sequences:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """How well one model did on one split."""
+    """Accuracy, macro F1 and per-label scores of one model on one split."""
 
     n: int
     accuracy: float
@@ -79,7 +79,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class CrossValidation:
-    """Accuracy on training videos that were held out, fold by fold, by group."""
+    """Cross-validated accuracy: folds of the training videos, held out by group."""
 
     videos: int
     accuracy: float
@@ -95,7 +95,7 @@ class CrossValidation:
 
 @dataclass(frozen=True, slots=True)
 class AttentionStrip:
-    """How much each frame of a video weighs, and what is to be seen there."""
+    """Attention weights of a video's frames, with a picture of each."""
 
     title: str
     times_s: Sequence[float]
@@ -106,7 +106,7 @@ class AttentionStrip:
 
 @dataclass(frozen=True, slots=True)
 class VersionId:
-    """What tells a version from every other: MLflow's number alone is unique in one model of one store."""
+    """Identity of a model version: MLflow's number is unique only within one model of one store."""
 
     model: str
     number: int
@@ -140,7 +140,7 @@ class ModelVersion:
 
     @property
     def identity(self) -> VersionId:
-        """What the ledger knows it by."""
+        """The identity under which the ledger records it."""
         created_at = datetime.fromtimestamp(self.created_at_ms / 1000, UTC).replace(tzinfo=None)
         return VersionId(self.model, self.version, self.digest, created_at)
 
@@ -156,7 +156,7 @@ class EvaluationVideo:
     """The part that it is judged on; by default all of it."""
 
     def facts(self) -> tuple[Any, ...]:
-        """What decides the set that it is of."""
+        """The fields that the hash of its evaluation set covers."""
         whole = (self.video_id, self.label, self.group)
         return whole if self.span == WHOLE else (*whole, *self.span)
 

@@ -1,4 +1,4 @@
-"""How people spell column names, labels and splits: case folding, invisible characters, look-alike labels."""
+"""Normalisation of column names, labels and splits: case folding, invisible characters, look-alike labels."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ SPLIT_WORDS: Mapping[str, SplitName] = {
 
 
 def folded(name: str) -> str:
-    """A column's name without spaces around it, invisible characters, and case."""
+    """Normalise a column name: trimmed, case-folded, without invisible characters."""
     return visible(name).strip().casefold()
 
 
 def visible(text: str) -> str:
-    """Without characters that nobody sees, such as U+200B, or a byte order mark in the middle of a file."""
+    """Remove invisible characters, such as U+200B, or a byte order mark in the middle of a file."""
     return "".join(c for c in text if unicodedata.category(c) not in ("Cf", "Cc"))
 
 
 def look_alikes(values: Iterable[str]) -> list[list[str]]:
-    """Values that differ only in case, spaces, composition of accents or invisible characters, sorted."""
+    """Groups of values that differ only in case, spaces, composed accents or invisible characters, sorted."""
     alike: dict[str, set[str]] = defaultdict(set)
     for value in values:
         key = unicodedata.normalize("NFKC", visible(value)).casefold()

@@ -1,4 +1,4 @@
-"""The values that travel between the rooms of this house: frozen, checked when made.
+"""Value types of collections, videos, failures and predictions: frozen dataclasses, validated when made.
 
 Shape letters, everywhere: N videos, T frames, H W height and width in pixels, D feature size,
 K labels, B frames in a batch. Units stand in names: `_s` seconds, `_px`, `_fps`, `_bytes`, `_at` (naive UTC).
@@ -29,7 +29,7 @@ SplitName = Literal["train", "val", "test"]
 
 
 def canonical_json(value: Any) -> str:
-    """One spelling for one value: sorted keys, no spaces. Hashes are taken of this."""
+    """Canonical JSON for hashing: sorted keys, no spaces."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
@@ -39,7 +39,7 @@ def short_hash(value: Any) -> str:
 
 
 def spans(sizes: Sequence[int]) -> list[slice]:
-    """Where blocks of these sizes stand, one behind the other."""
+    """Slices of consecutive blocks of these sizes."""
     return [slice(begin, end) for begin, end in pairwise([0, *accumulate(sizes)])]
 
 
@@ -53,7 +53,7 @@ MAX_OVERLAP = 10
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """How long videos are scored: windows of one length, one every so many seconds (see windows.py)."""
+    """Sliding windows for long videos: length and stride in seconds (see learning/windows.py)."""
 
     window_s: float
     stride_s: float
@@ -77,7 +77,7 @@ class Windows:
 
     @classmethod
     def of(cls, window_s: float | None, stride_s: float | None) -> Windows | None:
-        """As the ledger stores them: None where there are none."""
+        """Windows from the ledger's two columns; None where there are none."""
         return None if window_s is None or stride_s is None else cls(window_s, stride_s)
 
 
@@ -88,7 +88,7 @@ WHOLE: Span = (0.0, math.inf)
 
 @dataclass(frozen=True, slots=True)
 class LabelledSpan:
-    """A part of a video that carries a label of its own."""
+    """A time span of a video with a label of its own."""
 
     start_s: float
     end_s: float
@@ -97,7 +97,7 @@ class LabelledSpan:
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One file of a collection's source, as the listing sees it: nothing of it has been read."""
+    """One file of a collection's source as listed, before any of its bytes has been read."""
 
     path: str
     """Relative to the source, POSIX separators, valid UTF-8."""
@@ -121,7 +121,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a source holds: its videos, and how many other files there are."""
+    """Listing of a source: its videos, and the number of other files by suffix."""
 
     files: list[SourceFile]
     """Sorted by path."""
@@ -132,7 +132,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """One file, as it was when it was listed or hashed."""
+    """A local file with size, times and inode at the time when it was listed or hashed."""
 
     path: Path
     size_bytes: int
@@ -151,7 +151,7 @@ class LocalFile:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One object of a bucket, as it was when it was listed."""
+    """An object of a bucket with size and etag at the time when it was listed."""
 
     uri: str
     size_bytes: int
@@ -169,7 +169,7 @@ Place = Path | LocalFile | StoredObject
 
 @dataclass(frozen=True, slots=True)
 class ListedVideo:
-    """What one line of a dataset's lists says of one file; a file may have several lines."""
+    """One line of a dataset's lists: label, group and splits of a file; a file may have several lines."""
 
     path: str
     """As the list gives it; nobody has looked yet whether such a file is there."""
@@ -180,7 +180,7 @@ class ListedVideo:
 
 @dataclass(frozen=True, slots=True)
 class GivenLabel:
-    """One line of what a person hands in: a label for what lies, or lay, at a path."""
+    """One line of a label file: a label for the video that is, or was, at a path."""
 
     path: str
     label: str | None
@@ -209,7 +209,7 @@ class Collection:
 
 @dataclass(frozen=True, slots=True)
 class MediaFacts:
-    """What the container says of the video stream that is read."""
+    """Container metadata of the video stream that is decoded: size, rate, duration, rotation, codec."""
 
     container: str
     video_codec: str
@@ -242,7 +242,7 @@ class MediaFacts:
 
 @dataclass(frozen=True, slots=True)
 class ProbedVideo:
-    """One content: its hash and its facts, or the verdict that stands instead of them."""
+    """A probed video: its hash and metadata, or the verdict why there is none."""
 
     video_id: str
     size_bytes: int
@@ -253,7 +253,7 @@ class ProbedVideo:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One thing that went wrong with one path at one stage."""
+    """A failure of one path at one stage."""
 
     collection: str
     path: str
@@ -265,7 +265,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class PendingVideo:
-    """A video that still lacks features: where to read it, what it is likely to cost."""
+    """A video without features yet: where to read it, and its expected cost."""
 
     video_id: str
     file: Place

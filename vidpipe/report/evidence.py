@@ -1,4 +1,4 @@
-"""A decision's evidence, as the gate records it, in rows for people: terminal, Markdown and report."""
+"""Promotion evidence as a table, for the terminal, Markdown and the HTML report."""
 
 from __future__ import annotations
 
