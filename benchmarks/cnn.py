@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from vidpipe import cores
-from vidpipe.records.videos import Floats, Pixels, spans
+from vidpipe.records.videos import Floats, Pixels, consecutive_slices
 from vidpipe.vision import backbones, fused_cnn
 from vidpipe.vision.backbones import Backbone, EagerTrunk, default_spec
 from vidpipe.vision.pooling import Pooling
@@ -192,7 +192,7 @@ def features(folder: Path, name: str) -> list[Floats]:
     """What an engine gave, kind by kind, each (N, D of the kind); no motion, as frames stand alone here."""
     rows = np.load(folder / f"{list(ENGINES).index(name)}.npy")
     found = np.stack([POOLING.features(row, None) for row in rows])
-    return [found[:, span] for span in spans(POOLING.sizes)[:2]]
+    return [found[:, span] for span in consecutive_slices(POOLING.sizes)[:2]]
 
 
 def cosines(a: Floats, b: Floats) -> Floats:

@@ -204,7 +204,7 @@ def test_features_have_the_specs_size_and_depend_on_neither_neighbours_nor_place
         batch = noise.copy()
         batch[place] = frame
         rows = backbone(batch)
-        assert rows.shape == (B, backbone.row_size)
+        assert rows.shape == (B, backbone.activation_size)
         assert rows.dtype == np.float32
         assert np.array_equal(rows[place], alone), f"place {place}"
         assert backbone.features(rows[place], None, FLOW).shape == (SPEC.feature_size,)

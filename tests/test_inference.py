@@ -124,7 +124,7 @@ def test_at_full_size_neither_company_nor_blocks_nor_threads_change_a_bit(
         np.testing.assert_array_equal(predict(model, features), scores)
     finally:
         torch.set_num_threads(before)
-    monkeypatch.setattr(inference, "BLOCK_FRAMES", 100)
+    monkeypatch.setattr(inference, "BATCH_FRAMES", 100)
     np.testing.assert_array_equal(predict(model, features), scores)
 
 
@@ -137,10 +137,10 @@ def test_scores_come_back_in_the_order_of_the_videos(order: list[int]) -> None:
     np.testing.assert_array_equal(predict(MODELS["lstm"], [features[i] for i in order]), straight[order])
 
 
-def test_a_long_video_has_a_block_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inference, "BLOCK_FRAMES", 50)
+def test_a_long_video_has_a_batch_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inference, "BATCH_FRAMES", 50)
     lengths = [3, 200, 20, 20, 20, 4]
-    blocks = list(inference._blocks(lengths))
+    blocks = list(inference._batches(lengths))
     assert blocks[0] == [1]
     assert sorted(i for block in blocks for i in block) == list(range(6))
     assert all(len(block) == 1 or sum(lengths[i] for i in block) <= 50 for block in blocks)

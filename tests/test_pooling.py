@@ -31,8 +31,8 @@ def expected_cells(middle: torch.Tensor) -> np.ndarray:
 
 
 def features(pooling: Pooling, maps: tuple[torch.Tensor, torch.Tensor]) -> np.ndarray:
-    rows = pooling.rows(maps[0], maps[1] if pooling.needs_middle else None)
-    assert rows.shape == (3, pooling.row_size)
+    rows = pooling.activations(maps[0], maps[1] if pooling.needs_middle else None)
+    assert rows.shape == (3, pooling.activation_size)
     befores = [None, rows[0], rows[1]]
     return np.stack([pooling.features(row, before) for row, before in zip(rows, befores, strict=True)])
 

@@ -109,7 +109,7 @@ class Forbidden(VideoError, PermissionError):
 
 
 class Misread(VideoError):
-    """An older spec's reader samples wrong frames of this video: no features of that spec."""
+    """An older spec's reader samples wrong frames: no features of that spec."""
 
     verdict = None
 

@@ -1,1 +1,1 @@
-"""How good a model is, and whether it may serve: comparison, gate, model card."""
+"""Model evaluation and promotion: statistical comparison, promotion gate, model card, active learning."""

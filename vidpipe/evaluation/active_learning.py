@@ -1,4 +1,4 @@
-"""Which of many videos to pick, when a person has time for few: useful ones, no two alike."""
+"""Active learning: choose diverse, uncertain videos to label next (weighted farthest-first traversal)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vidpipe.records.videos import Floats
 
 
 def pick(usefulness: Sequence[float], means: Floats, limit: int) -> list[int]:
-    """Greedy farthest-first: the most useful video, then each time the most useful far from those picked.
+    """Weighted farthest-first traversal: the most useful video, then the most useful far from earlier picks.
 
     What counts is usefulness times the distance to the nearest pick, so that of ten near copies one is asked.
 
@@ -39,7 +39,7 @@ def pick(usefulness: Sequence[float], means: Floats, limit: int) -> list[int]:
 
 
 def _directions(means: Floats) -> npt.NDArray[np.float64]:
-    """(N, D) of length 1, seen from their centre: from 0, positive features all point the same way."""
+    """Centred and L2-normalised vectors (N, D); uncentred, positive features all point the same way."""
     centred = np.asarray(means, np.float64)
     centred = centred - centred.mean(0)
     lengths = np.linalg.norm(centred, axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Two models on the same videos: how much better is one, and could it be luck?"""
+"""Paired comparison of two classifiers: bootstrap confidence intervals and McNemar's exact test."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Challenger minus champion."""
+    """Challenger minus champion: accuracy and macro F1, with confidence intervals."""
 
     accuracy: Interval
     macro_f1: Interval
@@ -39,7 +39,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class McNemar:
-    """Videos on which exactly one of the two is right."""
+    """McNemar's test: numbers of videos on which exactly one model is right, and the p value."""
 
     only_challenger: int
     only_champion: int
@@ -50,7 +50,7 @@ class McNemar:
 def paired_bootstrap(
     truth: Indices, challenger: Indices, champion: Indices, groups: Indices, K: int, *, seed: int = 0
 ) -> Difference:
-    """Difference of accuracy and of macro F1, with 95 % percentile intervals.
+    """Paired bootstrap of the differences in accuracy and macro F1, with 95 % percentile intervals.
 
     Both models see the same draw. Whole groups are drawn, with replacement: videos of one camera are
     no independent witnesses. Source: Efron & Tibshirani, An Introduction to the Bootstrap (1993), ch. 13;
@@ -98,7 +98,7 @@ def accuracy_interval(right: npt.NDArray[np.bool_], groups: Indices, *, seed: in
 
 
 def mcnemar(truth: Indices, challenger: Indices, champion: Indices) -> McNemar:
-    """McNemar's exact test: of the videos that tell the two apart, is it a coin that decides?
+    """McNemar's exact test (binomial, two-sided) on the videos that only one of the two models gets right.
 
     Source: McNemar, Psychometrika 12 (1947); the exact binomial form.
     """
@@ -111,7 +111,7 @@ def mcnemar(truth: Indices, challenger: Indices, champion: Indices) -> McNemar:
 
 
 class _Contender:
-    """One model's hits in a form that weighs N videos by a matrix product."""
+    """One model's predictions as indicator matrices, so that bootstrap scores are a matrix product."""
 
     def __init__(self, truth: Indices, predicted: Indices, K: int) -> None:
         one = np.eye(K)
@@ -119,7 +119,7 @@ class _Contender:
         self._truth, self._claimed = one[truth], one[predicted]
 
     def scores(self, weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Accuracy and macro F1, (draws, 2), of videos weighted by (draws, N)."""
+        """Accuracy and macro F1, (draws, 2), for bootstrap weights (draws, N)."""
         support = weights @ self._truth
         hits = weights @ (self._truth * self._right[:, None])
         both = support + weights @ self._claimed

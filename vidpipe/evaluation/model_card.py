@@ -1,4 +1,4 @@
-"""The model card: what a version is, what it was made from, how well it does, what it was not tried on.
+"""Model card: a version's training data, parameters, scores and limits, as Markdown and as metadata.
 
 Source: Mitchell et al., Model Cards for Model Reporting, 2019, https://arxiv.org/abs/1810.03993.
 """
@@ -26,7 +26,7 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class TrainingRecord:
-    """What a version was trained on and how it did on its test split; tags, facts and card come from it."""
+    """Training data, parameters and test scores of a version; its tags, metadata and card come from it."""
 
     collection: str
     split_column: str | None
@@ -51,11 +51,11 @@ class TrainingRecord:
 
     @property
     def baseline(self) -> Scores:
-        """The better of the baselines."""
+        """Scores of the better baseline."""
         return max(self.baselines.values(), key=lambda s: (s.accuracy, s.macro_f1))
 
     def figures(self) -> dict[str, Any]:
-        """Of parts, baselines and cross-validation, as `vidpipe train` shows them beside the metrics."""
+        """Scores of parts, baselines and cross-validation, as `vidpipe train` shows them."""
         found = self.cross_validation
         return {
             "parts": {n: {**_headline(s), "weight": self.weights[n]} for n, s in self.parts.items()},
@@ -67,7 +67,7 @@ class TrainingRecord:
         }
 
     def metrics(self) -> dict[str, float]:
-        """The version's figures, as MLflow and `vidpipe train` show them."""
+        """Metrics of the version by name, as MLflow and `vidpipe train` show them."""
         return {
             "train_videos": float(sum(self.videos["train"].values())),
             "test_videos": float(sum(self.videos["test"].values())),
@@ -85,7 +85,7 @@ def _headline(scores: Scores) -> dict[str, float]:
 
 
 def facts(labels: Sequence[str], spec: FeatureSpec, record: TrainingRecord, software: str) -> dict[str, Any]:
-    """What the card says, for programs: plain values that fit JSON and YAML."""
+    """The card's content for programs: plain values that fit JSON and YAML."""
     return {
         "software": software,
         "collection": record.collection,
@@ -129,7 +129,7 @@ def card(labels: Sequence[str], spec: FeatureSpec, record: TrainingRecord, softw
 
 
 def shortened(text: str, limit: int) -> str:
-    """The card in at most `limit` characters: whole lines, then a line that says where the rest is."""
+    """Truncate the card to `limit` characters by whole lines; a last line says where the rest is."""
     if len(text) <= limit:
         return text
     note = "\n\nCut here: the whole card is MODEL_CARD.md among the model's files.\n"

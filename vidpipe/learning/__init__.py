@@ -1,1 +1,1 @@
-"""The LSTM classifier: training, calibration, inference."""
+"""The video classifier, an LSTM blended with linear heads: training, calibration, inference."""

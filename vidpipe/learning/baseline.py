@@ -1,7 +1,6 @@
-"""The baseline's training: mean + linear, with the same care as the LSTM.
+"""Training of the mean + linear baseline (logistic regression on features averaged over time).
 
-What the mean of a video's features over time can tell, without their order: whatever an LSTM is worth, it is
-worth beyond this.
+It ignores the order of frames: the LSTM's worth is what it scores above this.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 
 class BaselineTrainer:
-    """Trains mean + linear to the optimum for each penalty; validation chooses. An epoch is one penalty."""
+    """Trains mean + linear to the optimum for each L2 penalty, one an epoch; validation loss chooses."""
 
     def __init__(self, train: Sequences, val: Sequences) -> None:
         self.planned = len(PENALTIES)

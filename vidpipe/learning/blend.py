@@ -1,4 +1,4 @@
-"""A classifier of several parts, joined by non-negative weights of their log probabilities (wide and deep).
+"""Logarithmic opinion pool (wide and deep): an LSTM and linear heads, blended by non-negative weights.
 
     features (T, D) ─┬─▶ statistics over time ─▶ a convex linear head for each ─┐
                      └─▶ LSTM ──────────────────────────────────────────────────┴▶ weighted sum ─▶ softmax
@@ -27,7 +27,7 @@ class BlendedClassifier(nn.Module):
     def __init__(
         self, lstm: LSTMVideoClassifier, linear: Mapping[str, LinearHead], weights: Mapping[str, float]
     ) -> None:
-        """Join the parts.
+        """Blend the parts.
 
         Args:
             lstm: The part `lstm`.

@@ -1,6 +1,6 @@
-"""What the validation videos say of a network in training: how good it is, and how sure it may be.
+"""Validation loss and temperature scaling of a network in training, and the interface of trainers.
 
-Every trainer says so in the same words, so that the LSTM and its baseline can be watched side by side.
+Every trainer yields the same metrics, so that the LSTM and its baseline can be watched side by side.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LEAST_TO_CALIBRATE = 10
 
 @dataclass(frozen=True, slots=True)
 class EpochMetrics:
-    """One epoch of one network."""
+    """Metrics of one epoch of one network."""
 
     epoch: int
     train_loss: float
@@ -34,7 +34,7 @@ class EpochMetrics:
 
 
 class Trainer(Protocol):
-    """Trains one network: iterate `epochs()`, then take `model`."""
+    """Interface of a trainer of one network: iterate `epochs()`, then take `model`."""
 
     architecture: ClassifierConfig
     planned: int
@@ -42,11 +42,11 @@ class Trainer(Protocol):
 
     @property
     def model(self) -> nn.Module:
-        """The network."""
+        """The trained network."""
         ...
 
     def epochs(self) -> Iterator[EpochMetrics]:
-        """Train; a line after each epoch."""
+        """Train; yields metrics after each epoch."""
         ...
 
 
@@ -59,7 +59,7 @@ def validate(model: nn.Module, val: Sequences) -> tuple[float, float]:
 
 
 def calibrate(model: nn.Module, val: Sequences) -> float:
-    """Divide the last layer by the temperature at which validation scores mean most; the temperature.
+    """Temperature scaling: divide the last layer by the temperature of lowest validation loss; returns it.
 
     Labels stay as they are; scores come nearer to the share of right answers among their like. The truth
     counts as (n + 1) / (n + 2), not as certain: a few right answers do not prove the next one.

@@ -1,14 +1,14 @@
-"""The classifiers: an LSTM over per-frame features, and the mean + linear baseline beside it.
+"""LSTM video classifier over per-frame features, and the mean + linear baseline (PyTorch modules).
 
-    features ─▶ standardise ─▶ project, each kind of feature by itself ─▶ LSTM ─▶ pool ─▶ linear ─▶ softmax
+    features ─▶ standardise ─▶ project, each feature block by itself ──▶ LSTM ─▶ pool ─▶ linear ─▶ softmax
      (T, D)                            (T, P)          │                 (T, H)    ▲
                                                        └────── mean (shortcut) ────┘
 
 The LSTM, step by step, with [h, x] the concatenation, s the logistic function, * element-wise:
 
     f_t = s(W_f [h_{t-1}, x_t] + b_f)        forget gate: what of the cell state stays
-    i_t = s(W_i [h_{t-1}, x_t] + b_i)        input gate: what of the news comes in
-    g_t = tanh(W_c [h_{t-1}, x_t] + b_c)     the news
+    i_t = s(W_i [h_{t-1}, x_t] + b_i)        input gate: what of the candidate state comes in
+    g_t = tanh(W_c [h_{t-1}, x_t] + b_c)     candidate state
     c_t = f_t * c_{t-1} + i_t * g_t          cell state
     o_t = s(W_o [h_{t-1}, x_t] + b_o)        output gate: what of the cell state shows
     h_t = o_t * tanh(c_t)                    hidden state
@@ -33,7 +33,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence, pad_sequence
 
 from vidpipe.learning.packing import Packing
-from vidpipe.records.videos import Floats, spans
+from vidpipe.records.videos import Floats, consecutive_slices
 
 Kind = Literal["lstm", "mean_linear"]
 Head = Literal["last", "mean", "max", "attention"]
@@ -48,7 +48,7 @@ saturate its gates: on clips that differ only in the order of events, test accur
 
 @dataclass(frozen=True, slots=True)
 class ClassifierConfig:
-    """Everything needed to build the network again; saved beside the weights, checked on loading."""
+    """Architecture of the network; saved beside the weights, checked on loading."""
 
     kind: Kind
     input_size: int
@@ -79,37 +79,37 @@ class ClassifierConfig:
 
     @classmethod
     def from_json(cls, text: str) -> ClassifierConfig:
-        """Rebuild a config from `to_json`."""
+        """Read a config from `to_json`'s JSON."""
         raw = json.loads(text)
         return cls(**{**raw, "blocks": tuple(raw.get("blocks", ()))})
 
 
 class Projection(nn.Module):
-    """Frames (..., D) to (..., P): each block of features through its own linear layer, layer norm, GELU.
+    """Projection of frames (..., D) to (..., P): linear, layer norm and GELU for each feature block.
 
     By itself, so that a block of a thousand numbers does not drown another of a hundred.
     """
 
     def __init__(self, blocks: Sequence[int], size: int) -> None:
         super().__init__()
-        self._spans = spans(blocks)
+        self._slices = consecutive_slices(blocks)
         self.linears = nn.ModuleList(nn.Linear(block, size) for block in blocks)
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in blocks)
 
     def blocks(self) -> Iterator[tuple[slice, nn.Linear, nn.LayerNorm]]:
-        """For each block the columns it stands in, and its layers."""
-        for span, linear, norm in zip(self._spans, self.linears, self.norms, strict=True):
+        """For each feature block its columns and its layers."""
+        for columns, linear, norm in zip(self._slices, self.linears, self.norms, strict=True):
             assert isinstance(linear, nn.Linear) and isinstance(norm, nn.LayerNorm)
-            yield span, linear, norm
+            yield columns, linear, norm
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Projected frames."""
-        found = [functional.gelu(norm(linear(x[..., span]))) for span, linear, norm in self.blocks()]
+        """Project frames (..., D) to (..., P)."""
+        found = [functional.gelu(norm(linear(x[..., columns]))) for columns, linear, norm in self.blocks()]
         return torch.cat(found, dim=-1)
 
 
 class LSTMVideoClassifier(nn.Module):
-    """(batch, time, features) to logits.
+    """LSTM over per-frame features, pooled over time, with a linear head: (N, T, D) to logits (N, K).
 
     Features are first standardised with the training set's mean and deviation, which travel with
     the weights as buffers.
@@ -142,7 +142,7 @@ class LSTMVideoClassifier(nn.Module):
         return self.logits(packed, lengths)
 
     def logits(self, packed: PackedSequence, lengths: torch.Tensor) -> torch.Tensor:
-        """The same of sequences without padding: see `pack`."""
+        """Logits (N, K) of packed sequences, without padding: see `pack`."""
         packed = _with_data(packed, self._frames(packed))
         states, (hidden, _) = self.lstm(packed)  # zero initial states; hidden is at each last valid step
         if self.config.head == "last":
@@ -159,7 +159,7 @@ class LSTMVideoClassifier(nn.Module):
         return logits
 
     def _frames(self, packed: PackedSequence) -> torch.Tensor:
-        """What the LSTM sees of frames (rows, D)."""
+        """Standardise and project frames (rows, D): the LSTM's input."""
         x = (packed.data - self.mean) / self.deviation
         if self.training:
             x = x * self._kept(packed.batch_sizes)
@@ -169,25 +169,25 @@ class LSTMVideoClassifier(nn.Module):
         return projected
 
     def _kept(self, alive: torch.Tensor) -> torch.Tensor:
-        """Dropout of features, and of whole kinds of them, (rows, D); for all frames of a video the same.
+        """Variational dropout of features and whole feature blocks, (rows, D): one mask for a video's frames.
 
         Source: Gal and Ghahramani, A Theoretically Grounded Application of Dropout in Recurrent Neural
         Networks (2016). It also takes a tenth of the random numbers, else a fifth of the training's time.
         """
         videos = int(alive[0])
         masks = self._mask((videos, self.config.input_size), self.config.input_dropout)
-        for span in spans(self.config.blocks)[1:]:
-            masks[:, span] *= torch.rand(videos, 1, generator=self.rng) >= self.config.kind_dropout
+        for columns in consecutive_slices(self.config.blocks)[1:]:
+            masks[:, columns] *= torch.rand(videos, 1, generator=self.rng) >= self.config.kind_dropout
         places = torch.cat([torch.arange(int(n)) for n in alive])
         return masks[places]
 
     def _mask(self, shape: Sequence[int], dropped: float) -> torch.Tensor:
-        """What dropout of this share multiplies with."""
+        """Inverted dropout mask: 0, or 1 / (1 - share)."""
         kept = 1 - dropped
         return torch.empty(*shape).bernoulli_(kept, generator=self.rng).div_(kept)
 
     def _pooled(self, states: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-        """States (N, T, H) as one, (N, H); valid is (N, T)."""
+        """Pool states (N, T, H) over time to (N, H); valid is (N, T)."""
         if self.config.head == "mean":
             return states.sum(1) / valid.sum(1)[:, None]  # padding is zero
         if self.attention is None:
@@ -200,7 +200,7 @@ class LSTMVideoClassifier(nn.Module):
 def put_statistics(
     model: nn.Module, mean: npt.NDArray[np.float64], deviation: npt.NDArray[np.float64]
 ) -> None:
-    """Store what features are standardised with, each (D,), in a network."""
+    """Store the mean and scale that features are standardised with, each (D,), in a network."""
     model.get_buffer("mean").copy_(torch.from_numpy(mean))
     model.get_buffer("deviation").copy_(torch.from_numpy(deviation + 1e-3))
 
@@ -233,7 +233,7 @@ class MeanLinearClassifier(nn.Module):
 
 
 def build(config: ClassifierConfig) -> nn.Module:
-    """An untrained network."""
+    """Build an untrained network."""
     if config.kind == "mean_linear":
         return MeanLinearClassifier(config.input_size, config.num_classes)
     return LSTMVideoClassifier(config)

@@ -1,4 +1,4 @@
-"""Out-of-fold scores, and what is learnt from them: weights of the parts, penalties, honest accuracy.
+"""Cross-fitting (stacking): out-of-fold scores choose penalties and blend weights, and give cv accuracy.
 
 Each training video is scored once by parts that were trained without it and without the videos of its group.
 These scores choose the penalty of each linear head and the weights that join the parts; the parts are then
@@ -38,7 +38,7 @@ Indices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OutOfFold:
-    """Log probabilities (n, K) of each part for videos that it did not learn from, and the truth (n,)."""
+    """Out-of-fold log probabilities (n, K) of each part, and the true labels (n,)."""
 
     parts: Mapping[str, Doubles]
     targets: Indices
@@ -48,7 +48,7 @@ class OutOfFold:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """The trained parts, their weights, and the out-of-fold scores which chose these."""
+    """Trained parts, their blend weights, and the out-of-fold scores that chose the weights."""
 
     classifier: BlendedClassifier
     lstm_config: ClassifierConfig
@@ -60,12 +60,12 @@ class Fitted:
     """Of the blend, out of fold, (n, K): the weights for a fold are learnt from the others."""
 
     def parts(self) -> dict[str, torch.nn.Module]:
-        """Every part by itself, by name."""
+        """Every trained part, by name."""
         return {**self.heads, "lstm": self.classifier.lstm}
 
 
 class CrossFit:
-    """Trains all parts, first fold by fold, then on everything: iterate `epochs()`, then take `fitted`."""
+    """Trains all parts, fold by fold and then on all videos: iterate `epochs()`, then take `fitted`."""
 
     fitted: Fitted
 
@@ -79,7 +79,7 @@ class CrossFit:
         *,
         linear: bool = True,
     ) -> None:
-        """Prepare.
+        """Prepare the folds and the linear problems.
 
         Args:
             data: Videos to learn from: train and val.
@@ -96,7 +96,7 @@ class CrossFit:
         self.planned = sum(of_fold) + config.epochs_for(len(data))
 
     def epochs(self) -> Iterator[EpochMetrics | None]:
-        """One item an epoch: its metrics in the training on all videos, None in those of the folds."""
+        """Train; yields metrics for epochs of training on all videos, and None for epochs of the folds."""
         held_out = np.flatnonzero(self._folds >= 0)
         scores = np.zeros((len(self._data), len(self._data.labels)))
         trainer = self._trainer(np.arange(len(self._data)))
@@ -118,7 +118,7 @@ class CrossFit:
         return self._data.targets[held_out], self._folds[held_out]
 
     def _linear_parts(self, held_out: Indices) -> tuple[dict[str, LinearHead], dict[str, Doubles]]:
-        """Heads with the best penalty, trained on all videos, and their out-of-fold log probabilities."""
+        """Linear heads of the best penalty, fitted on all videos, and their out-of-fold log probabilities."""
         heads: dict[str, LinearHead] = {}
         parts: dict[str, Doubles] = {}
         targets, data, K = self._data.targets, self._data, len(self._data.labels)
@@ -145,7 +145,7 @@ class CrossFit:
 
 
 def subset(data: Sequences, videos: Indices) -> Sequences:
-    """Some of the videos, in the order given."""
+    """Subset of the videos, in the order of the given indices."""
     return Sequences(
         tuple(data.video_ids[i] for i in videos), tuple(data.features[i] for i in videos),
         data.targets[videos], data.labels,
@@ -159,7 +159,7 @@ def log_probabilities(model: torch.nn.Module, data: Sequences) -> Doubles:
 
 
 def fit_weights(held_out: OutOfFold) -> dict[str, float]:
-    """Non-negative weights of the parts that give the held-out videos' truth the highest probability.
+    """Blend weights: non-negative, with the highest likelihood of the out-of-fold videos' labels.
 
     Their sum is free: it does what a temperature does. The truth counts as (n + 1) / (n + 2), not as certain:
     a few right answers do not prove the next one.
@@ -188,7 +188,7 @@ def fit_weights(held_out: OutOfFold) -> dict[str, float]:
 
 
 def cross_fitted(held_out: OutOfFold) -> Doubles:
-    """Probabilities (n, K) of the blend, each fold's by weights that were learnt from the other folds."""
+    """Cross-fitted probabilities (n, K) of the blend: each fold's weights are fitted on the other folds."""
     found = np.zeros_like(next(iter(held_out.parts.values())))
     numbers: list[int] = np.unique(held_out.folds).tolist()
     for fold in numbers:

@@ -1,6 +1,6 @@
-"""The search: configs to try, one after the other, within a time budget.
+"""Random hyperparameter search within a time budget.
 
-the default ──▶ a draw ──▶ a draw ──▶ … ──▶ │ the next, were it as long as the longest, would not fit
+default ──▶ random ──▶ random ──▶ … ──▶ │ stops where a trial as long as the longest would not fit
                                     budget_s
 """
 
@@ -39,7 +39,7 @@ CROP_SHARES = (0.5, 1.0)
 
 
 def configs(default: TrainingConfig) -> Iterator[TrainingConfig]:
-    """The default, then random draws from the space around it, without end; no config comes twice.
+    """Yield the default config, then random draws from the search space, without end or repetition.
 
     The default's seed is every config's, and that of the draws: a longer search begins with the shorter one.
     """
@@ -61,7 +61,7 @@ def _draw(default: TrainingConfig, rng: np.random.Generator) -> TrainingConfig:
 
 
 def within(budget_s: float, items: Iterable[T], clock: Callable[[], float] = time.monotonic) -> Iterator[T]:
-    """The first item, and those after it while one more, as long as the longest so far, fits the budget.
+    """Yield items while one more, as long as the longest so far, fits the time budget; at least one.
 
     An item lasts until the next one is asked for.
     """
@@ -76,6 +76,6 @@ def within(budget_s: float, items: Iterable[T], clock: Callable[[], float] = tim
 
 
 def difference(config: TrainingConfig, default: TrainingConfig) -> dict[str, Any]:
-    """The parameters in which a config is not the default."""
+    """The parameters in which a config differs from the default."""
     theirs = default.parameters()
     return {name: value for name, value in config.parameters().items() if value != theirs[name]}

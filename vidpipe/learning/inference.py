@@ -1,8 +1,8 @@
-"""Scores of many sequences: the classifier at work.
+"""Batch inference of the LSTM classifier on the CPU, reproducible bit by bit.
 
-The LSTM runs in blocks of videos, one core a block. Within a block the frames of all videos stand together
+The LSTM runs on batches of videos, one core a batch. Within a batch the frames of all videos stand together
 (see `packing.py`; backwards, each video's rows in reverse), and matrix products have fixed shapes, filled up
-with zeros: a video's scores have the same bits whoever else is asked for, on any number of cores.
+with zeros: a video's scores have the same bits whatever videos it is scored with, on any number of cores.
 
 Where the CPU computes in bfloat16, the product of frames and first weights does: 1.5 times as fast, and on
 trained models scores differ by at most 0.001 from float32's.
@@ -26,10 +26,10 @@ from vidpipe.records.videos import Floats
 
 warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # nor do we write: stored features
 
-BLOCK_VIDEOS = 64
+BATCH_VIDEOS = 64
 """Rows of every recurrent matrix product."""
-BLOCK_FRAMES = 8192
-"""A block holds no more frames than this, unless it is one video: bounds the memory."""
+BATCH_FRAMES = 8192
+"""A batch holds no more frames than this, unless it is one video: bounds the memory."""
 PRODUCT_ROWS = 256
 """Rows of every product of frames with weights."""
 
@@ -38,51 +38,51 @@ def predict(model: nn.Module, features: Sequence[Floats]) -> Floats:
     """Softmax scores, float32 (N, K), of N sequences (T_i, D)."""
     if not features:
         return np.zeros((0, 0), np.float32)
-    found = _by_block(lambda some: list(_scores(model, some)), model, features)
+    found = _by_batch(lambda some: list(_scores(model, some)), model, features)
     return np.stack(found)
 
 
 def attention(model: nn.Module, features: Sequence[Floats]) -> list[Floats]:
-    """How much each frame weighs, (T_i,) for each of N sequences: what the attention head looks at.
+    """Attention weight of each frame, (T_i,) for each of N sequences.
 
     The weights of a video sum to 1. Another head has none: all frames weigh the same.
     """
-    return _by_block(lambda some: _weights(model, some), model, features) if features else []
+    return _by_batch(lambda some: _weights(model, some), model, features) if features else []
 
 
-def _by_block(
+def _by_batch(
     work: Callable[[Sequence[Floats]], list[Floats]], model: nn.Module, features: Sequence[Floats]
 ) -> list[Floats]:
-    """One result for each sequence, in their order, computed block by block, one core each."""
+    """Compute one result for each sequence, in their order, batch by batch, one core each."""
     model.eval()
     cores.keep_freed_memory()
-    blocks = list(_blocks([len(f) for f in features]))
+    batches = list(_batches([len(f) for f in features]))
     results: list[Floats] = [np.zeros(0, np.float32)] * len(features)
-    with cores.one_each(min(cores.count(), len(blocks))) as pool:
-        for block, found in zip(
-            blocks, pool.map(lambda b: work([features[i] for i in b]), blocks), strict=True
+    with cores.one_each(min(cores.count(), len(batches))) as pool:
+        for batch, found in zip(
+            batches, pool.map(lambda b: work([features[i] for i in b]), batches), strict=True
         ):
-            for i, result in zip(block, found, strict=True):
+            for i, result in zip(batch, found, strict=True):
                 results[i] = result
     return results
 
 
-def _blocks(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Indices of sequences of similar length, the longest first."""
-    block: list[int] = []
+def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Batches of sequences of similar length, as indices, the longest first."""
+    batch: list[int] = []
     frames = 0
     for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        if block and (len(block) == BLOCK_VIDEOS or frames + lengths[i] > BLOCK_FRAMES):
-            yield block
-            block, frames = [], 0
-        block.append(i)
+        if batch and (len(batch) == BATCH_VIDEOS or frames + lengths[i] > BATCH_FRAMES):
+            yield batch
+            batch, frames = [], 0
+        batch.append(i)
         frames += lengths[i]
-    yield block
+    yield batch
 
 
 @torch.inference_mode()
 def _scores(model: nn.Module, features: Sequence[Floats]) -> Floats:
-    """Scores of one block, the longest sequence first."""
+    """Scores of one batch, the longest sequence first."""
     if isinstance(model, BlendedClassifier):
         logits = _blended_logits(model, features)
     elif isinstance(model, LSTMVideoClassifier):
@@ -111,15 +111,15 @@ def _log_probabilities(logits: torch.Tensor) -> torch.Tensor:
 
 @torch.inference_mode()
 def _weights(model: nn.Module, features: Sequence[Floats]) -> list[Floats]:
-    """Attention of one block, the longest sequence first."""
+    """Attention weights of one batch, the longest sequence first."""
     if isinstance(model, BlendedClassifier):
         model = model.lstm
     if not isinstance(model, LSTMVideoClassifier) or model.attention is None:
         return [np.full(len(f), 1 / len(f), np.float32) for f in features]
-    block = _packing(features)
+    packing = _packing(features)
     frames = _frames(model, features)
-    states, _ = _states(model, block, frames[block.order(len(frames))])
-    return [_attention(model.attention, of_video).numpy() for of_video in _by_video(states, block)]
+    states, _ = _states(model, packing, frames[packing.order(len(frames))])
+    return [_attention(model.attention, of_video).numpy() for of_video in _by_video(states, packing)]
 
 
 def _packing(features: Sequence[Floats]) -> Packing:
@@ -127,33 +127,33 @@ def _packing(features: Sequence[Floats]) -> Packing:
 
 
 def _lstm_logits(model: LSTMVideoClassifier, features: Sequence[Floats]) -> torch.Tensor:
-    block = _packing(features)
+    packing = _packing(features)
     frames = _frames(model, features)
-    states, last = _states(model, block, frames[block.order(len(frames))])
+    states, last = _states(model, packing, frames[packing.order(len(frames))])
     pooled = [
         last[place] if model.config.head == "last" else _pooled(model, of_video)
-        for place, of_video in enumerate(_by_video(states, block))
+        for place, of_video in enumerate(_by_video(states, packing))
     ]
     if model.config.shortcut:
-        means = [of_video.mean(0) for of_video in _cut(frames, block)]
+        means = [of_video.mean(0) for of_video in _cut(frames, packing)]
         pooled = [torch.cat(both) for both in zip(pooled, means, strict=True)]
     # One by one: in a narrow product a row's bits know its place.
     return torch.stack([model.linear(of_video) for of_video in pooled])
 
 
-def _by_video(states: torch.Tensor, block: Packing) -> Sequence[torch.Tensor]:
+def _by_video(states: torch.Tensor, packing: Packing) -> Sequence[torch.Tensor]:
     """The states of each video, (T, H), in the order of its frames."""
-    found = _cut(states[np.concatenate(block.rows_of_videos())], block)
+    found = _cut(states[np.concatenate(packing.rows_of_videos())], packing)
     return [of_video.clone() for of_video in found]  # in memory of its own: bits know its alignment, too
 
 
-def _cut(rows: torch.Tensor, block: Packing) -> Sequence[torch.Tensor]:
-    """Rows that stand one video behind the other, by video."""
-    return torch.split(rows[: block.starts[-1]], list(block.lengths))
+def _cut(rows: torch.Tensor, packing: Packing) -> Sequence[torch.Tensor]:
+    """Split consecutive rows by video."""
+    return torch.split(rows[: packing.starts[-1]], list(packing.lengths))
 
 
 def _pooled(model: LSTMVideoClassifier, states: torch.Tensor) -> torch.Tensor:
-    """One video's states (T, H) as one, (H,)."""
+    """Pool one video's states (T, H) over time to (H,)."""
     if model.config.head == "mean":
         return states.mean(0)
     if model.attention is None:
@@ -170,7 +170,7 @@ def _attention(layer: nn.Linear, states: torch.Tensor) -> torch.Tensor:
 
 
 def _frames(model: LSTMVideoClassifier, features: Sequence[Floats]) -> torch.Tensor:
-    """What the first layer sees of all frames, one video behind the other, (rows, P).
+    """Input of the first LSTM layer for all frames, one video after the other, (rows, P).
 
     Without a projection (rows, D).
     """
@@ -180,13 +180,13 @@ def _frames(model: LSTMVideoClassifier, features: Sequence[Floats]) -> torch.Ten
     return (x - model.mean) / model.deviation * model.config.input_scale
 
 
-def _stacked(features: Sequence[Floats], span: slice, dtype: torch.dtype) -> torch.Tensor:
-    """Some columns of all frames, rounded on the way, and zeros up to whole products: one pass."""
+def _stacked(features: Sequence[Floats], columns: slice, dtype: torch.dtype) -> torch.Tensor:
+    """Copy some columns of all frames into one matrix, converted and zero-padded to whole tiles."""
     count = sum(len(f) for f in features)
     rows = -(-count // PRODUCT_ROWS) * PRODUCT_ROWS
-    x, begin = torch.empty(rows, len(features[0][0, span]), dtype=dtype), 0
+    x, begin = torch.empty(rows, len(features[0][0, columns]), dtype=dtype), 0
     for frames in features:
-        x[begin : (begin := begin + len(frames))] = torch.from_numpy(frames[:, span])
+        x[begin : (begin := begin + len(frames))] = torch.from_numpy(frames[:, columns])
     x[count:] = 0
     return x
 
@@ -194,13 +194,13 @@ def _stacked(features: Sequence[Floats], span: slice, dtype: torch.dtype) -> tor
 def _projected(
     projection: Projection, model: LSTMVideoClassifier, features: Sequence[Floats]
 ) -> torch.Tensor:
-    """Standardised and projected frames, (rows, P); the former within the product."""
+    """Standardise and project frames, (rows, P); the standardising is folded into the weights."""
     found = []
-    for span, linear, norm in projection.blocks():
+    for columns, linear, norm in projection.blocks():
         weights, bias = _standardising(
-            linear.weight, linear.bias, model.mean[span], 1 / model.deviation[span]
+            linear.weight, linear.bias, model.mean[columns], 1 / model.deviation[columns]
         )
-        product = _product(_stacked(features, span, _product_dtype()), weights, bias)
+        product = _product(_stacked(features, columns, _product_dtype()), weights, bias)
         found.append(nn.functional.gelu(norm(product)))
     return torch.cat(found, 1)
 
@@ -208,12 +208,12 @@ def _projected(
 def _standardising(
     weights: torch.Tensor, bias: torch.Tensor, mean: torch.Tensor, scale: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights and bias that give of x what the given ones give of (x - mean) * scale."""
+    """Fold standardising into a layer: W' x + b' = W ((x - mean) * scale) + b."""
     return weights * scale, bias - weights @ (mean * scale)
 
 
 def _product(x: torch.Tensor, weights: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-    """x times weights and bias, in products of one shape: nine tenths of all work.
+    """Matrix product of x and weights, plus bias, in tiles of one shape; 90 % of the run time.
 
     In bfloat16 with sums in float32 where the CPU has it.
     """
@@ -231,40 +231,44 @@ def _product_dtype() -> torch.dtype:
 # -- the LSTM ------------------------------------------------------------------------------------
 
 
-def _states(model: LSTMVideoClassifier, block: Packing, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _states(
+    model: LSTMVideoClassifier, packing: Packing, x: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Hidden states of the last layer (rows, H), and each video's last (64, H); H counts both directions."""
-    mirror, last = block.mirrored(len(x)), torch.zeros(0)
+    mirror, last = packing.mirrored(len(x)), torch.zeros(0)
     for layer in range(model.lstm.num_layers):
         x = x.to(_product_dtype())
-        states, last = _direction(model, f"l{layer}", x, block)
+        states, last = _direction(model, f"l{layer}", x, packing)
         if model.config.bidirectional:
-            backward, first = _direction(model, f"l{layer}_reverse", x[mirror], block)
+            backward, first = _direction(model, f"l{layer}_reverse", x[mirror], packing)
             states, last = torch.cat([states, backward[mirror]], 1), torch.cat([last, first], 1)
         x = states
     return x, last
 
 
 def _direction(
-    model: LSTMVideoClassifier, name: str, x: torch.Tensor, block: Packing
+    model: LSTMVideoClassifier, name: str, x: torch.Tensor, packing: Packing
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """States of one layer in one direction, whose weights end in `name`."""
+    """States of one LSTM layer in one direction, whose weights end in `name`."""
     w_in = getattr(model.lstm, f"weight_ih_{name}")
     bias = getattr(model.lstm, f"bias_ih_{name}") + getattr(model.lstm, f"bias_hh_{name}")
-    return _layer(_product(x, w_in, bias), getattr(model.lstm, f"weight_hh_{name}"), block)
+    return _layer(_product(x, w_in, bias), getattr(model.lstm, f"weight_hh_{name}"), packing)
 
 
-def _layer(ahead: torch.Tensor, w_hidden: torch.Tensor, block: Packing) -> tuple[torch.Tensor, torch.Tensor]:
-    """One layer by the equations of classifier.py: hidden states (rows, H), and each video's last (64, H).
+def _layer(
+    ahead: torch.Tensor, w_hidden: torch.Tensor, packing: Packing
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """One LSTM layer by classifier.py's equations: hidden states (rows, H), and each video's last (64, H).
 
     Args:
         ahead: What the inputs and biases give to the gates, (rows, 4 H): it needs no hidden state.
         w_hidden: Weights of the hidden state, (4 H, H).
-        block: Where each step's rows begin, and how many videos go on.
+        packing: Where each step's rows begin, and how many videos go on.
     """
     H = w_hidden.shape[1]
     states = torch.zeros(len(ahead), H)
-    hidden, cell = torch.zeros(BLOCK_VIDEOS, H), torch.zeros(BLOCK_VIDEOS, H)
-    for n, start in zip(block.alive, block.starts, strict=False):
+    hidden, cell = torch.zeros(BATCH_VIDEOS, H), torch.zeros(BATCH_VIDEOS, H)
+    for n, start in zip(packing.alive, packing.starts, strict=False):
         gates = torch.mm(hidden, w_hidden.t())
         gates[:n] += ahead[start : start + n]
         i, f, g, o = gates.chunk(4, dim=1)

@@ -152,7 +152,7 @@ class LinearProblem:
         return logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
 
     def head(self, found: Weights) -> LinearHead:
-        """The network of a solution."""
+        """The `LinearHead` of a solution."""
         head = LinearHead(self.name, self._input_size, self._num_classes)
         with torch.no_grad():
             head.mean.copy_(torch.from_numpy(self._mean))
@@ -172,7 +172,7 @@ def _principal_axes(x: Floats) -> Doubles:
 
 
 def _product(a: Doubles, b: Doubles) -> Doubles:
-    """By PyTorch, which heeds `cores.one_thread`."""
+    """Matrix product by PyTorch, which respects `cores.one_thread`."""
     found: Doubles = (torch.from_numpy(a) @ torch.from_numpy(b)).numpy()
     return found
 

@@ -1,9 +1,9 @@
-"""Where the frames of several videos stand when they are computed side by side, without padding.
+"""Packed sequences: row order of frames of several videos in one LSTM batch, without padding.
 
     step 0: a b c d │ step 1: a b c │ step 2: a b │ …        a is the longest video
 
-An LSTM takes one step for all videos that still go on; a step's rows stand together. The same order as that
-of PyTorch's `PackedSequence`.
+An LSTM takes one step for all videos that have frames left; a step's rows stand together. The same order as
+that of PyTorch's `PackedSequence`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """The rows of videos, the longest of which comes first."""
+    """Row indices of packed videos, the longest first."""
 
     lengths: Sequence[int]
     """Frames of each video."""
@@ -30,7 +30,7 @@ class Packing:
 
     @classmethod
     def of(cls, lengths: Sequence[int]) -> Packing:
-        """The packing of videos of these lengths, which never grow."""
+        """Pack videos of these lengths, in falling order."""
         alive = [int((np.asarray(lengths) > step).sum()) for step in range(lengths[0])]
         return cls(list(lengths), alive, [0, *np.cumsum(alive).tolist()])
 
@@ -40,7 +40,7 @@ class Packing:
         return [starts[:length] + place for place, length in enumerate(self.lengths)]
 
     def order(self, rows: int) -> Rows:
-        """For each of `rows` rows, where it stands when the videos stand one behind the other."""
+        """For each of `rows` packed rows, its index when the videos are concatenated."""
         order = np.arange(rows)
         begin = 0
         for of_video in self.rows_of_videos():
@@ -48,7 +48,7 @@ class Packing:
         return order
 
     def mirrored(self, rows: int) -> Rows:
-        """For each of `rows` rows, the row of the same video's frame as far from its end.
+        """For each of `rows` packed rows, the row of its mirrored frame in the same video (time reversal).
 
         Rows behind the last frame stay.
         """

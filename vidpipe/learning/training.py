@@ -1,4 +1,4 @@
-"""Training the LSTM: a loop that yields one line of metrics per epoch.
+"""LSTM training loop (AdamW, random crops, dropout), which yields metrics after each epoch.
 
 data ──▶ standardise ──▶ epochs: shuffle, crop, forward, loss, step ──▶ validate, if asked
                               ▲                                            │
@@ -6,8 +6,8 @@ data ──▶ standardise ──▶ epochs: shuffle, crop, forward, loss, step 
 
 The finished model is that of the last epoch, where the learning rate has come down to nothing. The epoch of
 the lowest validation loss is a bad choice where labels are hard to tell apart: the fourth of forty, and 0.46
-right instead of 0.61 (task `movement` of benchmarks/accuracy.py). Confidence grows before it is earned; the
-weights of `cross_fitting.py` or a temperature correct that.
+right instead of 0.61 (task `movement` of benchmarks/accuracy.py). Overconfident scores are corrected by the
+weights of `cross_fitting.py` or by temperature scaling.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ RISE = 0.2
 
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:
-    """How a classifier is trained. The defaults suit a few dozen to a few thousand short videos.
+    """Hyperparameters of training. The defaults suit a few dozen to a few thousand short videos.
 
     benchmarks/accuracy.py measures what each of them is worth.
     """
@@ -68,11 +68,11 @@ class TrainingConfig:
     shortcut: bool = True
 
     def parameters(self) -> dict[str, Any]:
-        """As logged in MLflow."""
+        """Hyperparameters as logged in MLflow."""
         return asdict(self)
 
     def plain(self) -> TrainingConfig:
-        """The textbook's network: one direction, its last hidden state through a linear layer."""
+        """Config of the textbook LSTM: one direction, its last hidden state through a linear layer."""
         return replace(
             self, hidden_size=256, head="last", bidirectional=False, projection=0, shortcut=False,
             learning_rate=1e-3, input_dropout=0.3, kind_dropout=0.0, dropout=0.3,
@@ -80,7 +80,7 @@ class TrainingConfig:
         )  # fmt: skip
 
     def architecture(self, input_size: int, num_classes: int, blocks: Sequence[int] = ()) -> ClassifierConfig:
-        """The network for D features, of kinds of these sizes, and K labels."""
+        """Architecture for D features in groups of these sizes, and K labels."""
         return ClassifierConfig(
             kind="lstm", input_size=input_size, num_classes=num_classes,
             hidden_size=self.hidden_size, num_layers=self.num_layers,
@@ -90,13 +90,13 @@ class TrainingConfig:
         )  # fmt: skip
 
     def epochs_for(self, videos: int) -> int:
-        """How often so many training videos are shown."""
+        """Number of epochs for so many training videos."""
         return self.epochs or max(40, -(-LEAST_STEPS // -(-videos // self.batch_videos)))
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A trained network to go on from, and the labels that it knows."""
+    """Warm start: a trained network and the labels that it knows."""
 
     model: nn.Module
     config: ClassifierConfig
@@ -104,7 +104,7 @@ class Start:
 
 
 class LSTMTrainer:
-    """Trains the LSTM."""
+    """Trains the LSTM; see `Trainer`."""
 
     def __init__(
         self,
@@ -182,7 +182,7 @@ class LSTMTrainer:
 
 
 def side_by_side(trainers: Sequence[LSTMTrainer]) -> Iterator[tuple[LSTMTrainer, EpochMetrics]]:
-    """Epochs of independent trainings as they come, one core each: the same weights on any number of cores.
+    """Run independent trainings in parallel, one core each: the same weights on any number of cores.
 
     The first ones begin first. An error of one of them stops all.
     """
@@ -213,7 +213,7 @@ def side_by_side(trainers: Sequence[LSTMTrainer]) -> Iterator[tuple[LSTMTrainer,
 
 
 def _label_weights(train: Sequences, balance: float) -> torch.Tensor:
-    """What a video of each label counts in the loss, (K,); their mean over the videos is 1."""
+    """Class weights of the loss, (K,), with a mean of 1 over the videos."""
     videos = np.bincount(train.targets, minlength=len(train.labels)).clip(min=1)
     weights = videos.astype(np.float64) ** -balance
     return torch.from_numpy(weights * videos.sum() / (weights @ videos)).float()
@@ -228,7 +228,7 @@ def _batches(
 
 
 def _crop(features: Floats, least_share: float, rng: np.random.Generator) -> Floats:
-    """A random span of the frames, of at least this share of them."""
+    """Random temporal crop: a span of frames of at least this share."""
     T = len(features)
     kept = max(min(LEAST_FRAMES, T), round(T * rng.uniform(least_share, 1.0)))
     start = rng.integers(T - kept + 1)
@@ -244,7 +244,7 @@ def _standardise(model: nn.Module, train: Sequences) -> None:
 
 
 def _take_over(model: nn.Module, start: Start, labels: Sequence[str]) -> None:
-    """Weights and statistics of the network that it starts from; of the last layer, known labels' rows."""
+    """Copy weights and statistics of the warm start; of the last layer, the rows of known labels."""
     weights = start.model.state_dict()
     mine = model.state_dict()
     known = [(k, start.labels.index(label)) for k, label in enumerate(labels) if label in start.labels]

@@ -1,7 +1,7 @@
-"""Which windows of a video are scored, and what the video as a whole is called.
+"""Sliding windows over long videos, and a video's scores as the mean over its windows.
 
 Windows have one length and start every `stride_s` seconds from the container's start. The last one is moved
-back to end with the video: all have full length, since a short rest would be judged by next to nothing.
+back to end with the video: all have full length, since a short rest would be scored on few frames.
 
     frames      . . . . . . . . . . . . . . . . . . . . . . . . .
     windows     [---------)
@@ -11,12 +11,12 @@ back to end with the video: all have full length, since a short rest would be ju
                                       [---------)              <- moved back
                 0         |10       |20       |30
 
-A window without a frame (a gap in the recording) is left out: nothing is said of what was not seen. A video
-no longer than a window is one window, as long as itself.
+A window without a frame (a gap in the recording) is left out. A video no longer than a window is one window,
+as long as itself.
 
-The video's scores are the mean of its windows' scores: the label that fills most of it wins, weighed by how
-sure the model was. The mean is still a distribution over labels and grows no surer with length, as the
-maximum would; what happens once and briefly is for the windows themselves to say.
+The video's scores are the mean of its windows' scores: the label that fills most of it wins, weighted by the
+model's confidence. The mean is a distribution over labels whose confidence does not grow with length, as the
+maximum's would; short events are found in the windows' own scores.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def windows_of(times_s: npt.NDArray[np.float64], wanted: Windows, sample_fps: fl
 
 
 def _starts_s(seen_s: npt.NDArray[np.float64], wanted: Windows, end_s: float) -> npt.NDArray[np.float64]:
-    """Starts of the windows that may hold a frame: a leap in the times must not fill the memory."""
+    """Start times of the windows that may hold a frame; gaps are skipped, so that they cost no memory."""
     cells = np.floor(seen_s / wanted.stride_s).astype(np.int64)
     reach = math.ceil(wanted.window_s / wanted.stride_s)
     numbers = np.unique(cells[:, None] - np.arange(reach + 1))
@@ -76,7 +76,7 @@ def _starts_s(seen_s: npt.NDArray[np.float64], wanted: Windows, end_s: float) ->
 
 
 def frames_of(windows: Sequence[Window], pieces: Iterable[Floats]) -> Iterator[tuple[Window, Floats]]:
-    """Each window with its frames' features (n, D).
+    """Yield each window with its frames' features (n, D).
 
     Args:
         windows: In order of time.
@@ -95,14 +95,14 @@ def frames_of(windows: Sequence[Window], pieces: Iterable[Floats]) -> Iterator[t
 
 
 class MeanScores:
-    """The mean of windows' scores, in double precision and their order: the same bits however they come."""
+    """Running mean of windows' scores in double precision, with the same bits however they are chunked."""
 
     def __init__(self) -> None:
         self._sum: npt.NDArray[np.float64] | None = None
         self._windows = 0
 
     def add(self, scores: Floats) -> None:
-        """Scores of the next window, (K,)."""
+        """Add the scores of the next window, (K,)."""
         self._sum = scores.astype(np.float64) if self._sum is None else self._sum + scores
         self._windows += 1
 

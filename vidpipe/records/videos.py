@@ -38,7 +38,7 @@ def short_hash(value: Any) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
 
 
-def spans(sizes: Sequence[int]) -> list[slice]:
+def consecutive_slices(sizes: Sequence[int]) -> list[slice]:
     """Slices of consecutive blocks of these sizes."""
     return [slice(begin, end) for begin, end in pairwise([0, *accumulate(sizes)])]
 

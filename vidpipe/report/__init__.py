@@ -1,1 +1,1 @@
-"""The HTML page of a night and the evidence tables in it."""
+"""HTML report of a nightly run, and the evidence tables in it."""

@@ -1,7 +1,7 @@
-"""The page that a report is: facts in, one self-contained HTML text out.
+"""HTML report of a run: renders rows into one self-contained page with Jinja.
 
 No script, no network (the page forbids itself both), all text escaped by the template engine. The sections
-stand in `pages/`, one file each: another one is a name here and a file there.
+are in `pages/`, one template each: a new one is a name here and a file there.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Picture:
 
 
 def render(facts: Mapping[str, Any], pictures: Mapping[tuple[str, str], Picture]) -> str:
-    """The page of one run.
+    """Render the HTML page of one run.
 
     Args:
         facts: Rows by section, as `steps/report.py` collects them.
@@ -74,7 +74,7 @@ def render(facts: Mapping[str, Any], pictures: Mapping[tuple[str, str], Picture]
 
 @dataclass(frozen=True, slots=True)
 class LabelShare:
-    """One label's share tonight and in the nights before."""
+    """Share of a label tonight and in the nights before."""
 
     label: str
     videos: int
@@ -86,7 +86,7 @@ class LabelShare:
 
 
 def label_mix(rows: Sequence[Mapping[str, Any]], run_id: int) -> list[LabelShare]:
-    """Labels by their number tonight, then before; the rare ones as one, last."""
+    """Label shares, ordered by number tonight, then before; the rare ones as one, last."""
     nights = sorted({row["run_id"] for row in rows} | {run_id})
     counts = {night: Counter[str]() for night in nights}
     for row in rows:
@@ -115,7 +115,7 @@ def _share(counts: Counter[str], labels: Sequence[str]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A segment as it is drawn, in per cent of the video's length."""
+    """A segment of a timeline, in per cent of the video's length."""
 
     colour: int | None
     left: float
@@ -124,7 +124,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """One long video."""
+    """Timeline of one long video."""
 
     collection: str
     path: str
@@ -140,7 +140,7 @@ class Timeline:
 
 
 def _timelines(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What the section shows: videos, and the labels that have a colour."""
+    """Content of the timeline section: videos, and the labels that have a colour."""
     seconds = Counter[str]()
     of_video: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for row in facts["timeline"]:
@@ -159,7 +159,7 @@ def _timelines(facts: Mapping[str, Any]) -> dict[str, Any]:
 def timeline(
     video: Mapping[str, Any], segments: Sequence[Mapping[str, Any]], colours: Mapping[str, int]
 ) -> Timeline:
-    """One video's segments, in order of time, as they are drawn and listed."""
+    """Timeline of one video from its segments in order of time."""
     end_s = max(segment["end_s"] for segment in segments)
     pieces = [_piece(segments, k, end_s, colours) for k in range(len(segments))]
     by_length = sorted(range(len(segments)), key=lambda k: -pieces[k].width)
@@ -172,7 +172,7 @@ def timeline(
 
 
 def _piece(segments: Sequence[Mapping[str, Any]], k: int, end_s: float, colours: Mapping[str, int]) -> Piece:
-    """Segments overlap where their windows do: the border is drawn in the middle."""
+    """Position of a segment; where windows overlap, the border is drawn in the middle."""
     this = segments[k]
     begin_s, stop_s = this["start_s"], this["end_s"]
     if k > 0:
@@ -184,7 +184,7 @@ def _piece(segments: Sequence[Mapping[str, Any]], k: int, end_s: float, colours:
 
 
 def _sampled(pieces: Sequence[Piece]) -> list[Piece]:
-    """More than can be drawn: what lies at the middle of each of so many slots, so that no gap is made up."""
+    """Downsample segments to so many slots: the one at the middle of each, so that gaps stay gaps."""
     width = 100 / DRAWN_PIECES
     begins = [piece.left for piece in pieces]
     found: list[Piece] = []
@@ -202,7 +202,7 @@ def _sampled(pieces: Sequence[Piece]) -> list[Piece]:
 
 
 def _collections(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What each collection's ingest found, beside what was seen for the first time."""
+    """Rows of the collections section: ingest counts beside the number of videos seen for the first time."""
     fresh = {row["collection"]: row for row in facts["arrived"]}
     listed = {row["collection"]: row for row in facts["stages"] if row["kind"] == "ingest"}
     names = sorted(name for name in {*fresh, *listed} if name is not None)
@@ -222,7 +222,7 @@ def _collections(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _evidence(decisions: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """What made the champion: its newest decision that has numbers."""
+    """Evidence of the champion's promotion: the newest decision about it that has numbers."""
     for decision in decisions:
         made = decision["to_version"] == decision["champion"] and decision["decision"] != "refused"
         if made and decision["evidence"].get("challenger"):
@@ -249,27 +249,27 @@ def _environment() -> Environment:
 
 
 def count(value: int | None) -> str:
-    """Thousands apart; nothing for None."""
+    """Format a count with thousands separators; empty for None."""
     return "" if value is None else f"{value:,}"
 
 
 def percent(share: float | None) -> str:
-    """A share as a percentage."""
+    """Format a share as a percentage."""
     return "" if share is None else f"{100 * share:.1f} %"
 
 
 def points(difference: float) -> str:
-    """A difference of two shares, in percentage points, with its sign."""
+    """Format a difference of two shares in percentage points, with its sign."""
     return f"{100 * difference:+.1f}"
 
 
 def rate(value: float | None) -> str:
-    """Something a second."""
+    """Format a rate per second."""
     return "" if value is None else f"{value:,.1f}"
 
 
 def span(seconds: float | None) -> str:
-    """A time span for people."""
+    """Format a duration for people."""
     if seconds is None:
         return ""
     if seconds < 60:
@@ -279,13 +279,13 @@ def span(seconds: float | None) -> str:
 
 
 def clock(seconds: float) -> str:
-    """A time within a video, as players show it."""
+    """Format a time within a video as players show it."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
 
 
 def size(size_bytes: float) -> str:
-    """Bytes in their usual units."""
+    """Format a number of bytes in kB, MB, GB."""
     for unit in ("B", "kB", "MB", "GB"):
         if size_bytes < 1000:
             return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
@@ -294,12 +294,12 @@ def size(size_bytes: float) -> str:
 
 
 def instant(at: datetime | None) -> str:
-    """To the minute."""
+    """Format a timestamp to the minute."""
     return "" if at is None else at.isoformat(sep=" ", timespec="minutes")
 
 
 def short(text: str | None, longest: int = LONGEST_TEXT) -> str:
-    """Text that cannot fill the page: the middle of a long one is left out, control characters are shown."""
+    """Shorten a text by its middle, with control characters escaped."""
     plain = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text or "")
     if len(plain) <= longest:
         return plain
@@ -307,5 +307,5 @@ def short(text: str | None, longest: int = LONGEST_TEXT) -> str:
 
 
 def data_uri(jpeg: bytes) -> str:
-    """A picture that travels inside the page."""
+    """Data URI of a JPEG, which embeds it in the page."""
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

@@ -18,7 +18,7 @@ from threading import Event
 from vidpipe.errors import Misread, NotFound, UnsafeModel
 from vidpipe.ports import Part, Ports, Staging
 from vidpipe.records.features import DecodeReport, ExtractedVideo, FeatureSpec, PartResult, VideoFeatures
-from vidpipe.records.videos import Floats, PendingVideo, Pixels, spans
+from vidpipe.records.videos import Floats, PendingVideo, Pixels, consecutive_slices
 from vidpipe.steps.champion import ODD, serving
 from vidpipe.steps.runs import Report, RunLog, recorded
 from vidpipe.vision.extraction import Decoding
@@ -238,15 +238,15 @@ class _SideBySide:
     name = ""
 
     def __init__(self, parts: Sequence[Part], sizes: Sequence[int]) -> None:
-        self._parts, self._spans = parts, spans(sizes)
+        self._parts, self._slices = parts, consecutive_slices(sizes)
 
     @property
     def rows(self) -> int:
         return self._parts[0].rows
 
     def append(self, features: VideoFeatures, first_frame: int = 0) -> None:
-        for part, span in zip(self._parts, self._spans, strict=True):
-            part.append(replace(features, values=features.values[:, span]), first_frame)
+        for part, columns in zip(self._parts, self._slices, strict=True):
+            part.append(replace(features, values=features.values[:, columns]), first_frame)
 
 
 def _finished(spec: FeatureSpec, part: Part, numerics: str, outcomes: Sequence[ExtractedVideo]) -> PartResult:

@@ -1,1 +1,1 @@
-"""From frames to features: sampling, backbone, pooling, the extraction engine."""
+"""CNN features of video frames: frame sampling, backbones, pooling, optical flow, streaming extraction."""

@@ -1,7 +1,7 @@
-"""Frames to features: frozen pretrained CNNs. The weights own their transform.
+"""Pretrained CNN backbones (frozen EfficientNet-Lite) that turn frames into feature vectors.
 
-A backbone always computes batches of one fixed shape, so that a frame's features do not depend, in a
-single bit, on how many neighbours it had or where in the batch it stood.
+Each has its own preprocessing. A backbone always computes batches of one fixed shape, so that a frame's
+features have the same bits whatever frames it shares a batch with, and wherever it stands in it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from vidpipe import cores
 from vidpipe.errors import ConfigurationError, UnsafeModel
 from vidpipe.records.features import FeatureSpec, FrameTransform
-from vidpipe.records.videos import Floats, Pixels, spans
+from vidpipe.records.videos import Floats, Pixels, consecutive_slices
 from vidpipe.vision.flow import FLOW_SIZE, default_flow
 from vidpipe.vision.flow import numerics as flow_numerics
 from vidpipe.vision.fused_cnn import REVISION, FusedTrunk, can_fuse
@@ -47,7 +47,7 @@ BATCH_FRAMES = 4
 
 
 def default_spec(sample_fps: float) -> FeatureSpec:
-    """The spec of features made before any model asks for another."""
+    """Default feature spec, used until a model version asks for another."""
     return FeatureSpec(
         sample_fps=sample_fps,
         backbone=EFFICIENTNET_LITE0,
@@ -61,7 +61,7 @@ def default_spec(sample_fps: float) -> FeatureSpec:
 
 
 def block_sizes(spec: FeatureSpec) -> tuple[int, ...]:
-    """How many features of each kind a spec has, in their order.
+    """Sizes of the feature blocks of a spec, in their order.
 
     Raises:
         ConfigurationError: Its pooling is not known.
@@ -70,7 +70,7 @@ def block_sizes(spec: FeatureSpec) -> tuple[int, ...]:
 
 
 class Backbone:
-    """A loaded CNN: `backbone(frames)` gives rows, `features(row, before, flow)` what is stored of each.
+    """A loaded CNN: `backbone(frames)` gives activations, `features(…)` pools those of one frame.
 
     Attributes:
         batch_frames: B, the only batch size it computes.
@@ -89,7 +89,7 @@ class Backbone:
         has_flow: bool = False,
     ) -> None:
         self._pooling, self._has_flow = pooling, has_flow
-        self.row_size = pooling.row_size
+        self.activation_size = pooling.activation_size
         self.batch_frames = BATCH_FRAMES
         self._device = device
         fused = device.type == "cpu" and can_fuse()
@@ -106,27 +106,27 @@ class Backbone:
         if has_flow:
             self.numerics += f"/{flow_numerics()}"
 
-    def features(self, row: Floats, before: Floats | None, flow: Floats | None = None) -> Floats:
-        """Features of one frame, float32 (D,): pooling.py's, then flow.py's where the spec has any.
+    def features(self, activations: Floats, before: Floats | None, flow: Floats | None = None) -> Floats:
+        """Features of one frame, float32 (D,): pooled activations, then optical flow where the spec has any.
 
         Args:
-            row: The frame's row, (R,).
-            before: That of the sampled frame before it.
+            activations: Of the frame, (R,).
+            before: Those of the sampled frame before it.
             flow: Of the frame, as flow.py gives it.
         """
-        of_maps = self._pooling.features(row, before)
+        of_maps = self._pooling.features(activations, before)
         if not self._has_flow:
             return of_maps
         assert flow is not None, "a spec with optical flow is decoded with it"
         return np.concatenate([of_maps, flow])
 
     def threads(self) -> AbstractContextManager[Executor]:
-        """Where batches are computed side by side."""
+        """Thread pool in which batches are computed in parallel."""
         return cores.one_each(self.workers) if self.workers > 1 else ThreadPoolExecutor(1)
 
     @torch.inference_mode()
     def __call__(self, frames: Pixels) -> Floats:
-        """Rows of one full batch: see pooling.py.
+        """Activations of one full batch: see pooling.py.
 
         Args:
             frames: uint8 (B, H, W, 3), RGB, already cropped and resized by the spec's transform.
@@ -135,13 +135,13 @@ class Backbone:
             float32 (B, R).
         """
         pixels = torch.from_numpy(frames).to(self._device).permute(0, 3, 1, 2)  # a channels_last view
-        return self._pooling.rows(*self._trunk(pixels.float().sub_(127).div_(128)))
+        return self._pooling.activations(*self._trunk(pixels.float().sub_(127).div_(128)))
 
 
 class Backbones:
-    """The backbones of several specs, on the views of the same frames: what one decode gives them all.
+    """Backbones of several specs that share one decode of a video.
 
-    A row is the backbones' rows one after the other; so are the features.
+    Activations and features are those of the backbones, concatenated.
     """
 
     def __init__(self, backbones: Sequence[Backbone], views: Sequence[int]) -> None:
@@ -154,33 +154,33 @@ class Backbones:
         self._backbones, self._views = backbones, views
         self.batch_frames = BATCH_FRAMES
         self.workers = max(b.workers for b in backbones)
-        self._spans = spans([b.row_size for b in backbones])
+        self._slices = consecutive_slices([b.activation_size for b in backbones])
 
     def threads(self) -> AbstractContextManager[Executor]:
-        """Where batches are computed side by side."""
+        """Thread pool in which batches are computed in parallel."""
         return max(self._backbones, key=lambda b: b.workers).threads()
 
     def __call__(self, frames: Pixels) -> Floats:
-        """Rows of one full batch, float32 (B, R), of frames uint8 (B, V * size, size, 3)."""
+        """Activations of one full batch, float32 (B, R), of frames uint8 (B, V * size, size, 3)."""
         size = frames.shape[2]
-        rows = [
+        found = [
             backbone(np.ascontiguousarray(frames[:, view * size : (view + 1) * size]))
             for backbone, view in zip(self._backbones, self._views, strict=True)
         ]
-        return np.concatenate(rows, axis=1)
+        return np.concatenate(found, axis=1)
 
-    def features(self, row: Floats, before: Floats | None, flow: Floats | None = None) -> Floats:
+    def features(self, activations: Floats, before: Floats | None, flow: Floats | None = None) -> Floats:
         """Features of one frame for all specs, float32 (D,): those of the first, then those of the next."""
         return np.concatenate(
             [
-                backbone.features(row[span], None if before is None else before[span], flow)
-                for backbone, span in zip(self._backbones, self._spans, strict=True)
+                backbone.features(activations[columns], None if before is None else before[columns], flow)
+                for backbone, columns in zip(self._backbones, self._slices, strict=True)
             ]
         )
 
 
 class EagerTrunk:
-    """The network up to its last feature map, layer by layer: on a GPU, or where nothing can be fused."""
+    """CNN up to its last feature map in eager PyTorch: on a GPU, or where fused operators are missing."""
 
     def __init__(self, net: nn.Module, device: torch.device, dtype: torch.dtype, middle: int | None) -> None:
         self._dtype = dtype
@@ -191,13 +191,13 @@ class EagerTrunk:
             self._net._blocks[middle].register_forward_hook(lambda _block, _x, y: self._seen.append(y))
 
     def __call__(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The last map, and the middle one if wanted, of normalised pixels, float32 (B, 3, H, W)."""
+        """Last feature map, and the middle one if wanted, of normalised pixels, float32 (B, 3, H, W)."""
         last: torch.Tensor = self._net.extract_features(pixels.to(self._dtype))
         return last, self._seen.pop() if self._wants_middle else None
 
 
 def load_backbone(spec: FeatureSpec, *, dtype: Dtype = "auto") -> Backbone:
-    """The backbone that a spec names, on the GPU where there is one.
+    """Load the backbone that a spec names, on the GPU where there is one.
 
     `auto` is bfloat16 on a CPU that computes in it (AVX512-BF16 or AMX), else float32.
 
@@ -219,13 +219,13 @@ def load_backbone(spec: FeatureSpec, *, dtype: Dtype = "auto") -> Backbone:
 
 
 def best_dtype(device: torch.device) -> Dtype:
-    """What `auto` comes to on a device."""
+    """The dtype that `auto` stands for on a device."""
     fast = device.type == "cpu" and can_fuse() and cores.have_bfloat16()
     return "bfloat16" if fast else "float32"
 
 
 def installed_weights_sha256() -> str | None:
-    """Of the weights file that is installed; None where there is none."""
+    """SHA-256 of the installed weights file; None where there is none."""
     try:
         return hashlib.sha256(_weights_file().read_bytes()).hexdigest()
     except (ImportError, OSError):
@@ -260,7 +260,7 @@ def _lite0(weights_sha256: str) -> nn.Module:
 def _fold_batch_norms(module: nn.Module) -> None:
     """Fold each convolution's batch norm into it: fewer passes, and no rounding of the norm in bfloat16.
 
-    A norm also tells what comes after it: a projection's `input_mean`, see rounding.py.
+    A norm also tells what comes after it: a projection's `input_mean`, see quantization.py.
     """
     projection, before = getattr(module, "_project_conv", None), getattr(module, "_bn1", None)
     if isinstance(projection, nn.Conv2d) and isinstance(before, nn.BatchNorm2d):

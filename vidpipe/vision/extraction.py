@@ -1,6 +1,6 @@
-"""The streaming engine: many videos' frames through CNN batches of one fixed shape.
+"""Streaming feature extraction: frames of many videos in CNN batches of one fixed shape.
 
-    decoders, ahead, bounded        one batch (B, H, W, 3)          rows, in order
+    decoders, ahead, bounded        one batch (B, H, W, 3)          activations, in order
     video 1 ▶ ▶ ▶ ┐
     video 2 ▶ ▶   ├──▶  1 1 1 1 2 2 2 …  ──▶ backbone ──▶ 1 1 1 1 │ 2 2 2 …  ──▶ part
     video 3 ▶     ┘     (the last one zero-padded)
@@ -53,19 +53,19 @@ class Decoding(Protocol):
 
 
 class FrameEmbedder(Protocol):
-    """Backbones: uint8 (B, H, W, 3) to rows (B, R), with one B; rows in order and flows to features (D,)."""
+    """Backbones: uint8 (B, H, W, 3) to activations (B, R), and those with flow to features (D,)."""
 
     batch_frames: int
     workers: int
     """Batches computed side by side."""
 
     def __call__(self, frames: Pixels) -> Floats: ...
-    def features(self, row: Floats, before: Floats | None, flow: Floats | None) -> Floats: ...
+    def features(self, activations: Floats, before: Floats | None, flow: Floats | None) -> Floats: ...
     def threads(self) -> AbstractContextManager[Executor]: ...
 
 
 class RowSink(Protocol):
-    """Where rows go, in order: a part in the making."""
+    """Destination of feature rows in order: a part that is being written."""
 
     @property
     def name(self) -> str: ...
@@ -84,7 +84,7 @@ class _Frame:
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """No more frames of this video: what the decoder reported, or why it gave up."""
+    """End of a video: the decoder's statistics, or its error."""
 
     video: PendingVideo
     report: DecodeReport | None
@@ -103,7 +103,7 @@ def extract(
     workers: int,
     on_frame: Callable[[PendingVideo], None] = lambda video: None,
 ) -> list[ExtractedVideo]:
-    """Decode, embed and write the videos in the given order; one outcome for each.
+    """Decode, embed and write videos in the given order; returns one outcome for each.
 
     A bad video becomes an outcome with its error; any other error stops the batch and every decoder.
 
@@ -118,10 +118,10 @@ def extract(
     outcomes: list[ExtractedVideo] = []
     writer = _RowWriter(sink, embed)
     with closing(_events(videos, decode, workers)) as events:  # ends the decoders whatever happens
-        for event, row in _embedded(events, embed):
+        for event, activations in _embedded(events, embed):
             if isinstance(event, _Frame):
-                assert row is not None
-                writer.add(event, row)
+                assert activations is not None
+                writer.add(event, activations)
                 on_frame(event.video)
             else:
                 outcomes.append(writer.end(event))
@@ -134,7 +134,7 @@ def extract(
 def _events(
     videos: Sequence[PendingVideo], decode: Callable[[PendingVideo], Decoding], workers: int
 ) -> Generator[_Event, None, None]:
-    """All videos' frames and ends, video by video, decoded ahead by a pool of threads."""
+    """Yield all frames and ends, video by video, decoded ahead by a pool of threads."""
     stop = threading.Event()
     ahead: deque[Queue[_Event | BaseException]] = deque()
     rest = iter(videos)
@@ -161,7 +161,7 @@ def _pump(
     queue: Queue[_Event | BaseException],
     stop: threading.Event,
 ) -> None:
-    """Decode one video into its queue; waits while the queue is full, gives up when told to stop."""
+    """Decode one video into its bounded queue, until told to stop."""
 
     def put(event: _Event | BaseException) -> bool:
         while not stop.is_set():
@@ -215,15 +215,15 @@ def _drain(queue: Queue[_Event | BaseException]) -> Iterator[_Event]:
 
 
 def _embedded(events: Iterable[_Event], embed: FrameEmbedder) -> Iterator[tuple[_Event, Floats | None]]:
-    """Each event with its row (R,), in order; ends have none."""
+    """Yield each event with its frame's activations (R,), in order; ends have none."""
     ahead: deque[tuple[list[_Event], Future[Floats]]] = deque()
     with embed.threads() as pool:
         for waiting, batch in _batches(events, embed.batch_frames):
             ahead.append((waiting, pool.submit(embed, batch) if batch is not None else _NOTHING))
             if len(ahead) > embed.workers:
-                yield from _with_rows(*ahead.popleft())
+                yield from _with_activations(*ahead.popleft())
         while ahead:
-            yield from _with_rows(*ahead.popleft())
+            yield from _with_activations(*ahead.popleft())
 
 
 def _batches(events: Iterable[_Event], B: int) -> Iterator[tuple[list[_Event], Pixels | None]]:
@@ -245,17 +245,19 @@ def _batches(events: Iterable[_Event], B: int) -> Iterator[tuple[list[_Event], P
     yield waiting, batch
 
 
-def _with_rows(events: Sequence[_Event], batch: Future[Floats]) -> Iterator[tuple[_Event, Floats | None]]:
-    rows = iter(batch.result())
+def _with_activations(
+    events: Sequence[_Event], batch: Future[Floats]
+) -> Iterator[tuple[_Event, Floats | None]]:
+    found = iter(batch.result())
     for event in events:
-        yield event, next(rows) if isinstance(event, _Frame) else None
+        yield event, next(found) if isinstance(event, _Frame) else None
 
 
-# -- rows ---------------------------------------------------------------------------------------
+# -- features -----------------------------------------------------------------------------------
 
 
 class _RowWriter:
-    """Turns one video's rows into features, collects these and writes them in slices."""
+    """Pools activations of one video at a time to features and writes these in slices."""
 
     def __init__(self, sink: RowSink, embed: FrameEmbedder) -> None:
         self._sink, self._embed = sink, embed
@@ -266,10 +268,10 @@ class _RowWriter:
         self._first_row: int | None = None
         self._written = 0
 
-    def add(self, frame: _Frame, row: Floats) -> None:
-        """Copied, not kept: small arrays that outlive a batch would pin the freed memory between them."""
-        features = self._embed.features(row, self._before, frame.flow)
-        self._before = row
+    def add(self, frame: _Frame, activations: Floats) -> None:
+        """Copy a frame's features into the slice; keeping small views alive would fragment the heap."""
+        features = self._embed.features(activations, self._before, frame.flow)
+        self._before = activations
         if not len(self._features):
             self._features = np.zeros((FLUSH_FRAMES, len(features)), np.float32)
         self._times[self._held], self._features[self._held] = frame.time_s, features
@@ -296,7 +298,7 @@ class _RowWriter:
 
 
 def _outcome(end: _End, part: str, first_row: int | None, n_frames: int) -> ExtractedVideo:
-    """Rows of a video that failed half-way stay in the part unnamed, and are never read."""
+    """Outcome of a video; rows of one that failed half-way stay in the part, unnamed, and are never read."""
     video = end.video
     if end.error or first_row is None:
         error = end.error or VideoError(f"{video.file.name} gave no frame.")
@@ -306,7 +308,7 @@ def _outcome(end: _End, part: str, first_row: int | None, n_frames: int) -> Extr
 
 
 def _verdict(report: DecodeReport | None) -> str:
-    """`partial` where the decoder met true damage, `blank` where no frame shows anything, or `ok`."""
+    """Verdict of a decode: `partial` if the file is damaged, `blank` if no frame shows anything, or `ok`."""
     if report and report.is_damaged:
         return "partial"
     return "blank" if report and report.is_blank else "ok"

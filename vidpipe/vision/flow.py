@@ -1,13 +1,13 @@
-"""Optical flow between neighbouring frames, as histograms of directions on a grid: quick motion.
+"""Optical flow features: DIS flow between frames at 12/s, as histograms of directions on a 3 x 3 grid (HOOF).
 
     frames at 12/s   0   1   2   3   4   5   6        grey, 112 x 84, the whole picture
     flows              1   2   3   4   5   6          per second of true time
     sampled frames   0           3           6        each takes the flows since the one before
 
-A frame's block has eleven numbers for each cell of a 3 x 3 grid, in reading order: how much moves in each of
+A frame's flow features are eleven numbers for each cell of the grid, in reading order: speed in each of
 eight directions, the share of pixels that stand still, the mean and the strongest speed. All but the share
 are logarithms of 1 + pixels a second; a direction's is the mean over the whole cell, so that before the
-logarithms the eight and what stands still add up to the mean. The block is the mean over the frame's flows. A
+logarithms the eight and what stands still add up to the mean. A sampled frame has the mean over its flows; a
 video's first frame has none: zeros.
 
 Source: dense inverse search, Kroeger et al. 2016, https://arxiv.org/abs/1603.03590, as in OpenCV
@@ -48,28 +48,28 @@ Grey = npt.NDArray[np.uint8]
 
 
 def default_flow(sample_fps: float) -> FlowSpec:
-    """Flow at 12 frames/s, or as little more as gives whole numbers of flows between two sampled frames."""
+    """Default flow spec: 12 frames/s, rounded up to whole numbers of flows between two sampled frames."""
     fps = sample_fps * max(1, int(np.ceil(LEAST_FPS / sample_fps - 1e-9)))
     return FlowSpec(fps, WIDTH_PX, HEIGHT_PX, METHOD, POOLING)
 
 
 @cache
 def numerics() -> str:
-    """OpenCV's version and the instructions it uses here: what the bits of a flow depend on."""
+    """OpenCV's version and CPU instruction sets, on which the bits of a flow depend."""
     cv2 = _opencv()
     wide = [name for name in ("AVX2", "AVX512-SKX", "NEON", "SVE", "RVV") if name in _instructions(cv2)]
     return f"opencv-{cv2.__version__}-{'+'.join(wide) or 'plain'}"
 
 
 def _instructions(cv2: Any) -> set[str]:
-    """Those that the build dispatches to and this CPU has; `?` marks one that it lacks."""
+    """CPU instruction sets of this OpenCV build; `?` marks one that this CPU lacks."""
     words = cv2.getCPUFeaturesLine().split()
     return {word.strip("*") for word in words if not word.endswith("?")}
 
 
 @cache
 def _opencv() -> Any:
-    """OpenCV, on one thread and without OpenCL: videos are computed side by side instead."""
+    """OpenCV, limited to one thread and without OpenCL, since videos are computed in parallel."""
     import cv2
 
     cv2.setNumThreads(1)
@@ -78,7 +78,7 @@ def _opencv() -> Any:
 
 
 class FlowMeter:
-    """Flows of one video, frame after frame."""
+    """Optical flow of one video, frame after frame."""
 
     def __init__(self, spec: FlowSpec) -> None:
         """Start before the first frame.
@@ -98,7 +98,7 @@ class FlowMeter:
         self._before_s = 0.0
 
     def add(self, time_s: float, grey: Grey) -> Floats | None:
-        """The flow's numbers, float32 (99,), from the frame before to this one; None for the first.
+        """Pooled flow, float32 (99,), from the previous frame to this one; None for the first.
 
         Args:
             time_s: When the frame shows.
@@ -113,7 +113,7 @@ class FlowMeter:
 
 
 class FlowPooling:
-    """Speeds of all pixels to the numbers of nine cells."""
+    """Pooling of a dense flow field into numbers of nine cells."""
 
     def __init__(self, height: int, width: int) -> None:
         self._rows = np.array([i * height // GRID for i in range(GRID)])
@@ -125,7 +125,7 @@ class FlowPooling:
         self._first_bin = ((row[:, None] * GRID + column) * (DIRECTIONS + 1)).astype(np.int64)
 
     def __call__(self, velocity: Floats) -> Floats:
-        """Numbers of one flow, float32 (99,): a cell's eight directions, still, mean and peak, cell by cell.
+        """Pool one flow to float32 (99,): a cell's eight directions, still, mean and peak, cell by cell.
 
         Args:
             velocity: (height, width, 2), pixels a second to the right and down.
@@ -146,7 +146,7 @@ class FlowPooling:
 
 
 def directions(x: Floats, y: Floats) -> npt.NDArray[np.int64]:
-    """Which of eight directions, 0 to 7 from right by way of down, is nearest to a movement.
+    """Nearest of eight directions, 0 to 7 from right by way of down, for each pixel's movement.
 
     Turned by half a bin, a movement's octant follows from two signs and one comparison.
     """
@@ -167,7 +167,7 @@ def _pooling(height: int, width: int) -> FlowPooling:
 
 
 def mean_flow(flows: list[Floats]) -> Floats:
-    """A sampled frame's block, float32 (99,): the mean over its flows in float16's numbers, zeros of none."""
+    """Flow features of a sampled frame, float32 (99,): the mean over its flows in float16, else zeros."""
     if not flows:
         return np.zeros(FLOW_SIZE, np.float32)
     mean: npt.NDArray[np.float64] = np.stack(flows).mean(axis=0, dtype=np.float64)

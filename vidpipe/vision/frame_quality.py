@@ -1,4 +1,4 @@
-"""Is there anything to see? Black, frozen and blank frames, counted while a video is decoded."""
+"""Detection of black, frozen and blank frames while a video is decoded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PictureStats:
         self._last: np.ndarray[tuple[int, ...], np.dtype[np.int16]] | None = None
 
     def add(self, pixels: Pixels) -> None:
-        """Take the next frame, uint8 (V * W, W, 3): of its V views, the first says black and frozen."""
+        """Count the next frame, uint8 (V * W, W, 3); black and frozen are told by its first view."""
         self.is_blank = self.is_blank and _is_uniform(pixels)
         small = pixels[: pixels.shape[1]][::STEP_PX, ::STEP_PX].astype(np.int16)
         self._frames += 1
@@ -37,12 +37,12 @@ class PictureStats:
 
     @property
     def black_share(self) -> float:
-        """Of all frames, those that are black."""
+        """Share of frames that are black."""
         return self._black / self._frames if self._frames else 0.0
 
     @property
     def frozen_share(self) -> float:
-        """Of all frames but the first, those that equal the one before."""
+        """Share of frames, without the first, that equal the one before."""
         return self._frozen / (self._frames - 1) if self._frames > 1 else 0.0
 
 

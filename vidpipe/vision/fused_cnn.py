@@ -1,4 +1,4 @@
-"""EfficientNet-Lite as a chain of oneDNN convolutions, with everything between them inside them.
+"""EfficientNet-Lite inference on the CPU by fused oneDNN convolutions (batch norm, padding, ReLU6, shortcut).
 
 Eager PyTorch runs a network layer by layer: it pads a copy, convolves, clips, adds the shortcut, each
 a pass over memory. Here batch norms are folded into the weights, weights are laid out once for the batch's
@@ -10,8 +10,8 @@ and it starts at once. These are the operators to which torch.compile lowers a f
 The bits do not depend on the number of threads, as those of eager mode do.
 
 Of a bfloat16 network the stem and the first depthwise convolution compute in float32: its kernels are large
-and cancel, so that they would magnify the rounding of the stem's map. It costs nothing, as the conversion
-between the two falls away. The other weights are rounded as rounding.py does it.
+and cancel, so that they would magnify the rounding of the stem's map. This is free, as the conversion
+between the two falls away. The other weights are rounded as in quantization.py.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class _Block:
 
 
 class FusedTrunk:
-    """The network up to its last feature map, for batches of one shape on the CPU."""
+    """CNN up to its last feature map in fused operators, for batches of one shape on the CPU."""
 
     @torch.inference_mode()
     def __init__(

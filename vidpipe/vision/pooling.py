@@ -1,4 +1,4 @@
-"""Feature maps to features: which numbers are kept of a frame.
+"""Pooling of CNN feature maps to a frame's features: average, spatial grid, motion.
 
     average   means over the CNN's last feature map                                         what is there
     grid      means over a 3 x 3 grid of a middle map                                       where it is
@@ -6,7 +6,7 @@
 
 A pooling is some of these in this order, such as `average+grid+motion`. All come from one pass of the CNN.
 A video's first frame has no motion: zeros. Motion needs the frame before, which other cores may still be
-computing; so a CNN batch gives *rows*, which hold whole maps, and rows in their order become features.
+computing; so a CNN batch gives *activations*, which hold whole maps; these become features in their order.
 
 Features are rounded to float16, eleven bits, three more than the CNN computes with where it is fastest: what
 is stored takes half the room, and what is scored without a store has the same bits.
@@ -28,7 +28,7 @@ GRID = 3
 
 @dataclass(frozen=True, slots=True)
 class MapSizes:
-    """What a CNN gives for one frame."""
+    """Sizes of a CNN's feature maps for one frame."""
 
     last: int
     """Channels of the last map."""
@@ -44,7 +44,7 @@ class Pooling:
     Attributes:
         sizes: How many features of each kind.
         feature_size: D.
-        row_size: R.
+        activation_size: R, numbers of one frame before pooling.
         needs_middle: Whether it looks at the middle map.
     """
 
@@ -65,11 +65,11 @@ class Pooling:
         self.sizes = tuple({"average": maps.last}.get(kind, cells) for kind in self._kinds)
         self.feature_size = sum(self.sizes)
         self.needs_middle = self._kinds != ["average"]
-        self.row_size = maps.last + (maps.middle * maps.side**2 if self.needs_middle else 0)
+        self.activation_size = maps.last + (maps.middle * maps.side**2 if self.needs_middle else 0)
         self._cells = _cells(maps.side)
 
-    def rows(self, last: torch.Tensor, middle: torch.Tensor | None) -> Floats:
-        """Rows of one batch, float32 (B, R).
+    def activations(self, last: torch.Tensor, middle: torch.Tensor | None) -> Floats:
+        """Activations of one batch, float32 (B, R).
 
         Args:
             last: The last map, (B, C, h, w).
@@ -77,31 +77,31 @@ class Pooling:
         """
         average = last.float().mean((2, 3))
         if middle is None:
-            rows: Floats = average.cpu().numpy()
-            return rows
+            pooled: Floats = average.cpu().numpy()
+            return pooled
         whole = middle.float().permute(0, 2, 3, 1).flatten(1)  # a frame's places, each with its channels
         joined: Floats = torch.cat([average, whole], 1).cpu().numpy()
         return joined
 
-    def features(self, row: Floats, before: Floats | None) -> Floats:
-        """Features of one frame, float32 (D,), each a number of float16.
+    def features(self, activations: Floats, before: Floats | None) -> Floats:
+        """Features of one frame, float32 (D,), rounded to float16.
 
         Args:
-            row: The frame's row, (R,).
-            before: The row of the sampled frame before it in the same video, if there is one.
+            activations: Of the frame, (R,).
+            before: Those of the sampled frame before it in the same video, if there is one.
         """
         if not self.needs_middle:
-            return _rounded(row)
-        found = {"average": row[: self._maps.last], "grid": self._means(self._middle(row))}
+            return _rounded(activations)
+        found = {"average": activations[: self._maps.last], "grid": self._means(self._middle(activations))}
         if before is None:
             found["motion"] = np.zeros(GRID**2 * self._maps.middle, np.float32)
         elif "motion" in self._kinds:
-            found["motion"] = self._means(np.abs(self._middle(row) - self._middle(before)))
+            found["motion"] = self._means(np.abs(self._middle(activations) - self._middle(before)))
         return _rounded(np.concatenate([found[kind] for kind in self._kinds]))
 
-    def _middle(self, row: Floats) -> Floats:
-        """The middle map of a row, (side * side, channels)."""
-        return row[self._maps.last :].reshape(-1, self._maps.middle)
+    def _middle(self, activations: Floats) -> Floats:
+        """Middle feature map of a frame's activations, (side * side, channels)."""
+        return activations[self._maps.last :].reshape(-1, self._maps.middle)
 
     def _means(self, places: Floats) -> Floats:
         """Means over the cells, (9 * channels,): all channels of the upper left cell, then of the next."""

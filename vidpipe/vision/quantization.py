@@ -1,4 +1,4 @@
-"""A network's weights in bfloat16, and what rounding them would cost taken back, without a single picture.
+"""Data-free quantization of CNN weights to bfloat16: error diffusion and bias correction.
 
 Rounded each by itself, EfficientNet-Lite0's weights turn features by up to 6 degrees (cosine 0.995).
 Two remedies; benchmarks/cnn.py has the figures:
@@ -20,7 +20,7 @@ from torch import nn
 
 
 def round_kernels(weight: torch.Tensor) -> torch.Tensor:
-    """Depthwise kernels (C, 1, k, k), float32 that bfloat16 holds exactly, with the sums that they had."""
+    """Round depthwise kernels (C, 1, k, k) to bfloat16 with error diffusion, so that their sums are kept."""
     taps = weight.double().flatten(1).unbind(1)
     rounded, error = [], torch.zeros_like(taps[0])
     for tap in taps:
@@ -31,7 +31,7 @@ def round_kernels(weight: torch.Tensor) -> torch.Tensor:
 
 
 def corrected_bias(layer: nn.Conv2d, input_mean: torch.Tensor) -> torch.Tensor:
-    """The bias (O,) with which rounded weights give what the exact ones give for the mean input.
+    """Bias correction (O,): with it, rounded weights give the exact weights' output for the mean input.
 
     Args:
         layer: A 1 x 1 convolution with a bias.
@@ -44,7 +44,7 @@ def corrected_bias(layer: nn.Conv2d, input_mean: torch.Tensor) -> torch.Tensor:
 
 
 def mean_after_relu6(norm: nn.BatchNorm2d) -> torch.Tensor:
-    """What ReLU6 leaves on average of a batch norm's output, (C,): normal, with its bias and weight."""
+    """Mean of ReLU6 over a batch norm's output, (C,), taken as normal with the norm's bias and weight."""
     mean, deviation = norm.bias.detach(), norm.weight.detach().abs().clamp(min=1e-6)
     return _mean_after_relu(mean, deviation) - _mean_after_relu(mean - 6, deviation)
 

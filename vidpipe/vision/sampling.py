@@ -1,7 +1,7 @@
-"""Which instants of a video we look at.
+"""Frame sampling at a fixed rate by presentation time, right for variable frame rates.
 
 Time since the first frame is cut into cells of 1/fps seconds, and the first frame that falls into a
-cell speaks for it. A cell without a frame has no speaker: nothing is invented, nothing is shown twice.
+cell is sampled. A cell without a frame gives none: nothing is interpolated, no frame is taken twice.
 
     cell        0         |1         |2         |3
     frames      a   b   c |    d   e |          |f   g        (uneven spacing: variable frame rate)
@@ -20,7 +20,7 @@ EDGE_S = 1e-6
 
 
 class Sampler:
-    """Frame after frame: does this one speak for a new cell?"""
+    """Decides frame after frame whether it is sampled."""
 
     def __init__(self, sample_fps: float, start_s: float) -> None:
         self._fps, self._start_s, self._last_cell = sample_fps, start_s, -1
@@ -36,7 +36,7 @@ class Sampler:
 
 
 def sampled_indices(times_s: Sequence[float], sample_fps: float) -> list[int]:
-    """Indices of the sampled frames of a video whose frames show at `times_s` (increasing)."""
+    """Indices of the sampled frames of a video with presentation times `times_s` (increasing)."""
     sampler = Sampler(sample_fps, times_s[0] if times_s else 0.0)
     return [index for index, time_s in enumerate(times_s) if sampler.takes(time_s)]
 
@@ -65,13 +65,13 @@ MEGAPIXELS_A_SAMPLE = 2.0
 
 
 def expected_cost(duration_s: float | None, frames: int | None, pixels: int, sample_fps: float) -> float:
-    """About what a video costs, in sampled frames: its own, and decoding all that lie between them."""
+    """Estimated cost of a video in sampled frames: embedding those, and decoding all in between."""
     decoded_megapixels = (frames or 0) * pixels / 1e6
     return expected_samples(duration_s, frames, sample_fps) + decoded_megapixels / MEGAPIXELS_A_SAMPLE
 
 
 def expected_samples(duration_s: float | None, frames: int | None, sample_fps: float) -> int:
-    """About how many frames a video will give: what it costs, not what it must yield."""
+    """Estimated number of sampled frames of a video, for cost only."""
     by_time = int(duration_s * sample_fps) + 1 if duration_s and duration_s > 0 else None
     if by_time is None:
         return max(1, frames or 1)
