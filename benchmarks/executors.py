@@ -37,7 +37,7 @@ from vidpipe.ports import Ports
 from vidpipe.records.features import PartResult
 from vidpipe.settings import load_settings
 from vidpipe.shards import LATE, gather
-from vidpipe.steps.extract import Batch, commit, plan, work
+from vidpipe.steps.extract import ExtractShard, commit, plan, work
 from vidpipe.steps.ingest import ingest
 from vidpipe.steps.runs import recorded
 from vidpipe.vision.sampling import expected_cost
@@ -154,14 +154,14 @@ def _one_core() -> None:
     torch.set_num_threads(1)
 
 
-def _work(home: str, batch: Batch) -> list[PartResult]:
+def _work(home: str, batch: ExtractShard) -> list[PartResult]:
     if home not in _PORTS:
         _PORTS[home] = open_all(Path(home))
     return work(_PORTS[home], batch)
 
 
 @contextmanager
-def _pool(workers: int, home: Path, warm: Batch) -> Iterator[ProcessPoolExecutor]:
+def _pool(workers: int, home: Path, warm: ExtractShard) -> Iterator[ProcessPoolExecutor]:
     from multiprocessing import get_context
 
     with ProcessPoolExecutor(workers, get_context("spawn"), _one_core) as pool:

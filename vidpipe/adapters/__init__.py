@@ -1,1 +1,1 @@
-"""The outside world: file trees, ffmpeg, Parquet, MLflow, DuckDB. Nothing else touches them."""
+"""Adapters: the only code that touches file trees, buckets, ffmpeg, Parquet, MLflow and DuckDB."""

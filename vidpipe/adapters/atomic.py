@@ -1,4 +1,4 @@
-"""Atomic file replacement and fsync: a file has its old content or its new one, whatever happens between."""
+"""Atomic file replacement and fsync: after a crash a file has its old content or its new one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(file: Path) -> Iterator[Path]:
-    """A temporary path beside `file`, which takes its place at the end; after an error it is removed.
+    """Context manager of an atomic write: a temporary path that replaces `file` at the end.
 
     Its name is `.NAME.PID.tmp`, so that what a kill leaves behind can be told and swept.
     """

@@ -1,4 +1,4 @@
-"""What `doctor` finds out about this machine: disk, PyTorch, packages, and services that should answer.
+"""Health checks of this machine for `vidpipe doctor`: disk, PyTorch, packages, services.
 
 Nothing here changes anything, and nothing waits for long.
 """
@@ -39,7 +39,7 @@ _MOUNTS = Path("/proc/self/mounts")
 
 
 def disk(home: Path) -> DiskFacts:
-    """The home, or the nearest folder above it that exists: the home itself is not made."""
+    """Free space and file system of the home's disk, without creating the home."""
     there = _nearest(home)
     mount = next(folder for folder in (there.resolve(), *there.resolve().parents) if folder.is_mount())
     return DiskFacts(
@@ -49,13 +49,13 @@ def disk(home: Path) -> DiskFacts:
 
 
 def staging(folder: Path, limit_bytes: int) -> StagingFacts:
-    """What the folder holds, and what its disk has left."""
+    """Size of the staging folder, and free space of its disk."""
     held = sum(file.stat().st_size for file in folder.iterdir()) if folder.exists() else 0
     return StagingFacts(limit_bytes, held, shutil.disk_usage(_nearest(folder)).free)
 
 
 def reach(reach_bucket: Callable[[str], None], source: str) -> None:
-    """See that a source is there, be it a folder or in a bucket.
+    """Check that a source (folder or bucket) can be reached.
 
     Raises:
         ConfigurationError: It is not.
@@ -73,7 +73,7 @@ def _nearest(folder: Path) -> Path:
 
 
 def _file_system(mount: Path) -> str:
-    """Its type, such as ext4 or nfs4; unknown where the kernel does not say."""
+    """File system type, such as ext4 or nfs4; unknown where the kernel does not say."""
     try:
         lines = _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -83,7 +83,7 @@ def _file_system(mount: Path) -> str:
 
 
 def network(dtype: str) -> NetworkFacts:
-    """PyTorch, asked in a process of its own: a build that this CPU cannot run kills that one only.
+    """Check PyTorch and the CNN's weights in a subprocess, since a build that this CPU cannot run crashes.
 
     Raises:
         ConfigurationError: It does not load.
@@ -120,13 +120,13 @@ def _network_here(dtype: str) -> NetworkFacts:
 
 
 def mlflow(home: Path, uri: str | None) -> ServiceFacts:
-    """The tracking server, or the SQLite store in the home; MLflow itself takes seconds to load."""
+    """Check MLflow's tracking server or SQLite store, without importing MLflow, which takes seconds."""
     file = health.database(home, uri)
     return health.store(file) if file else _server(str(uri), "/health")
 
 
 def models(home: Path, uri: str | None, model: str, found: Unfinished) -> list[ModelFault]:
-    """What keeps the versions that serve from being served; nothing where the store itself is not well."""
+    """Faults of the serving model versions; none where the store itself is broken."""
     champion = found.champions.get(model)
     kept = home.parent / "models" / quote(model, safe="")
     there = {facts.parent.name for facts in kept.glob("*/version.json")}
@@ -141,7 +141,7 @@ def models(home: Path, uri: str | None, model: str, found: Unfinished) -> list[M
 
 
 def prefect(home: Path) -> ServiceFacts:
-    """The server that PREFECT_API_URL names; without one each flow brings its own."""
+    """Check the Prefect server that PREFECT_API_URL names; without one each flow starts its own."""
     url = os.environ.get("PREFECT_API_URL")
     if not url:
         return ServiceFacts(str(home), None, "embedded: each flow starts a server of its own")
@@ -149,7 +149,7 @@ def prefect(home: Path) -> ServiceFacts:
 
 
 def need_prefect() -> None:
-    """See that a flow can be started.
+    """Check that Prefect's server answers, before a flow is started.
 
     Raises:
         ConfigurationError: PREFECT_API_URL names a server that does not answer.
@@ -163,7 +163,7 @@ def need_prefect() -> None:
 
 
 def snapshot(file: Path) -> ServiceFacts:
-    """Whether the published warehouse opens."""
+    """Check that the published warehouse opens."""
     if not file.exists():
         return ServiceFacts(str(file), None, "nothing has been published yet")
     try:

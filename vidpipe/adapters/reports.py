@@ -1,4 +1,4 @@
-"""The folder of pages, one for each reported run."""
+"""HTML report files in `reports/`, one for each reported run."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ KEPT_S = 90 * 24 * 3600.0
 
 
 class Reports:
-    """`reports/` of one home."""
+    """Folder of HTML reports of one home."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def forget(self, video_id: str) -> int:
-        """Remove the pages that picture a video; how many. `vidpipe report RUN` writes them anew without it.
+        """Delete the pages with pictures of a video; returns their number. `vidpipe report RUN` rewrites one.
 
         Raises:
             StorageFailed: A page cannot be removed.
@@ -38,7 +38,7 @@ class Reports:
         return len(pages)
 
     def sweep(self, older_than_s: float) -> tuple[int, int]:
-        """Remove pages that were never finished, and those of 90 days ago: (files, bytes)."""
+        """Delete unfinished pages and those older than 90 days: (files, bytes)."""
         files = size_bytes = 0
         for pattern, most_s in ((".*.html.*.tmp", older_than_s), ("*.html", KEPT_S)):
             for page in self._folder.glob(pattern):
@@ -50,7 +50,7 @@ class Reports:
         return files, size_bytes
 
     def write(self, run_id: int, page: str) -> Path:
-        """Put a run's page in place, whole or not at all; where it lies.
+        """Write a run's page atomically; returns its path.
 
         Raises:
             StorageFailed: The disk is full or read-only.

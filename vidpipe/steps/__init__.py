@@ -1,1 +1,1 @@
-"""The use cases, one file a verb. Each returns a small report; none knows what its ports are made of."""
+"""Use cases, one file for each verb, written against ports; each returns a result dataclass."""

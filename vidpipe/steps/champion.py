@@ -1,14 +1,14 @@
-"""Who is champion: the alias in the registry, its history in the ledger, and how the two stay one.
+"""Champion alias: keeps MLflow's alias and the ledger's promotion history consistent (two-phase write).
 
-They live in two stores. So: write an intent row, move the alias, make the row final, publish. A crash between
+They are in two stores. So: write an intent row, move the alias, make the row final, publish. A crash between
 any two is rolled forward by `settle` at the next start, or closed as not carried out when the registry no
 longer has the version. Whoever decides asks for the version first, so that no intent is written in vain. An
 alias that somebody moved by hand is recorded as `external`, unless it stands at what cannot serve.
 
-A number alone says little, since MLflow counts anew in a new model or store: the digest is asked, too.
+Versions are compared by number and digest, since MLflow counts from 1 again in a new model or store.
 
-The registry may be away, damaged or half deleted. Then the champion on record serves on, from the copy of it
-in the home, and a problem says why.
+The registry may be unreachable, damaged or half deleted. Then the champion on record keeps serving from its
+local copy, and a problem says why.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ODD = (RegistryUnreachable, StopError)
 
 @dataclass(frozen=True, slots=True)
 class Champion:
-    """The version that serves, and what is wrong with the registry's word on it."""
+    """The serving version, and problems of the registry met on the way to it."""
 
     version: int | None
     problem: str | None = None
@@ -41,12 +41,12 @@ class Champion:
     """Of what was registered; None where that is not known."""
 
     def is_version(self, other: ModelVersion) -> bool:
-        """Whether the registry's version is the one that serves: not only by its number."""
+        """Whether a version of the registry is the serving one, by number and digest."""
         return self.version == other.version and self.digest in (None, other.digest)
 
 
 def settle(ports: Ports) -> Champion:
-    """Finish what a crash left open, record what somebody did by hand; the champion.
+    """Recover: finish interrupted promotions, record aliases moved by hand; returns the champion.
 
     Every step that resolves `@champion` calls this first. A promotion that is at it this moment is left
     to finish by itself.
@@ -56,7 +56,7 @@ def settle(ports: Ports) -> Champion:
 
 
 def settle_inside(ports: Ports) -> Champion:
-    """The same for whoever is in the promotion room already."""
+    """Recover, for callers that hold the promotion lock already."""
     model = ports.registry.model
     for intent in ports.ledger.open_promotions(model):
         log.warning("promotion %s was interrupted; finishing it", intent.promotion_id)
@@ -86,12 +86,12 @@ def settle_inside(ports: Ports) -> Champion:
 
 
 def recorded_champion(ports: Ports) -> int | None:
-    """The champion by the ledger's history alone."""
+    """The champion by the ledger's promotion history alone."""
     return _recorded(ports).to_version
 
 
 def _recorded(ports: Ports) -> Promotion:
-    """The decision that made the champion."""
+    """The promotion that made the champion."""
     history = ports.ledger.promotion_history(ports.registry.model)
     return history[-1] if history else Promotion(0, None, None, "none")
 
@@ -104,18 +104,18 @@ def _version(ports: Ports, number: int) -> ModelVersion | NotFound | UnsafeModel
 
 
 def _is_meant(decision: Promotion, version: ModelVersion) -> bool:
-    """Whether the registry's version of that number is the one that was decided on."""
+    """Whether the registry's version of that number is the one that was promoted, by digest."""
     return decision.to_digest in (None, version.digest)
 
 
 def _see_that_it_is_meant(decision: Promotion, version: ModelVersion) -> None:
-    """Raise NotFound where the number is another version's by now."""
+    """Raise NotFound where the number belongs to another version now."""
     if not _is_meant(decision, version):
         raise another(version)
 
 
 def another(version: ModelVersion) -> NotFound:
-    """Its number was another version's when that began to serve."""
+    """Error text for a number that belonged to another version when it began to serve."""
     return NotFound(
         f"version {version.version} of {version.model} in the registry is not the one that had this number.",
         next_step="vidpipe promote decides on the new one.",
@@ -125,7 +125,7 @@ def another(version: ModelVersion) -> NotFound:
 def _not_believed(
     ports: Ports, found: ModelVersion | NotFound | UnsafeModel | None, recorded: Promotion
 ) -> str | None:
-    """Why the alias says nothing: it stands at what cannot serve, or is gone together with its version."""
+    """Why the alias is ignored: its version cannot serve, or is deleted; empty if it is valid."""
     if isinstance(found, VidpipeError):
         back = f"vidpipe promote {recorded.to_version or 'VERSION'}"
         return f"the alias champion stands at what cannot serve: {found.message} Next: {back}"
@@ -141,7 +141,7 @@ def _not_believed(
 
 
 def champion(ports: Ports) -> tuple[ModelVersion | None, list[str]]:
-    """The version that serves, its files verified, and what was wrong on the way to it; None without one.
+    """Resolve the champion, with verified files and the problems met on the way; None without one.
 
     Raises:
         VidpipeError: The registry cannot give it, and the home has no copy.
@@ -160,7 +160,7 @@ def champion(ports: Ports) -> tuple[ModelVersion | None, list[str]]:
 
 
 def verified(ports: Ports, number: int) -> tuple[ModelVersion, list[str]]:
-    """A version whose files are as registered, or the home's copy of it and why it is needed.
+    """Verify a version's files against their hash; else fall back to its local copy, with the reason.
 
     Raises:
         VidpipeError: The registry cannot give it, and the home has no copy.
@@ -176,7 +176,7 @@ def verified(ports: Ports, number: int) -> tuple[ModelVersion, list[str]]:
 
 
 def bundle_of(ports: Ports, version: ModelVersion) -> ModelBundle:
-    """A verified version's files, once more: from the copy if the registry has gone since."""
+    """Load a verified version's bundle, from the local copy if the registry has become unreachable."""
     try:
         return ports.registry.load(version)
     except ODD:
@@ -198,7 +198,7 @@ def _copy(ports: Ports, number: int, error: VidpipeError) -> tuple[ModelVersion,
 
 
 def serving(ports: Ports) -> set[int]:
-    """Versions that a night scores with: the champion on record, and what collections serve."""
+    """Versions that a night scores with: the champion on record, and those that collections serve."""
     recorded_version = recorded_champion(ports)
     return set(ports.ledger.serving_versions().values()) | (
         set() if recorded_version is None else {recorded_version}
@@ -213,7 +213,7 @@ def record(
     eval_set_hash: str | None,
     reason: str | None,
 ) -> None:
-    """Write the decision; one that moves the champion is an intent until the alias has moved.
+    """Record a decision; one that moves the champion is an intent row until the alias has moved.
 
     Raises:
         NotFound: The registry does not have the version that is to serve; nothing is written.
@@ -234,7 +234,7 @@ def record(
 
 
 def earlier_champions(ports: Ports) -> list[Promotion]:
-    """The decisions for those before the present champion, as a stack: a rollback takes the top away."""
+    """Earlier champions' promotions as a stack, from which each rollback pops one."""
     return _champions(ports.ledger.promotion_history(ports.registry.model))[:-1]
 
 

@@ -1,10 +1,9 @@
-"""Classify: stored features become rows of predictions, for videos and for windows of long ones. No video is
-opened.
+"""Batch classification: predictions for videos, and windows of long ones, from stored features.
 
-The version is resolved once, so that a promotion in mid-run never mixes versions. A collection goes over to a
-new champion as a whole, when all its videos have been scored; until then the version that it serves
-scores its new arrivals too. So there are two kinds of work: news, in collections that the champion serves or
-nobody does, and the archive, in collections that an older version serves.
+No video is opened. The version is resolved once, so that a promotion in mid-run never mixes versions. A
+collection switches to a new champion as a whole, when all its videos have been scored; until then the version
+that it serves scores its new arrivals too. So there is new work, in collections that the champion or no
+version serves, and backfill of the archive, in collections that an older version serves.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ SCORE_VIDEOS = 256
 
 @dataclass(frozen=True, slots=True)
 class ClassifyReport(Report):
-    """What was classified, by which version."""
+    """Result of `vidpipe classify`."""
 
     run_id: int
     model: str
@@ -67,7 +66,7 @@ def classify(
     budget_s: float | None = None,
     resolved: tuple[ModelVersion, Sequence[str]] | None = None,
 ) -> ClassifyReport:
-    """Score every present video that the version has not scored.
+    """Classify every present video that the version has not classified.
 
     Args:
         ports: The outside world.
@@ -110,7 +109,7 @@ def classify(
 
 
 def _resolved(ports: Ports, model: str) -> tuple[ModelVersion, bool, list[str]]:
-    """The version that was asked for, whether it is the champion, and what is wrong with the registry."""
+    """Resolve the requested version: the version, whether it is the champion, and registry problems."""
     if model != "champion":
         standing = settle(ports)
         version = ports.registry.version(model)
@@ -120,7 +119,7 @@ def _resolved(ports: Ports, model: str) -> tuple[ModelVersion, bool, list[str]]:
 
 
 def shadow(ports: Ports, run: RunLog, budget_s: float) -> dict[str, Any] | None:
-    """Let the challenger score what the champion scores, for comparison only; None without one.
+    """Shadow scoring: the challenger scores what the champion scores, for comparison; None without one.
 
     Its rows serve no collection. The value counts the videos that it scored, and of those that both have
     scored, how many were given the same label.
@@ -140,14 +139,14 @@ def shadow(ports: Ports, run: RunLog, budget_s: float) -> dict[str, Any] | None:
 
 @dataclass(frozen=True, slots=True)
 class ScoreShard:
-    """Videos whose stored features one version is to score."""
+    """Shard of videos whose stored features one version scores."""
 
     version: ModelVersion
     videos: Sequence[Unscored]
 
     @property
     def cost(self) -> float:
-        """Frames that the LSTM sees: where windows overlap, some more than once."""
+        """Number of frames that the LSTM computes, overlapping windows counted repeatedly."""
         return sum(_seen(v) for v in self.videos)
 
 
@@ -158,14 +157,14 @@ def _seen(video: Unscored) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What a shard became."""
+    """Predictions of a shard."""
 
     predictions: Sequence[Prediction]
     windows: Sequence[WindowPrediction]
 
 
 def work(ports: Ports, shard: ScoreShard) -> Scored:
-    """Score a shard. Reads the registry and the store, never the database: any worker can do it."""
+    """Score a shard on any worker: reads the registry and the feature store, never the database."""
     bundle, spec, top_k = bundle_of(ports, shard.version), shard.version.spec, ports.limits.top_k
     whole = [v for v in shard.videos if v.windows is None]
     long = [v for v in shard.videos if v.windows is not None]
@@ -177,18 +176,18 @@ def work(ports: Ports, shard: ScoreShard) -> Scored:
 
 
 class _Scorer:
-    """One version at work in one run."""
+    """Scores collections with one version in one run."""
 
     def __init__(self, ports: Ports, run: RunLog, version: ModelVersion) -> None:
         self.ports, self.run, self.version = ports, run, version
 
     def waiting(self, collection: str | None) -> list[tuple[str, int | None, int]]:
-        """Collections with videos to score, the newest first: name, version that it serves, videos."""
+        """Collections with videos to score, the newest first: name, serving version, number of videos."""
         spec_id = self.version.spec.feature_set_id
         return self.ports.ledger.unscored_collections(self.version.identity, spec_id, collection)
 
     def score(self, collections: Sequence[str] | None, deadline: float | None = None) -> int:
-        """Score what this version has not scored there, or anywhere, until the deadline; the videos."""
+        """Score the unscored videos of a collection, or of all, until the deadline; returns their number."""
         ledger, version, spec_id = self.ports.ledger, self.version, self.version.spec.feature_set_id
         pending = ledger.unscored(version.identity, spec_id, collections)
         if not pending:
@@ -215,7 +214,7 @@ class _Scorer:
 def _score_as_champion(
     scorer: _Scorer, collection: str | None, deadline: float | None, *, backfill: bool
 ) -> tuple[int, int]:
-    """The news, then the archive until the deadline: videos scored, and videos of the archive left."""
+    """Score new videos, then the archive until the deadline: (videos scored, archive videos left)."""
     ledger, champion = scorer.ports.ledger, scorer.version.version
     waiting = scorer.waiting(collection)
     news = [name for name, serving, _ in waiting if serving in (None, champion)]
@@ -233,7 +232,7 @@ def _score_as_champion(
 
 
 def _score_for_serving(scorer: _Scorer, problems: list[str]) -> list[str]:
-    """New arrivals of collections that have not gone over yet get rows of the version they serve.
+    """Score new arrivals of collections that still serve an older version, with that version.
 
     What is wrong with the registry is added to the problems; the value says which collections it kept from
     being scored.
@@ -292,7 +291,7 @@ def _predictions(bundle: ModelBundle, videos: Sequence[VideoFeatures], top_k: in
 
 
 def _unreadable(ports: Ports, version: ModelVersion, collection: str | None, *, scored: int) -> int:
-    """How many videos have features of other specs only; all of them together are a mismatch."""
+    """Number of videos with features of other specs only; raises where that is true of all."""
     others = [s for s in ports.ledger.feature_specs(collection) if s != version.spec]
     if not others:
         return 0

@@ -1,6 +1,6 @@
-"""Doctor: is everything there that a run needs, and is anything left half done? Everything stays as it was.
+"""Health checks of `vidpipe doctor`: binaries, services, disk, versions, unfinished work; read-only.
 
-Every check runs beside the others and fails by itself: a check that cannot be made is a line, too.
+Checks run in parallel and fail by themselves: a check that cannot be made is a line, too.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What one check found."""
+    """Result of one check."""
 
     check: str
     state: State
@@ -63,14 +63,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class DoctorReport(Report):
-    """One line for each thing that was looked at."""
+    """Result of `vidpipe doctor`: one line for each check."""
 
     lines: Sequence[Line]
     seconds: float
 
     @property
     def is_well(self) -> bool:
-        """No line asks for a repair."""
+        """Whether no line asks for a repair."""
         return all(line.state != "fix" for line in self.lines)
 
 
@@ -78,7 +78,7 @@ Check = Callable[[], Iterable[Line]]
 
 
 def doctor(probes: Probes, *, wait_s: float = WAIT_S) -> DoctorReport:
-    """Look at everything, for at most `wait_s` seconds."""
+    """Run all checks, for at most `wait_s` seconds."""
     started = time.monotonic()
     probes = replace(probes, unfinished=_once(probes.unfinished))
     checks: dict[str, Check] = {
@@ -106,7 +106,7 @@ def doctor(probes: Probes, *, wait_s: float = WAIT_S) -> DoctorReport:
 
 
 def _side_by_side(checks: Mapping[str, Check], wait_s: float) -> dict[str, list[Line]]:
-    """All checks at once; the threads are daemons, so that one that hangs does not keep the process."""
+    """Run all checks in parallel daemon threads, so that one that hangs does not keep the process alive."""
     answers: queue.SimpleQueue[tuple[str, list[Line]]] = queue.SimpleQueue()
     for name, check in checks.items():
         threading.Thread(
@@ -126,7 +126,7 @@ def _side_by_side(checks: Mapping[str, Check], wait_s: float) -> dict[str, list[
 
 
 def _safely(name: str, check: Check) -> list[Line]:
-    """What a check finds; its own failure is a finding."""
+    """Run a check; its own failure becomes a line."""
     try:
         return list(check())
     except LedgerLocked as error:
@@ -232,7 +232,7 @@ def _ledger(found: Unfinished | None) -> list[Line]:
 
 
 def _once(ask: Callable[[], T]) -> Callable[[], T]:
-    """Ask for all checks that run side by side: the ledger opens for one at a time, and six would wait."""
+    """Memoise a query of the ledger for all checks, since it opens for one at a time."""
     lock, answers = threading.Lock(), list[T]()
 
     def asked() -> T:
@@ -245,7 +245,7 @@ def _once(ask: Callable[[], T]) -> Callable[[], T]:
 
 
 def _named(probes: Probes, look: Callable[[Unfinished], Iterable[Line]]) -> Iterable[Line]:
-    """What there is to say of things that the ledger names; where it cannot be read, its own line says so."""
+    """Lines of checks that need the ledger; none where it cannot be read, which has a line of its own."""
     try:
         found = probes.unfinished()
     except VidpipeError:
@@ -294,7 +294,7 @@ def _features(bucket: str | None) -> list[Line]:
 
 
 def _sources(sources: Sequence[str], probes: Probes) -> list[Line]:
-    """One line for each source that is not there; of storage that does not answer, one for all."""
+    """One line for each missing source, and one for all sources of storage that does not answer."""
     ill: list[Line] = []
     for source in sources:
         try:

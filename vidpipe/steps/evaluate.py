@@ -1,4 +1,4 @@
-"""Evaluate: how well a version does on labelled videos, with its baseline beside it."""
+"""Model evaluation: accuracy, macro F1 and per-label scores of a version, its parts and its baselines."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EvaluateReport(Report):
-    """Scores of one version on one split of one collection."""
+    """Result of `vidpipe evaluate`: scores of one version on one split of one collection."""
 
     model: str
     version: int
@@ -59,7 +59,7 @@ class EvaluateReport(Report):
 def evaluate(
     ports: Ports, *, model: str | None = None, collection: str | None = None, split: str = "test"
 ) -> EvaluateReport:
-    """Score a version on a split: by default the challenger, else the champion, on its own test split.
+    """Evaluate a version on a split: by default the challenger, else the champion, on its own test split.
 
     Raises:
         NotFound: No such version or collection.
@@ -91,7 +91,7 @@ def evaluate(
 
 
 def default_alias(ports: Ports, order: Sequence[str] = ("challenger", "champion")) -> str:
-    """The first of these aliases that there is: the challenger, else the champion.
+    """Default alias: the challenger if there is one, else the champion.
 
     Raises:
         NotFound: There is neither.
@@ -150,7 +150,7 @@ def _ids(
 
 
 def _seen(version: ModelVersion, bundle: ModelBundle, videos: Sequence[LabelledVideo]) -> int:
-    """How many of the videos, or of their groups' videos, the version learnt from; a warning, if any."""
+    """Number of videos that the version was trained on, by video or group, and a warning if there are any."""
     taught = {*bundle.split_ids["train"], *bundle.split_ids["val"]}
     groups = set(bundle.training_groups)
     count = sum(v.video_id in taught or group_hash(v.group) in groups for v in videos)

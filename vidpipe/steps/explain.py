@@ -1,7 +1,7 @@
-"""Explain: why a version gives a video its label, and when in the video it looked. No video is opened.
+"""Explain a prediction by the attention weights of a video's frames.
 
-Read-only: the stored features are scored again, to the bit as `classify` scores them, a long video window by
-window, and nothing is kept.
+Read-only, and no video is opened: the stored features are scored again, with the same bits as in `classify`,
+a long video window by window.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TOP = 5
 
 @dataclass(frozen=True, slots=True)
 class FrameWeight:
-    """One sampled frame and how much it weighs in the pooled state."""
+    """Attention weight of one sampled frame."""
 
     time_s: float
     weight: float
@@ -38,7 +38,7 @@ class FrameWeight:
 
 @dataclass(frozen=True, slots=True)
 class ExplainReport(Report):
-    """What a version says of one video, and which frames it rests on."""
+    """Result of `vidpipe explain`: best labels of one video, and the attention weights of its frames."""
 
     model: str
     version: int
@@ -56,7 +56,7 @@ class ExplainReport(Report):
 
 
 def explain(ports: Ports, video_id: str, *, model: str | None = None) -> ExplainReport:
-    """Score one video's stored features and say how much each frame weighs.
+    """Score one video's stored features and return the attention weight of each frame.
 
     Args:
         ports: The outside world.
@@ -99,7 +99,7 @@ def _stored(ports: Ports, version: ModelVersion, video_id: str) -> Unscored:
 def _look(
     store: FeatureStore, version: ModelVersion, bundle: ModelBundle, video: Unscored
 ) -> tuple[Floats, Floats]:
-    """Scores (K,) and weights of the frames (T,); in windows their means, a piece in memory at a time."""
+    """Scores (K,) and attention weights (T,); means over windows, with one piece in memory at a time."""
     if video.windows is None:
         (whole,) = store.read(version.spec.feature_set_id, [video])
         (weights,) = attention(bundle.lstm, [whole.values])

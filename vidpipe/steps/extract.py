@@ -1,8 +1,8 @@
-"""Extract: videos without features become parts and ledger rows.
+"""Feature extraction: CNN features of videos that lack them, as Parquet parts and ledger rows.
 
-A batch of videos becomes a part for each spec that they lack, in one decode (`work`, which never opens the
-database, so that any worker can do it); one transaction then says that its videos are done (`commit`). A
-crash costs one batch.
+A shard of videos becomes a part for each spec that they lack, in one decode (`work`, which never opens the
+database, so that any worker can do it); one transaction then records its videos as done (`commit`). A crash
+costs one shard.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ExtractReport(Report):
-    """What was extracted."""
+    """Result of `vidpipe extract`."""
 
     run_id: int
     videos: int
@@ -48,7 +48,7 @@ class ExtractReport(Report):
     seconds: float
 
     def __add__(self, later: ExtractReport) -> ExtractReport:
-        """Both passes as one; what is complete counts as the later one found it."""
+        """Sum of two passes; `skipped` is the later one's."""
         return ExtractReport(
             later.run_id, self.videos + later.videos, self.frames + later.frames,
             later.skipped - self.videos, self.failed + later.failed,
@@ -59,8 +59,8 @@ class ExtractReport(Report):
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """One part's worth of videos for each of some specs, to be decoded once, by one worker."""
+class ExtractShard:
+    """Shard of videos for one part of each of some specs, decoded once by one worker."""
 
     specs: tuple[FeatureSpec, ...]
     """Of one sampling rate, one size, and one optical flow or none."""
@@ -74,27 +74,27 @@ class Batch:
 def extract(
     ports: Ports, collection: str | None = None, *, retry_failed: bool = False, alone: bool = True
 ) -> ExtractReport:
-    """Give every present video features of every wanted spec; arguments as in `plan`.
+    """Extract features of every wanted spec for every present video; arguments as in `plan`.
 
     Raises:
         NotFound: No such collection.
         LeaseHeld: Another run is at work.
     """
     with recorded(ports, "extract") as run:
-        batches, skipped = plan(ports, collection, retry_failed=retry_failed, alone=alone)
-        with ports.progress.stage("extract", sum(b.cost for b in batches), "frames") as advance:
-            for batch, parts in ports.executor.compute(ports, work, batches):
-                commit(ports, run, batch, parts)
-                for video in batch.videos:
+        shards, skipped = plan(ports, collection, retry_failed=retry_failed, alone=alone)
+        with ports.progress.stage("extract", sum(b.cost for b in shards), "frames") as advance:
+            for shard, parts in ports.executor.compute(ports, work, shards):
+                commit(ports, run, shard, parts)
+                for video in shard.videos:
                     ports.staging.drop(video.file)
-                advance(batch.cost, parts[0].frames)
+                advance(shard.cost, parts[0].frames)
         return report(run, skipped)
 
 
 def plan(
     ports: Ports, collection: str | None = None, *, retry_failed: bool = False, alone: bool = True
-) -> tuple[list[Batch], int]:
-    """What is to be done, in batches, and how many videos are complete already.
+) -> tuple[list[ExtractShard], int]:
+    """Shards of work to do, and the number of videos that are complete already.
 
     Args:
         ports: The outside world.
@@ -110,7 +110,7 @@ def plan(
         spec: ports.ledger.pending_videos(spec.feature_set_id, collection, retry_failed=False)
         for spec in specs
     }
-    batches = list(_batches(new, ports.limits.part_frames, again=False))
+    shards = list(_shards(new, ports.limits.part_frames, again=False))
     if retry_failed:
         due = {
             spec: ports.ledger.pending_videos(spec.feature_set_id, collection, retry_failed=True)
@@ -118,46 +118,46 @@ def plan(
         }
         known = {spec: {v.video_id for v in videos} for spec, videos in new.items()}
         again = {spec: [v for v in due[spec] if v.video_id not in known[spec]] for spec in specs}
-        batches += _batches(again, ports.limits.part_frames, again=True)
-    return batches, _complete(ports, new, collection)
+        shards += _shards(again, ports.limits.part_frames, again=True)
+    return shards, _complete(ports, new, collection)
 
 
-def work(ports: Ports, batch: Batch) -> list[PartResult]:
-    """Compute one batch into a part for each spec. Touches videos and the store, never the database."""
+def work(ports: Ports, shard: ExtractShard) -> list[PartResult]:
+    """Compute one shard into a part for each spec; reads videos and writes the store, never the database."""
     from vidpipe.vision.backbones import Backbones  # torch takes a second to import
 
-    sample_fps = batch.specs[0].sample_fps
-    views = list(dict.fromkeys(spec.view for spec in batch.specs))
-    flow = next((spec.flow for spec in batch.specs if spec.flow), None)  # one: see `_batches`
-    backbones = [ports.load_backbone(spec) for spec in batch.specs]
+    sample_fps = shard.specs[0].sample_fps
+    views = list(dict.fromkeys(spec.view for spec in shard.specs))
+    flow = next((spec.flow for spec in shard.specs if spec.flow), None)  # one: see `_shards`
+    backbones = [ports.load_backbone(spec) for spec in shard.specs]
     numerics = [f"{backbone.numerics}/{ports.videos.decoder}" for backbone in backbones]
     with ExitStack() as parts_in_the_making:
         parts = [
             parts_in_the_making.enter_context(ports.store.new_part(spec, of_spec))
-            for spec, of_spec in zip(batch.specs, numerics, strict=True)
+            for spec, of_spec in zip(shard.specs, numerics, strict=True)
         ]
         outcomes = run_engine(
-            batch.videos,
+            shard.videos,
             decode=_Staged(
                 ports.staging,
-                batch.videos,
+                shard.videos,
                 lambda file, v: ports.videos.decode(
                     file, sample_fps, views, v.duration_s, flow, v.stream_index
                 ),
             ),
-            embed=Backbones(backbones, [views.index(spec.view) for spec in batch.specs]),
-            sink=_SideBySide(parts, [spec.feature_size for spec in batch.specs]),
+            embed=Backbones(backbones, [views.index(spec.view) for spec in shard.specs]),
+            sink=_SideBySide(parts, [spec.feature_size for spec in shard.specs]),
             workers=ports.limits.workers,
             on_frame=lambda v: ports.progress.in_progress(_cost(v, sample_fps) / _samples(v, sample_fps), 1),
         )
         return [
             _finished(spec, part, of_spec, outcomes)
-            for spec, part, of_spec in zip(batch.specs, parts, numerics, strict=True)
+            for spec, part, of_spec in zip(shard.specs, parts, numerics, strict=True)
         ]
 
 
-def commit(ports: Ports, run: RunLog, batch: Batch, results: Sequence[PartResult]) -> None:
-    """Record a batch's finished parts: from here on its videos are done."""
+def commit(ports: Ports, run: RunLog, shard: ExtractShard, results: Sequence[PartResult]) -> None:
+    """Record a shard's parts in one transaction, after which its videos are done."""
     ports.ledger.put_parts(run.run_id, results)
     result = results[0]  # the same videos as in the others
     bad = [failed for of_specs in zip(*(r.videos for r in results), strict=True)
@@ -167,13 +167,13 @@ def commit(ports: Ports, run: RunLog, batch: Batch, results: Sequence[PartResult
     run.videos += len(result.videos) - len(bad)
     run.frames += max(r.frames for r in results)
     run.written_bytes += sum(r.size_bytes for r in results)
-    run.count_failures([str(v.error_class) for v in bad], again=batch.again)
+    run.count_failures([str(v.error_class) for v in bad], again=shard.again)
     speed = run.frames / max(run.seconds, 1e-3)
     log.info("%d videos, %d frames, %.0f frames/s, %d failed", run.videos, run.frames, speed, run.failed)
 
 
 def report(run: RunLog, skipped: int) -> ExtractReport:
-    """The report of a run whose batches have been committed."""
+    """Result of a run whose shards have been committed."""
     run.detail["skipped"] = skipped
     return ExtractReport(
         run.run_id, run.videos, run.frames, skipped, run.failed, run.failed_again, run.waiting,
@@ -182,7 +182,7 @@ def report(run: RunLog, skipped: int) -> ExtractReport:
 
 
 class _Staged:
-    """Decodes videos from where they lie, objects by way of the local disk.
+    """Decoder of videos in folders and, by way of the staging folder, in buckets.
 
     Decoders wait for room on the disk in the order of the videos. The rows of the first are written first, so
     the others hold their room until it is done: were it to wait for them, nothing would go on.
@@ -205,7 +205,7 @@ class _Staged:
 
 
 class _StagedDecoding:
-    """One video's frames; the local file is there for as long as they are read."""
+    """Decoding of one video, whose local file is kept while its frames are read."""
 
     def __init__(
         self,
@@ -233,7 +233,7 @@ class _StagedDecoding:
 
 
 class _SideBySide:
-    """One part for each spec: rows have the same place in all, features are cut to each one's own."""
+    """Writes several parts at once, one for each spec: the same rows, each with its own feature columns."""
 
     name = ""
 
@@ -250,7 +250,7 @@ class _SideBySide:
 
 
 def _finished(spec: FeatureSpec, part: Part, numerics: str, outcomes: Sequence[ExtractedVideo]) -> PartResult:
-    """The part on its place, and what is to be recorded of it."""
+    """Commit a part, and return what is to be recorded of it."""
     name = part.commit()
     of_spec = tuple(_stored_in(part.name, _as_read_by(spec, v)) for v in outcomes)
     return PartResult(spec, name, numerics, of_spec, part.size_bytes)
@@ -261,7 +261,7 @@ def _stored_in(part: str, video: ExtractedVideo) -> ExtractedVideo:
 
 
 def _as_read_by(spec: FeatureSpec, video: ExtractedVideo) -> ExtractedVideo:
-    """The outcome; for reader 1 a failure where it read other frames: its rows stay in the part, unnamed."""
+    """Outcome of a video for a spec: a failure if it wants reader 1, which would sample other frames."""
     if spec.reader > 1 or not (video.report and video.report.misread):
         return video
     error = Misread(f"features {spec.feature_set_id} are of reader 1: {video.report.misread}.")
@@ -269,7 +269,7 @@ def _as_read_by(spec: FeatureSpec, video: ExtractedVideo) -> ExtractedVideo:
 
 
 def _wanted_specs(ports: Ports, *, alone: bool) -> list[FeatureSpec]:
-    """What the registry's versions ask for; while it cannot say, what the collections are served from."""
+    """Specs that the registry's versions need; while it cannot be read, those that collections serve from."""
     try:
         specs = _registry_specs(ports, alone=alone)
     except ODD as error:
@@ -279,7 +279,7 @@ def _wanted_specs(ports: Ports, *, alone: bool) -> list[FeatureSpec]:
 
 
 def _registry_specs(ports: Ports, *, alone: bool) -> list[FeatureSpec]:
-    """Specs of champion, challenger and serving versions; the setting's before any, and for `extract`.
+    """Specs of champion, challenger and serving versions; the default one before any, and for `extract`.
 
     A version that is gone, or another tool's, falls out; what serves is read as before.
     """
@@ -302,17 +302,17 @@ def _registry_specs(ports: Ports, *, alone: bool) -> list[FeatureSpec]:
 def _complete(
     ports: Ports, pending: Mapping[FeatureSpec, Sequence[PendingVideo]], collection: str | None
 ) -> int:
-    """How many videos have features of every spec: those with the first one's, less who lacks another."""
+    """Number of videos with features of every spec."""
     first = next(iter(pending))
     lack_first = {v.video_id for v in pending[first]}
     lack_another = {v.video_id for videos in pending.values() for v in videos} - lack_first
     return ports.ledger.count_features(first.feature_set_id, collection) - len(lack_another)
 
 
-def _batches(
+def _shards(
     pending: Mapping[FeatureSpec, Sequence[PendingVideo]], part_frames: int, *, again: bool
-) -> Iterator[Batch]:
-    """Videos that lack the same specs go together, as far as one decode can give these."""
+) -> Iterator[ExtractShard]:
+    """Group videos that lack the same specs, as far as one decode can give these."""
     passes = _passes(pending)
     lacking: dict[tuple[str, int], list[FeatureSpec]] = defaultdict(list)
     found: dict[str, PendingVideo] = {}
@@ -326,11 +326,11 @@ def _batches(
         alike.setdefault(ids, (tuple(specs), []))[1].append(found[video_id])
     for together, videos in alike.values():
         for some, cost in _cut(videos, together[0].sample_fps, part_frames):
-            yield Batch(together, some, cost, again)
+            yield ExtractShard(together, some, cost, again)
 
 
 def _passes(specs: Iterable[FeatureSpec]) -> dict[str, int]:
-    """Which decode each feature set comes from: one has one sampling rate, one size and at most one flow."""
+    """Partition specs by decode: one sampling rate, one size and at most one flow each."""
     passes: list[list[FeatureSpec]] = []
     for spec in specs:
         for others in passes:
@@ -351,7 +351,7 @@ def _go_together(one: FeatureSpec, other: FeatureSpec) -> bool:
 def _cut(
     videos: Sequence[PendingVideo], sample_fps: float, part_frames: int
 ) -> Iterator[tuple[tuple[PendingVideo, ...], float]]:
-    """Cut by expected cost, so that every part takes about the same time; a long video has its own."""
+    """Cut videos into shards of about the same expected cost; a long video has its own."""
     some: list[PendingVideo] = []
     cost = 0.0
     for video in videos:

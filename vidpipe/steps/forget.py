@@ -1,8 +1,8 @@
-"""Forget a video: erase what was computed of it, for good.
+"""Erase a video's features, predictions and failures for good (right to erasure).
 
-Its part is written anew without it, its predictions and failures are deleted, the snapshot is published
-without them. The hash stays in the ledger, so that the same bytes, met again, are left alone, and with it
-which versions learnt from them.
+Its part is rewritten without it, its predictions and failures are deleted, and the snapshot is published
+without them. The hash stays in the ledger, so that the same bytes are never processed again, and with it the
+versions that were trained on them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from vidpipe.steps.video_ids import full_id
 
 @dataclass(frozen=True, slots=True)
 class ForgetReport(Report):
-    """What was erased."""
+    """Result of `vidpipe forget`."""
 
     run_id: int
     video_id: str
@@ -60,6 +60,6 @@ def forget(ports: Ports, video_id: str) -> ForgetReport:
 
 
 def _rewritten(ports: Ports, feature_set_id: str, part: str, without: str) -> Sequence[StoredFeatures]:
-    """Where the other videos of a part lie now, in a new part."""
+    """Rewrite a part without the video; returns the new positions of its other videos."""
     kept = [s for s in ports.ledger.features_of_part(feature_set_id, part) if s.video_id != without]
     return ports.store.rewrite(feature_set_id, kept)

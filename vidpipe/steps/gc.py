@@ -1,4 +1,4 @@
-"""Collect garbage: what crashes and rewrites have left behind, and old pages. What the ledger names stays."""
+"""Garbage collection of feature parts and temporary files that no ledger row names, and of old reports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OLD_S = 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class GcReport(Report):
-    """What was collected."""
+    """Result of `vidpipe gc`."""
 
     run_id: int
     files: int
@@ -22,7 +22,7 @@ class GcReport(Report):
 
 
 def gc(ports: Ports, *, older_than_s: float = OLD_S) -> GcReport:
-    """Remove parts that no ledger row names, temporary files and staged objects, older than a day; old pages.
+    """Delete unnamed parts, temporary files and staged objects older than a day, and old reports.
 
     Raises:
         LeaseHeld: Another run is at work.
@@ -34,7 +34,7 @@ def gc(ports: Ports, *, older_than_s: float = OLD_S) -> GcReport:
 
 
 def collect(ports: Ports, older_than_s: float) -> tuple[int, int]:
-    """The work of `gc`, for whoever holds the lease: (files, bytes) removed."""
+    """Garbage collection for callers that hold the lease: (files, bytes) deleted."""
     swept = [
         ports.store.sweep(ports.ledger.named_parts(), older_than_s),
         ports.staging.sweep(older_than_s),

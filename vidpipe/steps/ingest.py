@@ -1,7 +1,7 @@
-"""Ingest: list a source, hash and probe what changed, record what is there.
+"""Ingest a collection: list its source, hash and probe what changed, record what is present.
 
-The bytes decide: a moved or copied file is the same video, and an unchanged one (size, mtime, inode; of an
-object, size and etag) is not read again.
+Videos are identified by content: a moved or copied file is the same video, and an unchanged one (size, mtime,
+inode; of an object, size and etag) is not read again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class IngestReport(Report):
-    """What came in."""
+    """Result of `vidpipe ingest`."""
 
     run_id: int
     collection: str
@@ -79,7 +79,7 @@ def ingest(
     retry_failed: bool = False,
     between: Callable[[], object] | None = None,
 ) -> IngestReport:
-    """Bring a collection up to date with its source.
+    """Synchronise a collection with its source.
 
     Args:
         ports: The outside world.
@@ -133,7 +133,7 @@ def ingest(
 def ingest_again(
     ports: Ports, name: str, *, allow_missing: bool = False, between: Callable[[], object] | None = None
 ) -> IngestReport:
-    """Ingest a collection from the source that it remembers, trying bad videos again: the night's way."""
+    """Ingest a collection from its recorded source, retrying bad videos, as nights do."""
     known = ports.ledger.collection(name)
     if known is None:
         raise NotFound(f"no collection {name!r}.", next_step="vidpipe collections lists them.")
@@ -154,7 +154,7 @@ def _request(
     label_from: str | None,
     replace: bool,
 ) -> Collection:
-    """The collection as asked for; what is not said is remembered."""
+    """The collection as requested; omitted options keep their recorded values."""
     if not name or name != name.strip():
         raise ConfigurationError(f"{name!r} is no collection name.", next_step="pass --collection NAME.")
     if label_from not in (None, "folder"):
@@ -177,7 +177,7 @@ def _request(
 
 
 def _windows(ports: Ports, name: str, window_s: float | None, stride_s: float | None) -> Windows | None:
-    """Windows as asked for; what is not said is remembered, but a new length has a new stride."""
+    """The requested windows; omitted options keep recorded values, but a new length resets the stride."""
     known = ports.ledger.collection(name)
     before = known.windows if known else None
     if window_s is None and stride_s is None:
@@ -199,7 +199,7 @@ def _globs(
     exclude: Sequence[str] | None,
     forget: bool,
 ) -> Globs:
-    """Patterns as asked for; what is not said is remembered, unless the collection gets another source."""
+    """The requested patterns; omitted ones keep their recorded values, unless the source is replaced."""
     known = ports.ledger.collection(wanted.name)
     before = known.globs if known and not forget else Globs()
     return Globs.of(
@@ -208,7 +208,7 @@ def _globs(
 
 
 def _absolute(place: str | Path) -> str:
-    """A URI, or a path, absolute and without `..`; links stay, since a mount point may be one."""
+    """A URI, or an absolute path without `..`; symlinks are kept, since a mount point may be one."""
     text = checked_uri(str(place)) if is_uri(str(place)) else str(place)
     if is_uri(text):
         return text
@@ -216,7 +216,7 @@ def _absolute(place: str | Path) -> str:
 
 
 def _listing(ports: Ports, wanted: Collection, *, allow_missing: bool) -> Listing:
-    """The files of the source; a listing that lost too much is not believed.
+    """List the source; refuses a listing that is empty or has lost over half of the known files.
 
     What a pattern leaves out is not lost.
     """
@@ -258,7 +258,7 @@ def _listing(ports: Ports, wanted: Collection, *, allow_missing: bool) -> Listin
 
 
 def _taken(wanted: Collection, listing: Listing) -> dict[str, Any]:
-    """What the listing says of its videos, in numbers: a column that was misread shows here."""
+    """Counts of labels, groups and splits in the listing, by which a misread column is noticed."""
     files = listing.files
     spans = [span.label for f in files for span in f.spans]
     labels = {*(f.label for f in files if f.label), *spans}
@@ -286,7 +286,7 @@ def _taken(wanted: Collection, listing: Listing) -> dict[str, Any]:
 
 
 def _found(ports: Ports, wanted: Collection) -> Listing:
-    """All videos of a source."""
+    """List all videos of a source."""
     how: dict[str, Any] = {"label_from": wanted.label_from, "globs": wanted.globs}
     if is_uri(wanted.source):
         return ports.catalog.pick_videos(ports.objects.list(wanted.source), **how)
@@ -294,7 +294,7 @@ def _found(ports: Ports, wanted: Collection) -> Listing:
 
 
 def _named(ports: Ports, wanted: Collection, manifest: str) -> tuple[Listing, list[str]]:
-    """The videos of a source that a manifest names and no pattern leaves out, and the paths not there."""
+    """List the videos that a manifest names and no pattern excludes, and the missing paths."""
     files, missing = _read_manifest(ports, wanted.source, manifest)
     take = wanted.globs.take
     left_out = Counter(PurePosixPath(f.path).suffix.lower() for f in files if not take(f.path))
@@ -310,7 +310,7 @@ def _read_manifest(ports: Ports, source: str, manifest: str) -> tuple[list[Sourc
 
 
 def _record_missing(ports: Ports, wanted: Collection, paths: Sequence[str]) -> None:
-    """Named, allowed to be missing: still one failure row each."""
+    """Record a failure for each path that the manifest names and the source lacks."""
     if paths:
         ports.ledger.put_collection(wanted)
         message = f"named in the manifest, not found in {wanted.source}."
@@ -320,5 +320,5 @@ def _record_missing(ports: Ports, wanted: Collection, paths: Sequence[str]) -> N
 
 
 def _due_again(ports: Ports, wanted: Collection, files: Sequence[SourceFile]) -> set[str]:
-    """Unchanged paths whose probe failed and may be tried again."""
+    """Unchanged paths whose probe failed and is due for a retry."""
     return ports.ledger.changed_paths(wanted.name, files, retry_failed=True)

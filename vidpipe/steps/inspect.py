@@ -37,7 +37,7 @@ def models(ports: Ports) -> list[dict[str, Any]]:
 
 
 def lease_in_words(holder: Mapping[str, object] | None) -> str:
-    """Who holds the lease; a shell's `flock` leaves no line that says."""
+    """Holder of the lease in words; a shell's `flock` leaves no name."""
     if holder is None:
         return "free"
     if not holder:
@@ -47,7 +47,7 @@ def lease_in_words(holder: Mapping[str, object] | None) -> str:
 
 
 def status(ledger: Ledger, lease_holder: Mapping[str, object] | None) -> dict[str, Any]:
-    """Champion, lease, collections, last runs, what fails."""
+    """Champion, lease, collections, recent runs and failures."""
     return {
         "champion": ledger.table("champion_now")[0]["version"],
         "lease": lease_holder,

@@ -1,4 +1,4 @@
-"""Reading what changed: hash, probe and record the files of a source, a chunk at a time."""
+"""Hash, probe and record the new and changed files of a source, a chunk at a time."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DOWNLOADS = 8
 
 @dataclass(frozen=True, slots=True)
 class _Hashed:
-    """One file that has been read, or why it could not be."""
+    """A hashed file, or the error why it could not be read."""
 
     file: SourceFile
     video_id: str | None
@@ -41,7 +41,7 @@ class _Hashed:
 
 @dataclass(frozen=True, slots=True)
 class _Probed:
-    """One content that has been probed: what to record, and what went wrong."""
+    """A probed video: the row to record, and its error, if any."""
 
     video: ProbedVideo | None
     error: VideoError | None = None
@@ -50,7 +50,7 @@ class _Probed:
 def loads(
     ports: Ports, wanted: Collection, files: Sequence[SourceFile], *, split: bool
 ) -> Iterator[Sequence[SourceFile]]:
-    """All files; of objects that staging cannot hold together, as many at a time as fill half of it."""
+    """Split files into loads; objects by as many as fill half of the staging folder."""
     together = sum(file.size_bytes for file in files)
     if split and is_uri(wanted.source) and together > ports.limits.staging_bytes:
         yield from _chunks(files, ports.limits.staging_bytes // 2, most_files=len(files))
@@ -61,7 +61,7 @@ def loads(
 def read_files(
     ports: Ports, run: RunLog, wanted: Collection, files: Sequence[SourceFile], *, again: bool
 ) -> int:
-    """Hash, probe and record files, a chunk at a time; the number of files that could be hashed."""
+    """Hash, probe and record files, a chunk at a time; returns the number of files hashed."""
     hashes = 0
     source, far = wanted.source, is_uri(wanted.source)
     workers = max(ports.limits.workers, DOWNLOADS) if far else ports.limits.workers
@@ -95,7 +95,7 @@ def read_files(
 
 
 def _seen(ports: Ports, results: Iterator[T]) -> Iterator[T]:
-    """The results; each is half of what there is to do for a file."""
+    """Yield results and advance progress, by half a file each (hash and probe)."""
     for result in results:
         ports.progress.in_progress(0.5, 0)
         yield result
@@ -125,7 +125,7 @@ def _hash(ports: Ports, source: str, file: SourceFile) -> _Hashed:
 
 
 def _settled(ports: Ports, source: str, hashed: Sequence[_Hashed]) -> list[_Hashed]:
-    """The same; of files that changed a moment ago, those that have changed again by now are not believed."""
+    """Recheck recently modified files after a pause; those that changed again become `StillChanging`."""
     quiet_ns = time.time_ns() - round(QUIET_S * 1e9)
     newest_ns = max((h.file.mtime_ns or 0 for h in hashed if h.video_id), default=0)
     if newest_ns <= quiet_ns:
@@ -161,7 +161,7 @@ def _failure(
     known: Mapping[str, tuple[Stage, str, str] | None],
     probed: Mapping[str, _Probed],
 ) -> Failure | None:
-    """What to record against this path: its own error, or that of the bytes it shares."""
+    """Failure of a path: its own error, or that of the video it shares with other paths."""
     path, video_id = hashed.file.path, hashed.video_id
     if video_id is None:
         return _recorded(collection, path, None, "ingest", hashed.error)

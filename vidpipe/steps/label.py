@@ -1,8 +1,8 @@
-"""The label loop: which videos a person should label next, and taking the labels in.
+"""Active learning: write a CSV of videos to label next, and import its labels.
 
-The queue goes out as a CSV with an empty column `label`; the same file comes back filled. Labels taken in are
-kept beside what the manifest lists, by content, with source and time: the next ingest does not undo them, and
-nothing that the file leaves out becomes absent.
+The CSV has an empty column `label`; the filled file is imported. Imported labels are kept beside those of the
+manifest, by content hash, with source and time: the next ingest does not undo them, and videos that the file
+leaves out stay as they are.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class QueueReport(Report):
-    """What was asked for."""
+    """Result of `vidpipe label-queue`."""
 
     output: str
     queued: int
@@ -45,7 +45,7 @@ class QueueReport(Report):
 
 @dataclass(frozen=True, slots=True)
 class LabelReport(Report):
-    """What was taken in."""
+    """Result of `vidpipe label`."""
 
     run_id: int
     labelled: int
@@ -64,7 +64,7 @@ class LabelReport(Report):
 def label_queue(
     ports: Ports, output: Path, *, collection: str | None = None, limit: int = 50, overwrite: bool = False
 ) -> QueueReport:
-    """Write the most useful videos to label next as a CSV.
+    """Write a CSV of the videos most worth labelling: uncertain ones, spread over feature space.
 
     Useful is where the two best labels are close, and where a newer version contradicts the serving one;
     of videos that look alike few are asked. What no model has classified yet is picked by looks alone.
@@ -100,7 +100,7 @@ def _line(row: Mapping[str, Any]) -> list[str]:
 
 
 def _means(ports: Ports, pool: Sequence[Mapping[str, Any]]) -> Floats:
-    """(N, D) mean features, in the order of the pool; feature sets, which do not compare, side by side."""
+    """Mean features (N, D) in the order of the pool; each feature set has columns of its own."""
     of_set: dict[str, list[StoredFeatures]] = defaultdict(list)
     for row in pool:
         stored = StoredFeatures(row["video_id"], row["part"], row["row_offset"], row["n_frames"])
@@ -120,7 +120,7 @@ def _means(ports: Ports, pool: Sequence[Mapping[str, Any]]) -> Floats:
 
 
 def _mean(store: FeatureStore, feature_set_id: str, stored: StoredFeatures) -> Floats:
-    """Mean features of a long video, (D,), a piece of it in memory at a time."""
+    """Mean features (D,) of a long video, with one piece in memory at a time."""
     total = sum(piece.values.sum(0, dtype=np.float64) for piece in store.pieces(feature_set_id, stored))
     return np.asarray(total / stored.n_frames, np.float32)
 
@@ -131,7 +131,7 @@ def _mean(store: FeatureStore, feature_set_id: str, stored: StoredFeatures) -> F
 def label(
     ports: Ports, file: Path, *, collection: str | None = None, source: str | None = None
 ) -> LabelReport:
-    """Take in the labels of a CSV; the next training uses them.
+    """Import the labels of a CSV for the next training.
 
     Args:
         ports: The outside world.
@@ -187,7 +187,7 @@ def _by_collection(
 def _new_labels(
     lines: Sequence[GivenLabel], found: Mapping[str, tuple[str, str | None]], counts: dict[str, int]
 ) -> Iterator[tuple[str, str]]:
-    """Videos whose label is another one now; the rest is counted."""
+    """Videos whose label changes; unchanged and blank ones are counted."""
     said: dict[str, GivenLabel] = {}
     for line in lines:
         assert line.label is not None

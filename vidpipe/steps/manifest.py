@@ -1,7 +1,7 @@
-"""Manifest: what a dataset's lists say, joined with the files that are there, becomes vidpipe's CSV.
+"""Convert a dataset's lists to a manifest CSV, joined with the files that exist.
 
-Every path in it comes from the listing of the root, never from a list: a list can leave files out, but it
-cannot name one outside.
+Every path in it comes from the listing of the root, never from a dataset's list, so that a list cannot name a
+file outside (path traversal).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Reader = Callable[[Sequence[str]], Sequence[ListedVideo]]
 
 @dataclass(frozen=True, slots=True)
 class ManifestReport(Report):
-    """What a manifest holds, and what not."""
+    """Result of `vidpipe manifest`: what the manifest holds, and what it leaves out."""
 
     manifest: str
     status: str
@@ -108,7 +108,7 @@ def manifest(
 def join(
     listed: Iterable[ListedVideo], paths: Sequence[str], *, by_stem: bool
 ) -> tuple[list[ListedVideo], list[tuple[str, str]]]:
-    """One row for each listed file that is there, under its real path; and who is left out: (reason, name).
+    """Join lists and files: one row for each listed file that exists, and the rest as (reason, name).
 
     Several lines about one file are put together; where they contradict each other, the file is left out.
     """
@@ -159,7 +159,7 @@ def _fit(path: PurePosixPath, name: PurePosixPath) -> tuple[bool, bool, bool]:
 
 
 def _merged(path: str, videos: Sequence[ListedVideo]) -> ListedVideo | None:
-    """What several lines say of one file; None where they contradict each other."""
+    """Merge several lines about one file; None where they contradict each other."""
     labels = {v.label for v in videos} - {None}
     groups = {v.group for v in videos} - {None}
     splits = {item for v in videos for item in v.splits.items()}
@@ -174,7 +174,7 @@ def _is_inside(name: str) -> bool:
 
 
 def _is_nameable(path: str) -> bool:
-    """Whether a manifest can carry the path: it is UTF-8 text, and spaces around values are nothing there."""
+    """Whether a path can be written in a manifest: UTF-8, and no spaces at its ends, which are trimmed."""
     return path == path.strip() and not _NOT_UTF_8.search(path)
 
 
@@ -205,7 +205,7 @@ def _counts(rows: Sequence[ListedVideo], column: str) -> dict[str, int]:
 
 
 def _warnings(rows: Sequence[ListedVideo], column: str) -> list[str]:
-    """What `train` would refuse about a split column, said while the manifest can still be changed."""
+    """Warnings about split columns that `train` would refuse."""
     labelled = [row for row in rows if row.label and column in row.splits]
     warnings = []
     where: dict[str, set[str]] = defaultdict(set)
@@ -228,7 +228,7 @@ def _warnings(rows: Sequence[ListedVideo], column: str) -> list[str]:
 
 
 def _table(rows: Sequence[ListedVideo], splits: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Columns and cells; a column that nobody has a value in is left out."""
+    """Columns and cells of the manifest, without empty columns."""
     cells: Mapping[str, Callable[[ListedVideo], str]] = {
         "label": lambda row: row.label or "",
         "group": lambda row: row.group or "",
@@ -250,5 +250,5 @@ def _nothing_there(listed: Sequence[ListedVideo], paths: Sequence[str], root: Pa
 
 
 def _shown(name: str) -> str:
-    """A name from outside, safe to print."""
+    """Escape an untrusted name for printing."""
     return name if name.isprintable() else repr(name)

@@ -1,4 +1,4 @@
-"""The night: every collection's news ingested, extracted, classified and published, and an honest status.
+"""Nightly batch: ingest, extract, classify and publish what is new in every collection.
 
 A collection whose source cannot be listed, or a video that cannot be read, does not stop the others. What
 succeeded is published even when the night ends over its failure budget.
@@ -33,7 +33,7 @@ BUDGET_FROM = 20
 
 @dataclass(frozen=True, slots=True)
 class NightlyReport(Report):
-    """How the night went."""
+    """Result of `vidpipe nightly`."""
 
     run_id: int
     status: str
@@ -57,7 +57,7 @@ class NightlyReport(Report):
 
 @dataclass(slots=True)
 class Night:
-    """What the night's parts gave, while it goes on."""
+    """State of a running night: results and problems of its stages."""
 
     ingested: list[IngestReport] = field(default_factory=list)
     extracted: ExtractReport | None = None
@@ -72,7 +72,7 @@ class Night:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Count a stage's seconds, without those of the stages within it."""
+        """Context manager that times a stage, without the stages within it."""
         started, before = time.monotonic(), sum(self.seconds.values())
         try:
             yield
@@ -83,7 +83,7 @@ class Night:
 
     @contextmanager
     def without(self, *away: type[VidpipeError]) -> Iterator[None]:
-        """What needs a service that is away is left to another night; that it was is a problem on record."""
+        """Context manager that records a service being unreachable as a problem, and skips the work."""
         try:
             yield
         except away as error:
@@ -91,59 +91,59 @@ class Night:
             self.leave(str(error))
 
     def leave(self, problem: str) -> None:
-        """Something could not be done."""
+        """Record a problem."""
         self.problems.append(problem)
         self.is_complete = False
 
     def extract(self, ports: Ports, collection: str | None = None, *, retry_failed: bool = False) -> None:
-        """One more pass of extraction."""
+        """Run one more pass of extraction."""
         with self.timed("extract"):
             extracted = extract(ports, collection, retry_failed=retry_failed, alone=False)
         self.extracted = self.extracted + extracted if self.extracted else extracted
 
     @property
     def failed(self) -> int:
-        """Videos that failed tonight, at whatever stage."""
+        """Videos that failed tonight, at any stage."""
         return sum(r.failed for r in self.reports)
 
     @property
     def waiting(self) -> int:
-        """Files that still changed tonight, at whatever stage."""
+        """Files that were still changing tonight, at any stage."""
         return sum(r.waiting for r in self.reports)
 
     @property
     def newly_failed(self) -> int:
-        """Of these, those that had not failed before."""
+        """Videos that failed tonight for the first time."""
         return self.failed - sum(r.failed_again for r in self.reports)
 
     @property
     def attempted(self) -> int:
-        """Videos that were read for the first time tonight, well or badly."""
+        """Videos that were read for the first time tonight, with or without success."""
         return self.newly_failed + (self.extracted.videos if self.extracted else 0)
 
     @property
     def reports(self) -> list[IngestReport | ExtractReport]:
-        """Of the parts that read videos."""
+        """Results of the stages that read videos."""
         return [*self.ingested, *([self.extracted] if self.extracted else [])]
 
 
 class StageRunner(Protocol):
-    """Calls a part of the night."""
+    """Interface that runs a stage of the night: directly, or as a Prefect task."""
 
     def __call__(self, name: str, part: Callable[..., R], /, *arguments: object) -> R:
-        """What the part gives for these arguments."""
+        """Run the stage with these arguments and return its result."""
         ...
 
 
 def run_here(_name: str, part: Callable[..., R], /, *arguments: object) -> R:
-    """A part of the night, simply run_here."""
+    """Run a stage of the night directly."""
     return part(*arguments)
 
 
 def nightly(
     ports: Ports, *, failure_budget: str | None = None, run_stage: StageRunner = run_here
 ) -> NightlyReport:
-    """Do what is new in every collection.
+    """Ingest, extract, classify and publish what is new in every collection.
 
     Args:
         ports: The outside world.
@@ -174,7 +174,7 @@ def nightly(
 
 
 def write_report(ports: Ports, run_id: int) -> str | None:
-    """Write the page of a night that has been published; a page that cannot be written spoils no night."""
+    """Write the HTML report of a published night; a failure is only logged."""
     try:
         return report(ports.warehouse, ports.videos, ports.reports, run_id, staging=ports.staging).report
     except Exception as error:  # whatever it is: the night is done, and its numbers are in the warehouse
@@ -183,7 +183,7 @@ def write_report(ports: Ports, run_id: int) -> str | None:
 
 
 def night_since(ports: Ports, due: datetime) -> int | None:
-    """The run that has done what a night due at that time (UTC) would do; None when it is still to be done.
+    """A later run that did the work of a night due at that time (UTC); None when it is still to be done.
 
     A night that could not list a source or reach MLflow is no excuse for another.
     """
@@ -191,7 +191,7 @@ def night_since(ports: Ports, due: datetime) -> int | None:
 
 
 def ingest_collection(ports: Ports, night: Night, name: str) -> None:
-    """Ingest one collection from where it was; a source that cannot be listed is a problem on record.
+    """Ingest one collection from its recorded source; a source that cannot be listed becomes a problem.
 
     New objects that do not fit on the disk together are extracted in between: each is downloaded once.
     """
@@ -203,7 +203,7 @@ def ingest_collection(ports: Ports, night: Night, name: str) -> None:
 
 
 def classify_news(ports: Ports, night: Night) -> None:
-    """The champion's predictions: of all news, and of the archive within the budget; none without one."""
+    """Classify with the champion: new videos, and the archive within the time budget; None without one."""
     found, problems = champion(ports)
     if found is None:
         night.problems += problems
@@ -214,7 +214,7 @@ def classify_news(ports: Ports, night: Night) -> None:
 
 
 def shadow_challenger(ports: Ports, night: Night, run: RunLog) -> None:
-    """The challenger's predictions beside the champion's; one that cannot be used is a problem on record."""
+    """Score with the challenger in shadow; one that cannot be used becomes a problem."""
     try:
         night.shadow = shadow(ports, run, ports.limits.backfill_s)
     except ODD as error:
@@ -223,7 +223,7 @@ def shadow_challenger(ports: Ports, night: Night, run: RunLog) -> None:
 
 
 def conclude(run: RunLog, night: Night, budget: float | int) -> NightlyReport:
-    """Status and numbers of the night, into its row of `runs` and its report."""
+    """Write the night's status and counts into its row of `runs` and its result."""
     run.status = _status(night, budget)
     ingested = sum(r.new for r in night.ingested)
     extracted = night.extracted.videos if night.extracted else 0
@@ -254,7 +254,7 @@ def conclude(run: RunLog, night: Night, budget: float | int) -> NightlyReport:
 
 
 def parse_budget(text: str | None, default: float) -> float | int:
-    """A share between 0 and 1 (`0.1`), or a count (`25`).
+    """Parse a failure budget: a share between 0 and 1 (`0.1`), or a count (`25`).
 
     Raises:
         ConfigurationError: Neither.

@@ -1,6 +1,6 @@
-"""Report: one page that tells how a night went, from the published snapshot alone.
+"""HTML report of a nightly run, from the published snapshot alone.
 
-The numbers are those of `sql/statements/report_*.sql`; pictures come from the videos, where they still are.
+The numbers are those of `sql/statements/report_*.sql`; pictures come from the videos that still exist.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ MAX_OBJECT_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class PageReport(Report):
-    """Which run was told, and where the page lies."""
+    """Result of `vidpipe report`: the run, and the path of its page."""
 
     run_id: int
     report: str
@@ -53,7 +53,7 @@ def report(
     warehouse: Warehouse, videos: Videos, reports: Reports, run_id: int | None = None,
     *, staging: Staging,
 ) -> PageReport:  # fmt: skip
-    """Write the page of a run; by default of the last night.
+    """Write the HTML report of a run, by default of the last night.
 
     Raises:
         NotFound: No such run has ended, or nothing has been published.
@@ -73,7 +73,7 @@ def report(
 
 
 def _facts(read: Reader, run_id: int | None) -> dict[str, Any]:
-    """Everything that the page tells, by section: rows as the statements give them."""
+    """Query the rows of every section of the page."""
     run = _run(read, run_id)
     shadow = run["detail"].get("shadow") or {}
     stages = read("report_stages", run_id=run["run_id"])
@@ -121,7 +121,7 @@ def _run(read: Reader, run_id: int | None) -> dict[str, Any]:
 def _pictures(
     videos: Videos, staging: Staging, rows: Sequence[Mapping[str, Any]]
 ) -> dict[tuple[str, str], Picture]:
-    """A picture, or the reason why there is none, for each (collection, path)."""
+    """Thumbnail, or the reason why there is none, for each (collection, path)."""
     wanted = {(row["collection"], row["path"]): row for row in rows}
     deadline = time.monotonic() + PICTURES_S
     with ThreadPoolExecutor(PICTURE_WORKERS, thread_name_prefix="picture") as pool:
@@ -149,7 +149,7 @@ def _picture(videos: Videos, staging: Staging, row: Mapping[str, Any], deadline:
 
 
 class _NoPicture(Exception):
-    """Why there is none, in the page's words."""
+    """The reason why there is no thumbnail, as shown on the page."""
 
 
 def _listed(row: Mapping[str, Any]) -> SourceFile:

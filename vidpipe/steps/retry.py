@@ -1,4 +1,4 @@
-"""Retry: someone asks for another try of what has failed."""
+"""Reset failing and quarantined videos, so that the next run retries them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vidpipe.steps.runs import Report, recorded
 
 @dataclass(frozen=True, slots=True)
 class RetryReport(Report):
-    """What will be tried again."""
+    """Result of `vidpipe retry`."""
 
     run_id: int
     collection: str | None
@@ -19,7 +19,7 @@ class RetryReport(Report):
 
 
 def retry(ports: Ports, collection: str | None = None) -> RetryReport:
-    """Forget attempts, quarantine and verdicts of failing videos, so that the next run reads them again.
+    """Reset attempts, quarantine and verdicts of failing videos, so that the next run reads them again.
 
     Raises:
         NotFound: No such collection.

@@ -1,4 +1,4 @@
-"""A verb's pass, recorded: the lease, the row in `runs`, and the published snapshot at its end."""
+"""Recording of a run: takes the lease, writes its row in `runs`, and publishes the snapshot at its end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROOMS = {
 
 @dataclass(slots=True)
 class RunLog:
-    """What a run counts while it goes; becomes its row in `runs`."""
+    """Counters of a running run, which become its row in `runs`."""
 
     run_id: int
     started: float = field(default_factory=time.monotonic)
@@ -47,7 +47,7 @@ class RunLog:
     """No other run of its sort is alive: what such runs left open is nobody's."""
 
     def count_failures(self, error_classes: Sequence[str], *, again: bool) -> None:
-        """Of one chunk or batch: what waits is counted apart."""
+        """Count failures of one chunk or shard; files that still change are counted separately."""
         waiting = sum(name == StillChanging.__name__ for name in error_classes)
         self.waiting += waiting
         self.failed += len(error_classes) - waiting
@@ -55,21 +55,21 @@ class RunLog:
 
     @property
     def seconds(self) -> float:
-        """Since the start, to the millisecond."""
+        """Seconds since the start, to the millisecond."""
         return round(time.monotonic() - self.started, 3)
 
 
 class Report:
-    """Base of the steps' reports: dataclasses that print as JSON."""
+    """Base class of the steps' results: dataclasses that print as JSON."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The keys that `--json` promises."""
+        """The result as plain values, under the keys that `--json` documents."""
         return asdict(self)  # type: ignore[call-overload, no-any-return]
 
 
 @contextmanager
 def recorded(ports: Ports, kind: str) -> Iterator[RunLog]:
-    """Run a verb under the lease, or in its room beside it, with a row in `runs`.
+    """Context manager of a run: takes the lease, or the verb's own lock, and writes a row in `runs`.
 
     The outermost run publishes at its end, whatever its end was: what succeeded is there to be read.
 
@@ -96,7 +96,7 @@ def recorded(ports: Ports, kind: str) -> Iterator[RunLog]:
 
 @contextmanager
 def _place(ports: Ports, kind: str) -> Iterator[bool]:
-    """The lease, or the kind's room; whether nobody else is there."""
+    """The lock of a verb: the lease or its own; and whether it is exclusive."""
     room = ROOMS[kind]
     if room == LEASE:
         with ports.lease.hold(kind, wait=ports.limits.wait_for_lease):
@@ -118,7 +118,7 @@ def _close(ports: Ports, run: RunLog, *, publish: bool) -> None:
 
 
 def _close_quietly(ports: Ports, run: RunLog, *, publish: bool) -> None:
-    """The error on its way out matters more than one met while tidying up."""
+    """Finish a failed run's row; errors meanwhile are logged, so that they do not hide the first one."""
     try:
         _close(ports, run, publish=publish)
     except VidpipeError as error:

@@ -1,4 +1,4 @@
-"""Train: the features of labelled videos become a registered version, the challenger.
+"""Train a classifier on a collection's labelled videos and register it as challenger in MLflow.
 
 The parts (LSTM, linear heads on statistics over time) are trained fold by fold, which gives out-of-fold
 scores for their weights and an honest accuracy, and then on all of train and val. The same inputs give the
@@ -55,7 +55,7 @@ RECIPE = 7
 
 @dataclass(frozen=True, slots=True)
 class TrainReport(Report):
-    """The version that the inputs gave."""
+    """Result of `vidpipe train`: the registered version and its metrics."""
 
     run_id: int
     model: str
@@ -71,7 +71,7 @@ class TrainReport(Report):
 
 @dataclass(frozen=True, slots=True)
 class _MakeTrainer:
-    """Everything that decides a version."""
+    """All inputs that determine a version; their hash is its fingerprint."""
 
     collection: str
     split: ResolvedSplit
@@ -84,23 +84,23 @@ class _MakeTrainer:
 
     @property
     def training_videos(self) -> list[LabelledVideo]:
-        """Train and val, in the order of `scoring.load`."""
+        """Training videos (train and val) in the order of `scoring.load`."""
         return scoring.in_order([*self.split.train, *self.split.val])
 
     @property
     def labels(self) -> list[str]:
-        """Those of the training videos, and those that the start knows."""
+        """Labels of the training videos and of the warm start."""
         known = self.start[1].labels if self.start else ()
         return sorted({v.label for v in self.split.train} | set(known))
 
     @property
     def training_groups(self) -> list[str]:
-        """Of all videos that ever taught it."""
+        """Hashes of the groups of all videos that it was trained on, with those of the warm start."""
         known = self.start[1].training_groups if self.start else ()
         return sorted({*self.split.training_groups(), *known})
 
     def hashes(self) -> dict[str, str]:
-        """Hash of the dataset, and as fingerprint that of everything."""
+        """Hash of the dataset, and the fingerprint: the hash of all inputs."""
         dataset = [
             (name, v.video_id, v.label, *(v.span or ())) for name in SPLITS for v in self.split.part(name)
         ]
@@ -112,7 +112,7 @@ class _MakeTrainer:
         return {"dataset_hash": dataset_hash, "fingerprint": short_hash(decides)}
 
     def parameters(self) -> dict[str, Any]:
-        """As logged in MLflow."""
+        """Parameters as logged in MLflow."""
         found = {
             **self.config.parameters(),
             **self.hashes(),
@@ -190,7 +190,7 @@ def retrain(
     ports: Ports, collection: str | None = None, *, split_column: str | None = None,
     config: TrainingConfig | None = None,
 ) -> TrainReport:  # fmt: skip
-    """Train as the champion was trained, on the labels of today; arguments and errors as in `train`.
+    """Retrain with the champion's collection and parameters on the labels of today; see `train`.
 
     Args:
         ports: The outside world.
@@ -245,13 +245,13 @@ def _train_new(ports: Ports, lesson: _MakeTrainer, *, only: bool) -> ModelVersio
 
 
 def log_epoch(mlflow_run: TrainingRun, metrics: EpochMetrics) -> None:
-    """One point of each of the LSTM's curves in the MLflow run."""
+    """Log the LSTM's metrics of one epoch in the MLflow run."""
     found = {f"lstm_{k}": v for k, v in asdict(metrics).items() if k != "epoch" and v is not None}
     mlflow_run.log_metrics(found, step=metrics.epoch)
 
 
 def _put_reference(ports: Ports, version: ModelVersion, split: ResolvedSplit) -> None:
-    """What the version answers on its own test split: later nights are compared with it."""
+    """Store the version's predictions on its test split, the reference of drift checks."""
     exam = evaluation_set(version.collection, "test", split.test, frozen=False)
     bundle = ports.registry.load(version)
     given = scoring.answer(bundle.classifier, bundle.labels, scoring.exam_features(ports, version, exam))
@@ -273,7 +273,7 @@ def _fit(ports: Ports, training: CrossFit, mlflow_run: TrainingRun) -> None:
 def _cross_validation(
     fitted: Fitted, data: Sequences, videos: Sequence[LabelledVideo], folds: npt.NDArray[np.int64]
 ) -> CrossValidation:
-    """Accuracy of the out-of-fold scores, with the interval of a bootstrap by group."""
+    """Cross-validated accuracy of the out-of-fold scores, with a bootstrap interval by group."""
     right = fitted.probabilities.argmax(1) == data.targets[fitted.held_out]
     _, groups = np.unique([videos[i].group for i in fitted.held_out], return_inverse=True)
     found = accuracy_interval(right, groups.astype(np.int64))
@@ -281,7 +281,7 @@ def _cross_validation(
 
 
 def _advice(version: ModelVersion, split: ResolvedSplit) -> str:
-    """What follows from the weights of the parts: whether order matters, and what would help most."""
+    """Advice from the blend weights: whether temporal order matters, and what would help most."""
     weights = {name: part["weight"] for name, part in version.figures.get("parts", {}).items()}
     if not (total := sum(weights.values())):
         return ""
@@ -305,7 +305,7 @@ def _log_scores(mlflow_run: TrainingRun, name: str, model: nn.Module, test: Sequ
 
 
 def _log_attention(ports: Ports, mlflow_run: TrainingRun, lesson: _MakeTrainer, model: nn.Module) -> None:
-    """When the model looks, in the first test videos of some labels; a file that is gone has no pictures."""
+    """Log attention figures of the first test videos of some labels; missing files have no pictures."""
     if lesson.config.head != "attention":
         return
     first = {video.label: video for video in reversed(lesson.split.test)}
@@ -323,7 +323,7 @@ def _log_attention(ports: Ports, mlflow_run: TrainingRun, lesson: _MakeTrainer, 
 def _pictures(
     ports: Ports, collection: str, video: LabelledVideo, times_s: npt.NDArray[np.float64]
 ) -> list[tuple[float, bytes]]:
-    """Of the bytes that were hashed, or none."""
+    """Pictures of a video's frames; none if the file is gone or has changed."""
     chosen = times_s[np.linspace(0, len(times_s) - 1, min(PICTURES, len(times_s))).astype(int)]
     place = ports.ledger.place_of(collection, video.path)
     if place is None or isinstance(place, StoredObject):  # no download for the sake of a picture

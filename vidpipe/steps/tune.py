@@ -1,6 +1,6 @@
-"""Tune: a search for a better training config within a time budget; the best is trained and registered.
+"""Hyperparameter search within a time budget; the best config is trained and registered.
 
-Trials learn from the train split and are compared on val, or where there is none on a fold held out by
+Trials are trained on the train split and are compared on val, or where there is none on a fold held out by
 group; test is opened once, for the version that `train` makes of the best. The search begins with the
 default config, which stays unless another one does better.
 """
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One config and how the network that it gave does on the validation videos."""
+    """One config and its network's scores on the validation videos."""
 
     config: TrainingConfig
     mlflow_run_id: str
@@ -42,7 +42,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class TuneReport(Report):
-    """The best config of a search, and the version that it gave."""
+    """Result of `vidpipe tune`: the best config of the search, and its registered version."""
 
     run_id: int
     model: str
@@ -73,7 +73,7 @@ def tune(
     budget_s: float = 600.0,
     copies: Copies = "refuse",
 ) -> TuneReport:
-    """Try configs until the budget is spent, then train the best one as `train` does.
+    """Try configs until the time budget is spent, then train the best one as `train` does.
 
     Args:
         ports: The outside world.
@@ -130,7 +130,7 @@ def _parameters(
 def _search(
     ports: Ports, split: ResolvedSplit, default: TrainingConfig, budget_s: float, mlflow_run: TrainingRun
 ) -> list[Trial]:
-    """The trials, in order; the test split is not even read."""
+    """Run the trials in order, without reading the test split."""
     labels = sorted({v.label for v in split.train})
     learn, judge = (
         scoring.load(ports, ports.limits.spec, some, labels) for some in _halves(split, default.seed)
@@ -151,7 +151,7 @@ def _search(
 
 
 def _halves(split: ResolvedSplit, seed: int) -> tuple[list[LabelledVideo], list[LabelledVideo]]:
-    """Videos that trials learn from and are compared on: train and val, or the first fold held out."""
+    """Training and validation videos of trials: train and val, or the first cross-validation fold."""
     videos = scoring.in_order([*split.train, *split.val])
     held_out = folds(split, videos, seed) == 0
     return [v for v, out in zip(videos, held_out, strict=True) if not out], [
@@ -180,7 +180,7 @@ def _try(
 
 
 def _best(trials: Sequence[Trial]) -> Trial:
-    """The lowest validation loss; among equals the most right answers, then the earliest."""
+    """Best trial: the lowest validation loss, then the highest accuracy, then the earliest."""
     return min(trials, key=lambda t: (t.val_loss if math.isfinite(t.val_loss) else math.inf, -t.val_accuracy))
 
 

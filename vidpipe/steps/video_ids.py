@@ -1,4 +1,4 @@
-"""Which video a person means: its hash, or as many of its first digits as tell it from the others."""
+"""Resolve a video id from an unambiguous prefix of its SHA-256."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LEAST_PREFIX = 8
 
 
 def full_id(ports: Ports, prefix: str) -> str:
-    """The id of the one video that starts like this.
+    """Full id of the one video with this prefix.
 
     Args:
         ports: The outside world.

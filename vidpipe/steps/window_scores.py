@@ -1,4 +1,4 @@
-"""Long videos, scored window by window from their stored features, a piece of a video in memory at a time."""
+"""Sliding-window scoring of long videos from stored features, in constant memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCORE_FRAMES = 4096
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shown:
-    """A window of a video, and what is seen in it."""
+    """A window of a video with its features."""
 
     video_id: str
     window: Window
@@ -32,7 +32,7 @@ class Shown:
 def score_windows(
     store: FeatureStore, bundle: ModelBundle, spec: FeatureSpec, videos: Sequence[Unscored], top_k: int
 ) -> tuple[list[Prediction], list[WindowPrediction]]:
-    """The top labels of videos, by the mean of their windows' scores, and of each window."""
+    """Top labels of videos, by the mean of their windows' scores, and of each window."""
     means: dict[str, MeanScores] = defaultdict(MeanScores)
     found: list[WindowPrediction] = []
     for some in windows_shown(store, spec, videos):
@@ -57,7 +57,7 @@ def _of_videos(
 def windows_shown(
     store: FeatureStore, spec: FeatureSpec, videos: Sequence[Unscored]
 ) -> Iterator[list[Shown]]:
-    """Windows of one video after the other, some frames at a time, the next ones read meanwhile."""
+    """Yield the windows of one video after the other, read in pieces ahead of their scoring."""
     return read_ahead(_batches(store, spec, videos))
 
 

@@ -1,1 +1,1 @@
-"""Features in Parquet parts, written once and read by row offset."""
+"""Feature store: immutable Parquet parts, read by row offset."""

@@ -1,4 +1,4 @@
-"""Reading a part: the rows of its videos, checked against what the ledger says of them."""
+"""Reader of Parquet parts: features of videos by row offset, checked against the ledger."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PIECE_FRAMES = 1024
 
 
 class PartReader:
-    """One open part.
+    """Reader of one open Parquet part.
 
     Methods raise IncompatibleFeatures where its rows are not those that are asked for.
     """
@@ -40,34 +40,34 @@ class PartReader:
 
     @property
     def spec(self) -> FeatureSpec:
-        """The spec by which it was made."""
+        """The feature spec of the part."""
         return FeatureSpec.from_json(self._said("spec"))
 
     @property
     def numerics(self) -> str:
-        """The numerics class that computed it."""
+        """The numerics class that computed the part."""
         return self._said("numerics")
 
     @property
     def number(self) -> pa.DataType:
-        """The type of one feature."""
+        """Arrow type of one feature: float16, or float32 in older parts."""
         return self._part.schema_arrow.field("features").type.value_type
 
     def videos(self, wanted: Sequence[StoredFeatures]) -> Iterator[VideoFeatures]:
-        """The features of these videos, in the order of their rows."""
+        """Read the features of these videos, in the order of their rows."""
         for run in _runs(wanted):
             groups = self._row_groups(run)
             yield from _videos(self._part.read_row_groups(groups, use_threads=False), run, self._file)
 
     def times(self, stored: StoredFeatures) -> npt.NDArray[np.float64]:
-        """Presentation times of a video's frames in seconds, (T,)."""
+        """Read the presentation times of a video's frames in seconds, (T,)."""
         table = self._part.read_row_groups(self._row_groups([stored]), columns=["video_id", "time_s"])
         _check_rows(table["video_id"], [stored], self._file)
         found: npt.NDArray[np.float64] = table["time_s"].to_numpy()
         return found
 
     def pieces(self, stored: StoredFeatures) -> Iterator[VideoFeatures]:
-        """A video's features, at most `PIECE_FRAMES` frames at a time."""
+        """Read a video's features in pieces of at most `PIECE_FRAMES` frames."""
         batches = self._part.iter_batches(PIECE_FRAMES, row_groups=self._row_groups([stored]))
         while True:
             with readable(self._file):
@@ -78,18 +78,18 @@ class PartReader:
             yield from _videos(pa.Table.from_batches([batch]), [piece], self._file)
 
     def _said(self, name: str) -> str:
-        """What its writer says of it."""
+        """A value of the part's file metadata."""
         said: bytes = self._part.schema_arrow.metadata[f"vidpipe.{name}".encode()]
         return said.decode()
 
     @cached_property
     def _group_at(self) -> dict[int, int]:
-        """Row to the row group that begins there; the last row's successor to their number."""
+        """First row of each row group, mapped to its number; the end of the file to their count."""
         sizes = [self._part.metadata.row_group(i).num_rows for i in range(self._part.num_row_groups)]
         return {row: i for i, row in enumerate(np.cumsum([0, *sizes]).tolist())}
 
     def _row_groups(self, run: Sequence[StoredFeatures]) -> list[int]:
-        """The row groups of videos that lie one behind the other: they have them for themselves."""
+        """Row groups of consecutive videos; no other video shares them."""
         begin, end = run[0].row_offset, run[-1].row_offset + run[-1].n_frames
         if begin not in self._group_at or end not in self._group_at:
             raise _other_rows(self._file, run[0], "no such rows")
@@ -98,7 +98,7 @@ class PartReader:
 
 @contextmanager
 def readable(file: Path) -> Iterator[None]:
-    """What fails within says that this part cannot be read.
+    """Context manager that turns read errors into `StorageFailed` with the part's name.
 
     Raises:
         IncompatibleFeatures: Its file is gone or damaged.
@@ -115,7 +115,7 @@ def readable(file: Path) -> Iterator[None]:
 
 
 def _runs(videos: Sequence[StoredFeatures]) -> Iterator[list[StoredFeatures]]:
-    """Videos that lie one behind the other are read at once: three times as fast as one by one."""
+    """Runs of consecutive videos, read at once: three times as fast as one by one."""
     run: list[StoredFeatures] = []
     frames = 0
     for video in sorted(videos, key=lambda v: v.row_offset):
@@ -130,7 +130,7 @@ def _runs(videos: Sequence[StoredFeatures]) -> Iterator[list[StoredFeatures]]:
 
 
 def _videos(table: pa.Table, run: Sequence[StoredFeatures], file: Path) -> Iterator[VideoFeatures]:
-    """The videos of a run, as views of its rows."""
+    """Split a run's rows into its videos, as views."""
     _check_rows(table["video_id"], run, file)
     features = table["features"].combine_chunks()
     times_s, values = table["time_s"].to_numpy(), _in_float32(features.flatten().to_numpy())
@@ -142,7 +142,7 @@ def _videos(table: pa.Table, run: Sequence[StoredFeatures], file: Path) -> Itera
 
 
 def _in_float32(values: npt.NDArray[np.floating[Any]]) -> Floats:
-    """Twenty times as fast as NumPy's `astype`; PyTorch takes a second to import, so it has to be needed."""
+    """Convert to float32 by PyTorch, 20 times as fast as NumPy's `astype`; imported only where needed."""
     if values.dtype == np.float32:
         return values
     import torch
@@ -152,7 +152,7 @@ def _in_float32(values: npt.NDArray[np.floating[Any]]) -> Floats:
 
 
 def _check_rows(video_ids: pa.ChunkedArray, run: Sequence[StoredFeatures], file: Path) -> None:
-    """Rows must be those that the ledger names: a run's videos, one behind the other."""
+    """Check that the rows are those of the ledger: the run's videos, one after the other."""
     found = pc.run_end_encode(video_ids.cast(pa.string()).combine_chunks())
     n_frames = np.diff(found.run_ends.to_numpy(), prepend=0).tolist()
     for stored, n, video_id in zip_longest(run, n_frames, found.values.to_pylist()):

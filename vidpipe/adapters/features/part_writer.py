@@ -1,4 +1,4 @@
-"""Writing a part: rows go to a temporary file, which gets its name when it is whole.
+"""Writer of Parquet parts: rows go to a temporary file that is renamed when it is complete.
 
     video_id  frame_index  time_s  features
     a3f…      0            0.00    [D halves]  ┐ row group: one video (a long one has several)
@@ -8,7 +8,7 @@
 Features are lists of float16, which hold them without loss (see pooling.py), in half the room and half the
 time of float32; DuckDB reads them as FLOAT[]. Parts of float32, as they once were written, stay as they are.
 
-Reading it is `part_reader.py`'s; where parts lie is the store's.
+`part_reader.py` reads parts; `store.py` knows where they lie.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NUMBER = pa.float16()
 
 
 class PartWriter:
-    """One part in the making: `append` in order, then `commit`; anything else leaves no part."""
+    """Writer of one part: `append` in order, then `commit`; without it no part remains."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class PartWriter:
             self._temp.unlink(missing_ok=True)
 
     def append(self, features: VideoFeatures, first_frame: int = 0) -> None:
-        """Write the next rows; a long video comes in several calls, `first_frame` counting on."""
+        """Write the next rows; a long video comes in several calls, with rising `first_frame`."""
         T = len(features.values)
         numbers = self._schema.field("features").type
         flat = pa.array(features.values.astype(numbers.value_type.to_pandas_dtype(), order="C").reshape(-1))
@@ -89,7 +89,7 @@ class PartWriter:
         self.rows += T
 
     def commit(self) -> str | None:
-        """Make the part visible under its name; None, and no file, when it has no rows."""
+        """Rename the part to its final name and return it; None, and no file, when it has no rows."""
         try:
             self._writer.close()
             if self.rows == 0:
@@ -104,7 +104,7 @@ class PartWriter:
         return self.name
 
     def _publish(self) -> None:
-        """A rename, or one upload: neither shows half a part."""
+        """Publish the finished file by a rename or one upload, both atomic."""
         if self._upload:
             self._upload(self._temp, f"{self._final.parent.name}/{self.name}")
             self._temp.unlink()
@@ -115,7 +115,7 @@ class PartWriter:
 
 
 def _schema(number: pa.DataType, feature_size: int, metadata: dict[str, str]) -> pa.Schema:
-    """No number of `features` may be null: without that promise they are read and written half as fast."""
+    """Arrow schema of a part, whose features are not nullable: twice as fast to read and write."""
     numbers = pa.list_(pa.field("element", number, nullable=False), feature_size)
     return pa.schema(
         [
@@ -129,7 +129,7 @@ def _schema(number: pa.DataType, feature_size: int, metadata: dict[str, str]) ->
 
 
 def storage_failed(error: OSError, path: Path) -> StorageFailed:
-    """What to say of a place that cannot be written."""
+    """`StorageFailed` for a place that cannot be written."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
     return StorageFailed(
         f"cannot write {path}: {'the disk is full' if full else error}.",

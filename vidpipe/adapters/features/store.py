@@ -1,9 +1,9 @@
-"""Parquet parts: many videos each, one row per frame, immutable once renamed into place.
+"""Feature store of Parquet parts: many videos each, one row per frame, immutable once written.
 
     features/feature_set=<id>/part-<random>.parquet
 
-What lies in one stands in `part_writer.py`. A whole part may go to a bucket, under the same name, and is read
-there by ranges.
+`part_writer.py` has their layout. Complete parts may go to a bucket under the same names, and are read there
+by ranges.
 """
 
 from __future__ import annotations
@@ -26,41 +26,41 @@ from vidpipe.records.features import FeatureSpec, StoredFeatures, VideoFeatures
 
 
 class Bucket(Protocol):
-    """Where whole parts lie instead of in the folder, by their names below the store's root."""
+    """Interface of object storage for complete parts, by their names below the store's root."""
 
     def put(self, file: Path, name: str) -> None:
-        """Make a file visible under a name, at once and whole."""
+        """Upload a file atomically under a name."""
         ...
 
     def opened(self, name: str) -> AbstractContextManager[Any]:
-        """A file object that reads what is asked for and no more; what fails within is the bucket's error."""
+        """Context manager of a file object with range reads; errors within are the bucket's."""
         ...
 
     def ages_s(self) -> Iterator[tuple[str, int, float]]:
-        """Name, bytes and age of everything in it."""
+        """Name, bytes and age of every object."""
         ...
 
     def remove(self, name: str) -> None:
-        """Remove it for good."""
+        """Delete an object."""
         ...
 
     def try_out(self) -> str:
-        """Write something and remove it; where it was."""
+        """Write and delete a test object; returns the bucket's address."""
         ...
 
 
 class FeatureStore:
-    """The folder of feature sets; with a bucket, whole parts lie there and unfinished ones here."""
+    """Store of feature sets in a folder; with a bucket, complete parts lie there and unfinished ones here."""
 
     def __init__(self, root: Path, bucket: Bucket | None = None) -> None:
         self._root, self._bucket = root, bucket
 
     def folder(self, feature_set_id: str) -> Path:
-        """Where a feature set's parts lie."""
+        """Folder of a feature set's parts."""
         return self._root / f"feature_set={feature_set_id}"
 
     def new_part(self, spec: FeatureSpec, numerics: str, number: pa.DataType = NUMBER) -> PartWriter:
-        """A context manager; leaving it without `commit` leaves nothing behind."""
+        """Context manager of a writer of a new part; without `commit` nothing is left behind."""
         try:
             upload = self._bucket.put if self._bucket else None
             return PartWriter(self.folder(spec.feature_set_id), spec, numerics, upload, number)
@@ -68,7 +68,7 @@ class FeatureStore:
             raise storage_failed(error, self._root) from error
 
     def read(self, feature_set_id: str, wanted: Iterable[StoredFeatures]) -> Iterator[VideoFeatures]:
-        """The features of the wanted videos, part by part, in the order of their rows.
+        """Read the features of the wanted videos, part by part, in the order of their rows.
 
         Raises:
             IncompatibleFeatures: A part is gone, or its rows are not those that the ledger names.
@@ -82,7 +82,7 @@ class FeatureStore:
                 yield from opened.videos(videos)
 
     def times(self, feature_set_id: str, stored: StoredFeatures) -> npt.NDArray[np.float64]:
-        """Presentation times of a video's frames in seconds, (T,), without their features.
+        """Read the presentation times of a video's frames in seconds, (T,), without their features.
 
         Raises:
             IncompatibleFeatures: As in `read`.
@@ -91,7 +91,7 @@ class FeatureStore:
             return part.times(stored)
 
     def pieces(self, feature_set_id: str, stored: StoredFeatures) -> Iterator[VideoFeatures]:
-        """A video's features, at most `PIECE_FRAMES` frames at a time: however long it is, memory stays flat.
+        """Read a video's features in pieces of at most `PIECE_FRAMES` frames, in constant memory.
 
         Raises:
             IncompatibleFeatures: As in `read`.
@@ -100,7 +100,7 @@ class FeatureStore:
             yield from part.pieces(stored)
 
     def rewrite(self, feature_set_id: str, kept: Sequence[StoredFeatures]) -> list[StoredFeatures]:
-        """Copy the rows of these videos of one part into a new part; where they lie there.
+        """Copy the rows of these videos of one part into a new part; returns their positions there.
 
         The old part stays until it is swept: the ledger decides when nobody reads it any more.
         """
@@ -121,7 +121,7 @@ class FeatureStore:
         return moved
 
     def sweep(self, named: Set[tuple[str, str]], older_than_s: float) -> tuple[int, int]:
-        """Remove parts that are not `named` (feature_set_id, part), and temporary ones: (files, bytes)."""
+        """Delete old parts that are not `named` (feature_set_id, part), and old temporary files."""
         files = size_bytes = 0
         for file, freed_bytes, age_s in self._unnamed(named):
             if age_s >= older_than_s:
@@ -134,7 +134,7 @@ class FeatureStore:
         return files, size_bytes
 
     def try_out(self) -> str | None:
-        """Write something where whole parts lie and remove it: the bucket's address; None for a folder.
+        """Check that parts can be written, by a test file; returns the bucket's address, None for a folder.
 
         Raises:
             ConfigurationError: It may not be written.
@@ -143,7 +143,7 @@ class FeatureStore:
         return self._bucket.try_out() if self._bucket else None
 
     def unnamed_ages_s(self, named: Set[tuple[str, str]]) -> list[float]:
-        """Ages of the parts that `sweep` would remove once they are old enough."""
+        """Ages of the parts that no ledger row names, which `sweep` deletes once they are old enough."""
         near = [age_s for _, _, age_s in self._unnamed(named)]
         return [*near, *(age_s for _, _, _, age_s in self._unnamed_far(named))]
 
@@ -162,7 +162,7 @@ class FeatureStore:
 
     @contextmanager
     def _opened(self, file: Path, *, piecewise: bool = False) -> Iterator[PartReader]:
-        """A part, wherever it lies.
+        """Context manager of a reader of a part in the folder or the bucket.
 
         Piecewise it is read through small buffers: a mapped file's pages would count as ours, all that were
         ever touched.
@@ -178,11 +178,11 @@ class FeatureStore:
             yield PartReader(stack.enter_context(part), file)
 
     def parts(self, feature_set_id: str | None = None) -> list[Path]:
-        """All files below the store, finished or not, of one feature set or of all."""
+        """List the part files, finished or not, of one feature set or of all."""
         root = self.folder(feature_set_id) if feature_set_id else self._root
         return sorted(p for p in root.glob("**/part-*") if p.is_file()) if root.exists() else []
 
 
 def _named_as(file: Path) -> tuple[str, str]:
-    """As the ledger names a part: (feature_set_id, part)."""
+    """A part's key in the ledger: (feature_set_id, part)."""
     return file.parent.name.removeprefix("feature_set="), file.name

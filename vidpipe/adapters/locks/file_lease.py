@@ -1,8 +1,8 @@
-"""One writing run at a time, by a lock that the kernel frees whatever happens to its holder.
+"""File lock (flock) that lets one run write to a home at a time; the kernel frees it when its holder dies.
 
-Verbs that do not need the lease work in rooms beside it: training, which many may do at once, and
-promotion, one after the other. `flock` needs no heartbeat and no clock: a killed process holds nothing.
-The file's one JSON line only tells people who it is; the lock itself decides.
+Verbs that do not need the lease take a lock of their own beside it: training a shared one, promotion an
+exclusive one. `flock` needs no heartbeat and no clock: a killed process holds nothing. The file's one JSON
+line only tells people who the holder is; the lock itself decides.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ _GLANCE_S = 1.0
 
 
 class Lease:
-    """The home's lease; re-entrant, from any thread, within the one object that holds it."""
+    """Lease of a home by `flock`; re-entrant from any thread of the object that holds it."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -33,7 +33,7 @@ class Lease:
 
     @contextmanager
     def hold(self, verb: str, *, wait: bool = False) -> Iterator[None]:
-        """Hold the lease for `verb`, at once or, with `wait`, when it is free.
+        """Context manager that holds the lease for `verb`; with `wait`, once it is free.
 
         Raises:
             LeaseHeld: Another process holds it; the message names it.
@@ -71,7 +71,7 @@ class Lease:
 
     @contextmanager
     def beside(self, room: str, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
-        """Work in a room beside the lease, together with others (`shared`) or after them.
+        """Context manager of a named lock beside the lease, `shared` or exclusive.
 
         The value is True when nobody else is in the room, and then nobody else can have left work half
         done there a moment ago and still be alive. Without `wait`, False also means: not entered.
@@ -89,7 +89,7 @@ class Lease:
             os.close(descriptor)
 
     def holder(self) -> dict[str, object] | None:
-        """Who holds the lease now: empty where it left no line, as a shell's `flock`; None: nobody."""
+        """Description of the holder; empty where it left none, as a shell's `flock`; None: free."""
         try:
             descriptor = os.open(self._file, os.O_RDONLY)
         except FileNotFoundError:

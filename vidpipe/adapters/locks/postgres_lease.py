@@ -1,11 +1,11 @@
-"""The lease of a home that several hosts share: an advisory lock of PostgreSQL, which its server frees.
+"""Lease of a home that several hosts share: a PostgreSQL advisory lock, freed when its session ends.
 
 A session holds the lock, so that a killed process or a dead host holds nothing once its connection is gone.
 One database keeps the lease of one home. The session's `application_name` tells people who it is; the lock
 decides.
 
-A watcher asks the server every other second. A connection that is lost is a lease that may be lost: unless it
-is had again within seconds, the run is stopped, as by Ctrl-C, before another sweeps up after it.
+A watcher asks the server every other second. If the connection is lost and the lock cannot be taken again
+within seconds, the run is stopped, as by Ctrl-C, before another run takes the lease.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _WHO = (
 
 
 class PostgresLease:
-    """The same promises as the lease of one host; re-entrant, from any thread, within one object."""
+    """Lease of a home by a PostgreSQL advisory lock; re-entrant from any thread of the holding object."""
 
     def __init__(self, uri: str) -> None:
         self._uri = uri  # may hold a password: it stands in no message
@@ -63,7 +63,7 @@ class PostgresLease:
 
     @contextmanager
     def hold(self, verb: str, *, wait: bool = False) -> Iterator[None]:
-        """Hold the lease for `verb`, at once or, with `wait`, when it is free.
+        """Context manager that holds the lease for `verb`; with `wait`, once it is free.
 
         Raises:
             LeaseHeld: Another run holds it; the message names it.
@@ -89,7 +89,7 @@ class PostgresLease:
 
     @contextmanager
     def beside(self, room: str, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
-        """Work in a room beside the lease, together with others (`shared`) or after them; see `Lease.beside`.
+        """Context manager of a named lock beside the lease, `shared` or exclusive; see `Lease.beside`.
 
         Raises:
             LeaseLost: The server does not answer.
@@ -109,7 +109,7 @@ class PostgresLease:
             session.close()
 
     def holder(self) -> dict[str, object] | None:
-        """Who holds the lease now; None when nobody does."""
+        """Description of the holder; None when the lease is free."""
         with _errors(), self._connected("status") as session:
             try:
                 return _holder(session)
@@ -145,7 +145,7 @@ class PostgresLease:
         return session
 
     def _watch(self, session: Connection) -> None:
-        """Until the lease is given back: is the connection still there?"""
+        """Watch the connection until the lease is released; interrupt the run when it is lost."""
         while True:
             time.sleep(_WATCH_S)
             with self._guard:
@@ -161,7 +161,7 @@ class PostgresLease:
                 session = self._session = again
 
     def _had_again(self) -> Connection | None:
-        """Another session that holds the lease, if nobody came in between and the server is back in time."""
+        """Reconnect and take the lock again; None when another took it or the server is not back in time."""
         give_up = time.monotonic() + _GRACE_S
         while True:
             try:
@@ -177,7 +177,7 @@ class PostgresLease:
 
     @contextmanager
     def _connected(self, verb: str) -> Iterator[Connection]:
-        """A session that stays open when the block ends well."""
+        """Context manager of a new session, which stays open unless the block fails."""
         try:
             import psycopg
             from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -202,7 +202,7 @@ class PostgresLease:
 
 
 def _listen() -> None:
-    """Have SIGINT heard: a shell's background jobs (`vidpipe nightly &` in a script) inherit a deaf ear."""
+    """Restore SIGINT's handler: a shell's background jobs (`vidpipe nightly &`) inherit it as ignored."""
     is_main = threading.current_thread() is threading.main_thread()
     if is_main and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,1 +1,1 @@
-"""ffmpeg and ffprobe: the only place that starts them."""
+"""Video decoding and probing by ffmpeg and ffprobe subprocesses."""

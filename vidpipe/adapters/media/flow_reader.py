@@ -1,4 +1,4 @@
-"""Optical flow of a video while it decodes: a thread reads ffmpeg's second output, small grey pictures.
+"""Optical flow while a video decodes: a thread reads small grey pictures from ffmpeg's second output.
 
 It always reads on, so that ffmpeg never waits for a reader that waits for ffmpeg; what it keeps of a picture
 is 99 numbers. How far it may run ahead is bounded by the frames on the other pipe, where ffmpeg has to wait.
@@ -29,14 +29,14 @@ _END_S = float("inf")
 
 
 class FlowReader:
-    """The flows of one video, in order of time.
+    """Reader of the optical flow of one video, in order of time.
 
     Attributes:
         write_end: Descriptor for ffmpeg; `reading` closes it on our side.
     """
 
     def __init__(self, spec: FlowSpec, log: FfmpegLog, start_s: float | None = None) -> None:
-        """Open the pipe.
+        """Open the pipe for grey pictures.
 
         Args:
             spec: How flow is computed.
@@ -51,7 +51,7 @@ class FlowReader:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Read in a thread, to ffmpeg's end: leave this only when it has ended."""
+        """Context manager that reads in a thread until ffmpeg ends; leave it only after that."""
         os.close(self.write_end)
         thread = Thread(target=self._read, name="flow", daemon=True)
         thread.start()
@@ -61,7 +61,7 @@ class FlowReader:
             thread.join()
 
     def until(self, time_s: float) -> Floats:
-        """The block of the frame that shows at `time_s`: flows since the last call that ended by then."""
+        """Flow features of the frame at `time_s`: the mean of the flows since the frame before."""
         flows: list[Floats] = []
         while (found := self._next or self._take())[0] <= time_s:
             self._next = None

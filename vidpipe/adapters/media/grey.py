@@ -1,4 +1,4 @@
-"""Deep grey pictures (10 to 16 bits), and floats: contrast stretched by percentiles of the whole video.
+"""Contrast stretching of high-bit-depth grey video (10 to 16 bits, floats) by percentiles of the video.
 
 A thermal camera counts from 7,400 to 7,520 of 65,535: eight bits of that are one grey. So reader 2 looks at
 the sampled frames twice: first at how their pixels are spread, then with the 0.1th percentile as black and
@@ -28,14 +28,14 @@ INTEGER, FLOAT, FLOAT_RGB = "gray16le", "grayf32le", "gbrpf32le"
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """What becomes black and what white, in the units of the pixels."""
+    """Black and white levels of the stretch, in the units of the pixels."""
 
     low: float
     high: float
 
 
 def deep_format(pix_fmt: str) -> str | None:
-    """The pixel format in which a deep picture is measured and stretched; None for all others."""
+    """Pixel format in which a high-bit-depth video is measured and stretched; None for other videos."""
     if pix_fmt in ("gbrpf32le", "gbrpf32be"):
         return FLOAT_RGB
     if _FLOAT.match(pix_fmt):
@@ -44,12 +44,12 @@ def deep_format(pix_fmt: str) -> str | None:
 
 
 def dtype_of(deep: str) -> npt.DTypeLike:
-    """Of the numbers of a deep format, as ffmpeg writes them."""
+    """NumPy dtype of a deep format as ffmpeg writes it."""
     return np.dtype("<u2") if deep == INTEGER else np.dtype("<f4")
 
 
 def levels_of(chunks: Iterable[npt.NDArray[Any]]) -> Levels:
-    """Robust percentiles of all pixels, from 1-D chunks of them, in bounded memory."""
+    """Percentiles of all pixels from 1-D chunks, in bounded memory."""
     kept: list[npt.NDArray[Any]] = []
     step = 1
     for chunk in chunks:
@@ -65,7 +65,7 @@ def levels_of(chunks: Iterable[npt.NDArray[Any]]) -> Levels:
 
 
 def stretched(frames: Any, deep: str, levels: Levels) -> Any:
-    """The frames of an ffmpeg-python stream, from black at `low` to white at `high`; one value is black.
+    """Stretch the frames of an ffmpeg-python stream from `low` (black) to `high` (white).
 
     Source: https://ffmpeg.org/ffmpeg-filters.html, `lut`; `geq`, since `lut` knows no floats.
     """

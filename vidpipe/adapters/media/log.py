@@ -1,4 +1,4 @@
-"""What ffmpeg and ffprobe say while they work: frame times, counts, and why a file is no good."""
+"""Parser of ffmpeg's and ffprobe's log: frame times, frame counts, stream lines and error messages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _DEMUXER = re.compile(r"^\[(?:in|out|null)[#\]/ ]")
 
 @dataclass
 class FfmpegLog:
-    """What we need of ffmpeg's log: frame times, counts, complaints."""
+    """Frame times, counts and error messages parsed from ffmpeg's log."""
 
     times_s: SimpleQueue[float | None] = field(default_factory=SimpleQueue)
     """One a frame; None where ffmpeg built its filters anew, and what they knew was lost."""
@@ -59,7 +59,7 @@ class FfmpegLog:
     """The container ends in the middle of something."""
 
     def line(self, text: str) -> None:
-        """Take the next line of it."""
+        """Parse the next line of the log."""
         if shown := _SHOWN.match(text):
             times = self.times_s if shown[1] == "frames" else self.flow_times_s
             times.put(float(shown[2]) if shown[2] != "NOPTS" else float("nan"))
@@ -87,22 +87,22 @@ class FfmpegLog:
 
     @property
     def first_stream(self) -> int | None:
-        """Of the video streams, the first that is no attached picture."""
+        """Index of the first video stream that is no attached picture."""
         return min(self.streams, default=None)
 
     @property
     def last(self) -> str:
-        """Its last complaint, empty when it had none."""
+        """The last error message, empty when there was none."""
         return self.complaints[-1] if self.complaints else ""
 
     @property
     def said(self) -> str:
-        """Its last few complaints, in one line."""
+        """The last few error messages, in one line."""
         return " | ".join(self.complaints)
 
 
 def decode_error(file: Path, log: FfmpegLog, code: int) -> VideoError:
-    """Why no frame came of a file, from ffmpeg's own words."""
+    """Error for a file without a decoded frame, from ffmpeg's messages."""
     if "matches no streams" in log.said:
         return NoVideoStream(f"{file.name} has no video stream. {log.said}")
     if code != 0 and log.frames_decoded == 0:
@@ -111,7 +111,7 @@ def decode_error(file: Path, log: FfmpegLog, code: int) -> VideoError:
 
 
 def refusal(file: Path, log: FfmpegLog) -> VideoError:
-    """Why ffmpeg or ffprobe would not open a file, from its own words."""
+    """Error for a file that ffmpeg or ffprobe did not open, from its messages."""
     if "whitelist" in log.said:
         return Forbidden(f"{file.name} is not a media container. {log.said}")
     if not file.exists():

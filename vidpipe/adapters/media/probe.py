@@ -1,4 +1,4 @@
-"""What ffprobe's answer says of a file."""
+"""Video metadata from ffprobe's JSON: choice of the stream, size, rate, rotation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BAYER = ("BA8", "BY", "BG", "GB", "RG", "GR")
 
 
 def has_rivals(answer: bytes) -> bool:
-    """Whether more than one stream may be the recording, so that their packets must be counted."""
+    """Whether several streams may be the main video, so that their packets must be counted."""
     try:
         probed = json.loads(answer or b"{}")
     except ValueError:
@@ -28,7 +28,7 @@ def has_rivals(answer: bytes) -> bool:
 
 
 def media_facts(file: Path, answer: bytes) -> MediaFacts:
-    """The facts of the recording among the streams in ffprobe's answer.
+    """Metadata of the main video stream in ffprobe's JSON.
 
     Raises:
         Unreadable: The answer is no JSON.
@@ -78,7 +78,7 @@ def media_facts(file: Path, answer: bytes) -> MediaFacts:
 
 
 def _weight(stream: dict[str, Any]) -> tuple[bool, bool, float, bool, int]:
-    """The recording weighs most: decodable, no single still, pixels times packets; then default, first."""
+    """Sort key of the main stream: decodable, no still, pixels times packets; then default, first."""
     packets = int(_positive(stream.get("nb_read_packets")) or 0)
     pixels = int(stream.get("width") or 0) * int(stream.get("height") or 0)
     default = bool(stream.get("disposition", {}).get("default"))
@@ -87,7 +87,7 @@ def _weight(stream: dict[str, Any]) -> tuple[bool, bool, float, bool, int]:
 
 
 def _codec(stream: dict[str, Any]) -> str:
-    """ffmpeg's name of the codec; empty where it has no decoder for it."""
+    """ffmpeg's codec name; empty where it has no decoder."""
     name = str(stream.get("codec_name") or "")
     if name in ("", "unknown", "none"):
         return "rawvideo" if stream.get("codec_tag_string") == "Y16 " else ""
@@ -100,13 +100,13 @@ def _tag(stream: dict[str, Any]) -> str:
 
 
 def _square(width: int, height: int, ratio: str | None) -> tuple[int, int]:
-    """Size with square pixels: the side that is too short is stretched, as players do."""
+    """Display size with square pixels: the shorter side is stretched, as players do."""
     share = _rate((ratio or "").replace(":", "/") or None) or 1.0
     return (round(width * share), height) if share >= 1 else (width, round(height / share))
 
 
 def _said(value: object) -> str | None:
-    """A fact, or None where ffprobe has none."""
+    """A value, or None where ffprobe reports none."""
     return None if value in (None, "unknown", "N/A", "0:1") else str(value)
 
 
@@ -119,14 +119,14 @@ def _parsed(file: Path, text: bytes) -> dict[str, Any]:
 
 
 def _is_moving_picture(stream: dict[str, Any]) -> bool:
-    """A video stream that is no cover, thumbnail or still."""
+    """Whether a stream is video, and no cover, thumbnail or still."""
     disposition = stream.get("disposition", {})
     still = any(disposition.get(name) for name in ("attached_pic", "timed_thumbnails", "still_image"))
     return stream.get("codec_type") == "video" and not still
 
 
 def _orientation(stream: dict[str, Any]) -> tuple[int, bool]:
-    """Degrees clockwise, and whether the picture is flipped left to right before it is rotated.
+    """Rotation in degrees clockwise, and whether the picture is mirrored before it is rotated.
 
     ffprobe's own `rotation` counts counterclockwise, and takes a flip for half a turn. Of the display matrix
     (a b u, c d v, x y w) a negative determinant ad - bc is a flip.

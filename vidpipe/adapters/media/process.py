@@ -1,6 +1,6 @@
-"""A subprocess that cannot hurt us: limits on memory and processor time, a wall clock, drained pipes.
+"""Subprocess with limits on memory, CPU time and waiting time, whose pipes are drained.
 
-It runs in a process group of its own and dies with us.
+It runs in a process group of its own and is killed when this process dies.
 """
 
 from __future__ import annotations
@@ -35,8 +35,11 @@ class LimitedProcess:
         brief: bool = False,
         pass_fds: Sequence[int] = (),
     ) -> None:
-        """Start it. One that is `brief` is spared the program that binds it to us, which costs a millisecond:
-        if we die, it meets the end of its work, its closed pipe, or its limit of processor time."""
+        """Start the process.
+
+        A `brief` one is started without `setpriv`, which saves a millisecond: if this process dies, it ends
+        by itself, by its closed pipe or by its CPU limit.
+        """
         self.wait_s = wait_s
         self._waited_s = 0.0
         self._popen = subprocess.Popen(
@@ -84,14 +87,14 @@ class LimitedProcess:
             raise TooSlow(f"the decoder kept us waiting for {self.wait_s:.0f} s.")
 
     def read_all(self) -> bytes:
-        """All of stdout, within the wall clock; cut off at 16 MiB, which no honest answer reaches."""
+        """Read all of stdout within the time limit, truncated at 16 MiB."""
         answer, buffer = bytearray(), bytearray(1 << 16)
         while len(answer) < MAX_ANSWER_BYTES and (count := self.read_into(memoryview(buffer))):
             answer += buffer[:count]
         return bytes(answer)
 
     def finish(self) -> int:
-        """Wait for the end; the return code."""
+        """Wait for the end; returns the exit code."""
         try:
             code = _wait(self._popen, max(1.0, self.wait_s - self._waited_s))
         except subprocess.TimeoutExpired:
@@ -101,7 +104,7 @@ class LimitedProcess:
         return code
 
     def kill(self) -> None:
-        """End the whole process group; harmless when it has ended."""
+        """Kill the whole process group; no effect when it has ended."""
         if self._popen.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._popen.pid, signal.SIGKILL)
@@ -113,7 +116,7 @@ class LimitedProcess:
 
 
 def _wait(process: subprocess.Popen[bytes], most_s: float) -> int:
-    """The return code, at once: `Popen.wait` with a timeout naps and looks, naps longer and looks again."""
+    """Wait for the exit code by pidfd, without the polling delays of `Popen.wait` with a timeout."""
     if process.poll() is None and hasattr(os, "pidfd_open"):
         descriptor = os.pidfd_open(process.pid)
         try:
@@ -124,14 +127,14 @@ def _wait(process: subprocess.Popen[bytes], most_s: float) -> int:
 
 
 def _readable(descriptor: int, most_s: float) -> bool:
-    """Wait for something to read, or for the end."""
+    """Wait until a descriptor is readable or closed; False after `most_s` seconds."""
     poll = select.poll()  # unlike select(), it takes descriptors above 1023
     poll.register(descriptor, select.POLLIN | select.POLLHUP)
     return bool(poll.poll(max(0.0, most_s) * 1000))
 
 
 def _limit(pid: int, wait_s: float) -> None:
-    """Bound address space and processor time from outside: a fork with hooks would cost more."""
+    """Limit address space and CPU time from outside (prlimit): a preexec function would cost more."""
     seconds = int(wait_s * 4) + 10
     try:
         resource.prlimit(pid, resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
@@ -142,7 +145,7 @@ def _limit(pid: int, wait_s: float) -> None:
 
 @cache
 def die_with_parent(how: str) -> tuple[str, ...]:
-    """A prefix that makes the kernel send a signal when we die (util-linux; Debian always has it)."""
+    """Command prefix that makes the kernel send a signal when this process dies (setpriv of util-linux)."""
     setpriv = shutil.which("setpriv")
     if not setpriv:
         return ()

@@ -1,7 +1,7 @@
 """File signatures (magic numbers): containers that are no video, and the true start of a raw video stream.
 
 ffmpeg's demuxers of raw streams (H.264, HEVC, MPEG video, MJPEG) look for start codes anywhere and so "open"
-every file that holds such bytes: a robot's log, a medical record. They are believed only where the stream
+every file that holds such bytes: a robot's log, a medical record. They are accepted only where the stream
 starts the file.
 """
 
@@ -39,7 +39,7 @@ _FOREIGN: tuple[tuple[int, bytes, str, str], ...] = (
 
 
 def read_head(file: Path) -> bytes:
-    """The first bytes; none where the file cannot be read, which others report better."""
+    """Read the first bytes of a file; empty where it cannot be read, which later steps report."""
     try:
         with file.open("rb") as stream:
             return stream.read(HEAD_BYTES)
@@ -65,7 +65,7 @@ def refuse_torn_stream(file: Path, head: bytes, demuxer: str) -> None:
 
 
 def forced_demuxer(file: Path, head: bytes) -> str | None:
-    """The demuxer for files that ffmpeg would take for something else: MJPEG dumps look like one JPEG."""
+    """Demuxer for files that ffmpeg would misdetect: an MJPEG dump looks like one JPEG."""
     if file.suffix.lower() in MJPEG_SUFFIXES and _is_jpeg(head):
         return "mjpeg"
     return None

@@ -1,7 +1,7 @@
-"""Video files: probing, and frames with their true times.
+"""Probing and frame decoding of video files by ffmpeg, with presentation timestamps.
 
-Every call is a subprocess of its own in its own process group, with limits on memory and processor time
-and on how long it may keep us waiting, both pipes drained.
+Every call is a subprocess in its own process group, with limits on memory, CPU time and waiting time; both
+pipes are drained.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ CHUNK_BYTES = 1 << 20
 
 
 class _FiltersRebuilt(Exception):
-    """The picture changed its size in mid-stream, and ffmpeg forgot what it had sampled."""
+    """ffmpeg rebuilt its filter graph because the frame size changed, and lost its sampling state."""
 
 
 class _OtherColours(Exception):
-    """The stream's tags ask for another look than the one that it was decoded with."""
+    """The stream's colour tags need another conversion than the one it was decoded with."""
 
     def __init__(self, look: Look) -> None:
         super().__init__(look)
@@ -65,7 +65,7 @@ class _OtherColours(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One run of ffmpeg over a video: what is known before it starts."""
+    """Parameters of one ffmpeg run over a video."""
 
     start_s: float | None = None
     """When the first frame shows; None: as ffmpeg finds it."""
@@ -97,10 +97,10 @@ class Decoding:
         *,
         levels: Callable[[str], Levels] | None,
     ) -> None:
-        """Start nothing yet.
+        """Prepare; ffmpeg is started by iteration.
 
         Args:
-            command: ffmpeg's, of the descriptor for grey pictures and of what is known by now.
+            command: Builds ffmpeg's command from the descriptor for grey pictures and the pass.
             file: What it decodes.
             shape: Of one frame.
             wait_s: How long the decoder may keep us waiting.
@@ -119,9 +119,9 @@ class Decoding:
         self._levels = levels
 
     def __iter__(self) -> Generator[tuple[float, Pixels], None, None]:
-        """As ffmpeg samples, in the stream's colours; once more from the start where one of them was wrong.
+        """Yield the sampled frames; decode again from the start where sampling or colours were wrong.
 
-        Where ffmpeg loses count, the first frame's time says which frames are to come.
+        Where ffmpeg loses its sampling state, the first frame's time says which frames are to come.
         """
         now, first_s, given = Pass(), 0.0, 0
         while True:
@@ -166,7 +166,7 @@ class Decoding:
         self.report = self._reported(log, log.frames_decoded or frames, misread)
 
     def _look(self, log: FfmpegLog) -> Look:
-        """As the stream's tags have it, which ffmpeg names before the first frame."""
+        """Colour conversion by the stream's tags, which ffmpeg logs before the first frame."""
         index = log.first_stream if self._stream_index is None else self._stream_index
         if self._levels is None or index is None or index not in log.streams:
             return PLAIN
@@ -181,13 +181,13 @@ class Decoding:
         )  # fmt: skip
 
     def _misread(self, log: FfmpegLog, *, was_rebuilt: bool) -> str:
-        """What reader 1 does with this video instead."""
+        """Why reader 1 samples other frames of this video; empty where it does not."""
         if self._stream_index is not None and log.first_stream not in (None, self._stream_index):
             return f"it takes stream {log.first_stream}, the recording is stream {self._stream_index}"
         return "it counts instants anew where the picture changes its size" if was_rebuilt else ""
 
     def _time_of_next(self, log: FfmpegLog, *, may_be_rebuilt: bool) -> float:
-        """The frame's time, which its log line brings before or just after its pixels."""
+        """Time of the next frame, from its log line, which comes before or just after its pixels."""
         try:
             while (time_s := log.times_s.get(timeout=PROBE_WAIT_S)) is None:
                 if not may_be_rebuilt:
@@ -215,7 +215,7 @@ class VideoFiles:
         return f"ffmpeg-{self.tools.version}"
 
     def probe(self, file: Path) -> MediaFacts:
-        """What the container says of its moving picture; no frame is decoded.
+        """Read the metadata of the main video stream with ffprobe, without decoding a frame.
 
         Raises:
             VideoError: Gone, unreadable, without a video stream, forbidden, or too slow.
@@ -237,7 +237,7 @@ class VideoFiles:
         return facts
 
     def _asked(self, file: Path, command: list[str], wait_s: float) -> bytes:
-        """ffprobe's answer."""
+        """Run ffprobe and return its stdout."""
         log = FfmpegLog()
         process = LimitedProcess(command, wait_s, log.line, brief=True)
         try:
@@ -258,7 +258,7 @@ class VideoFiles:
         flow: FlowSpec | None = None,
         stream_index: int | None = None,
     ) -> Decoding:
-        """Start nothing yet: a `Decoding` whose iteration runs ffmpeg on `file`, once for all views.
+        """Prepare a `Decoding`, whose iteration runs ffmpeg on `file`, once for all views.
 
         Args:
             file: A local file.
@@ -292,7 +292,7 @@ class VideoFiles:
         )  # fmt: skip
 
     def thumbnail(self, file: Path, duration_s: float | None) -> bytes:
-        """A frame from the middle as a small JPEG; the first frame where the duration is not known, or wrong.
+        """Thumbnail of the middle frame as a small JPEG; of the first where the duration is unknown or wrong.
 
         Raises:
             VideoError: The file is gone or gives no frame.
@@ -307,7 +307,7 @@ class VideoFiles:
         return picture
 
     def picture(self, file: Path, at_s: float) -> bytes:
-        """The frame at this time as a small JPEG; nothing where ffmpeg gives nothing."""
+        """Picture of the frame at this time as a small JPEG; empty where ffmpeg gives none."""
         process = LimitedProcess(
             picture_command(self.tools.ffmpeg, file, at_s, forced_demuxer(file, read_head(file))),
             PICTURE_WAIT_S,
@@ -322,7 +322,7 @@ class VideoFiles:
 
 
 def _chunks(command: list[str], wait_s: float, dtype: npt.DTypeLike) -> Iterator[npt.NDArray[Any]]:
-    """What a command writes, as numbers."""
+    """Yield a command's stdout as arrays of numbers."""
     process = LimitedProcess(command, wait_s, lambda _: None)
     try:
         buffer = np.empty(CHUNK_BYTES, np.uint8)
@@ -333,6 +333,6 @@ def _chunks(command: list[str], wait_s: float, dtype: npt.DTypeLike) -> Iterator
 
 
 def _refuse_control_characters(file: Path) -> None:
-    """ffmpeg prints names into its log; a line break there could forge the lines that we read."""
+    """Refuse file names with control characters, which could forge lines of ffmpeg's log."""
     if any(ord(character) < 32 for character in str(file)):
         raise Forbidden(f"{str(file)!r} has a control character in its name.", next_step="rename it.")

@@ -1,4 +1,4 @@
-"""Animated WebP: size, frames and duration from its chunks, which ffprobe up to 8.1 does not read.
+"""Parser of animated WebP: size, frames and duration, which ffprobe up to 8.1 does not read.
 
 Source: https://developers.google.com/speed/webp/docs/riff_container (VP8X, ANMF).
 """
@@ -21,7 +21,7 @@ def is_animated(head: bytes) -> bool:
 
 
 def webp_facts(file: Path, head: bytes) -> MediaFacts:
-    """The facts of an animated WebP.
+    """Metadata of an animated WebP.
 
     Raises:
         Unreadable: It has no frame.

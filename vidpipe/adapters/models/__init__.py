@@ -1,1 +1,1 @@
-"""Model versions in MLflow's registry: the only place that imports mlflow."""
+"""MLflow tracking and model registry, and the files of a model version."""

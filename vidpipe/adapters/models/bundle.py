@@ -1,4 +1,4 @@
-"""A model version on disk: weights as safetensors, everything else as JSON. No pickle, no code.
+"""Files of a model version: weights as safetensors, everything else as JSON, no pickle and no code.
 
 model.json              labels, feature spec, split ids, hashes of the training groups, weights of the parts
 lstm.json               the LSTM's config
@@ -62,7 +62,7 @@ class Bundle:
 
     @property
     def parts(self) -> dict[str, nn.Module]:
-        """Every part that may have a weight, by name."""
+        """Every part of the blend (LSTM and linear heads), by name."""
         return {name: head for name, head in self.heads.items() if name in self.weights} | {"lstm": self.lstm}
 
     @property
@@ -72,7 +72,7 @@ class Bundle:
 
 
 def save(bundle: Bundle, folder: Path) -> str:
-    """Write the files; their common hash."""
+    """Write the files of a bundle; returns their common hash."""
     folder.mkdir(parents=True, exist_ok=True)
     facts = {
         "format": FORMAT,

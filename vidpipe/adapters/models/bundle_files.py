@@ -1,4 +1,4 @@
-"""Which files a bundle has, and their common hash; PyTorch is not loaded, so that `doctor` can ask."""
+"""File names of a bundle and their common SHA-256, without importing PyTorch."""
 
 from __future__ import annotations
 

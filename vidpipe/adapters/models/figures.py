@@ -1,4 +1,4 @@
-"""Pictures for people who look at MLflow runs."""
+"""Matplotlib figures for MLflow runs: confusion matrix, per-label scores, reliability, attention."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def confusion(labels: Sequence[str], matrix: npt.NDArray[np.int64]) -> Figure:
-    """A confusion matrix (K, K), rows true, columns predicted; the colour is the share of the row."""
+    """Plot a confusion matrix (K, K), rows true, columns predicted; the colour is the share of the row."""
     K = len(labels)
     side = max(4.0, 0.5 * K + 2)
     figure = _figure(side, side)
@@ -48,7 +48,7 @@ def confusion(labels: Sequence[str], matrix: npt.NDArray[np.int64]) -> Figure:
 
 
 def per_label(found: Mapping[str, Mapping[str, float]]) -> Figure:
-    """Precision and recall of each label, the worst recall on top."""
+    """Plot precision and recall of each label, the worst recall on top."""
     labels = sorted(found, key=lambda label: (-found[label]["recall"], label))
     figure = _figure(7, max(2.5, TALL * len(labels) + 1.2))
     axes = figure.subplots()
@@ -63,7 +63,7 @@ def per_label(found: Mapping[str, Mapping[str, float]]) -> Figure:
 
 
 def calibration(right: npt.NDArray[np.bool_], scores: Floats) -> Figure:
-    """How often a score of so much is right; on the diagonal scores are what they say.
+    """Plot a reliability diagram: accuracy over score; on the diagonal scores are calibrated.
 
     Args:
         right: Whether each prediction is right, (N,).
@@ -84,7 +84,7 @@ def calibration(right: npt.NDArray[np.bool_], scores: Floats) -> Figure:
 
 
 def attention(strips: Sequence[AttentionStrip]) -> Figure:
-    """For each video, its pictures in the order of time over the weights of its frames."""
+    """Plot the attention weights of each video's frames, with pictures of some above."""
     figure = _figure(10, 2.6 * len(strips))
     parts = figure.subfigures(len(strips), 1, squeeze=False)[:, 0]
     for part, strip in zip(parts, strips, strict=True):

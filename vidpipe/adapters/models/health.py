@@ -1,4 +1,4 @@
-"""What `doctor` asks of the model registry, by SQL or HTTP: MLflow takes seconds to load.
+"""Health checks of MLflow's model registry by SQL or HTTP, without importing MLflow, which takes seconds.
 
 Source: https://mlflow.org/docs/latest/api_reference/rest-api.html
 """
@@ -25,7 +25,7 @@ _TRAIN = "vidpipe train, then vidpipe promote"
 
 
 class Shelf(Protocol):
-    """A registered model, looked at from outside."""
+    """Interface of read-only access to a registered model."""
 
     def aliases(self) -> dict[str, int]:
         """Alias to version."""
@@ -37,7 +37,7 @@ class Shelf(Protocol):
 
 
 class SqliteShelf:
-    """In MLflow's own database."""
+    """Access to a registered model by SQL in MLflow's SQLite database."""
 
     def __init__(self, file: Path, model: str) -> None:
         self._file, self._model = file, model
@@ -62,7 +62,7 @@ class SqliteShelf:
 
 
 class ServerShelf:
-    """On a tracking server."""
+    """Access to a registered model by the REST API of a tracking server."""
 
     def __init__(self, uri: str, model: str) -> None:
         self._uri, self._model = uri.rstrip("/"), model
@@ -92,7 +92,7 @@ class ServerShelf:
 
 
 def shelf(home: Path, uri: str | None, model: str) -> Shelf | None:
-    """Where the registered model stands; None where nothing has been trained, or nobody can be asked."""
+    """Open access to the registered model; None where nothing has been trained, or no store can be read."""
     if uri and uri.startswith(("http://", "https://")):
         return ServerShelf(uri, model)
     file = database(home, uri)
@@ -100,14 +100,14 @@ def shelf(home: Path, uri: str | None, model: str) -> Shelf | None:
 
 
 def database(home: Path, uri: str | None) -> Path | None:
-    """MLflow's SQLite file; None for a server."""
+    """Path of MLflow's SQLite file; None for a server."""
     if uri is None:
         return home / "mlflow.db"
     return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
 
 
 def store(file: Path) -> ServiceFacts:
-    """Whether MLflow could work with a SQLite file: whole, of the installed schema, experiment there."""
+    """Check MLflow's SQLite file: integrity, schema revision, experiment."""
     if not file.exists():
         return ServiceFacts(str(file), None, "made by the first training")
     uri = f"sqlite:///{file}"
@@ -136,7 +136,7 @@ def store(file: Path) -> ServiceFacts:
 def faults(
     on: Shelf, champion: int | None, serving: Set[int], copies: Set[int], digests: Mapping[int, str]
 ) -> Iterator[ModelFault]:
-    """What keeps versions from being served, each with the command that heals it.
+    """Faults that keep versions from being served, each with the command that repairs it.
 
     Args:
         on: The registered model.
@@ -190,12 +190,12 @@ def _is_ours(found: tuple[Mapping[str, str], str] | None) -> bool:
 
 
 def _is_another(found: tuple[Mapping[str, str], str], digest_known: str | None) -> bool:
-    """Whether a number came again, for another version than the one that had it here."""
+    """Whether MLflow gave a version number again, to another version than the one recorded here."""
     return _is_ours(found) and digest_known not in (None, found[0].get("vidpipe.digest"))
 
 
 def _wrong_with_files(tags: Mapping[str, str], uri: str) -> str | None:
-    """Of files on this machine; what lies elsewhere is read when it is needed."""
+    """Check a version's files on this machine; files on servers are checked when they are read."""
     if not uri.startswith(("file://", "/")):
         return None
     folder = Path(urllib.parse.unquote(uri.removeprefix("file://"))) / "artifacts" / "bundle"

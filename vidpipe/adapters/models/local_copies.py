@@ -1,4 +1,4 @@
-"""Local copies of the versions that serve: what a night scores with while the registry is away or broken.
+"""Local copies of serving model versions, used while the MLflow registry is unreachable or broken.
 
     <home>/models/MODEL/VERSION-DIGEST/     version.json and bundle/, the files that were registered
 
@@ -30,14 +30,14 @@ _FACTS = "version.json"
 
 
 class LocalCopies:
-    """Copies of one registered model's versions in one folder."""
+    """Local copies of one registered model's versions."""
 
     def __init__(self, folder: Path, model: str) -> None:
         self.folder = folder / quote(model, safe="")
         self.model = model
 
     def put(self, version: ModelVersion, bundle: Path) -> None:
-        """Keep a version whose files have been verified; one that is there already stays.
+        """Copy a version whose files have been verified; an existing copy is kept.
 
         A home that cannot be written has no copy, and a warning says so: the version itself is good.
         """
@@ -64,7 +64,7 @@ class LocalCopies:
             shutil.rmtree(temp, ignore_errors=True)
 
     def find(self, number: int, digest: str | None = None) -> ModelVersion:
-        """The copy of a version, the newest where a number was given twice and no digest says which.
+        """Find the copy of a version; without a digest, the newest of that number.
 
         Raises:
             NotFound: There is none.
@@ -79,7 +79,7 @@ class LocalCopies:
         return _version(found[-1])
 
     def load(self, version: ModelVersion) -> Bundle:
-        """The bundle of a copy.
+        """Load the bundle of a copy.
 
         Raises:
             UnsafeModel: Its files are not those that were registered.
@@ -93,7 +93,7 @@ class LocalCopies:
         return bundle
 
     def drop_others(self, wanted: Set[int], older_than_s: float) -> tuple[int, int]:
-        """Remove copies of versions that serve nothing any more, and of half-made ones: (files, bytes)."""
+        """Delete copies of versions that no longer serve, and unfinished ones: (files, bytes)."""
         files = size_bytes = 0
         for place in self.folder.glob("*") if self.folder.is_dir() else ():
             number = place.name.partition("-")[0]
@@ -110,7 +110,7 @@ class LocalCopies:
 
 
 def _version(file: Path) -> ModelVersion:
-    """Raises UnsafeModel for a file that is damaged."""
+    """Read a version from its JSON file; raises UnsafeModel for a damaged one."""
     try:
         facts = json.loads(file.read_text(encoding="utf-8"))
         facts |= {"spec": FeatureSpec.from_json(facts["spec"]), "labels": tuple(facts["labels"])}

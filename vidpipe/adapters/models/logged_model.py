@@ -1,4 +1,4 @@
-"""How a bundle becomes a logged pyfunc that serves itself: code, requirements, card and facts go with it.
+"""Log a bundle as an MLflow pyfunc model with code, requirements, signature and model card.
 
 MLmodel                              signature, facts
 requirements.txt                     what serving imports, at the versions of today
@@ -39,7 +39,7 @@ because its code travels with the model."""
 
 @dataclass(frozen=True, slots=True)
 class LoggedModel:
-    """A model that MLflow has stored, and that no version names yet."""
+    """A logged MLflow model that is not registered yet."""
 
     uri: str
     model_id: str
@@ -78,7 +78,7 @@ def log(bundle: Bundle, record: TrainingRecord, folder: Path) -> LoggedModel:
 
 
 def requirements() -> list[str]:
-    """Pinned to what is installed here, without local parts such as torch's `+cpu`: PyPI has none."""
+    """Requirements pinned to the installed versions, without local suffixes such as torch's `+cpu`."""
     return [f"{name}=={version(name).split('+')[0]}" for name in SERVED_WITH]
 
 

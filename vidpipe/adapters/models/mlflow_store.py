@@ -1,4 +1,4 @@
-"""MLflow's store, a SQLite file in the home or a server: making it, reaching it, and what its errors mean.
+"""MLflow tracking store (SQLite file or server): creation, client, and translation of its errors.
 
 MLflow is imported on first use (it takes seconds), and its global tracking URI is set here and nowhere else.
 """
@@ -56,7 +56,7 @@ _QUIET = {
 
 
 class MlflowStore:
-    """One MLflow store, and the temporary folders of its home."""
+    """An MLflow store and its temporary folders."""
 
     def __init__(self, home: Path, tracking_uri: str | None) -> None:
         self.home = home
@@ -65,12 +65,12 @@ class MlflowStore:
 
     @property
     def is_unborn(self) -> bool:
-        """Nothing has ever been trained here: no reason to load MLflow and make its store."""
+        """Whether no store exists yet, because nothing has been trained here."""
         return not self._server_uri and not (self.home / "mlflow.db").exists()
 
     @cached_property
     def client(self) -> MlflowClient:
-        """The client, of a store that has our experiment; on first use the store is made."""
+        """MLflow client; the store and vidpipe's experiment are created on first use."""
         self._drop_redirections()
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)
@@ -90,7 +90,7 @@ class MlflowStore:
         return client
 
     def _drop_redirections(self) -> None:
-        """Take MLflow's own addresses out of the environment: what this store is, VIDPIPE_MLFLOW_URI says."""
+        """Remove MLflow's own URI variables from the environment, where VIDPIPE_MLFLOW_URI alone decides."""
         for name in _REDIRECTING:
             value = os.environ.pop(name, None)
             by_mlflow = "mlflow" in sys.modules or name == "MLFLOW_EXPERIMENT_ID"  # it exports these
@@ -99,7 +99,7 @@ class MlflowStore:
 
     @contextmanager
     def _first_use(self) -> Iterator[None]:
-        """Two processes that create one SQLite store at once crash each other."""
+        """Open the store under a lock: two processes that create one SQLite store crash each other."""
         if self._server_uri:
             yield
             return
@@ -110,7 +110,7 @@ class MlflowStore:
             yield
 
     def _create_store(self) -> None:
-        """Build the SQLite store under a temporary name: MLflow's migrations cannot go on after a kill."""
+        """Create the SQLite store under a temporary name: MLflow's migrations cannot resume after a kill."""
         file, temp = self.home / "mlflow.db", self.home / "mlflow.new"
         if file.exists():
             return
@@ -125,7 +125,7 @@ class MlflowStore:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Every error of MLflow and of its database becomes one of ours; those of the caller pass through.
+        """Context manager that translates errors of MLflow and its database; others pass through.
 
         Raises:
             RegistryUnreachable: Nobody answers, or others hold the database.
@@ -143,7 +143,7 @@ class MlflowStore:
             raise ours from error
 
     def _translated(self, error: Exception) -> VidpipeError | None:
-        """An error of MLflow or its database as one of ours; None for one that is neither's."""
+        """Translate an error of MLflow or its database; None for other errors."""
         text = str(error)
         first = (text.splitlines() or [""])[0][:200]
         if isinstance(error, ConnectionError) or any(sign in text for sign in _AWAY):
@@ -184,7 +184,7 @@ class MlflowStore:
         return f"MLflow at {where} refuses: {first}", "vidpipe doctor looks at the registry."
 
     def _experiment_id(self) -> str:
-        """Of our experiment, deleted or not; a placeholder where even that cannot be asked."""
+        """Id of vidpipe's experiment, deleted or not; a placeholder where it cannot be read."""
         try:
             found = self.client.get_experiment_by_name(EXPERIMENT)
         except Exception:  # whatever it is: the first error is the one to tell
@@ -193,7 +193,7 @@ class MlflowStore:
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """A temporary folder inside the home, where `sweep` finds what a kill leaves."""
+        """Context manager of a temporary folder in the home, where `sweep` finds leftovers of a kill."""
         with self.errors():
             (self.home / "tmp").mkdir(parents=True, exist_ok=True)
             made = tempfile.TemporaryDirectory(dir=self.home / "tmp")
@@ -202,7 +202,7 @@ class MlflowStore:
 
     @contextmanager
     def download(self, artifact_uri: str) -> Iterator[Path]:
-        """The files that an artifact URI names; the folder is gone afterwards."""
+        """Context manager that downloads an artifact URI into a temporary folder."""
         import mlflow
 
         with self.folder() as folder:
@@ -216,7 +216,7 @@ class MlflowStore:
             yield Path(local)
 
     def sweep(self, older_than_s: float) -> tuple[int, int]:
-        """Remove temporary folders that were left behind: (files, bytes)."""
+        """Delete temporary folders that were left behind: (files, bytes)."""
         files = size_bytes = 0
         for folder in (self.home / "tmp").glob("*"):
             if time.time() - folder.stat().st_mtime >= older_than_s:

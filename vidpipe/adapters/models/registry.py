@@ -1,4 +1,4 @@
-"""MLflow's registry: training runs, model versions and the two aliases."""
+"""MLflow model registry: training runs, model versions, and the aliases champion and challenger."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class TrainingRun:
         self.mlflow_run_id = run_id
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """One point of each curve."""
+        """Log one step of each metric."""
         import mlflow
 
         mlflow.log_metrics(dict(metrics), step=step)
@@ -56,7 +56,7 @@ class TrainingRun:
         given: Floats,
         table: Mapping[str, Any],
     ) -> None:
-        """Scores as JSON; confusion, labels and calibration as pictures.
+        """Log scores as JSON, and confusion matrix, per-label scores and reliability as figures.
 
         Args:
             name: What the files are called by.
@@ -76,20 +76,20 @@ class TrainingRun:
         mlflow.log_figure(figures.calibration(best == truth, top), f"{name}_calibration.png")
 
     def log_attention(self, strips: Sequence[AttentionStrip]) -> None:
-        """When the model looks, over pictures of what is there."""
+        """Log attention weights of some videos as a figure with pictures of their frames."""
         import mlflow
 
         mlflow.log_figure(figures.attention(strips), "attention.png")
 
     def log_facts(self, name: str, facts: Mapping[str, Any]) -> None:
-        """What is neither a parameter nor a number, as JSON."""
+        """Log other values as JSON."""
         import mlflow
 
         mlflow.log_dict(dict(facts), f"{name}.json")
 
     @contextmanager
     def trial(self, name: str, parameters: Mapping[str, Any]) -> Iterator[TrainingRun]:
-        """An MLflow run nested in this one; until it ends, this one logs nothing."""
+        """Context manager of a nested MLflow run; until it ends, this one logs nothing."""
         import mlflow
 
         with mlflow.start_run(run_name=name, nested=True, tags=self._registry.home_tag) as run:
@@ -97,7 +97,7 @@ class TrainingRun:
             yield TrainingRun(self._registry, run.info.run_id)
 
     def register(self, bundle: Bundle, record: TrainingRecord) -> ModelVersion:
-        """Log the bundle as a pyfunc that serves itself, register it, and call it challenger."""
+        """Log the bundle as a pyfunc, register it as a version and set the alias challenger."""
         return self._registry.register(self.mlflow_run_id, bundle, record)
 
 
@@ -115,14 +115,14 @@ class Registry:
 
     @property
     def home_tag(self) -> dict[str, str]:
-        """On every MLflow run of this home: what a kill leaves open is known by it."""
+        """Tag on every MLflow run of this home, by which runs left open by a kill are found."""
         return {f"{_PREFIX}home": f"{socket.gethostname()}:{self.store.home}"}
 
     @contextmanager
     def training_run(
         self, name: str, parameters: Mapping[str, Any], *, only: bool = False
     ) -> Iterator[TrainingRun]:
-        """An MLflow run that ends FINISHED, or FAILED when an error passes through.
+        """Context manager of an MLflow run that ends FINISHED, or FAILED after an error.
 
         With `only`, no other training of this home is alive: runs that it left open are ended as KILLED.
         """
@@ -138,7 +138,7 @@ class Registry:
                 yield TrainingRun(self, run.info.run_id)
 
     def register(self, mlflow_run_id: str, bundle: Bundle, record: TrainingRecord) -> ModelVersion:
-        """Register a bundle from an open MLflow run; the version becomes challenger.
+        """Register a bundle from an open MLflow run and set the alias challenger.
 
         Card and tags are there as soon as the version is, so that a kill leaves nothing but `_finish` to do.
         """
@@ -158,7 +158,7 @@ class Registry:
         return self.version(str(created.version))
 
     def find(self, fingerprint: str) -> ModelVersion | None:
-        """The newest version made from exactly these inputs; what a kill left half registered is finished."""
+        """Find the newest version by the fingerprint of its inputs; finish a half-done registration."""
         with self.store.errors():
             found = self.store.client.search_model_versions(
                 f"name = '{self.model}' and tag.`{_PREFIX}fingerprint` = '{fingerprint}'"
@@ -172,7 +172,7 @@ class Registry:
         return self.version(str(newest.version))
 
     def _finish(self, version: str) -> None:
-        """The last two steps of a registration; the tags and the files were there before the version was."""
+        """Finish a registration: mark the version complete and set the alias."""
         if self.aliases().get("champion") != int(version):
             self.store.client.set_registered_model_alias(self.model, "challenger", version)
         self.store.client.set_model_version_tag(self.model, version, _COMPLETE, "true")
@@ -180,7 +180,7 @@ class Registry:
     # -- versions and aliases -------------------------------------------------------------------
 
     def aliases(self) -> dict[str, int]:
-        """Alias to version; empty when there is no model yet."""
+        """Map aliases to version numbers; empty when there is no model yet."""
         if self.store.is_unborn:
             return {}
         from mlflow.exceptions import MlflowException
@@ -195,17 +195,17 @@ class Registry:
         return {alias: int(version) for alias, version in found.items()}
 
     def set_alias(self, alias: str, version: int) -> None:
-        """Point an alias at a version."""
+        """Set an alias to a version."""
         with self.store.errors():
             self.store.client.set_registered_model_alias(self.model, alias, str(version))
 
     def drop_alias(self, alias: str) -> None:
-        """Take an alias away."""
+        """Delete an alias."""
         with self.store.errors():
             self.store.client.delete_registered_model_alias(self.model, alias)
 
     def version(self, selector: str) -> ModelVersion:
-        """A version by number or alias.
+        """Get a version by number or alias.
 
         Raises:
             NotFound: No such version or alias.
@@ -230,7 +230,7 @@ class Registry:
                 raise
 
     def versions(self) -> list[ModelVersion]:
-        """All complete versions, oldest first."""
+        """List all complete versions, oldest first."""
         aliases = self.aliases()
         with self.store.errors():
             found = self.store.client.search_model_versions(f"name = '{self.model}'")
@@ -238,7 +238,7 @@ class Registry:
         return [self._version(v, aliases) for v in sorted(ours, key=lambda v: int(v.version))]
 
     def load(self, version: ModelVersion) -> Bundle:
-        """The bundle of a version, verified against the hash it was registered with; runs none of its code.
+        """Load a version's bundle, verified against its registered hash, without running its code.
 
         The one that was loaded last is at hand, as long as that hash stands. What the registry gives stays in
         the home as a copy.
@@ -259,7 +259,7 @@ class Registry:
         return self._at_hand(version, self._download)
 
     def kept(self, number: int, digest: str | None = None) -> ModelVersion:
-        """A version as the copy in the home has it; without a digest, the newest of that number.
+        """Get a version from its local copy; without a digest, the newest of that number.
 
         Raises:
             NotFound: There is none.
@@ -282,7 +282,7 @@ class Registry:
         return bundle
 
     def sweep(self, serving: Iterable[int], older_than_s: float) -> tuple[int, int]:
-        """Remove temporary folders and copies of versions that do not serve: (files, bytes)."""
+        """Delete temporary folders and local copies of versions that no longer serve: (files, bytes)."""
         swept = self.store.sweep(older_than_s), self.copies.drop_others(set(serving), older_than_s)
         return sum(files for files, _ in swept), sum(size_bytes for _, size_bytes in swept)
 

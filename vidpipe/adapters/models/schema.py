@@ -1,4 +1,4 @@
-"""Schema of MLflow's database: which release wrote it, and the commands that mend a store.
+"""Alembic schema revision of MLflow's database, and the commands that repair or upgrade a store.
 
 Loading MLflow takes seconds, which `doctor` does not have. So the revisions that the installed release knows
 are read from its Alembic scripts.
@@ -19,7 +19,7 @@ _BEFORE = re.compile(r"^down_revision\s*(?::[^=]+)?=\s*[\"'](\w+)[\"']", re.MULT
 
 @cache
 def revisions() -> tuple[frozenset[str], frozenset[str]]:
-    """Every schema revision that the installed MLflow knows, and those that none follows: (all, latest)."""
+    """Schema revisions of the installed MLflow: (all, latest)."""
     package = find_spec("mlflow")
     assert package is not None and package.origin is not None
     known: set[str] = set()
@@ -32,7 +32,7 @@ def revisions() -> tuple[frozenset[str], frozenset[str]]:
 
 
 def schema_in_words(uri: str, revision: str) -> tuple[str, str]:
-    """What is wrong with a database of this revision, and the command that mends it."""
+    """Error text for a database of this revision, with the command that repairs it."""
     if revision in revisions()[0]:
         return (
             f"MLflow's database {uri} is of an older release (schema {revision}).",
@@ -45,5 +45,5 @@ def schema_in_words(uri: str, revision: str) -> tuple[str, str]:
 
 
 def restore_command(uri: str, experiment_id: str) -> str:
-    """How a deleted experiment comes back."""
+    """Command that restores a deleted experiment."""
     return f"MLFLOW_TRACKING_URI={uri} mlflow experiments restore --experiment-id {experiment_id}"

@@ -1,11 +1,13 @@
-"""The registered pyfunc, as code: MLflow stores this file, with the package, and runs it to serve the model.
+"""MLflow pyfunc model that scores video files or features (models-from-code).
+
+MLflow stores this file with the package, and runs it to serve the model.
 
 Input: a table with one video a row and a column `path`, a file on this machine's disk, or a column
 `features`, a list of T lists of D numbers. Output: `label`, `score`, `top` (the labels with their scores from
 best to worst), and `error`, which says why a video has none and is null otherwise.
 
-A path goes the way that `vidpipe extract` and `vidpipe classify` go, through the same code with its default
-settings, so its scores have the same bits within one numerics class (device, arithmetic, torch and ffmpeg).
+A path is decoded and scored by the code of `vidpipe extract` and `vidpipe classify` with default settings, so
+its scores have the same bits within one numerics class (device, arithmetic, torch and ffmpeg).
 """
 
 import json
@@ -36,10 +38,10 @@ Found: TypeAlias = "Floats | str"
 
 
 class ServedClassifier(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined, misc]
-    """Scores video files, or per-frame features, with the registered LSTM."""
+    """Pyfunc that scores video files, or per-frame features, with the registered classifier."""
 
     def load_context(self, context: Any) -> None:
-        """Load the bundle that was registered, and refuse any other.
+        """Load the registered bundle after verifying its hash.
 
         Raises:
             UnsafeModel: The files are not those that were registered.
@@ -50,7 +52,7 @@ class ServedClassifier(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined,
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """One row of label, score, top and error for each video, in their order.
+        """Predict label, score, top and error for each video, one row each, in their order.
 
         Raises:
             ConfigurationError: The table has neither of the two columns.
@@ -65,7 +67,7 @@ class ServedClassifier(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined,
         return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object).replace({np.nan: None})
 
     def _features(self, table: pd.DataFrame) -> list[Found]:
-        """Each row's features as given, else those of the file at its path."""
+        """Features of each row: as given, else extracted from the file at its path."""
         if not {"path", "features"} & set(table.columns):
             raise ConfigurationError(
                 "the table has neither a column path nor a column features.",
@@ -84,12 +86,12 @@ class ServedClassifier(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined,
 
     @cached_property
     def _backbone(self) -> Backbone:
-        """Loaded with the first path: a table of features needs no CNN."""
+        """The CNN, loaded with the first path: a table of features needs none."""
         return load_backbone(self._bundle.spec)
 
 
 def _column(table: pd.DataFrame, name: str) -> dict[int, Any]:
-    """Row number to value, without the rows that have none."""
+    """Values of a column by row number, without empty ones."""
     return {n: v for n, v in enumerate(table.get(name, [])) if not (pd.api.types.is_scalar(v) and pd.isna(v))}
 
 
@@ -108,7 +110,7 @@ def _checked(value: Any, spec: FeatureSpec) -> Found:
 def _of_files(
     files: Mapping[int, Path], spec: FeatureSpec, videos: VideoFiles, backbone: Backbone
 ) -> dict[int, Found]:
-    """Decode and embed the files; a bad one costs nothing but its own row."""
+    """Extract features of the files; a bad file fails only its own row."""
 
     def decode(video: PendingVideo) -> Decoding:
         file = files[int(video.video_id)]
@@ -127,7 +129,7 @@ def _of_files(
 
 
 class _Rows:
-    """Takes rows as a Parquet part does, and keeps them in memory."""
+    """In-memory sink of features, instead of a Parquet part."""
 
     name = "memory"
 

@@ -1,1 +1,1 @@
-"""Where videos and labels come from: folders, buckets, manifests, datasets."""
+"""Sources of videos and labels: folders, buckets, manifests, lists of public datasets."""

@@ -1,7 +1,7 @@
-"""Object storage: what a bucket lists, and how one object becomes a file.
+"""Object storage (S3, Google Cloud Storage) by fsspec: listing, download, upload.
 
-By fsspec, whose packages for S3 (s3fs) and Google Cloud Storage (gcsfs) are optional. Credentials and
-endpoint are theirs to find, as other programs do: `AWS_PROFILE`, `AWS_ENDPOINT_URL`, an instance's role, …
+fsspec's packages for S3 (s3fs) and Google Cloud Storage (gcsfs) are optional. They find credentials and
+endpoint as other programs do: `AWS_PROFILE`, `AWS_ENDPOINT_URL`, an instance's role, …
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Objects:
     """Lists and downloads objects by their URI."""
 
     def list(self, source: str) -> list[SourceFile]:
-        """All objects below a prefix, sorted by path: nothing of them is read, and none asked for one by one.
+        """List all objects below a prefix, sorted by path, without a request for each.
 
         Raises:
             ConfigurationError: No such bucket, or it may not be listed.
@@ -38,7 +38,7 @@ class Objects:
         return sorted((f for f in files if not f.path.endswith("/")), key=lambda f: f.path)
 
     def reach(self, source: str) -> None:
-        """See that there is something below a prefix, by one request or two.
+        """Check that there is something below a prefix, by one request or two.
 
         Raises:
             ConfigurationError: There is nothing, or it may not be listed.
@@ -48,7 +48,7 @@ class Objects:
             _storage(source).info(_key(source))
 
     def find(self, uri: str) -> StoredObject:
-        """One object, as it is now.
+        """Get the current size and etag of one object.
 
         Raises:
             ConfigurationError: There is none, or it may not be read.
@@ -58,7 +58,7 @@ class Objects:
             return _stored(uri, _storage(uri).info(_key(uri)))
 
     def download(self, wanted: StoredObject, file: Path) -> None:
-        """Write an object's bytes into a file that exists, and see that it still was the one that was listed.
+        """Download an object into an existing file, and check that it is still the one that was listed.
 
         Raises:
             StillChanging: Another one has its name by now.
@@ -78,13 +78,13 @@ class Objects:
 
 
 class BucketFolder:
-    """A prefix of a bucket as a folder of files that never change."""
+    """Folder of immutable files under a prefix of a bucket."""
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
 
     def put(self, file: Path, name: str) -> None:
-        """Upload a file: it is visible once it is whole, as a single PUT or the end of a multipart upload.
+        """Upload a file atomically, by a single PUT or a multipart upload.
 
         Raises:
             StorageUnreachable: It did not arrive whole.
@@ -97,7 +97,7 @@ class BucketFolder:
             raise StorageUnreachable(f"{uri} has {arrived.size_bytes:,} bytes, {file.name} has more.")
 
     def try_out(self) -> str:
-        """Write a small object and remove it; the prefix.
+        """Write and delete a test object; returns the prefix.
 
         Raises:
             ConfigurationError: It may not be written.
@@ -111,7 +111,7 @@ class BucketFolder:
 
     @contextmanager
     def opened(self, name: str) -> Iterator[Any]:
-        """A file object without read-ahead: what is asked for is one request each.
+        """Context manager of a file object without read-ahead: one request a read.
 
         Raises:
             StorageUnreachable: The storage does not answer, now or while it is read.
@@ -130,14 +130,14 @@ class BucketFolder:
             yield key.removeprefix(f"{root}/"), int(facts["size"]), now - changed.timestamp()
 
     def remove(self, name: str) -> None:
-        """Remove an object."""
+        """Delete an object."""
         uri = f"{self._uri}/{name}"
         with _writing(uri):
             _storage(uri).rm_file(_key(uri))
 
 
 def _storage(uri: str) -> Any:
-    """The file system of a URI's scheme; fsspec keeps one for each process and scheme."""
+    """fsspec file system of a URI's scheme, one for each process and scheme."""
     import fsspec
 
     scheme = uri.split("://", 1)[0]
@@ -173,7 +173,7 @@ def _stored(uri: str, facts: Mapping[str, Any]) -> StoredObject:
 
 
 def _etag(facts: Mapping[str, Any]) -> str:
-    """S3 and Google spell it differently; whatever has none is known by its time."""
+    """Etag of an object, under S3's or Google's name; its modification time where there is none."""
     return str(facts.get("ETag") or facts.get("etag") or facts.get("LastModified") or "").strip('"')
 
 
@@ -214,7 +214,7 @@ def _reading(uri: str) -> Iterator[None]:
 
 @contextmanager
 def _answering(uri: str) -> Iterator[None]:
-    """Clients raise errors of many packages; this says which of them are the network's."""
+    """Context manager that translates the clients' network errors to `StorageUnreachable`."""
     try:
         yield
     except (FileNotFoundError, PermissionError):

@@ -1,4 +1,4 @@
-"""Strict CSV reader of manifests, label files and datasets' own lists: nothing of a file is lost in silence.
+"""Strict CSV reader of manifests, label files and dataset lists: nothing is silently dropped.
 
 The csv module drops surplus cells into a key None, lets an open quote swallow the lines behind it, and takes
 `label`, ` label` and `Label` for three columns. Here each of these is understood, or refused with its line.
@@ -30,7 +30,7 @@ _NAMED = {"tab": "\t", "\\t": "\t", "space": " "}
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a table; a short one's last cells are empty."""
+    """One line of a table; missing cells at its end are empty."""
 
     number: int
     """In the file, from 1; of a quoted cell with line breaks, the first."""
@@ -52,7 +52,7 @@ class Table:
 def read_table(
     file: Path, needed: Sequence[str], *, separator: str | None = None, plain: Sequence[str] = ()
 ) -> Table:
-    """All lines of a CSV file in UTF-8, by the names of its columns.
+    """Read all lines of a CSV file in UTF-8, by column name.
 
     Blank lines and lines of nothing but separators are skipped.
 
@@ -86,7 +86,7 @@ def read_table(
 
 
 def read_rows(file: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Number and trimmed cells of each line that is not blank, of a list without a header.
+    """Read a list without a header: number and trimmed cells of each line that is not blank.
 
     Raises:
         ConfigurationError: Not such a file, an open quote, or no such separator.
@@ -95,7 +95,7 @@ def read_rows(file: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def read_text(file: Path) -> str:
-    """A text file in UTF-8, without its byte order mark.
+    """Read a text file in UTF-8, without its byte order mark.
 
     Raises:
         ConfigurationError: It cannot be read, or has another encoding.
@@ -125,7 +125,7 @@ def read_text(file: Path) -> str:
 
 
 def _separator(text: str, needed: Sequence[str], given: str | None) -> str:
-    """The one that is given, or that under which the header has the needed columns."""
+    """Delimiter: the given one, or the one under which the header has the needed columns."""
     if given is not None:
         return _NAMED.get(given, given)
     said, header = _split_off_sep(text)
@@ -140,7 +140,7 @@ def _separator(text: str, needed: Sequence[str], given: str | None) -> str:
 
 
 def _split_off_sep(text: str) -> tuple[str, str]:
-    """Excel's own first line, `sep=;`, which names the separator, and the rest of the text."""
+    """Split off Excel's first line `sep=;`, which names the delimiter."""
     first = re.match(r'"?sep=(.)"?\r?\n', text, re.IGNORECASE)
     return (first[1], text[first.end() :]) if first else ("", text)
 
@@ -180,7 +180,7 @@ def _reader(file: Path, text: str, separator: str) -> Any:
 def _fitted(
     file: Path, number: int, columns: Sequence[str], row: Sequence[str], plain: Sequence[str]
 ) -> dict[str, str]:
-    """A line's cells by column; what has no column, or a line break where none belongs, is refused."""
+    """A line's cells by column; refuses surplus cells, and line breaks where none belong."""
     cells = [*row, *[""] * (len(columns) - len(row))]
     named = sum(bool(name) for name in columns)
     for name, cell in zip_longest(columns, cells, fillvalue=""):
@@ -217,7 +217,7 @@ def _refuse_twice(file: Path, columns: Sequence[str]) -> None:
 
 
 def _refuse_swallowed(file: Path, number: int, row: Sequence[str], separator: str) -> None:
-    """A cell over several lines, one of which looks like a line of the table: a quote was left open."""
+    """Refuse a multi-line cell that contains a line of the table: a quote was left open."""
     for cell in row:
         if any(line.count(separator) >= max(1, len(row) - 1) for line in _BREAK.split(cell)[1:]):
             raise _open_quote(file, number, cell)
@@ -231,7 +231,7 @@ def _open_quote(file: Path, number: int, cell: str) -> ConfigurationError:
 
 
 def _unreadable(file: Path, begun: int, ended: int, separator: str, error: csv.Error) -> ConfigurationError:
-    """Where the csv module gave up: it names no line, and an open quote is only met at the end."""
+    """Error with the line where the csv module failed, which it does not name."""
     where = f"line {begun}" if ended <= begun else f"lines {begun} to {ended}"
     open_quote = "unexpected end of data" in str(error)
     return ConfigurationError(

@@ -1,4 +1,4 @@
-"""The lists that public datasets come with, and other people's CSV files: who is in them, and as what.
+"""Readers of dataset annotation lists: UCF101, HMDB51, Kinetics, Something-Something v2, folders, any CSV.
 
 Each reader turns one format into `ListedVideo`s and looks at no video. It is strict about the format, so that
 a wrong file is an error with its line, and leaves to the step what depends on the files that are there.
@@ -27,7 +27,7 @@ HMDB51_USES: Mapping[str, SplitName] = {"1": "train", "2": "test"}
 
 
 def ucf101(lists: Path) -> list[ListedVideo]:
-    """UCF101's `trainlist01.txt` to `testlist03.txt`, and `classInd.txt` where it is there.
+    """Read UCF101's `trainlist01.txt` to `testlist03.txt`, and `classInd.txt` where it is there.
 
     The label is the class folder, the group the `g08` of the file name as a number: the official splits
     keep group 8 of every class on one side.
@@ -68,7 +68,7 @@ def _ucf101_video(
 
 
 def hmdb51(lists: Path) -> list[ListedVideo]:
-    """HMDB51's `<class>_test_split1.txt` to 3, in that folder or below it.
+    """Read HMDB51's `<class>_test_split1.txt` to 3, in that folder or below it.
 
     A clip is named `<source video>_<class>_<properties>_<number>.avi`; its group is the part up to the class.
     Not the source alone: the official splits keep a film together within a class only; split 1 trains on
@@ -100,7 +100,7 @@ def _hmdb51_video(file: Path, number: int, line: str) -> ListedVideo:
 
 
 def kinetics(files: Sequence[Path]) -> list[ListedVideo]:
-    """Kinetics-400, -600 and -700: `label,youtube_id,time_start,time_end,split`, in one file or several.
+    """Read Kinetics-400, -600 and -700: `label,youtube_id,time_start,time_end,split`, in one file or several.
 
     A clip's file is named `<youtube_id>_<start>_<end>.mp4`, the seconds in six digits; its group is the
     YouTube id. The lists of a test split may lack the label.
@@ -129,7 +129,7 @@ def _kinetics_file(file: Path) -> Iterator[ListedVideo]:
 def ssv2(
     train: Path, validation: Path, test: Path | None = None, test_answers: Path | None = None
 ) -> list[ListedVideo]:
-    """Something-Something v2: JSON lists of `id` and `template`; the test answers are lines `id;label`.
+    """Read Something-Something v2: JSON lists of `id` and `template`; the test answers are lines `id;label`.
 
     The label is the template without its brackets, as in the dataset's own `labels.json`. Test videos without
     answers have none. The files are `<id>.webm`; nothing tells who filmed, so there are no groups.
@@ -190,7 +190,7 @@ def _without_brackets(template: str) -> str:
 
 
 def folders(paths: Iterable[str]) -> list[ListedVideo]:
-    """A folder a label; or train, val and test folders (`SPLIT_WORDS`) with a folder a label in each.
+    """Read labels from folder names: LABEL/…, or train/LABEL/…, val/…, test/… (`SPLIT_WORDS`).
 
     Raises:
         ConfigurationError: Some of the top folders are splits, and others are not.
@@ -216,7 +216,7 @@ def _in_split_folder(parts: Sequence[str]) -> ListedVideo:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which column of a CSV says what; all by name, or all by number from 1 in a list without a header."""
+    """Mapping of a CSV's columns, by name, or by number from 1 in a list without a header."""
 
     path: str = "path"
     label: str | None = None
@@ -224,13 +224,13 @@ class Columns:
     split: str | None = None
 
     def given(self) -> dict[str, str]:
-        """Ours to theirs."""
+        """Map vidpipe's column names to the file's."""
         named = {"path": self.path, "label": self.label, "group": self.group, "split": self.split}
         return {ours: theirs for ours, theirs in named.items() if theirs is not None}
 
 
 def any_csv(file: Path, root: Path, columns: Columns, delimiter: str | None = None) -> list[ListedVideo]:
-    """A CSV with columns of other names, or of none: then they are numbers, from 1.
+    """Read a CSV with other column names, or without a header and columns by number from 1.
 
     Paths are relative to `root`, or absolute and inside it; without `delimiter` the header tells it.
 
@@ -272,13 +272,13 @@ def _numbered(file: Path, numbers: Iterable[str], delimiter: str) -> Iterator[tu
 def _records(
     file: Path, needed: Sequence[str], delimiter: str | None = ","
 ) -> Iterator[tuple[int, Mapping[str, str]]]:
-    """Line number and cells by column name, as the dataset spells it."""
+    """Line number and cells by column name of each line."""
     for line in read_table(file, needed, separator=delimiter).lines:
         yield line.number, line.cells | {name: line.cells[folded(name)] for name in needed}
 
 
 def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    """Line number and text of what is not blank."""
+    """Line number and text of each line that is not blank."""
     text = read_text(file).replace("\r\n", "\n").replace("\r", "\n")
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():

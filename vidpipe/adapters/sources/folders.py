@@ -1,4 +1,4 @@
-"""File trees: what a collection's source holds.
+"""Listing of video files in folders and manifests, and content hashing.
 
 A folder is walked, without following links to folders; a manifest names files below the source.
 """
@@ -30,10 +30,10 @@ OTHER_EXTENSIONS = frozenset({
 
 
 class Catalog(ManifestFiles):
-    """Reads sources and manifests from the local file system."""
+    """Reader of folders and manifests on the local file system."""
 
     def list_folder(self, source: Path, *, label_from: str | None = None, globs: Globs = ALL) -> Listing:
-        """All video files below `source`, sorted by path, and how many files were passed over.
+        """List all video files below `source`, sorted by path, and count the other files.
 
         A file counts as video by its extension or, where the extension says nothing, by its first
         bytes; or where `globs` ask for its extension. With `label_from="folder"` the top folder's name is
@@ -61,7 +61,7 @@ class Catalog(ManifestFiles):
         return Listing(_labelled([file for file in found if file], label_from), passed_over)
 
     def list_manifest(self, source: Path, manifest: Path) -> tuple[list[SourceFile], list[str]]:
-        """The files that a manifest names, sorted by path, and the named paths that do not exist.
+        """List the files that a manifest names, sorted by path, and the named paths that do not exist.
 
         Lines with `start_s` and `end_s` label parts of a video; there may be several of a path.
 
@@ -82,7 +82,7 @@ class Catalog(ManifestFiles):
     def pick_videos(
         self, objects: Sequence[SourceFile], *, label_from: str | None = None, globs: Globs = ALL
     ) -> Listing:
-        """Of the listed objects those that are videos by their extension, hidden ones left out.
+        """Choose the videos among listed objects by extension, without hidden ones.
 
         Unlike a file, an object of which the name says nothing is not looked into: that would be a request
         for each, every night. A manifest can name it.
@@ -98,7 +98,7 @@ class Catalog(ManifestFiles):
     def pick_named(
         self, source: str, objects: Sequence[SourceFile], manifest: Path
     ) -> tuple[list[SourceFile], list[str]]:
-        """Of the listed objects those that a manifest names, and the named paths at which there is none.
+        """Choose the listed objects that a manifest names, and list the named paths without one.
 
         Raises:
             ConfigurationError: As `list_manifest`.
@@ -115,7 +115,7 @@ class Catalog(ManifestFiles):
 
 
 def _sorted_out(source: Path, globs: Globs) -> tuple[list[tuple[Path, str]], dict[str, int]]:
-    """The videos below a folder, sorted, with their paths from there; by suffix, how many files are none."""
+    """Walk a folder: videos sorted by relative path, and the number of other files by suffix."""
     taken: list[tuple[Path, str]] = []
     passed_over: Counter[str] = Counter()
     for file in _walk(source):
@@ -128,7 +128,7 @@ def _sorted_out(source: Path, globs: Globs) -> tuple[list[tuple[Path, str]], dic
 
 
 def _suffix(path: str) -> str:
-    """In lower case, with its dot; empty where there is none."""
+    """Suffix of a file name in lower case, with its dot; empty where there is none."""
     return PurePosixPath(path).suffix.lower()
 
 
@@ -144,7 +144,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a file or a link to one; a link that leads nowhere, or round in a circle, is none."""
+    """Whether a path is a file or a link to one; False for dangling and circular links."""
     try:
         return entry.is_file()
     except OSError as error:
@@ -176,7 +176,7 @@ def _is_animated_webp(file: Path) -> bool:
 
 
 def _has_video_signature(file: Path) -> bool:
-    """Whether the first bytes are those of a container that usually holds pictures.
+    """Whether the first bytes are those of a video container.
 
     Source: https://en.wikipedia.org/wiki/List_of_file_signatures
     """
@@ -208,7 +208,7 @@ def _listed(path: str, found: os.stat_result) -> SourceFile:
 
 
 def _utf8(path: str) -> str:
-    """A path that DuckDB can store; bytes that are not UTF-8 are shown escaped, and cannot be read."""
+    """Path as valid UTF-8, which DuckDB requires; other bytes are escaped, and such files cannot be read."""
     return path.encode(errors="backslashreplace").decode()
 
 

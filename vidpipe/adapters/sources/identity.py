@@ -1,9 +1,9 @@
-"""Content hashing, and file identity by size, mtime, ctime and inode: what is read is what was hashed.
+"""Content hashing (SHA-256), and detection of changed files by size, mtime, ctime and inode.
 
     listing ─stamp─▶ hash ─stamp─▶ probe ─stamp─▶ … hours … ─stamp─▶ decode ─stamp─▶ rows
 
-Between two of these a camera may go on writing, and a copy may replace the file. Whoever reads a file does it
-within `unchanged`, which compares the stamps before the first byte and after the last one: a few system calls
+Between two of these a camera may go on writing, and a copy may replace the file. Every read happens within
+`unchanged`, which compares the stamps before the first byte and after the last one: a few system calls
 each, and the bytes are hashed again only where the stamp has changed.
 """
 
@@ -52,7 +52,7 @@ def sha256_of(file: Path) -> str:
 
 @contextmanager
 def unchanged(file: LocalFile) -> Iterator[Path]:
-    """The file's path, within a block that reads it: from first to last the bytes are those of the stamp.
+    """Context manager around reading a file, which raises if its bytes are not those that were hashed.
 
     Another stamp before the block is forgiven where the bytes still have the hash, as after a `touch` or a
     remount; a change within the block never is. A file that cannot be opened is left to whoever reads it.
@@ -82,7 +82,7 @@ def unchanged(file: LocalFile) -> Iterator[Path]:
 
 
 def _is(file: LocalFile, found: _Stamp) -> bool:
-    """Whether the bytes are those of the stamp: by the stamp alone, else by their hash."""
+    """Whether a file is unchanged: by its stamp, else by the hash of its bytes."""
     ctime_ns = found[3] if file.ctime_ns is None else file.ctime_ns
     if found == (file.size_bytes, file.mtime_ns, file.inode, ctime_ns):
         return True
@@ -90,7 +90,7 @@ def _is(file: LocalFile, found: _Stamp) -> bool:
 
 
 def _now(file: LocalFile) -> _Stamp:
-    """The stamp of what has the name by now."""
+    """Current stamp of the file at a path."""
     descriptor = _opened(file.path)
     if descriptor is None:
         raise Vanished(f"{file.path} was removed while it was read.")
@@ -101,7 +101,7 @@ def _now(file: LocalFile) -> _Stamp:
 
 
 def _opened(path: Path) -> int | None:
-    """Opened, not only looked up: NFS asks its server on open, and answers `stat` from a cache.
+    """Open the file rather than `stat` it: NFS asks its server on open, and answers `stat` from a cache.
 
     Source: nfs(5), "Close-to-open cache consistency"
     """

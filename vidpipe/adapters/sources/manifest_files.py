@@ -1,4 +1,4 @@
-"""Manifests and lists of labels as CSV files: what their lines say, and how a manifest is written."""
+"""Manifest and label files (CSV): reading with validation, and writing."""
 
 import csv
 import logging
@@ -21,10 +21,10 @@ log = logging.getLogger(__name__)
 
 
 class ManifestFiles:
-    """A person's CSV files."""
+    """Reader of label files and writer of manifests."""
 
     def read_labels(self, file: Path) -> list[GivenLabel]:
-        """What a person hands in: a CSV with `path`, `label`, and any of `collection` and `video_id`.
+        """Read a label file: CSV with `path`, `label`, and any of `collection` and `video_id`.
 
         Raises:
             ConfigurationError: Not such a file.
@@ -40,7 +40,7 @@ class ManifestFiles:
     def write_manifest(
         self, manifest: Path, columns: Sequence[str], rows: Sequence[Sequence[str]], *, overwrite: bool
     ) -> bool:
-        """Write a manifest that `list_manifest` reads, whole or not at all; False if it is there already.
+        """Write a manifest atomically; False if the same is there already.
 
         Raises:
             ConfigurationError: Another file has that name, and `overwrite` is not set.
@@ -67,7 +67,7 @@ class ManifestFiles:
 def read_named(
     manifest: Path, source: str, look: Callable[[str], SourceFile | None]
 ) -> tuple[list[SourceFile], list[str]]:
-    """The files that a manifest names, sorted by path, with what it says of them; the paths without one.
+    """Files that a manifest names, sorted by path, with its values; and the named paths without a file.
 
     Args:
         manifest: A CSV in UTF-8.
@@ -115,7 +115,7 @@ def _read(file: Path, needed: Sequence[str]) -> Table:
 
 
 def _split_columns(manifest: Path, table: Table) -> list[str]:
-    """Columns all of whose values are words for train, val and test (a blank is no value).
+    """Split columns: those whose values are all words for train, val or test; blanks do not count.
 
     Raises:
         ConfigurationError: A column that is named like one, or that is one but for some lines.
@@ -153,7 +153,7 @@ def _checked_path(raw: str, source: str, manifest: Path, line: int) -> str:
 def _refuse_backslashes(
     missing: Sequence[str], manifest: Path, look: Callable[[str], SourceFile | None]
 ) -> None:
-    """A path as Windows writes it is no path here, but may be meant."""
+    """Refuse backslashes in paths, as Windows writes them, with the path that was probably meant."""
     for path in missing:
         if "\\" in path and look(path.replace("\\", "/")):
             raise ConfigurationError(
@@ -175,7 +175,7 @@ def _span_rows(lines: Sequence[tuple[str, dict[str, str]]]) -> dict[str, list[di
 
 
 def _spans(of_path: dict[str, list[dict[str, str]]], manifest: Path) -> dict[str, tuple[LabelledSpan, ...]]:
-    """The labelled parts of each path, in order of time."""
+    """Labelled spans of each path, in order of time; refuses overlaps."""
     found = {
         path: sorted((_span(path, row, manifest) for row in rows), key=lambda s: (s.start_s, s.end_s))
         for path, rows in of_path.items()
@@ -204,7 +204,7 @@ def _span(path: str, row: dict[str, str], manifest: Path) -> LabelledSpan:
 
 
 def _alike(rows: Sequence[dict[str, str]], manifest: Path) -> dict[str, str]:
-    """What the lines of one path say of the whole video: they must agree."""
+    """Values of a path's lines for the whole video, which must agree."""
     own = ("start_s", "end_s", "label")
     whole = [{k: v for k, v in row.items() if k not in own} for row in rows]
     if any(row != whole[0] for row in whole):
@@ -226,7 +226,7 @@ def _refuse_duplicates(paths: list[str], manifest: Path) -> None:
 
 
 def _csv_text(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
-    """Rows as CSV in UTF-8; before Python 3.13 the csv module forgets to quote a lone carriage return."""
+    """Format rows as CSV in UTF-8; a lone carriage return is quoted, too (not by csv before Python 3.13)."""
     stream = StringIO(newline="")
     plain = csv.writer(stream, lineterminator="\n")
     quoting = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)

@@ -1,12 +1,12 @@
-"""Objects on their way through the local disk: each is downloaded once for all who want it, within a bound.
+"""Download cache for objects of a bucket: shared by all processes of a home, bounded in size (LRU).
 
     staging/held                an upper bound of the bytes below, and the lock under which files come and go
     staging/<key>-<name>        a whole object; whoever reads it has it locked (shared)
     staging/<key>.part          one on its way, as large as it will be; whoever downloads it has it locked
 
-`<key>` is a hash of URI, etag and size, so that an object replaced in its bucket is another file here. Room
-is made by removing what nobody reads, the longest unused first. All locks are the kernel's: a killed process
-holds nothing, and what it left behind is removed like the rest.
+`<key>` is a hash of URI, etag and size, so that an object replaced in its bucket is another file here. Files
+that nobody reads are evicted, the least recently used first. All locks are `flock`s: a killed process holds
+nothing, and what it left behind is evicted like the rest.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _NAME_LENGTH = 40
 
 
 class Staging:
-    """The folder of staged objects of one home, shared by all its processes."""
+    """Download cache of one home, shared by all its processes."""
 
     def __init__(self, folder: Path, limit_bytes: int, download: Download) -> None:
         self._folder, self._limit, self._download = folder, limit_bytes, download
 
     @contextmanager
     def local(self, place: Place, *, has_room: Callable[[], None] = lambda: None) -> Iterator[Path]:
-        """The video as a local file, which stays where it is within the block.
+        """Context manager of a local copy of the video, downloaded if needed and locked against eviction.
 
         Waits while others use all the room. Whoever holds one object may therefore not ask for another,
         unless it takes its turn: `has_room` is called when this one has its place on the disk.
@@ -71,13 +71,13 @@ class Staging:
             os.close(descriptor)
 
     def drop(self, place: Place) -> None:
-        """Give the room of an object back, if nobody reads it."""
+        """Evict an object, if nobody reads it."""
         if isinstance(place, StoredObject) and self._folder.exists():
             with self._disk_errors(), self._reserving() as reservations:
                 reservations.add(-_removed(self._file(place)))
 
     def sweep(self, older_than_s: float) -> tuple[int, int]:
-        """Remove what nobody has used for so long: (files, bytes)."""
+        """Delete files that have not been used for so long: (files, bytes)."""
         if not self._folder.exists():
             return 0, 0
         files = size_bytes = 0
@@ -91,7 +91,7 @@ class Staging:
     # -- one object -----------------------------------------------------------------------------
 
     def _borrow(self, wanted: StoredObject, has_room: Callable[[], None]) -> tuple[Path, int]:
-        """The file, and the descriptor that keeps it there."""
+        """Get the file, downloaded if needed, and the descriptor whose lock keeps it."""
         if wanted.size_bytes > self._limit:
             raise TooLarge(
                 f"{wanted.uri} has {wanted.size_bytes:,} bytes, the bound for staging is {self._limit:,}.",
@@ -122,7 +122,7 @@ class Staging:
         return file, descriptor
 
     def _begun(self, reservations: _Reservations, part: Path, size_bytes: int) -> int | None:
-        """A locked file of this size, if there is room for it and nobody downloads the same."""
+        """Start a download: a locked file of the object's size, if there is room and no other process has."""
         if part.exists():
             freed = _removed(part)
             if part.exists():
@@ -139,7 +139,7 @@ class Staging:
         return descriptor
 
     def _file(self, wanted: StoredObject) -> Path:
-        """Named like the object as far as that is safe: decoders look at the extension."""
+        """Path of an object in the cache, with its extension, which decoders look at."""
         key = short_hash((wanted.uri, wanted.etag, wanted.size_bytes))
         name = re.sub(r"[^\w.()+ -]", "_", wanted.name)[-_NAME_LENGTH:]
         return self._folder / f"{key}-{name}"
@@ -147,7 +147,7 @@ class Staging:
     # -- the folder -----------------------------------------------------------------------------
 
     def _make_room(self, most_bytes: int) -> int:
-        """Remove what nobody reads, the longest unused first, down to so many bytes; how many there are."""
+        """Evict unread files, the least recently used first, down to so many bytes; returns what is left."""
         staged = list(self._staged())
         held = sum(size for _, size, _ in staged)
         for file, _, _ in sorted(staged, key=lambda entry: entry[2]):
@@ -157,7 +157,7 @@ class Staging:
         return held
 
     def _staged(self) -> Iterator[tuple[Path, int, float]]:
-        """Each file with its size and when it was last asked for."""
+        """Cached files with size and time of last use."""
         with os.scandir(self._folder) as entries:
             for entry in entries:
                 if entry.name != HELD:
@@ -167,7 +167,7 @@ class Staging:
 
     @contextmanager
     def _reserving(self) -> Iterator[_Reservations]:
-        """No file comes or goes while this is held; never for as long as a download takes."""
+        """Context manager of the lock on the cache's list of files; never held during a download."""
         self._folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._folder / HELD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -191,7 +191,7 @@ class Staging:
 
 
 class _Reservations:
-    """The number in the file `held`: bytes that are there or promised, at most."""
+    """Upper bound, in the file `held`, of the bytes present or reserved."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -208,7 +208,7 @@ class _Reservations:
 
 
 def _opened(file: Path, lock: int) -> int | None:
-    """A descriptor with this lock; None if the file is not there, or others have it locked."""
+    """Open and lock a file; None if it is not there, or locked by others."""
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -222,7 +222,7 @@ def _opened(file: Path, lock: int) -> int | None:
 
 
 def _removed(file: Path) -> int:
-    """Remove a file that nobody has locked; the bytes that this gives back."""
+    """Delete a file that nobody has locked; returns the bytes freed."""
     descriptor = _opened(file, fcntl.LOCK_EX)
     if descriptor is None:
         return 0
