@@ -43,7 +43,7 @@ def main() -> int:
         "--port", type=int, default=4200, help="of the server, where PREFECT_API_URL names none"
     )
     arguments = parser.parse_args()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit a deaf ear
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore SIGINT
     theirs = os.environ.get("PREFECT_API_URL")  # read by Prefect on import: from here on there is a server
     os.environ.setdefault("PREFECT_API_URL", f"http://127.0.0.1:{arguments.port}/api")
     try:

@@ -82,7 +82,7 @@ def is_transient(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
         state.result()
     except TransientError as error:
         return not error.was_retried
-    except Exception:  # whatever else it is, Prefect shows it; trying again would not help
+    except Exception:  # any other error: shown by Prefect, not retried
         return False
     return False
 

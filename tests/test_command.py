@@ -92,7 +92,7 @@ def test_ctrl_c_leaves_a_clean_line_that_says_how_to_go_on(tmp_path: Path, vidpi
         assert process.wait() == 130
     os.close(terminal)
     last = said.decode().rstrip().splitlines()[-1]
-    assert last.endswith("vidpipe: stopped. Finished work is kept; the same command does the rest.")
+    assert last.endswith("vidpipe: stopped. Finished work is kept; the same command continues.")
     assert "Traceback" not in said.decode()
     assert vidpipe("extract").returncode == 0
 

@@ -117,7 +117,7 @@ def test_what_has_a_label_is_not_asked_and_another_file_is_not_overwritten(
         label_queue(inbox, tmp_path / "done.csv")
     for n in (0, 2, 3, 4):
         label(inbox, hand_in(tmp_path / "done.csv", (f"{n}.mp4", "dog")), collection="inbox")
-    with pytest.raises(NotFound, match="no video that has features is without a label"):
+    with pytest.raises(NotFound, match="every video with features has a label already"):
         label_queue(inbox, tmp_path / "none.csv")
 
 

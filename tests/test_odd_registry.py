@@ -140,7 +140,7 @@ ODDITIES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "table dropped": (once(lambda h: statement(h, "drop table registered_model_aliases")), "mlflow.db"),
     "damaged database": (once(damage), "is damaged"),
     "database deleted": (once(lambda h: (h / "mlflow" / "mlflow.db").unlink()), "version 1"),
-    "damaged model file": (with_damaged_file, "registered was"),
+    "damaged model file": (with_damaged_file, "the registered hash is"),
     "files moved": (without_files, "files are not where"),
 }  # fmt: skip
 
@@ -270,7 +270,7 @@ def test_a_copy_whose_facts_are_damaged_is_unsafe(home: Path, ports: Ports) -> N
     (file,) = (home / "models").rglob("1-*/version.json")
     facts = json.loads(file.read_text())
     file.write_text(json.dumps(facts | {"labels": ["x"]}))
-    with pytest.raises(UnsafeModel, match="says other labels"):
+    with pytest.raises(UnsafeModel, match="names other labels"):
         ports.registry.load(ports.registry.kept(1))
     file.write_text("{")
     with pytest.raises(UnsafeModel, match="is damaged"):

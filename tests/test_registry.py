@@ -346,7 +346,7 @@ def test_a_version_whose_files_were_tampered_with_is_refused(name: str, home: Pa
     content = bytearray(file.read_bytes())
     content[-2] ^= 1
 
-    with changed(file, bytes(content)), pytest.raises(UnsafeModel, match="registered was"):
+    with changed(file, bytes(content)), pytest.raises(UnsafeModel, match="the registered hash is"):
         registry.load(registry.version("1"))
 
     assert registry.load(registry.version("1")).labels == LABELS, "it is whole again"

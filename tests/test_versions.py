@@ -234,7 +234,7 @@ def test_what_is_stored_is_what_the_serving_version_says_after_a_model_was_delet
     assert "gone from the registry" in night.problems[0]
     assert served_rows(ports) == before
     (fault,) = faults_of(ports)
-    assert "version 1 is not the one that had this number; nights score with the home's copy" in fault.message
+    assert "version 1 is not the one that had this number; nights score with its local copy" in fault.message
     assert fault.repair.startswith("vidpipe promote 1")
     assert promote(ports, force=True, reason="a test").decision == "forced"
     assert faults_of(ports) == []

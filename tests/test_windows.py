@@ -294,7 +294,7 @@ def test_of_several_collections_the_finest_windows_hold(told: Ports) -> None:
 def test_what_is_not_said_is_remembered_and_a_stride_alone_says_nothing(told: Ports) -> None:
     known = told.ledger.collection("few")
     assert known is not None and known.windows is None and known.manifest is not None
-    with pytest.raises(ConfigurationError, match="says nothing without windows"):
+    with pytest.raises(ConfigurationError, match="has no effect without windows"):
         ingest(told, "few", Path(known.source), stride_s=5)
     ingest(told, "few", Path(known.source), window_s=10, stride_s=5)
     ingest(told, "few", Path(known.source), stride_s=2)

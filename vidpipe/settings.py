@@ -71,7 +71,7 @@ class Settings(BaseSettings):
         "text", description="Format of log lines on stderr: text, or one JSON object a line."
     )
     part_frames: int = Field(
-        4096, ge=1, description="Frames per Parquet part; a crash costs at most one part in the making."
+        4096, ge=1, description="Frames per Parquet part; a crash costs at most the part being written."
     )
     decode_min_s: float = Field(
         30.0, gt=0, description="Decoder timeout in seconds, whatever the length of the video."

@@ -229,7 +229,7 @@ def _none_lost(
     back = {v.group for v in test if v.label in lost}
     if lost:
         said = ", ".join(map(repr, sorted(lost)))
-        log.warning("too few groups of label %s: its videos train, none of them is tested.", said)
+        log.warning("too few groups of label %s: its videos are all in train, none in test.", said)
     return [*train, *(v for v in test if v.group in back)], [v for v in test if v.group not in back]
 
 
@@ -252,7 +252,7 @@ def folds(split: ResolvedSplit, videos: Sequence[LabelledVideo], seed: int) -> n
         return np.array([0 if (v.video_id, v.span) in held_out else -1 for v in videos], np.int64)
     groups = [v.group for v in videos]
     if len(set(groups)) < 2:
-        log.warning("all %d training videos are of one group: cross-validated scores flatter.", len(videos))
+        log.warning("all %d training videos are of one group: cv scores are too high.", len(videos))
         groups = [f"{v.video_id} {v.span}" for v in videos]
     labels = [v.label for v in videos]
     count = min(FOLDS[len(videos) > FEW_VIDEOS], len(set(groups)), max(Counter(labels).values()))
@@ -276,7 +276,7 @@ def _refuse_straddling(parts: Mapping[str, Sequence[LabelledVideo]], column: str
     if bad:
         raise ConfigurationError(
             f"in {column}, group {bad[0]!r} stands in {' and '.join(sorted(where[bad[0]]))}"
-            f"{f' (and {len(bad) - 1} more groups)' if len(bad) > 1 else ''}: its scores would lie.",
+            f"{f' (and {len(bad) - 1} more groups)' if len(bad) > 1 else ''}: its scores would be too high.",
             next_step="give each group one split in the manifest, then ingest it again.",
         )
 

@@ -107,9 +107,9 @@ def print_facts(title: str, facts: Mapping[str, Any]) -> None:
         columns = list(next(iter(table.values())))
         print_table(["label", *columns], [[label, *scores.values()] for label, scores in table.items()])
     if matrix := facts.get("confusion"):
-        claimed = sorted({label for row in matrix.values() for label in row})
-        rows = [[truth, *(row.get(label) for label in claimed)] for truth, row in matrix.items()]
-        print_table(["is, was called", *claimed], rows)
+        predicted = sorted({label for row in matrix.values() for label in row})
+        rows = [[truth, *(row.get(label) for label in predicted)] for truth, row in matrix.items()]
+        print_table(["true, predicted", *predicted], rows)
 
 
 def print_ingest(facts: Mapping[str, Any]) -> None:
@@ -194,8 +194,8 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         table.add_column(escape(name), justify="right" if rows and numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(escape(_short(v)) for v in row))
-    console = Console(emoji=False)  # `:x:` in a path is no picture
-    if not console.is_terminal:  # a pipe or a file has no edge to wrap at
+    console = Console(emoji=False)  # `:x:` in a path is no emoji
+    if not console.is_terminal:  # do not wrap lines in a pipe or a file
         console.width = 400
     console.print(table if columns else "(no columns)")
 

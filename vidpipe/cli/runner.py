@@ -58,7 +58,7 @@ def guarded(action: Callable[[], int], as_json: bool) -> None:
         print_error(error, as_json=as_json)
         code = HELD if isinstance(error, LeaseHeld) else FAILED
     except KeyboardInterrupt:
-        sys.stderr.write("vidpipe: stopped. Finished work is kept; the same command does the rest.\n")
+        sys.stderr.write("vidpipe: stopped. Finished work is kept; the same command continues.\n")
         code = 130
     raise typer.Exit(code)
 

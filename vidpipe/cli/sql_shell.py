@@ -71,7 +71,7 @@ def _answer(text: str, ask: Callable[[str], Answer], show: Callable[[Answer], No
     except KeyboardInterrupt:
         sys.stdout.write("stopped\n")
         return
-    except Exception as error:  # such as a date that Python has no word for
+    except Exception as error:  # such as a date that Python cannot represent
         sys.stdout.write(f"{type(error).__name__}: {error}\n")
         return
     more = len(answer.rows) - SHOWN_ROWS

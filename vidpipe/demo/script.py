@@ -126,7 +126,7 @@ def _label_order(clip: Clip) -> tuple[int, str]:
 
 def _rng(*words: object) -> random.Random:
     """A random generator of its own for each purpose, so that one clip's draws never shift another's."""
-    return random.Random(":".join(map(str, words)))  # noqa: S311  # pictures, not secrets
+    return random.Random(":".join(map(str, words)))  # noqa: S311  # not for cryptography
 
 
 def _split_of(take: int, takes: int) -> str:

@@ -169,7 +169,7 @@ def _held_out(record: TrainingRecord) -> str:
 def _history(record: TrainingRecord) -> str:
     if record.warm_start is None:
         return ""
-    return f"- Went on from version {record.warm_start}: what had taught that one, taught this one, too\n"
+    return f"- Warm start from version {record.warm_start}: trained on that version's training videos, too\n"
 
 
 def _features(spec: FeatureSpec) -> str:

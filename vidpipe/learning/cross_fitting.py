@@ -57,7 +57,7 @@ class Fitted:
     held_out: Indices
     """Which of the videos have out-of-fold scores."""
     probabilities: Doubles
-    """Of the blend, out of fold, (n, K): the weights for a fold are learnt from the others."""
+    """Out-of-fold probabilities of the blend, (n, K): the weights for a fold are fitted on the others."""
 
     def parts(self) -> dict[str, torch.nn.Module]:
         """Every trained part, by name."""

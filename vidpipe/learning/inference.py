@@ -137,14 +137,14 @@ def _lstm_logits(model: LSTMVideoClassifier, features: Sequence[Floats]) -> torc
     if model.config.shortcut:
         means = [of_video.mean(0) for of_video in _cut(frames, packing)]
         pooled = [torch.cat(both) for both in zip(pooled, means, strict=True)]
-    # One by one: in a narrow product a row's bits know its place.
+    # One by one: in a narrow matrix product a row's bits depend on its position.
     return torch.stack([model.linear(of_video) for of_video in pooled])
 
 
 def _by_video(states: torch.Tensor, packing: Packing) -> Sequence[torch.Tensor]:
     """The states of each video, (T, H), in the order of its frames."""
     found = _cut(states[np.concatenate(packing.rows_of_videos())], packing)
-    return [of_video.clone() for of_video in found]  # in memory of its own: bits know its alignment, too
+    return [of_video.clone() for of_video in found]  # aligned: bits depend on memory alignment, too
 
 
 def _cut(rows: torch.Tensor, packing: Packing) -> Sequence[torch.Tensor]:
@@ -166,7 +166,7 @@ def _attention(layer: nn.Linear, states: torch.Tensor) -> torch.Tensor:
     return weights
 
 
-# -- what the LSTM sees --------------------------------------------------------------------------
+# -- input of the LSTM --------------------------------------------------------------------------
 
 
 def _frames(model: LSTMVideoClassifier, features: Sequence[Floats]) -> torch.Tensor:

@@ -120,7 +120,7 @@ class LinearProblem:
         self.coordinates: Doubles = _product(x.astype(np.float64), self._axes)  # (N, R)
 
     def path(self, videos: npt.NDArray[np.int64]) -> list[Weights]:
-        """Optimal weights for each of `PENALTIES`, learnt from some of the videos."""
+        """Regularisation path: optimal weights for each of `PENALTIES`, fitted on some of the videos."""
         z = torch.from_numpy(self.coordinates[videos])
         targets = torch.from_numpy(self._targets[videos])
         per_label = np.bincount(self._targets[videos], minlength=self._num_classes).clip(min=1)
@@ -134,7 +134,7 @@ class LinearProblem:
         return found
 
     def out_of_fold(self, folds: npt.NDArray[np.int64]) -> Doubles:
-        """Log probabilities (penalties, N, K), each video's by weights learnt without its fold.
+        """Log probabilities (penalties, N, K), each video's by weights fitted without its fold.
 
         Args:
             folds: In which fold each video is held out, (N,); -1: in none, its rows stay 0.

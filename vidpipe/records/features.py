@@ -189,7 +189,7 @@ class DecodeReport:
     is_blank: bool = False
     """Every sampled frame is of one value."""
     misread: str = ""
-    """What reader 1 takes to be the frames of this video instead; empty where it is right."""
+    """How reader 1 samples other frames of this video; empty where it does not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ class LabelledVideo:
     splits: Mapping[str, str]
     stored: StoredFeatures
     given: bool = False
-    """A person gave the label after ingest; where no split is listed for it, the video teaches."""
+    """A person gave the label after ingest; where no split is listed for it, the video is in train."""
     span: Span | None = None
     """The part that the label is of; None: all of the video."""
     copies: tuple[LabelledVideo, ...] = ()

@@ -3,7 +3,7 @@
 They are in two stores. So: write an intent row, move the alias, make the row final, publish. A crash between
 any two is rolled forward by `settle` at the next start, or closed as not carried out when the registry no
 longer has the version. Whoever decides asks for the version first, so that no intent is written in vain. An
-alias that somebody moved by hand is recorded as `external`, unless it stands at what cannot serve.
+alias that somebody moved by hand is recorded as `external`, unless its version cannot serve.
 
 Versions are compared by number and digest, since MLflow counts from 1 again in a new model or store.
 
@@ -73,7 +73,7 @@ def settle_inside(ports: Ports) -> Champion:
         or (has_its_number and _is_meant(recorded, found) and ports.ledger.last_model() in (None, model))
     ):
         return Champion(alias, digest=recorded.to_digest)
-    if problem := _not_believed(ports, found, recorded):
+    if problem := _alias_problem(ports, found, recorded):
         log.error("%s", problem)
         return Champion(recorded.to_version, problem, recorded.to_digest)
     log.warning("the champion alias was moved by hand, from %s to %s", recorded.to_version, alias)
@@ -122,13 +122,13 @@ def another(version: ModelVersion) -> NotFound:
     )
 
 
-def _not_believed(
+def _alias_problem(
     ports: Ports, found: ModelVersion | NotFound | UnsafeModel | None, recorded: Promotion
 ) -> str | None:
     """Why the alias is ignored: its version cannot serve, or is deleted; empty if it is valid."""
     if isinstance(found, VidpipeError):
         back = f"vidpipe promote {recorded.to_version or 'VERSION'}"
-        return f"the alias champion stands at what cannot serve: {found.message} Next: {back}"
+        return f"the alias champion points to a version that cannot serve: {found.message} Next: {back}"
     if found is not None or recorded.to_version is None:
         return None
     before = _version(ports, recorded.to_version)
@@ -193,8 +193,8 @@ def _copy(ports: Ports, number: int, error: VidpipeError) -> tuple[ModelVersion,
     except (NotFound, UnsafeModel) as unusable:
         log.error("%s", unusable)
         raise error from unusable
-    log.error("%s Going on with the home's copy of version %d.", error, number)
-    return copy, [f"{error} Scored with the home's copy of version {number}."]
+    log.error("%s Using the local copy of version %d.", error, number)
+    return copy, [f"{error} Scored with the local copy of version {number}."]
 
 
 def serving(ports: Ports) -> set[int]:

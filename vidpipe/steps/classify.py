@@ -220,7 +220,7 @@ def _score_as_champion(
     news = [name for name, serving, _ in waiting if serving in (None, champion)]
     archive = [name for name, serving, _ in waiting if serving not in (None, champion)]
     classified = 0 if backfill else scorer.score(news)
-    ledger.switch_serving(champion)  # what the shadow has scored already goes over as well
+    ledger.switch_serving(champion)  # collections that the shadow has scored already switch, too
     for name in archive:
         if _is_over(deadline):
             log.info("time is up; the rest of the archive is left to another run")

@@ -133,11 +133,11 @@ def _safely(name: str, check: Check) -> list[Line]:
         return [Line(name, "warning", error.message, error.next_step or None)]
     except VidpipeError as error:
         return [Line(name, "fix", error.message, error.next_step or None)]
-    except Exception as error:  # whatever it is, the other checks are worth showing
+    except Exception as error:  # any error: the other checks are still shown
         return [Line(name, "warning", f"could not be checked: {type(error).__name__}: {error}")]
 
 
-# -- what the answers mean ----------------------------------------------------------------------
+# -- interpretation of probes ----------------------------------------------------------------------
 
 
 def _ffmpeg(tool: ToolFacts) -> list[Line]:
@@ -260,8 +260,8 @@ def _open_runs(found: Unfinished, probes: Probes) -> Line:
     if probes.lease_holder():
         return Line("runs", "ok", f"at work: {named}")
     return Line(
-        "runs", "warning", f"open, and nobody holds the lease: {named}; training and promotion hold none",
-        "the same verb again goes on from there and closes it.",
+        "runs", "warning", f"open, but no run holds the lease: {named} (training and promotion hold none)",
+        "run the same verb again: it continues and closes the run.",
     )  # fmt: skip
 
 

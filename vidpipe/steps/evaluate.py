@@ -32,7 +32,7 @@ class EvaluateReport(Report):
     groups: int
     """Independent groups of videos: what the intervals draw from."""
     seen: int
-    """Videos that taught the version, or share a group with one that did: their scores flatter it."""
+    """Videos that the version was trained on, or of their groups: their scores are too optimistic."""
     accuracy: float
     accuracy_interval: tuple[float, float]
     """95 %, bootstrap by group."""
@@ -151,13 +151,13 @@ def _ids(
 
 def _seen(version: ModelVersion, bundle: ModelBundle, videos: Sequence[LabelledVideo]) -> int:
     """Number of videos that the version was trained on, by video or group, and a warning if there are any."""
-    taught = {*bundle.split_ids["train"], *bundle.split_ids["val"]}
+    trained_on = {*bundle.split_ids["train"], *bundle.split_ids["val"]}
     groups = set(bundle.training_groups)
-    count = sum(v.video_id in taught or group_hash(v.group) in groups for v in videos)
+    count = sum(v.video_id in trained_on or group_hash(v.group) in groups for v in videos)
     if count:
         log.warning(
-            "%d of these %d videos taught version %d, or share a group with videos that did: their scores "
-            "flatter it", count, len(videos), version.version,
+            "%d of these %d videos, or others of their groups, were training videos of version %d: its "
+            "scores are too optimistic", count, len(videos), version.version,
         )  # fmt: skip
     return count
 

@@ -264,7 +264,7 @@ def _as_read_by(spec: FeatureSpec, video: ExtractedVideo) -> ExtractedVideo:
     """Outcome of a video for a spec: a failure if it wants reader 1, which would sample other frames."""
     if spec.reader > 1 or not (video.report and video.report.misread):
         return video
-    error = Misread(f"features {spec.feature_set_id} are of reader 1: {video.report.misread}.")
+    error = Misread(f"feature set {spec.feature_set_id} uses reader 1, which {video.report.misread}.")
     return replace(video, stored=None, error_class=type(error).__name__, message=error.message)
 
 
@@ -273,7 +273,7 @@ def _wanted_specs(ports: Ports, *, alone: bool) -> list[FeatureSpec]:
     try:
         specs = _registry_specs(ports, alone=alone)
     except ODD as error:
-        log.warning("%s Going on with the features that predictions were made from.", error.message)
+        log.warning("%s Extracting the feature sets of the stored predictions instead.", error.message)
         specs = ports.ledger.serving_specs() or [ports.limits.spec]
     return list({spec.feature_set_id: spec for spec in specs}.values())
 

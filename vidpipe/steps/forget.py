@@ -28,7 +28,7 @@ class ForgetReport(Report):
     pages: int
     """Reports that pictured it, removed."""
     taught: list[int]
-    """Versions of the model that learnt from it. They are not changed."""
+    """Versions of the model that were trained on it. They are not changed."""
 
 
 def forget(ports: Ports, video_id: str) -> ForgetReport:

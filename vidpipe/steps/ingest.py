@@ -187,7 +187,7 @@ def _windows(ports: Ports, name: str, window_s: float | None, stride_s: float | 
     length_s = window_s if window_s is not None else before.window_s if before else None
     if length_s is None:
         raise ConfigurationError(
-            f"--stride-s {stride_s} says nothing without windows.", next_step="pass --window-s, too."
+            f"--stride-s {stride_s} has no effect without windows.", next_step="pass --window-s, too."
         )
     return Windows(length_s, length_s / 2 if stride_s is None else stride_s)
 

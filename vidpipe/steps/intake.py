@@ -69,7 +69,7 @@ def read_files(
         ThreadPoolExecutor(workers, thread_name_prefix="ingest") as pool,
         ports.progress.stage(f"ingest {wanted.name}", len(files), "files") as advance,
     ):
-        # Half of the room: what has been hashed is still there to be probed.
+        # Half of the staging folder, so that hashed objects are still there to be probed.
         for chunk in _chunks(
             files, min(CHUNK_BYTES, ports.limits.staging_bytes // 2) if far else CHUNK_BYTES
         ):
@@ -130,7 +130,7 @@ def _settled(ports: Ports, source: str, hashed: Sequence[_Hashed]) -> list[_Hash
     newest_ns = max((h.file.mtime_ns or 0 for h in hashed if h.video_id), default=0)
     if newest_ns <= quiet_ns:
         return list(hashed)
-    time.sleep(min(QUIET_S, (newest_ns - quiet_ns) / 1e9))  # a file from the future waits no longer
+    time.sleep(min(QUIET_S, (newest_ns - quiet_ns) / 1e9))  # bounded: mtimes may lie in the future
     return [
         _same(ports, source, h) if h.video_id and (h.file.mtime_ns or 0) > quiet_ns else h for h in hashed
     ]

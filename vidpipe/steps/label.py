@@ -58,7 +58,7 @@ class LabelReport(Report):
     """Paths that hold another content than the one that was looked at."""
 
 
-# -- out ----------------------------------------------------------------------------------------
+# -- label-queue ----------------------------------------------------------------------------------------
 
 
 def label_queue(
@@ -79,7 +79,7 @@ def label_queue(
         pool = read("label_candidates", **asked) or read("label_candidates_unseen", **asked)
     if not pool:
         raise NotFound(
-            "no video that has features is without a label.",
+            "every video with features has a label already.",
             next_step="vidpipe extract; vidpipe collections shows what is labelled.",
         )
     picked = pick([row["usefulness"] for row in pool], _means(ports, pool), limit)
@@ -125,7 +125,7 @@ def _mean(store: FeatureStore, feature_set_id: str, stored: StoredFeatures) -> F
     return np.asarray(total / stored.n_frames, np.float32)
 
 
-# -- in -----------------------------------------------------------------------------------------
+# -- label -----------------------------------------------------------------------------------------
 
 
 def label(
@@ -160,7 +160,7 @@ def label(
         if counts["unknown"] and not known:
             raise ConfigurationError(
                 f"none of the {counts['unknown']} paths of {file} is in {', '.join(by_collection)}.",
-                next_step="pass the --collection that they are of; paths are relative to its source.",
+                next_step="pass the --collection of these videos; paths are relative to its source.",
             )
         run.videos = counts["labelled"]
         run.detail = {**counts, "source": source or file.name}

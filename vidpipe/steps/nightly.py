@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 BUDGET_FROM = 20
-"""A share of fewer attempted videos than this says nothing."""
+"""Fewer attempted videos than this are too few for a failure share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ def write_report(ports: Ports, run_id: int) -> str | None:
     """Write the HTML report of a published night; a failure is only logged."""
     try:
         return report(ports.warehouse, ports.videos, ports.reports, run_id, staging=ports.staging).report
-    except Exception as error:  # whatever it is: the night is done, and its numbers are in the warehouse
+    except Exception as error:  # any error: the night itself is done, and its numbers are in the warehouse
         log.warning("no report of run %s: %s: %s", run_id, type(error).__name__, error)
         return None
 

@@ -126,7 +126,7 @@ class _MakeTrainer:
         }
         if self.start:
             network = asdict(self.start[1].lstm_config)
-            found |= {k: v for k, v in network.items() if k in found}  # its shape is the start's
+            found |= {k: v for k, v in network.items() if k in found}  # the architecture of the start
             found["warm_start"] = self.start[0].version
         return found
 
@@ -326,7 +326,7 @@ def _pictures(
     """Pictures of a video's frames; none if the file is gone or has changed."""
     chosen = times_s[np.linspace(0, len(times_s) - 1, min(PICTURES, len(times_s))).astype(int)]
     place = ports.ledger.place_of(collection, video.path)
-    if place is None or isinstance(place, StoredObject):  # no download for the sake of a picture
+    if place is None or isinstance(place, StoredObject):  # pictures are not worth a download
         return []
     try:
         with ports.staging.local(place) as file:

@@ -54,7 +54,7 @@ class PostgresLease:
     """Lease of a home by a PostgreSQL advisory lock; re-entrant from any thread of the holding object."""
 
     def __init__(self, uri: str) -> None:
-        self._uri = uri  # may hold a password: it stands in no message
+        self._uri = uri  # may hold a password: never shown in messages
         self._depth = 0
         self._guard = threading.Lock()
         self._session: Connection | None = None
@@ -172,7 +172,7 @@ class PostgresLease:
                     return None
                 time.sleep(_POLL_S)
             else:
-                log.warning("the connection that held the lease was lost, and the lease had again.")
+                log.warning("the connection that held the lease was lost and has been restored.")
                 return session
 
     @contextmanager
@@ -220,7 +220,7 @@ def _asked(session: Connection, question: str, key: tuple[int, int]) -> bool:
 def _answers(session: Connection) -> bool:
     try:
         session.execute("select 1")
-    except Exception:  # whatever it is, this session can no longer vouch for its lock
+    except Exception:  # after any error this session may have lost its lock
         return False
     return True
 

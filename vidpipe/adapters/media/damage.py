@@ -153,7 +153,7 @@ def _ebml_ends_early(at: Callable[[int, int], bytes], size: int) -> bool:
         inside = offset + id_length + length_bytes
         if field == (1 << 7 * length_bytes) - 1:
             if header[:4] != b"\x18\x53\x80\x67":
-                return False  # a cluster of unknown size: nobody says where it ends
+                return False  # a cluster of unknown size
             offset = inside
         else:
             offset = inside + field

@@ -65,7 +65,7 @@ class LimitedProcess:
         Only the time spent waiting for the decoder counts, so that back-pressure is never its fault.
 
         Raises:
-            TooSlow: The decoder kept us waiting for longer than its wall clock.
+            TooSlow: The decoder took longer than its time limit.
         """
         assert self._popen.stdout is not None
         descriptor = self._popen.stdout.fileno()
@@ -84,7 +84,7 @@ class LimitedProcess:
         self._waited_s += time.monotonic() - started
         if not ready:
             self.kill()
-            raise TooSlow(f"the decoder kept us waiting for {self.wait_s:.0f} s.")
+            raise TooSlow(f"the decoder gave nothing for {self.wait_s:.0f} s.")
 
     def read_all(self) -> bytes:
         """Read all of stdout within the time limit, truncated at 16 MiB."""

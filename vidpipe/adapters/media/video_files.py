@@ -183,8 +183,8 @@ class Decoding:
     def _misread(self, log: FfmpegLog, *, was_rebuilt: bool) -> str:
         """Why reader 1 samples other frames of this video; empty where it does not."""
         if self._stream_index is not None and log.first_stream not in (None, self._stream_index):
-            return f"it takes stream {log.first_stream}, the recording is stream {self._stream_index}"
-        return "it counts instants anew where the picture changes its size" if was_rebuilt else ""
+            return f"decodes stream {log.first_stream}, but the main video is stream {self._stream_index}"
+        return "restarts sampling where the frame size changes" if was_rebuilt else ""
 
     def _time_of_next(self, log: FfmpegLog, *, may_be_rebuilt: bool) -> float:
         """Time of the next frame, from its log line, which comes before or just after its pixels."""

@@ -103,7 +103,7 @@ def load(folder: Path, expected_digest: str) -> Bundle:
     if missing or found != expected_digest:
         what = f"lacks {', '.join(missing)}" if missing else f"has SHA-256 {found[:16]}…"
         raise UnsafeModel(
-            f"the model in {folder} {what}, registered was {expected_digest[:16]}….",
+            f"the model in {folder} {what}, the registered hash is {expected_digest[:16]}….",
             next_step="train again; do not serve this version.",
         )
     facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))

@@ -151,7 +151,7 @@ def faults(
         if (number := aliases.get(alias)) is not None and not _is_ours(on.version(number)):
             back = f"vidpipe promote {champion}" if champion else _TRAIN
             repair = back if alias == "champion" else "vidpipe train registers another challenger"
-            yield ModelFault(f"the alias {alias} stands at version {number}, which is not vidpipe's", repair)
+            yield ModelFault(f"the alias {alias} points to version {number}, not vidpipe's", repair)
     if (
         champion is not None
         and "champion" not in aliases
@@ -173,11 +173,11 @@ def _faults_of(
     has_copy: bool,
     digest_known: str | None,
 ) -> Iterator[ModelFault]:
-    meanwhile = "; nights score with the home's copy" if has_copy else ", and the home has no copy"
-    archive = "vidpipe classify, which scores with the champion what version served"
+    meanwhile = "; nights score with its local copy" if has_copy else ", and the home has no copy of it"
+    archive = "vidpipe classify scores its collections with the champion instead"
     repair = f"{_TRAIN}; or restore MLflow's store" if number == champion else archive
     if found is None:
-        yield ModelFault(f"version {number} serves and is gone from the registry{meanwhile}", repair)
+        yield ModelFault(f"version {number} serves, but is gone from the registry{meanwhile}", repair)
     elif _is_another(found, digest_known):
         new = f"the registry's version {number} is not the one that had this number{meanwhile}"
         yield ModelFault(new, f"vidpipe promote {number} decides on the new one")

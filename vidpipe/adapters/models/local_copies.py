@@ -87,7 +87,7 @@ class LocalCopies:
         bundle = bundles.load(self._place(version) / "bundle", version.digest)
         if (bundle.spec, bundle.labels) != (version.spec, version.labels):
             raise UnsafeModel(
-                f"the copy in {self._place(version)} says other labels or features than its bundle.",
+                f"the copy in {self._place(version)} names other labels or features than its bundle.",
                 next_step="remove that folder; the next night makes it anew.",
             )
         return bundle

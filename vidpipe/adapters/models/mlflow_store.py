@@ -49,7 +49,7 @@ _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",  # after 0, 2, 4 and 8 s; who is away for longer gets another run
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",  # retried after 0, 2, 4 and 8 s
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
@@ -78,7 +78,7 @@ class MlflowStore:
 
         for noisy in ("mlflow", "alembic"):  # after the import, which sets levels of its own
             logging.getLogger(noisy).setLevel(logging.WARNING)
-        # It prints a traceback of what reaches us as an exception, and people as one line.
+        # It logs a traceback of errors that are raised as well.
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         with self.errors(), self._first_use():
             mlflow.set_tracking_uri(self.tracking_uri)
@@ -187,7 +187,7 @@ class MlflowStore:
         """Id of vidpipe's experiment, deleted or not; a placeholder where it cannot be read."""
         try:
             found = self.client.get_experiment_by_name(EXPERIMENT)
-        except Exception:  # whatever it is: the first error is the one to tell
+        except Exception:  # any error here must not hide the first one
             found = None
         return str(found.experiment_id) if found else "ID"
 

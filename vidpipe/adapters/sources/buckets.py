@@ -93,8 +93,8 @@ class BucketFolder:
         with _writing(uri):
             _storage(uri).put_file(str(file), _key(uri))
             arrived = _stored(uri, _storage(uri).info(_key(uri)))
-        if arrived.size_bytes != file.stat().st_size:
-            raise StorageUnreachable(f"{uri} has {arrived.size_bytes:,} bytes, {file.name} has more.")
+        if arrived.size_bytes != (sent := file.stat().st_size):
+            raise StorageUnreachable(f"{uri} arrived with {arrived.size_bytes:,} bytes, not {sent:,}.")
 
     def try_out(self) -> str:
         """Write and delete a test object; returns the prefix.

@@ -107,7 +107,7 @@ class Staging:
                     return file, descriptor
                 if (descriptor := self._begun(reservations, part, wanted.size_bytes)) is not None:
                     break
-            time.sleep(_POLL_S)  # somebody else is at it, or there is no room
+            time.sleep(_POLL_S)  # another process downloads it, or there is no room
         has_room()
         try:
             self._download(wanted, part)
