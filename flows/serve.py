@@ -105,7 +105,7 @@ def serve_flows(nights: "CronSchedule", retrainings: "CronSchedule | None") -> N
 
 @contextmanager
 def own_server(port: int) -> Iterator[None]:
-    """Context manager of a Prefect server on loopback; its log lies in Prefect's home.
+    """Context manager of a Prefect server on loopback, which logs to a file in Prefect's home.
 
     Raises:
         ServerFailed: It ended, or did not answer in time.

@@ -8,7 +8,7 @@ VidpipeError
 │   ├── NoVideoStream       readable media without a video stream
 │   ├── NoFrames            a video stream of which no frame decodes
 │   ├── TooSlow             the decoder ran past its wall clock
-│   ├── TooLarge            an object for which the disk has too little room set aside
+│   ├── TooLarge            an object larger than the disk space set aside for staging
 │   ├── Forbidden           a playlist, a script or a link: not a media container
 │   └── Misread             an older spec's reader samples wrong frames: no features of that spec
 ├── TransientError          try again: a service is busy or unreachable
@@ -97,7 +97,7 @@ class TooSlow(VideoError, TimeoutError):
 
 
 class TooLarge(VideoError, OSError):
-    """An object for which the disk has too little room set aside."""
+    """An object larger than the disk space set aside for staging."""
 
     verdict = None
 

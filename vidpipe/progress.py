@@ -48,7 +48,7 @@ class Meter:
         return min(1.0, done / self.total) if self.total else 1.0
 
     def __str__(self) -> str:
-        """Such as `34 %, 1,480 frames, 157 frames/s, 1:12 left`."""
+        """Progress as text, such as `34 %, 1,480 frames, 157 frames/s, 1:12 left`."""
         seconds, count = self._clock() - self._started, self._count + self._under_way[1]
         said = [f"{100 * self.share:.0f} %"]
         if count:

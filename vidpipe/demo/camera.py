@@ -80,7 +80,7 @@ def _graded(stream: Any, grade: Grade) -> Any:
 
 
 def photo_folder() -> Path:
-    """Where scikit-learn keeps its photographs; found without importing it (that takes seconds).
+    """Folder of scikit-learn's photographs, found without importing it, which takes seconds.
 
     Raises:
         NotFound: scikit-learn is not installed, or came without them.

@@ -74,7 +74,7 @@ class ClassifierConfig:
     """Whether the mean of the projected frames reaches the last layer, too: what needs no order."""
 
     def to_json(self) -> str:
-        """As stored in the model version."""
+        """The config as JSON, as stored in the model version."""
         return json.dumps(asdict(self), indent=2)
 
     @classmethod

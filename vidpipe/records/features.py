@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # numpy takes 0.1 s to load, which `vidpipe status` does not 
 
 @dataclass(frozen=True, slots=True)
 class FrameTransform:
-    """How a decoded frame becomes the CNN's square: crop, then resize.
+    """Preprocessing of a decoded frame for the CNN: crop to a square, then resize.
 
     Cropping `crop_share` of the short side and resizing that to `size_px` equals "resize the short
     side to size/share, centre-crop size", at a cost that no aspect ratio can blow up.
@@ -34,7 +34,7 @@ class FrameTransform:
 
 @dataclass(frozen=True, slots=True)
 class FlowSpec:
-    """How optical flow between neighbouring frames is computed and pooled: see vision/flow.py."""
+    """Parameters of optical flow features: see vision/flow.py."""
 
     fps: float
     """Frames a second that it looks at, where the video has so many; at least as many as are sampled."""
@@ -66,7 +66,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class FeatureSpec:
-    """How frames become features. Two specs that differ in any field never mix.
+    """Feature spec: sampling, preprocessing, CNN weights, pooling and flow. Specs that differ never mix.
 
     A field that came later has a default that means what was done before, and is not spelt then: the specs of
     old features keep their JSON and their hash.
@@ -194,7 +194,7 @@ class DecodeReport:
 
 @dataclass(frozen=True, slots=True)
 class StoredFeatures:
-    """Where a video's rows lie: `n_frames` rows of `part`, from `row_offset` on."""
+    """Position of a video's features: `n_frames` rows of `part`, from `row_offset` on."""
 
     video_id: str
     part: str

@@ -37,7 +37,7 @@ class NetworkFacts:
 
 @dataclass(frozen=True, slots=True)
 class DiskFacts:
-    """The home and the disk that it lies on, or would lie on."""
+    """State of the home's disk: path, free space, file system."""
 
     home: Path
     exists: bool

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # numpy takes 0.1 s to load, which `vidpipe status` does not 
 
 @dataclass(frozen=True, slots=True)
 class LabelledVideo:
-    """One labelled video (or labelled span) of a collection and where its features lie."""
+    """A labelled video (or labelled span) of a collection, with the position of its features."""
 
     video_id: str
     path: str
@@ -89,7 +89,7 @@ class CrossValidation:
     folds: int
 
     def to_dict(self) -> dict[str, float]:
-        """As stored in a version."""
+        """The scores as plain values, as stored in a version."""
         return asdict(self)
 
 

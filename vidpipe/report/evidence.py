@@ -36,7 +36,7 @@ def evidence_rows(evidence: Mapping[str, Any]) -> list[list[str]]:
 
 
 def decision_markdown(facts: Mapping[str, Any]) -> str:
-    """The same as Markdown."""
+    """Promotion decision with reasons, warnings and evidence table as Markdown."""
     lines = [f"# {facts['model']} version {facts['version']}: {facts['decision']}", ""]
     lines += [
         f"- **{kind.removesuffix('s')}**: {text}" for kind in ("reasons", "warnings") for text in facts[kind]

@@ -125,7 +125,7 @@ def another(version: ModelVersion) -> NotFound:
 def _alias_problem(
     ports: Ports, found: ModelVersion | NotFound | UnsafeModel | None, recorded: Promotion
 ) -> str | None:
-    """Why the alias is ignored: its version cannot serve, or is deleted; empty if it is valid."""
+    """The reason to ignore the alias: its version cannot serve, or is deleted; None if it is valid."""
     if isinstance(found, VidpipeError):
         back = f"vidpipe promote {recorded.to_version or 'VERSION'}"
         return f"the alias champion points to a version that cannot serve: {found.message} Next: {back}"

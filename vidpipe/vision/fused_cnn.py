@@ -82,7 +82,7 @@ class Convolution:
         return result
 
     def add_to(self, shortcut: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """The same, added to `shortcut` in place, which has this convolution's dtype."""
+        """Convolve and add to `shortcut` in place, which has this convolution's dtype."""
         result: torch.Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
             shortcut, x, self._weight, self._sum_bias, self._padding, self._stride, [1, 1], self._groups,
             "add", 1.0, None, [], None,

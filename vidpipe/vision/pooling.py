@@ -114,7 +114,7 @@ def _rounded(features: Floats) -> Floats:
 
 
 def _cells(side: int) -> Floats:
-    """Which places make up each cell, as weights (9, side * side); cells overlap where 3 is no divisor.
+    """Weights of adaptive average pooling, (9, side * side): the places of each grid cell.
 
     Cell i of a row reaches from floor(i * side / 3) to ceil((i + 1) * side / 3): the rule of
     https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool2d.html.

@@ -42,7 +42,7 @@ def sampled_indices(times_s: Sequence[float], sample_fps: float) -> list[int]:
 
 
 def select_expression(sample_fps: float, start_s: float | None = None) -> str:
-    """The same rule for ffmpeg's `select` filter.
+    """The sampling rule as an expression of ffmpeg's `select` filter.
 
     ffmpeg builds its filters anew when the picture changes its size: `start_t` and `prev_selected_t` begin
     again there. With the first frame's time as a constant the cells stay the same, and only the first frame

@@ -50,7 +50,7 @@ class Bucket(Protocol):
 
 
 class FeatureStore:
-    """Store of feature sets in a folder; with a bucket, complete parts lie there and unfinished ones here."""
+    """Store of feature sets in a folder or, for complete parts, in a bucket."""
 
     def __init__(self, root: Path, bucket: Bucket | None = None) -> None:
         self._root, self._bucket = root, bucket

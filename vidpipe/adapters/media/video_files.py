@@ -181,7 +181,7 @@ class Decoding:
         )  # fmt: skip
 
     def _misread(self, log: FfmpegLog, *, was_rebuilt: bool) -> str:
-        """Why reader 1 samples other frames of this video; empty where it does not."""
+        """The reason why reader 1 samples other frames of this video; empty where it does not."""
         if self._stream_index is not None and log.first_stream not in (None, self._stream_index):
             return f"decodes stream {log.first_stream}, but the main video is stream {self._stream_index}"
         return "restarts sampling where the frame size changes" if was_rebuilt else ""

@@ -71,7 +71,7 @@ class Staging:
             os.close(descriptor)
 
     def drop(self, place: Place) -> None:
-        """Evict an object, if nobody reads it."""
+        """Evict an object, unless it is being read."""
         if isinstance(place, StoredObject) and self._folder.exists():
             with self._disk_errors(), self._reserving() as reservations:
                 reservations.add(-_removed(self._file(place)))
@@ -222,7 +222,7 @@ def _opened(file: Path, lock: int) -> int | None:
 
 
 def _removed(file: Path) -> int:
-    """Delete a file that nobody has locked; returns the bytes freed."""
+    """Delete a file unless it is locked; returns the bytes freed."""
     descriptor = _opened(file, fcntl.LOCK_EX)
     if descriptor is None:
         return 0
