@@ -1,4 +1,4 @@
--- The champion of each registered model by the history of decisions; null where the alias was taken away.
+-- The champion of each registered model by its promotion history; null where the alias was removed.
 select
     model_name,
     arg_max(coalesce(to_version, -1), promotion_id) as version

@@ -1,4 +1,4 @@
--- The registered model that the last decision which moved a champion was about.
+-- The registered model of the last decision that moved a champion.
 select p.model_name
 from core.promotion as p
 where

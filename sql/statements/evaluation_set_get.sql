@@ -1,4 +1,4 @@
--- The named set, or the one that was chosen last, one row per video.
+-- The videos of the named evaluation set, or of the current one.
 with chosen as (
     select
         es.evaluation_set_key,

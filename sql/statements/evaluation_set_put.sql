@@ -1,4 +1,4 @@
--- The same videos, labelled and grouped alike, are the same set; freezing it again only chooses it.
+-- Insert an evaluation set; freezing the same videos, labels and groups again only makes it current.
 insert into core.evaluation_set (
     evaluation_set_key, eval_set_hash, collection, split, frozen_at, chosen_at
 )

@@ -1,4 +1,4 @@
--- Every present path that holds one of the given failing contents: one failure row each.
+-- Present paths of the given failing videos, one failure row each.
 select
     c.name as collection,
     cv.path,

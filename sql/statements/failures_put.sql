@@ -1,6 +1,5 @@
--- One row per collection, path and stage; a repeated failure of the same bytes counts its attempts. What waits,
--- since its file still changes, says nothing of the bytes: no attempt counts. What an
--- old reader misreads is not tried again by itself.
+-- Upsert failures, one row per collection, path and stage; a repeated failure of the same bytes counts its
+-- attempts. A waiting file, which is still changing, counts none. Misread videos are not retried.
 merge into core.failure as target
 using (
     select

@@ -1,4 +1,4 @@
--- Someone asks for another try: forget the attempts and the verdict that they gave.
+-- Reset failures for a retry: attempts, quarantine and verdicts.
 update core.video
 set verdict = null
 where

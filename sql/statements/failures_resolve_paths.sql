@@ -1,4 +1,4 @@
--- The given paths have been read anew: what failed with former bytes, or fails no longer, is over.
+-- Resolve failures of paths that have been read again: those of former bytes, and those that no longer fail.
 update core.failure
 set status = 'resolved'
 from (

@@ -1,4 +1,4 @@
--- What an old reader misreads stays so, whatever a newer one makes of the video.
+-- Resolve failures of videos that succeeded; misreads by an old reader remain.
 update core.failure
 set status = 'resolved'
 where

@@ -1,4 +1,4 @@
--- How many present videos already have features of this set.
+-- Number of present videos with features of this set.
 select count(distinct vf.video_key) as done
 from core.video_feature as vf
 inner join core.feature_set as fs on vf.feature_set_key = fs.feature_set_key

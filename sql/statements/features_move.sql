@@ -1,4 +1,4 @@
--- The given videos' rows lie in another part from now on.
+-- Move videos' features to another part.
 update core.video_feature
 set
     part = given.part,

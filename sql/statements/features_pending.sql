@@ -42,7 +42,7 @@ done as (
     inner join core.feature_set as fs on vf.feature_set_key = fs.feature_set_key
     where fs.feature_set_id = $feature_set_id
     union
-    -- What an old set's reader misreads; the field `reader` is not spelt where it is 1.
+    -- Misreads of reader 1; the spec's field `reader` is omitted where it is 1.
     select f.video_key
     from core.failure as f
     cross join core.feature_set as fs

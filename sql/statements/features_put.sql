@@ -1,4 +1,4 @@
--- The part's rows; a video that has features of this set by now keeps those it has.
+-- Insert a part's videos; one that has features of this set already keeps them.
 insert into core.video_feature (video_key, feature_set_key, n_frames, part, row_offset, numerics, run_id)
 select
     v.video_key,

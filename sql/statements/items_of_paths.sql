@@ -1,4 +1,4 @@
--- What the collection holds at the given paths, with the label that holds there now.
+-- Videos at the given paths of a collection, with their current labels.
 select
     item.path,
     video.video_id,

@@ -1,4 +1,4 @@
--- Videos with features, without a label, that no version has classified: which, is as good as drawn by lot.
+-- Unlabelled videos with features that no version has classified, in order of their hash, which is random.
 select
     item.collection,
     item.path,

@@ -1,4 +1,4 @@
--- The listing says all that the manifest says.
+-- Replace a collection's labelled spans by those of the listing.
 delete from core.labelled_span
 where collection_key = (select c.collection_key from core.collection as c where c.name = $collection);
 

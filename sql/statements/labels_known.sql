@@ -1,4 +1,4 @@
--- How many labels the present videos of a collection carry, of their own or of spans, with features or not.
+-- Number of labels of a collection's present videos and labelled spans, with or without features.
 with labelled_spans as (
     select
         part.collection_key,

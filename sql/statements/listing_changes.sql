@@ -1,5 +1,5 @@
--- Paths of the listing whose bytes must be read: new, changed, never hashed, waiting since they changed while they
--- were read, or due for another probe.
+-- Paths of the listing whose bytes must be read: new, changed, never hashed, waiting (changed while being read),
+-- or due for another probe.
 with known as (
     select
         cv.path,

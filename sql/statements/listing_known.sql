@@ -1,4 +1,4 @@
--- Present paths of a collection, to see whether a listing lost too many of them.
+-- Present paths of a collection, to detect a listing that lost too many of them.
 select cv.path
 from core.collection_video as cv
 inner join core.collection as c on cv.collection_key = c.collection_key

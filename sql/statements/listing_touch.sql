@@ -1,4 +1,4 @@
--- What the listing says of known paths: still there, and labelled like this.
+-- Update known paths of a listing: present, with their labels, groups and splits.
 update core.collection_video
 set
     label = listing.label,

@@ -1,4 +1,4 @@
--- The last night that began at or after a moment and could do its work.
+-- The last night that began at or after a time and completed.
 select max(run_id) as run_id
 from core.run
 where

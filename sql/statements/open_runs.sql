@@ -1,4 +1,4 @@
--- Runs that have not ended: at work now, or killed.
+-- Runs that have not ended: running, or killed.
 select
     run_id,
     kind

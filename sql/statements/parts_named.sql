@@ -1,4 +1,4 @@
--- Every part that the ledger names: the others are garbage.
+-- Every part that the ledger names; other files are garbage.
 select distinct
     fs.feature_set_id,
     vf.part

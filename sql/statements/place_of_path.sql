@@ -1,4 +1,4 @@
--- Where a present path lies, as it was when its bytes were hashed.
+-- Location and file identity of a present path when its bytes were hashed.
 select
     v.video_id,
     c.source,

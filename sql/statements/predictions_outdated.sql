@@ -1,4 +1,4 @@
--- What this version said of the given videos in other windows gives way to what it says now.
+-- Delete this version's predictions of the given videos in other windows, before new ones are inserted.
 delete from core.window_prediction
 using given, core.video as v, core.feature_set as fs, core.prediction as p
 where

@@ -1,4 +1,4 @@
--- A video that this version has scored by now keeps the rows it has.
+-- Insert predictions; a video that this version has scored already keeps its rows.
 insert into core.prediction (
     video_key, model_key, model_version, feature_set_key, rank, label_key, score, run_id, predicted_at, window_s,
     stride_s

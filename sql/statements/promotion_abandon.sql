@@ -1,4 +1,4 @@
--- An intent that cannot be carried out: closed, with what was decided and why nothing moved.
+-- Close an intent that cannot be carried out, with the decision and the reason.
 update core.promotion
 set
     reason = concat_ws('; ', reason, decision || ', not carried out: ' || $why),

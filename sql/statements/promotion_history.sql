@@ -1,4 +1,4 @@
--- What moved the champion, oldest first.
+-- Final decisions that moved the champion, oldest first.
 select
     p.promotion_id,
     p.from_version,

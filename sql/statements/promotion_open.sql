@@ -1,4 +1,4 @@
--- Intents whose alias may or may not have moved when their process ended.
+-- Open promotion intents, whose alias may or may not have moved when their process ended.
 select
     p.promotion_id,
     p.from_version,

@@ -1,4 +1,4 @@
--- What people may read, by name.
+-- Names of the public tables and views.
 select view_name
 from duckdb_views()
 where

@@ -1,4 +1,4 @@
--- What a version answered on its own test split: what later nights are compared with.
+-- Insert a version's predictions on its own test split, the reference of drift.
 delete from core.reference_prediction
 where model_version = $model_version;
 

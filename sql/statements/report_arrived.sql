@@ -1,4 +1,4 @@
--- What was seen for the first time in this span, by collection.
+-- Videos seen for the first time in this time span, by collection.
 select
     item.collection,
     count(*) as paths,

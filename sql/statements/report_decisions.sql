@@ -1,4 +1,4 @@
--- The decisions about the champion until then, newest first, and who was champion.
+-- Promotion decisions until the run's end, newest first, and the champion at that time.
 select
     promotion_id,
     decision,

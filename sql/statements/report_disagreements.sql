@@ -1,4 +1,4 @@
--- Where the challenger that this run let score contradicts the champion; first where both are sure.
+-- Videos on which this run's shadow challenger contradicts the champion, those with the highest scores first.
 select
     item.collection,
     item.path,

@@ -1,4 +1,4 @@
--- The same, counted by reason.
+-- Unresolved failures of this time span, counted by reason.
 select
     stage,
     error_class,

@@ -1,4 +1,4 @@
--- What failed in this span and is not mended, newest first.
+-- Unresolved failures of this time span, newest first.
 select
     collection,
     path,

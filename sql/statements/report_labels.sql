@@ -1,4 +1,4 @@
--- Labels given in this run and in the ones of its kind before it, nights without any left out.
+-- Predicted labels of this run and of earlier runs of its kind, without nights that classified nothing.
 with told as (
     select
         run_id,

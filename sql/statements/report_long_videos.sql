@@ -1,4 +1,4 @@
--- Videos longer than a window that these runs scored in windows, for the version that serves them; the longest first.
+-- Videos that these runs scored in more than one window with the serving version, the longest first.
 with told as (
     select
         top.collection,

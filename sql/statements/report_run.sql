@@ -1,4 +1,4 @@
--- The run that a report tells of: the given one, or the last night.
+-- The run of a report: the given one, or the last night.
 select
     run_id,
     kind,

@@ -1,4 +1,4 @@
--- The run itself and, of a night, its parts: nobody else ingests, extracts or classifies under its lease.
+-- The run and, for a night, its stages: under its lease no other run ingests, extracts or classifies.
 with told as (
     select
         run_id,

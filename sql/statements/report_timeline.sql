@@ -1,4 +1,4 @@
--- Everything in these videos, in order of time.
+-- Segments of these videos, in order of time.
 select *
 from timeline
 where list_contains($video_ids, video_id)

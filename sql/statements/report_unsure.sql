@@ -1,4 +1,4 @@
--- The lowest scores that these runs gave, with the runner-up and where the video lies.
+-- The lowest top-1 scores of these runs, with the runner-up and the video's location.
 with lowest as (
     select
         video_id,

@@ -1,4 +1,4 @@
--- Whoever holds the lock of those kinds of runs alone knows that earlier ones have ended.
+-- Mark open runs as crashed; the caller holds the exclusive lock of these kinds, so none is running.
 update core.run
 set
     status = 'crashed',

@@ -1,4 +1,4 @@
--- Collections that another registered model's version serves: the home has one model at a time.
+-- Collections served by a version of another registered model; a home has one model at a time.
 delete from core.collection_serving
 where
     model_version in (

@@ -1,5 +1,5 @@
--- A collection switches as a whole, once every present video with usable features has been scored, and only
--- to the champion: one that was rolled back while its run went on must not come back.
+-- Switch a collection to the champion, once it has scored every present video with usable features; a version
+-- that was rolled back while its run went on must not be switched to.
 merge into core.collection_serving as target
 using (
     with usable as (

@@ -1,4 +1,4 @@
--- Of the present videos that both versions have scored, those that this run scored in the shadow.
+-- Agreement of champion and challenger on the videos that this run scored in shadow.
 select
     count(*) as compared,
     coalesce(sum((mine.label_key = theirs.label_key)::integer), 0) as agreeing

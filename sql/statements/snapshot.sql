@@ -1,4 +1,4 @@
--- In the snapshot, which nobody changes: what most views begin with, computed once, in the order that people filter by.
+-- Materialise in the read-only snapshot the relations that most views begin with, sorted by the usual filters.
 create table core.present_video_once as
 select
     collection_key,

@@ -1,4 +1,4 @@
--- Where collections come from.
+-- Sources of all collections.
 select distinct source
 from core.collection
 order by source

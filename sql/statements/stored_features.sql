@@ -1,4 +1,4 @@
--- Where the features of the given videos lie.
+-- Positions of the given videos' features: part, row offset, frames.
 select
     v.video_id,
     vf.part,

@@ -1,5 +1,5 @@
--- Present videos with features of this set that this model version has not scored, or in other windows than are
--- wanted now.
+-- Present videos with features of this set that this model version has not scored, or in other windows than the
+-- current ones.
 with present as (
     select distinct cv.video_key
     from core.collection_video as cv

@@ -1,4 +1,4 @@
--- The version that has a number.
+-- The version that has a number now.
 select
     v.version_key,
     v.model_name,

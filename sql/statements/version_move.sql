@@ -1,4 +1,4 @@
--- All that stands under one number, or negated key, stands under another from now on.
+-- Move all rows of a version from one number (or negated key) to another.
 update core.prediction
 set model_version = $target
 where model_version = $source;

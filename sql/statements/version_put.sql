@@ -1,5 +1,5 @@
--- A version seen for the first time. Rows from before digests were kept are taken for its own, unless some are
--- older than it; it has its number, unless another has.
+-- Insert a version seen for the first time. Rows from before digests were recorded are taken as its own, unless
+-- some are older than it; it takes its number, unless another version has that.
 update core.version
 set digest = $digest
 where

@@ -1,4 +1,4 @@
--- A version gets its number; whichever collections the one before it serves, serve nothing.
+-- Assign a number to a version; collections that the previous owner of the number served serve none.
 update core.version
 set is_current = version_key = $version_key
 where model_version = $model_version;

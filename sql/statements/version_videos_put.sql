@@ -1,4 +1,4 @@
--- The split that a version was made with, and those of the version that it was warm-started from.
+-- Insert the videos of a version's split, and those of the version that it was warm-started from.
 delete from core.version_video
 where model_version = $model_version;
 

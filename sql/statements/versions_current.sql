@@ -1,4 +1,4 @@
--- Digests of the versions that have their numbers, where they are known.
+-- Known digests of current versions.
 select
     v.model_version,
     v.digest

@@ -1,4 +1,4 @@
--- Versions that a video was used to train, those whose number is another version's now among them.
+-- Versions that were trained on a video, including those whose number now belongs to another version.
 select distinct coalesce(version.model_version, vv.model_version) as model_version
 from core.version_video as vv
 inner join core.video as v on vv.video_key = v.video_key

@@ -1,4 +1,4 @@
--- What was computed of a video, and what was learnt of it. Its hash stays, so that it never comes back.
+-- Delete everything computed from a video. Its hash stays, so that it is never processed again.
 delete from core.video_feature
 where video_key in (select v.video_key from core.video as v where v.video_id = $video_id);
 

@@ -1,5 +1,5 @@
--- Of the given contents, those that need no probe: healthy, or with the failure that stands for them. What waits is
--- the trouble of one path, not of the content that it had.
+-- The given videos that need no probe: healthy, or with a recorded failure. A waiting failure is that of one path,
+-- not of the video that it held.
 select
     v.video_id,
     f.stage,

@@ -1,4 +1,4 @@
--- Stands before predictions_put: a video that has predictions has its windows, too, and keeps both.
+-- Insert window predictions, before predictions_put: a video that has predictions keeps its windows, too.
 insert into core.window_prediction (
     video_key, model_key, model_version, feature_set_key, start_s, end_s, rank, label_key, score, run_id, predicted_at
 )

@@ -1,4 +1,4 @@
--- The windows in which a video is scored; no row where it is scored as a whole.
+-- Window length and stride of a video; no row where it is scored as a whole.
 select
     wanted.window_s,
     wanted.stride_s

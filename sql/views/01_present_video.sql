@@ -1,4 +1,4 @@
--- One row per collection and content that is there now. Of several copies the first path stands for all.
+-- One row per collection and present video. Of several copies the first path represents all.
 create or replace view core.present_video as
 select
     collection_key,

@@ -1,4 +1,4 @@
--- One row per collection and present content: the top-1 of the version that serves the collection.
+-- One row per collection and present video: the top-1 of the version that serves the collection.
 create or replace view core.serving_prediction as
 select
     present.collection_key,

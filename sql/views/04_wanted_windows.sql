@@ -1,4 +1,4 @@
--- One row per present content that is to be scored in windows. Of several collections the finest windows hold.
+-- One row per present video that is to be scored in windows. Of several collections' windows the finest apply.
 create or replace view core.wanted_windows as
 select
     listed.video_key,

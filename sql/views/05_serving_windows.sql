@@ -1,4 +1,4 @@
--- One row per collection, present content, window and rank: what the version that serves the collection says.
+-- One row per collection, present video, window and rank: predictions of the serving version.
 create or replace view core.serving_window as
 select
     collection.name as collection,

@@ -1,4 +1,4 @@
--- One row per content.
+-- One row per video (file content).
 create or replace view videos as
 select
     video_id,

@@ -17,11 +17,11 @@ inner join core.video as video on prediction.video_key = video.video_key
 inner join core.model as model on prediction.model_key = model.model_key
 inner join core.feature_set as feature_set on prediction.feature_set_key = feature_set.feature_set_key
 inner join core.label as label on prediction.label_key = label.label_key
--- Below zero is what versions said whose number is another version's now.
+-- Numbers below zero are of versions whose number now belongs to another version.
 where prediction.model_version > 0;
 
 comment on view predictions is
-'One row per video, model version and rank: everything that any version ever said of a video.';
+'One row per video, model version and rank: all predictions of all versions.';
 comment on column predictions.video_id is 'SHA-256 of the file''s bytes: the identity of the content.';
 comment on column predictions.model_name is 'Name of the registered model.';
 comment on column predictions.model_version is 'Version of the registered model.';

@@ -6,7 +6,7 @@ create or replace macro champion_as_of(ts) as (
         promotion.is_final
         and promotion.decision in ('promoted', 'forced', 'rolled_back', 'external')
         and promotion.decided_at <= ts
-    -- Not by time: a clock set back must not bring an earlier champion to life again.
+    -- Ordered by id, not by time: a clock set back must not revive an earlier champion.
     order by promotion.promotion_id desc
     limit 1
 );

@@ -1,4 +1,4 @@
--- One row per collection and present video: what the serving version says of it.
+-- One row per collection and present video: top-1 of the serving version.
 create or replace view latest_predictions as
 select
     collection.name as collection,

@@ -1,4 +1,4 @@
--- One row per collection: how far it is.
+-- One row per collection: its progress.
 create or replace view collection_summary as
 with paths as (
     select
@@ -70,7 +70,7 @@ final as (
 select * from final;
 
 comment on view collection_summary is
-'One row per collection: how many of its videos have come how far, and which version serves it.';
+'One row per collection: numbers of videos ingested, extracted, classified and failing, and the serving version.';
 comment on column collection_summary.collection is 'Name of the collection.';
 comment on column collection_summary.present is 'Distinct videos that are there now.';
 comment on column collection_summary.absent is 'Paths that are no longer there.';

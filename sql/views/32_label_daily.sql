@@ -1,4 +1,4 @@
--- One row per day, collection and label: what the serving version found.
+-- One row per day, collection and label: predictions of the serving version.
 create or replace view label_daily as
 select
     predicted_at::date as day,

@@ -1,4 +1,4 @@
--- One row per collection and present video: what the decoder made of it.
+-- One row per collection and present video: media facts and decode results.
 create or replace view media_quality as
 select
     collection.name as collection,

@@ -1,4 +1,4 @@
--- One row per collection and day of arrival: is what came in that day like what the model knows?
+-- One row per collection and day of arrival: how far that day's labels and scores are from the training data's.
 create or replace view drift as
 with answered as (
     select
@@ -51,7 +51,7 @@ reference as (
     group by model_version, score_bin
 ),
 
--- How many there are in all: of the day, of the model's reference, and of the 28 days before.
+-- Totals: of the day, of the model's reference, and of the 28 days before.
 days as (
     select
         daily.collection_key,
@@ -88,7 +88,7 @@ categories as (
     inner join reference on days.model_version = reference.model_version
 ),
 
--- A category's share of the day's videos beside its share of the two yardsticks.
+-- A category's share of the day's videos, and of the two reference distributions.
 shares as (
     select
         days.collection_key,

@@ -1,4 +1,4 @@
--- One row per part of a video that the manifest labels.
+-- One row per time span of a video that the manifest labels.
 create or replace view labelled_spans as
 select
     collection.name as collection,
