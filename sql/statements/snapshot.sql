@@ -11,10 +11,10 @@ drop view core.present_video;
 alter table core.present_video_once rename to present_video;
 
 comment on table core.present_video is
-'Internal: one row per collection and content present, copies folded into one.';
+'Internal: one row per collection and present video, copies folded into one.';
 comment on column core.present_video.collection_key is 'The collection.';
 comment on column core.present_video.video_key is 'The video.';
-comment on column core.present_video.path is 'First path of the content in the collection.';
+comment on column core.present_video.path is 'First path of the video in the collection.';
 comment on column core.present_video.first_seen_at is 'When the first of its present paths was first listed, UTC.';
 
 create table core.serving_prediction_once as
@@ -36,7 +36,7 @@ comment on table core.serving_prediction is
 'Internal: latest_predictions with integer keys.';
 comment on column core.serving_prediction.collection_key is 'The collection.';
 comment on column core.serving_prediction.video_key is 'The video.';
-comment on column core.serving_prediction.path is 'First path of the content in the collection.';
+comment on column core.serving_prediction.path is 'First path of the video in the collection.';
 comment on column core.serving_prediction.first_seen_at is 'When the first of its present paths was first listed, UTC.';
 comment on column core.serving_prediction.label_key is 'The label.';
 comment on column core.serving_prediction.score is 'Softmax probability, 0 to 1.';

@@ -2,7 +2,7 @@
 comment on table core.video is
 'One row per video (file content, identified by its SHA-256); a path is only an attribute.';
 comment on column core.video.video_key is 'Integer key used inside instead of video_id.';
-comment on column core.video.video_id is 'SHA-256 of the file''s bytes: the identity of the content.';
+comment on column core.video.video_id is 'SHA-256 of the file''s bytes: the identity of the video.';
 comment on column core.video.bytes is 'Size of the file in bytes.';
 comment on column core.video.container is 'Container format as ffprobe names it.';
 comment on column core.video.video_codec is 'Codec of the video stream.';

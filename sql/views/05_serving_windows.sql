@@ -22,10 +22,10 @@ inner join core.video as video on present.video_key = video.video_key
 inner join core.label as label on prediction.label_key = label.label_key;
 
 comment on view core.serving_window is
-'Internal: one row per collection, present content, window and rank of the version that serves the collection.';
+'Internal: one row per collection, present video, window and rank of the version that serves the collection.';
 comment on column core.serving_window.collection is 'Name of the collection.';
 comment on column core.serving_window.path is 'Path in the collection; the first one when it holds copies.';
-comment on column core.serving_window.video_id is 'SHA-256 of the file''s bytes: the identity of the content.';
+comment on column core.serving_window.video_id is 'SHA-256 of the file''s bytes: the identity of the video.';
 comment on column core.serving_window.start_s is 'Start of the window in seconds, inclusive.';
 comment on column core.serving_window.end_s is 'End of the window in seconds, exclusive.';
 comment on column core.serving_window.rank is '1 is the best.';

@@ -30,7 +30,7 @@ from core.video;
 
 comment on view videos is
 'One row per video (file content), in however many paths and collections it is.';
-comment on column videos.video_id is 'SHA-256 of the file''s bytes: the identity of the content.';
+comment on column videos.video_id is 'SHA-256 of the file''s bytes: the identity of the video.';
 comment on column videos.bytes is 'Size of the file in bytes.';
 comment on column videos.container is 'Container format as ffprobe names it.';
 comment on column videos.video_codec is 'Codec of the video stream.';

@@ -14,7 +14,7 @@ inner join core.feature_set as feature_set on feature.feature_set_key = feature_
 
 comment on view video_features is
 'One row per video and feature set whose features are complete.';
-comment on column video_features.video_id is 'SHA-256 of the file''s bytes: the identity of the content.';
+comment on column video_features.video_id is 'SHA-256 of the file''s bytes: the identity of the video.';
 comment on column video_features.feature_set_id is 'Hash of the feature spec.';
 comment on column video_features.n_frames is 'Rows of the part that belong to this video.';
 comment on column video_features.part is 'Parquet file in the folder of the feature set.';

@@ -22,7 +22,7 @@ where prediction.model_version > 0;
 
 comment on view predictions is
 'One row per video, model version and rank: all predictions of all versions.';
-comment on column predictions.video_id is 'SHA-256 of the file''s bytes: the identity of the content.';
+comment on column predictions.video_id is 'SHA-256 of the file''s bytes: the identity of the video.';
 comment on column predictions.model_name is 'Name of the registered model.';
 comment on column predictions.model_version is 'Version of the registered model.';
 comment on column predictions.feature_set_id is 'Hash of the feature spec that the model read.';

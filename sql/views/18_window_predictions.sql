@@ -20,9 +20,9 @@ inner join core.label as label on prediction.label_key = label.label_key
 where prediction.model_version > 0;
 
 comment on view window_predictions is
-'One row per video, model version, window and rank: a version's prediction for each window of a long video.';
+'One row per video, model version, window and rank: predictions of a version for each window of a long video.';
 comment on column window_predictions.video_id is
-'SHA-256 of the file''s bytes: the identity of the content.';
+'SHA-256 of the file''s bytes: the identity of the video.';
 comment on column window_predictions.model_name is 'Name of the registered model.';
 comment on column window_predictions.model_version is 'Version of the registered model.';
 comment on column window_predictions.feature_set_id is 'Hash of the feature spec that the model read.';

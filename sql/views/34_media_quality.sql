@@ -36,7 +36,7 @@ comment on view media_quality is
 'One row per collection and present video: its media facts, and how much of it could be decoded.';
 comment on column media_quality.collection is 'Name of the collection.';
 comment on column media_quality.path is 'Path in the collection; the first one when it holds copies.';
-comment on column media_quality.video_id is 'SHA-256 of the file''s bytes: the identity of the content.';
+comment on column media_quality.video_id is 'SHA-256 of the file''s bytes: the identity of the video.';
 comment on column media_quality.verdict is
 'ok, partial (true damage: packets without a frame, torn frames, or a container that ends before it says), blank (each sampled frame is of one value), no_video, no_frames, unreadable, too_slow, forbidden or forgotten; null until decoded.';
 comment on column media_quality.bytes is 'Size of the file in bytes.';

@@ -29,7 +29,7 @@ comment on view model_disagreements is
 comment on column model_disagreements.collection is 'Name of the collection.';
 comment on column model_disagreements.path is 'Path in the collection; the first one when it holds copies.';
 comment on column model_disagreements.video_id is
-'SHA-256 of the file''s bytes: the identity of the content.';
+'SHA-256 of the file''s bytes: the identity of the video.';
 comment on column model_disagreements.serving_version is 'Version that serves the collection.';
 comment on column model_disagreements.serving_label is 'Its top-1.';
 comment on column model_disagreements.serving_score is 'Score of its top-1.';

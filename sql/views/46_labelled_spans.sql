@@ -20,7 +20,7 @@ comment on view labelled_spans is
 comment on column labelled_spans.collection is 'Name of the collection.';
 comment on column labelled_spans.path is 'Path of the file, relative to the collection''s source.';
 comment on column labelled_spans.video_id is
-'SHA-256 of the file''s bytes: the identity of the content; null while the file could not be read.';
+'SHA-256 of the file''s bytes: the identity of the video; null while the file could not be read.';
 comment on column labelled_spans.start_s is 'Start of the part in seconds, inclusive.';
 comment on column labelled_spans.end_s is 'End of the part in seconds, exclusive.';
 comment on column labelled_spans.label is 'Its label.';

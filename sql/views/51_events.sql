@@ -43,7 +43,7 @@ comment on view events is
 'One row per collection, present long video, label and segment: windows side by side in which the label scores 0.5 or more, by the version that serves the collection. Ask for more with peak_score, for less with events_above(min_score).';
 comment on column events.collection is 'Name of the collection.';
 comment on column events.path is 'Path in the collection; the first one when it holds copies.';
-comment on column events.video_id is 'SHA-256 of the file''s bytes: the identity of the content.';
+comment on column events.video_id is 'SHA-256 of the file''s bytes: the identity of the video.';
 comment on column events.label is 'The label.';
 comment on column events.start_s is 'Start of its first window in seconds, inclusive.';
 comment on column events.end_s is 'End of its last window in seconds, exclusive.';
