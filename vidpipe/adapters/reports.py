@@ -20,7 +20,7 @@ class Reports:
         self._folder = folder
 
     def forget(self, video_id: str) -> int:
-        """Delete the pages with pictures of a video; returns their number. `vidpipe report RUN` rewrites one.
+        """Remove the pages with pictures of a video; returns their number. `vidpipe report RUN` rewrites one.
 
         Raises:
             StorageFailed: A page cannot be removed.

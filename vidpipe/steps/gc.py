@@ -22,7 +22,7 @@ class GcReport(Report):
 
 
 def gc(ports: Ports, *, older_than_s: float = OLD_S) -> GcReport:
-    """Delete unnamed parts, temporary files and staged objects older than a day, and old reports.
+    """Remove unnamed parts, temporary files and staged objects older than a day, and old reports.
 
     Raises:
         LeaseHeld: Another run is at work.
