@@ -80,9 +80,12 @@ STEPS = {
     "vidpipe.adapters.sources.folders.Catalog": "hash_file",
     "vidpipe.adapters.media.process.LimitedProcess": "__init__ finish",
     "vidpipe.adapters.database.connection.Session": "run give",
-    "vidpipe.adapters.database.ledger.Ledger": "start_run finish_run put_collection put_videos put_listing "
-    "put_parts put_predictions switch_serving put_promotion finish_promotion "
-    "put_evaluation_set put_reference",
+    "vidpipe.adapters.database.runs.Runs": "start finish",
+    "vidpipe.adapters.database.sources.Sources": "put_collection put_videos put_listing",
+    "vidpipe.adapters.database.features.Features": "put_parts",
+    "vidpipe.adapters.database.predictions.Predictions": "put_predictions switch_serving",
+    "vidpipe.adapters.database.decisions.Decisions": "put_promotion finish_promotion put_evaluation_set "
+    "put_reference",
     "vidpipe.adapters.features.part_writer.PartWriter": "append commit",
     "vidpipe.adapters.models.registry.Registry": "register set_alias drop_alias find load",
     "vidpipe.adapters.database.warehouse.Warehouse": "publish",
@@ -290,7 +293,7 @@ def tidy(home: Path) -> Contents:
     collect_garbage(ports, older_than_s=0.0)
     contents = read_contents(home)
     root = home / "home"
-    named = ports.ledger.named_parts()
+    named = ports.ledger.features.named_parts()
     parts = [(p.parent.name.rpartition("=")[2], p.name) for p in root.glob("features/*/*")]
     temporary = [p for p in root.rglob("*") if p.suffix in (".tmp", ".new")]
     temporary += root.glob("mlflow/tmp/*")

@@ -132,7 +132,9 @@ def with_collection(home: Path, fresh: Path, source: Path) -> None:
     """A copy of a home, with a collection that has not been listed yet. It is used where the home was: its
     MLflow knows that place."""
     shutil.copytree(home, fresh)
-    open_home(load_settings(fresh)).ledger.put_collection(Collection("clips", str(source), None, None))
+    open_home(load_settings(fresh)).ledger.sources.put_collection(
+        Collection("clips", str(source), None, None)
+    )
 
 
 def play(command: list[str], environment: Mapping[str, str], expected: int, running: Server | None) -> Took:

@@ -48,7 +48,7 @@ def fill(ports: Ports, videos: int, frames: int) -> None:
     """A collection of so many videos with features of so many frames each."""
     spec, rng = ports.limits.spec, np.random.default_rng(0)
     ids = [f"{n:064x}" for n in range(videos)]
-    with ports.ledger.session() as session:  # type: ignore[attr-defined]
+    with ports.ledger.database.session() as session:  # type: ignore[attr-defined]
         run = session.connection.execute
         run("""insert into core.collection by name select 1 as collection_key, 'archive' as name,
                '/' as source, now()::timestamp as created_at""")
@@ -67,7 +67,7 @@ def fill(ports: Ports, videos: int, frames: int) -> None:
                 outcomes.append(ExtractedVideo(video_id, stored, None, "ok"))
                 part.append(VideoFeatures(video_id, times, values))
             result = PartResult(spec, part.commit(), "synthetic", tuple(outcomes))
-        ports.ledger.put_parts(1, [result])
+        ports.ledger.features.put_parts(1, [result])
 
 
 def _batched(items: Sequence[str], size: int) -> Iterator[list[str]]:
@@ -115,7 +115,7 @@ def measure(home: Path, videos: int, frames: int) -> dict[str, float]:
     os.sync()  # else the disk is still busy with it
     bundle = register(ports)
     spec_id = ports.limits.spec.feature_set_id
-    stored = ports.ledger.stored_features(spec_id, [f"{n:064x}" for n in range(videos)])
+    stored = ports.ledger.features.stored_features(spec_id, [f"{n:064x}" for n in range(videos)])
     found: dict[str, float] = {}
     found["classify: read, score, write, publish"] = timed(videos, lambda: classify(ports))
     found["read alone"] = timed(videos, lambda: deque(ports.store.read(spec_id, stored), maxlen=0))
@@ -133,7 +133,7 @@ def _write(ports: Ports, rows: Sequence[Prediction]) -> None:
     rest = iter(rows)
     version = VersionId("video-classifier", 2, "another")
     while chunk := list(islice(rest, 10_000)):
-        ports.ledger.put_predictions(1, version, ports.limits.spec.feature_set_id, chunk)
+        ports.ledger.predictions.put_predictions(1, version, ports.limits.spec.feature_set_id, chunk)
 
 
 def main() -> None:

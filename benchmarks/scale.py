@@ -49,7 +49,7 @@ def fill(home: Path, folder: Path, known: int, files: int) -> None:
     spec = ports.limits.spec
     assert isinstance(ports.ledger, Ledger)
     listing = ports.catalog.list_folder(folder).files
-    with ports.ledger.session() as session:
+    with ports.ledger.database.session() as session:
         run = session.connection.execute
         run("insert into core.model by name select 1 as model_key, 'video-classifier' as model_name")
         run("""insert into core.label by name select i as label_key, 'label ' || i as label
@@ -86,7 +86,7 @@ def fill(home: Path, folder: Path, known: int, files: int) -> None:
 def one_night(home: Path) -> dict[str, Any]:
     """Child process: the night, and what it took."""
     ports = open_all(home)
-    folder = Path(ports.ledger.collections()[0].source)
+    folder = Path(ports.ledger.sources.collections()[0].source)
     started = time.perf_counter()
     ports.catalog.list_folder(folder)
     listing_s = time.perf_counter() - started

@@ -210,7 +210,7 @@ def fill_ledger(home: Path, predictions: int) -> None:
 
     ledger = open_home(load_settings(home)).ledger
     videos = predictions // RANKS
-    with ledger.session() as session:
+    with ledger.database.session() as session:
         run = session.connection.execute
         run("insert into core.model by name select 1 as model_key, 'synthetic' as model_name")
         run("""insert into core.feature_set by name

@@ -115,7 +115,7 @@ ASKED: Mapping[str, tuple[str, ...]] = {
 def fill(home: Home, predictions: int) -> None:
     """Collections of short videos and one of long ones; two versions have scored them."""
     videos = predictions // (RANKS * VERSIONS)
-    with home.ledger.session() as session:
+    with home.ledger.database.session() as session:
         for statement in _rows(videos):
             session.connection.execute(f"insert into core.{statement}")
 

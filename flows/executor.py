@@ -16,7 +16,8 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 
 from flows.shared import RETRIES, LogProgress, retried
 from vidpipe.errors import ConfigurationError
-from vidpipe.ports import Ports, R, S
+from vidpipe.ports import Ports
+from vidpipe.ports.coordination import R, S
 from vidpipe.settings import Settings, load_settings
 from vidpipe.shards import gather
 from vidpipe.wiring import open_home, open_ports

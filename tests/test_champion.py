@@ -60,7 +60,7 @@ def delete(ports: Ports, version: int) -> None:
 
 def intend(ports: Ports, decision: str, target: int) -> int:
     """What a process that was killed between intent and alias leaves."""
-    return ports.ledger.put_promotion(
+    return ports.ledger.decisions.put_promotion(
         ports.registry.model, Promotion(0, CHAMPION, target, decision.split(maxsplit=1)[0]), evidence={},
         eval_set_hash=None, reason="why", actor="a test", final=False,
     )  # fmt: skip
@@ -79,7 +79,7 @@ def test_a_version_that_was_gone_before_the_decision_leaves_no_intent(ports: Por
     with pytest.raises(NotFound) as caught:
         DECISIONS[decision](ports)
     assert str(TARGETS[decision]) in caught.value.message
-    assert ports.ledger.open_promotions(ports.registry.model) == []
+    assert ports.ledger.decisions.open_promotions(ports.registry.model) == []
     assert decided(ports) == before
     night = nightly(ports)
     assert (night.status, ports.registry.aliases()["champion"]) == ("ok", CHAMPION)
@@ -104,7 +104,7 @@ def test_a_version_that_goes_after_the_intent_closes_it_as_not_carried_out(
     night = nightly(ports)
     assert (night.status, night.problems) == ("ok", [])
     assert f"promotion {number} was not carried out" in caplog.text
-    assert ports.ledger.open_promotions(ports.registry.model) == []
+    assert ports.ledger.decisions.open_promotions(ports.registry.model) == []
     outcome, version, reason = decided(ports)
     assert (outcome, version) == ("not_carried_out", target)
     assert reason.startswith(f"why; {decision.split(maxsplit=1)[0]}, not carried out: ")
@@ -117,7 +117,7 @@ def test_a_version_that_goes_between_question_and_alias_closes_the_intent_at_onc
     ports: Ports, decision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vidpipe.steps.promote.judge", _nothing_against)
-    put = ports.ledger.put_promotion
+    put = ports.ledger.decisions.put_promotion
 
     def put_and_delete(*given: Any, **named: Any) -> int:
         number = put(*given, **named)
@@ -125,21 +125,21 @@ def test_a_version_that_goes_between_question_and_alias_closes_the_intent_at_onc
         return number
 
     with monkeypatch.context() as patched:
-        patched.setattr(ports.ledger, "put_promotion", put_and_delete)
+        patched.setattr(ports.ledger.decisions, "put_promotion", put_and_delete)
         with pytest.raises(VidpipeError):
             DECISIONS[decision](ports)
     assert decided(ports)[0] == "not_carried_out"
-    assert ports.ledger.open_promotions(ports.registry.model) == []
+    assert ports.ledger.decisions.open_promotions(ports.registry.model) == []
     assert nightly(ports).status == "ok"
 
 
-def _nothing_against(contest: Any, policy: Any) -> Any:
+def _nothing_against(given: Any, policy: Any) -> Any:
     """A gate that lets everything pass: what is tested comes after it."""
     from dataclasses import replace
 
     from vidpipe.evaluation.gate import judge
 
-    return replace(judge(contest, policy), reasons=())
+    return replace(judge(given, policy), reasons=())
 
 
 @pytest.mark.parametrize("gone", [4])

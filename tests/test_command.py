@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from vidpipe.adapters.locks.file_lease import Lease
+from vidpipe.adapters.locks.file_lease import FileLease
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,9 @@ def test_a_wrong_setting_is_named(vidpipe: Any) -> None:
 def test_a_second_run_exits_4_and_names_the_holder(vidpipe: Any, tmp_path: Path, clips: Any) -> None:
     lease = tmp_path / "home" / "state" / "lease"
     hold = (
-        "import sys, time; from pathlib import Path; from vidpipe.adapters.locks.file_lease import Lease\n"
-        "with Lease(Path(sys.argv[1])).hold('nightly'):\n    print('held', flush=True); time.sleep(60)"
+        "import sys, time; from pathlib import Path\n"
+        "from vidpipe.adapters.locks.file_lease import FileLease\n"
+        "with FileLease(Path(sys.argv[1])).hold('nightly'):\n    print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", hold, str(lease)], stdout=subprocess.PIPE) as holder:
         assert holder.stdout and holder.stdout.readline() == b"held\n"
@@ -108,5 +109,5 @@ def test_status_tells_who_holds_the_lease_also_where_a_shell_does(tmp_path: Path
     with file.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)  # as `flock FILE cp -a .vidpipe backup` does
         assert lease() == "held by a program that left no name, such as flock"
-    with Lease(file).hold("train"):
+    with FileLease(file).hold("train"):
         assert lease().startswith(f"held by train (pid {os.getpid()} on ")

@@ -23,7 +23,7 @@ def answered(truth: Classes, accuracy: float, K: int, seed: int) -> Classes:
 
 
 @pytest.fixture(scope="module")
-def contest() -> Triple:
+def predictions() -> Triple:
     """(truth, challenger, champion) of 600 videos with three labels."""
     truth = RNG.integers(0, 3, 600)
     return truth, answered(truth, 0.9, 3, 1), answered(truth, 0.8, 3, 2)
@@ -43,8 +43,8 @@ def test_mcnemars_test_is_the_exact_two_sided_coin(mine: int, theirs: int, p: fl
     assert found.p == pytest.approx(p)
 
 
-def test_the_differences_are_those_of_scikit_learn(contest: Triple) -> None:
-    truth, challenger, champion = contest
+def test_the_differences_are_those_of_scikit_learn(predictions: Triple) -> None:
+    truth, challenger, champion = predictions
     found = paired_bootstrap(truth, challenger, champion, np.arange(600), 3)
     assert found.accuracy.value == pytest.approx((challenger == truth).mean() - (champion == truth).mean())
     macro = [f1_score(truth, p, average="macro") for p in (challenger, champion)]
@@ -58,8 +58,8 @@ def test_labels_that_do_not_occur_do_not_count_in_macro_f1() -> None:
     assert found.macro_f1.value == pytest.approx((1 + 2 / 3) / 2 - 1)
 
 
-def test_the_interval_is_that_of_the_normal_approximation(contest: Triple) -> None:
-    truth, challenger, champion = contest
+def test_the_interval_is_that_of_the_normal_approximation(predictions: Triple) -> None:
+    truth, challenger, champion = predictions
     found = paired_bootstrap(truth, challenger, champion, np.arange(600), 3).accuracy
     gains = (challenger == truth).astype(float) - (champion == truth)
     half = norm.ppf(0.975) * gains.std() / np.sqrt(600)
@@ -77,8 +77,8 @@ def test_the_interval_holds_the_truth_as_often_as_it_promises() -> None:
     assert 89 <= held <= 100
 
 
-def test_copies_within_a_group_are_no_new_witnesses(contest: Triple) -> None:
-    truth, challenger, champion = contest
+def test_copies_within_a_group_are_no_new_witnesses(predictions: Triple) -> None:
+    truth, challenger, champion = predictions
     alone = paired_bootstrap(truth, challenger, champion, np.arange(600), 3)
     a, b, c, groups = (np.repeat(x, 4) for x in (truth, challenger, champion, np.arange(600)))
     assert paired_bootstrap(a, b, c, groups, 3) == alone
@@ -87,16 +87,16 @@ def test_copies_within_a_group_are_no_new_witnesses(contest: Triple) -> None:
     assert apart.accuracy.high - apart.accuracy.low == pytest.approx(width / 2, rel=0.15)
 
 
-def test_the_same_seed_gives_the_same_interval(contest: Triple) -> None:
-    truth, challenger, champion = contest
+def test_the_same_seed_gives_the_same_interval(predictions: Triple) -> None:
+    truth, challenger, champion = predictions
     groups = np.arange(600) % 40
     once, again = (paired_bootstrap(truth, challenger, champion, groups, 3, seed=s) for s in (1, 1))
     assert once == again
     assert once != paired_bootstrap(truth, challenger, champion, groups, 3, seed=2)
 
 
-def test_a_model_against_itself_differs_by_nothing(contest: Triple) -> None:
-    truth, challenger, _ = contest
+def test_a_model_against_itself_differs_by_nothing(predictions: Triple) -> None:
+    truth, challenger, _ = predictions
     found = paired_bootstrap(truth, challenger, challenger, np.arange(600), 3)
     assert (found.accuracy.low, found.accuracy.high, found.macro_f1.low) == (0, 0, 0)
 
@@ -107,8 +107,8 @@ def test_no_videos_say_nothing() -> None:
     assert (found.accuracy.low, found.accuracy.high, found.groups) == (-1, 1, 0)
 
 
-def test_an_interval_reads_as_people_write_it(contest: Triple) -> None:
-    truth, challenger, champion = contest
+def test_an_interval_reads_as_people_write_it(predictions: Triple) -> None:
+    truth, challenger, champion = predictions
     found = paired_bootstrap(truth, champion, challenger, np.arange(600), 3).accuracy
     assert str(found) == f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
     assert str(found).startswith("-0.1")

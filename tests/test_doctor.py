@@ -18,7 +18,7 @@ import pytest
 
 from vidpipe.adapters import machine
 from vidpipe.errors import ConfigurationError, LeaseLost, LedgerLocked, StorageUnreachable
-from vidpipe.ports import Probes
+from vidpipe.ports.doctor import Probes
 from vidpipe.records.machine import (
     DiskFacts,
     ModelFault,
@@ -210,7 +210,7 @@ def test_a_setting_that_cannot_be_right_is_the_first_thing_to_mend(vidpipe: Any)
 
 
 def test_open_runs_and_orphans_of_a_real_home_are_seen_and_left_alone(home: Home) -> None:
-    run_id = home.ledger.start_run("extract")
+    run_id = home.ledger.runs.start("extract")
     orphan = home.settings.home / "features" / "feature_set=f" / "part-1.parquet"
     orphan.parent.mkdir(parents=True)
     orphan.write_bytes(b"x")
@@ -225,8 +225,8 @@ def test_open_runs_and_orphans_of_a_real_home_are_seen_and_left_alone(home: Home
 
 
 def test_a_ledger_that_is_in_use_is_not_waited_for(home: Home) -> None:
-    home.ledger.start_run("extract")
-    with home.ledger.exclusive():
+    home.ledger.runs.start("extract")
+    with home.ledger.database.exclusive():
         report = doctor(open_probes(home), wait_s=30)
 
     assert line(report, "ledger").state == "warning"

@@ -78,7 +78,7 @@ def test_every_frame_has_its_true_time_and_the_weight_that_the_network_gave_it(
 ) -> None:
     report = explain(ports, ids[0])
     spec = ports.limits.spec.feature_set_id
-    (video,) = ports.store.read(spec, ports.ledger.stored_features(spec, ids[:1]))
+    (video,) = ports.store.read(spec, ports.ledger.features.stored_features(spec, ids[:1]))
     bundle = ports.registry.load(ports.registry.version(str(ATTENTION)))
     assert [f.time_s for f in report.frames] == video.times_s.tolist()
     assert [f.weight for f in report.frames] == attention(bundle.lstm, [video.values])[0].tolist()
@@ -163,7 +163,7 @@ def test_a_long_video_is_explained_window_by_window_as_it_is_scored(
     assert [(k, np.float32(v)) for k, v in report.top.items()] == [(k, np.float32(v)) for k, v in stored]
     spec, bundle = ports.limits.spec, ports.registry.load(ports.registry.version(str(ATTENTION)))
     (video,) = ports.store.read(
-        spec.feature_set_id, ports.ledger.stored_features(spec.feature_set_id, [video_id])
+        spec.feature_set_id, ports.ledger.features.stored_features(spec.feature_set_id, [video_id])
     )
     windows = windows_of(video.times_s, Windows(1.0, 0.5), spec.sample_fps)
     expected = np.zeros(len(video.times_s))

@@ -64,9 +64,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 def features(ports: Ports, spec: FeatureSpec) -> dict[str, np.ndarray]:
-    ids = [v.video_id for v in ports.ledger.labelled_videos("some", spec.feature_set_id)]
+    ids = [v.video_id for v in ports.ledger.features.labelled_videos("some", spec.feature_set_id)]
     ids = ids or [row[0] for row in warehouse_rows(ports, "select video_id from videos")]
-    stored = ports.ledger.stored_features(spec.feature_set_id, ids)
+    stored = ports.ledger.features.stored_features(spec.feature_set_id, ids)
     return {f.video_id: f.values for f in ports.store.read(spec.feature_set_id, stored)}
 
 

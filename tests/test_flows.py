@@ -175,7 +175,7 @@ def test_windows_are_a_parameter_of_the_ingest_and_are_remembered(
     ]  # fmt: skip
     for asked, kept in wanted:
         ingest_flow("long", str(clips.incoming), **asked, home=home)
-        assert make_ports(tmp_path / "home").ledger.collection("long").windows == kept
+        assert make_ports(tmp_path / "home").ledger.sources.collection("long").windows == kept
 
 
 def test_only_transient_errors_are_retried() -> None:

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from conftest import certain
 
-from vidpipe.evaluation.gate import Contest, Policy, Training, judge
-from vidpipe.records.models import Answers, EvaluationSet, EvaluationVideo
+from vidpipe.evaluation.gate import GateInput, Policy, Training, judge
+from vidpipe.records.models import EvaluationSet, EvaluationVideo, Predictions
 from vidpipe.splits import group_hash
 
 NOTHING = Training(frozenset(), frozenset())
 
 
-def exam(supports: Sequence[int], groups: int | None = None) -> EvaluationSet:
+def eval_set(supports: Sequence[int], groups: int | None = None) -> EvaluationSet:
     """A frozen set of which label k has `supports[k]` videos, in so many groups."""
     truth = [f"label {k}" for k, support in enumerate(supports) for _ in range(support)]
     videos = [
@@ -26,38 +26,38 @@ def exam(supports: Sequence[int], groups: int | None = None) -> EvaluationSet:
     return EvaluationSet("yard", "test", tuple(videos), frozen=True)
 
 
-def answers(of: EvaluationSet, wrong: Sequence[int] = (), score: float = 0.9, **more: Any) -> Answers:
+def answers(of: EvaluationSet, wrong: Sequence[int] = (), score: float = 0.9, **more: Any) -> Predictions:
     """Right answers but for the videos numbered in `wrong`."""
     labels = of.labels
     predicted = [
         labels[(labels.index(v.label) + (n in wrong)) % len(labels)] for n, v in enumerate(of.videos)
     ]
     given = {"labels": tuple(labels), "predicted": tuple(predicted)} | more
-    return Answers(scores=np.full(len(predicted), score, np.float32), **given)
+    return Predictions(scores=np.full(len(predicted), score, np.float32), **given)
 
 
-def first(supports: Sequence[int], hits: int, baseline_hits: int = 0) -> Contest:
-    """A first champion's contest: the first `hits` answers are right."""
-    of = exam(supports)
+def first(supports: Sequence[int], hits: int, baseline_hits: int = 0) -> GateInput:
+    """A first champion's given: the first `hits` answers are right."""
+    of = eval_set(supports)
     n = len(of.videos)
-    return Contest(
+    return GateInput(
         of, answers(of, range(hits, n)), {"mean_linear": answers(of, range(baseline_hits, n))}, NOTHING
     )
 
 
 def against(
     n: int, wrong: Sequence[int], champion_wrong: Sequence[int], groups: int | None = None, **more: Any
-) -> Contest:
-    """A contest on n videos of two labels."""
-    of = exam((n // 2, n - n // 2), groups)
-    return Contest(
+) -> GateInput:
+    """A given on n videos of two labels."""
+    of = eval_set((n // 2, n - n // 2), groups)
+    return GateInput(
         of, answers(of, wrong), {"mean_linear": answers(of, wrong)}, NOTHING,
         answers(of, champion_wrong), NOTHING, **more,
     )  # fmt: skip
 
 
-def reasons(contest: Contest, **policy: Any) -> tuple[str, ...]:
-    return judge(contest, Policy(**policy)).reasons
+def reasons(given: GateInput, **policy: Any) -> tuple[str, ...]:
+    return judge(given, Policy(**policy)).reasons
 
 
 # -- a first champion -----------------------------------------------------------------------------
@@ -163,11 +163,11 @@ def test_a_label_may_not_fall_far_even_if_the_others_rise() -> None:
 
 
 def test_a_single_video_is_never_held_against_a_label() -> None:
-    of = exam((2, 98))
-    contest = Contest(
+    of = eval_set((2, 98))
+    given = GateInput(
         of, answers(of, [0]), {"mean_linear": answers(of)}, NOTHING, answers(of, [50, 51]), NOTHING
     )
-    assert not [r for r in reasons(contest, margin=1.0) if "recall" in r]
+    assert not [r for r in reasons(given, margin=1.0) if "recall" in r]
 
 
 def test_every_label_must_reach_the_floor() -> None:
@@ -196,29 +196,29 @@ def test_agreeing_nights_may_be_asked_for() -> None:
 def test_a_set_that_the_challenger_was_trained_on_is_refused(
     training: Training, videos: int, groups: int
 ) -> None:
-    contest = replace(against(40, [], range(20)), training=training)
-    (reason,) = reasons(contest)
+    given = replace(against(40, [], range(20)), training=training)
+    (reason,) = reasons(given)
     assert f"leaks: {videos} of its videos and {groups} of its groups" in reason
 
 
 def test_a_champion_that_was_trained_on_the_set_has_an_advantage() -> None:
-    contest = replace(against(40, [], []), champion_training=Training({"v001"}, {group_hash("g1")}))
-    verdict = judge(contest, Policy())
+    given = replace(against(40, [], []), champion_training=Training({"v001"}, {group_hash("g1")}))
+    verdict = judge(given, Policy())
     assert verdict.reasons == ()
     assert "1 videos and 1 groups" in verdict.warnings[0]
 
 
 def test_labels_that_the_challenger_does_not_know_count_as_wrong_and_refuse() -> None:
-    of = exam((20, 20))
+    of = eval_set((20, 20))
     one = answers(of, labels=("label 0",), predicted=("label 0",) * 40)
-    found = reasons(Contest(of, one, {"mean_linear": one}, NOTHING, answers(of), NOTHING))
+    found = reasons(GateInput(of, one, {"mean_linear": one}, NOTHING, answers(of), NOTHING))
     assert found[0] == "the challenger does not know 'label 1': 20 videos of the set count as wrong"
 
 
 def test_labels_that_only_the_champion_knows_refuse() -> None:
-    contest = against(40, [], [])
-    champion = replace(certain(contest.champion), labels=("bird", "label 0", "label 1"))
-    (reason,) = reasons(replace(contest, champion=champion))
+    given = against(40, [], [])
+    champion = replace(certain(given.champion), labels=("bird", "label 0", "label 1"))
+    (reason,) = reasons(replace(given, champion=champion))
     assert reason == "the champion knows labels that the challenger does not: 'bird'"
 
 
@@ -226,13 +226,13 @@ def test_labels_that_only_the_champion_knows_refuse() -> None:
 
 
 def test_a_better_baseline_warns_with_both_numbers_but_refuses_only_when_strict() -> None:
-    contest = first((10, 10), 17, baseline_hits=19)
-    verdict = judge(contest, Policy())
+    given = first((10, 10), 17, baseline_hits=19)
+    verdict = judge(given, Policy())
     assert verdict.reasons == ()
     (warning,) = verdict.warnings
     for said in ("baseline", "0.850", "0.950"):
         assert said in warning
-    strict = judge(contest, Policy(strict=True))
+    strict = judge(given, Policy(strict=True))
     assert (strict.reasons, strict.warnings) == ((warning,), ())
 
 
@@ -241,9 +241,9 @@ def test_an_equal_baseline_does_not_warn() -> None:
 
 
 def test_scores_that_mean_less_and_other_features_warn() -> None:
-    contest = against(40, [], [], same_features=False)
-    sure, unsure = answers(contest.exam, score=0.99), answers(contest.exam, score=0.4)
-    verdict = judge(replace(contest, challenger=unsure, champion=sure), Policy())
+    given = against(40, [], [], same_features=False)
+    sure, unsure = answers(given.eval_set, score=0.99), answers(given.eval_set, score=0.4)
+    verdict = judge(replace(given, challenger=unsure, champion=sure), Policy())
     assert verdict.reasons == ()
     calibration, features = verdict.warnings
     assert "0.600 against the champion's 0.010" in calibration

@@ -32,7 +32,9 @@ def filled(ports: Ports, tmp_path: Path, clips: Any) -> Ports:
     ingest(ports, "three", source)
     extract(ports)
     predictions = [Prediction(v, 1, "label", 0.5) for v in _ids(ports)]
-    ports.ledger.put_predictions(1, VersionId("m", 1, "d1"), ports.limits.spec.feature_set_id, predictions)
+    ports.ledger.predictions.put_predictions(
+        1, VersionId("m", 1, "d1"), ports.limits.spec.feature_set_id, predictions
+    )
     return ports
 
 
@@ -42,14 +44,14 @@ def _ids(ports: Ports) -> list[str]:
 
 def _rows(ports: Ports) -> list[tuple[str, str, int]]:
     spec = ports.limits.spec.feature_set_id
-    named = ports.ledger.named_parts()
-    stored = [s for _, part in named for s in ports.ledger.features_of_part(spec, part)]
+    named = ports.ledger.features.named_parts()
+    stored = [s for _, part in named for s in ports.ledger.features.features_of_part(spec, part)]
     return [(s.video_id, s.part, s.row_offset) for s in stored]
 
 
 def _features(ports: Ports, ids: list[str]) -> dict[str, Any]:
     spec = ports.limits.spec.feature_set_id
-    stored = ports.ledger.stored_features(spec, ids)
+    stored = ports.ledger.features.stored_features(spec, ids)
     return {f.video_id: (f.times_s, f.values) for f in ports.store.read(spec, stored)}
 
 
@@ -61,8 +63,8 @@ def test_a_forgotten_video_is_gone_and_its_neighbours_keep_every_bit(filled: Por
     ids = _ids(filled)
     before = {v: (t.copy(), x.copy()) for v, (t, x) in _features(filled, ids[1:]).items()}
     (old_part,) = {part for _, part, _ in _rows(filled)}
-    filled.ledger.put_version_videos(VersionId("m", 3, "d3"), {"train": ids[:2], "test": ids[2:]})
-    filled.ledger.put_version_videos(VersionId("m", 4, "d4"), {"train": ids[1:2], "test": ids[:1]})
+    filled.ledger.decisions.put_version_videos(VersionId("m", 3, "d3"), {"train": ids[:2], "test": ids[2:]})
+    filled.ledger.decisions.put_version_videos(VersionId("m", 4, "d4"), {"train": ids[1:2], "test": ids[:1]})
     report = forget(filled, ids[0][:12])
     assert (report.video_id, report.parts, report.taught) == (ids[0], 1, [3])
     after = _features(filled, ids)
@@ -81,7 +83,7 @@ def test_a_forgotten_video_is_gone_and_its_neighbours_keep_every_bit(filled: Por
 def test_a_forgotten_video_does_not_come_back(filled: Ports, home: Any) -> None:
     ids = _ids(filled)
     forget(filled, ids[0])
-    collection = filled.ledger.collection("three")
+    collection = filled.ledger.sources.collection("three")
     assert collection
     file = next(Path(collection.source).glob("*.mp4"))
     os.utime(file, ns=(1, 1))  # looks changed, so that it is read again

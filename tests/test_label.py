@@ -49,16 +49,16 @@ def inbox(ports: Ports, source: Path) -> Ports:
                 Prediction(ids[path], 1, top, 0.5 + margin / 2),
                 Prediction(ids[path], 2, other, 0.5 - margin / 2),
             ]
-        ports.ledger.put_predictions(
+        ports.ledger.predictions.put_predictions(
             1, VersionId("m", version, "d"), ports.limits.spec.feature_set_id, predictions
         )
-    ports.ledger.switch_serving(1)
+    ports.ledger.predictions.switch_serving(1)
     ports.warehouse.publish()
     return ports
 
 
 def ids_of(ports: Ports) -> dict[str, str]:
-    found = ports.ledger.items_at("inbox", [f"{n}.mp4" for n in range(6)])
+    found = ports.ledger.sources.items_at("inbox", [f"{n}.mp4" for n in range(6)])
     return {path: video_id for path, (video_id, _) in found.items()}
 
 

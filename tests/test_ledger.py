@@ -48,8 +48,8 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty ledger with two collections, to be copied: making one takes longer."""
     file = tmp_path_factory.mktemp("ledger") / "ledger.duckdb"
     ledger = Ledger(file)
-    ledger.put_collection(YARD)
-    ledger.put_collection(STREET)
+    ledger.sources.put_collection(YARD)
+    ledger.sources.put_collection(STREET)
     return file
 
 
@@ -60,7 +60,7 @@ def ledger(made_once: Path, tmp_path: Path) -> Ledger:
 
 
 def query(ledger: Ledger, text: str) -> list[tuple[Any, ...]]:
-    with duckdb.connect(ledger.file, read_only=True) as connection:
+    with duckdb.connect(ledger.database.file, read_only=True) as connection:
         return connection.execute(text).fetchall()
 
 
@@ -75,15 +75,15 @@ def probed(video_id: str, facts: MediaFacts | None = FACTS, verdict: str | None 
 def arrive(ledger: Ledger, collection: str = "yard", **ids: str) -> list[SourceFile]:
     """Healthy files `path=video_id` (`a` stands for a.mp4) that have been read and listed."""
     files = [file(f"{name}.mp4") for name in ids]
-    known = ledger.known_videos(ids.values(), retry_failed=False)
+    known = ledger.sources.known_videos(ids.values(), retry_failed=False)
     new = [probed(v) for v in dict.fromkeys(ids.values()) if v not in known]
-    ledger.put_videos(collection, list(zip(files, ids.values(), strict=True)), new, [])
+    ledger.sources.put_videos(collection, list(zip(files, ids.values(), strict=True)), new, [])
     return files
 
 
 def arrive_bad(ledger: Ledger, path: str, video_id: str, collection: str = "yard") -> None:
     """A file whose probe fails, once more."""
-    ledger.put_videos(
+    ledger.sources.put_videos(
         collection,
         [(file(path), video_id)],
         [probed(video_id, None, "unreadable")],
@@ -110,7 +110,7 @@ def part(
 def put_part(
     ledger: Ledger, *videos: ExtractedVideo, name: str = "part-1.parquet", spec: FeatureSpec = SPEC
 ) -> None:
-    ledger.put_parts(1, [part(*videos, name=name, spec=spec)])
+    ledger.features.put_parts(1, [part(*videos, name=name, spec=spec)])
 
 
 def predictions(*video_ids: str, best: str = "cat", score: float = 0.75) -> list[Prediction]:
@@ -123,7 +123,7 @@ def numbered(version: int) -> VersionId:
 
 
 def score(ledger: Ledger, version: int, *video_ids: str, **more: Any) -> None:
-    ledger.put_predictions(1, numbered(version), SET, predictions(*video_ids, **more))
+    ledger.predictions.put_predictions(1, numbered(version), SET, predictions(*video_ids, **more))
 
 
 def failures(ledger: Ledger) -> list[tuple[Any, ...]]:
@@ -137,24 +137,24 @@ def failures(ledger: Ledger) -> list[tuple[Any, ...]]:
 
 
 def test_a_collection_comes_back_as_it_was_put_and_can_be_changed(ledger: Ledger) -> None:
-    assert ledger.collection("street") == STREET
-    assert ledger.collection("nowhere") is None
+    assert ledger.sources.collection("street") == STREET
+    assert ledger.sources.collection("nowhere") is None
 
     moved = replace(STREET, source="/elsewhere", manifest=None)
-    ledger.put_collection(moved)
+    ledger.sources.put_collection(moved)
 
-    assert ledger.collections() == [YARD, moved]
+    assert ledger.sources.collections() == [YARD, moved]
 
 
 def test_a_new_listing_is_all_changed_and_a_read_one_is_not(ledger: Ledger) -> None:
     listing = [file("a.mp4"), file("b.mp4")]
-    assert ledger.changed_paths("yard", listing, retry_failed=False) == {"a.mp4", "b.mp4"}
+    assert ledger.sources.changed_paths("yard", listing, retry_failed=False) == {"a.mp4", "b.mp4"}
 
     arrive(ledger, a="A", b="B")
 
-    assert ledger.changed_paths("yard", listing, retry_failed=False) == set()
-    assert ledger.changed_paths("street", listing, retry_failed=False) == {"a.mp4", "b.mp4"}
-    assert ledger.changed_paths("yard", [*listing, file("c.mp4")], retry_failed=True) == {"c.mp4"}
+    assert ledger.sources.changed_paths("yard", listing, retry_failed=False) == set()
+    assert ledger.sources.changed_paths("street", listing, retry_failed=False) == {"a.mp4", "b.mp4"}
+    assert ledger.sources.changed_paths("yard", [*listing, file("c.mp4")], retry_failed=True) == {"c.mp4"}
 
 
 @pytest.mark.parametrize("change", [{"size_bytes": 101}, {"mtime_ns": 0}, {"inode": 2**63 + 5}], ids=str)
@@ -162,44 +162,44 @@ def test_another_size_time_or_inode_means_reading_again(change: dict[str, int], 
     arrive(ledger, a="A", b="B")
     changed = file("a.mp4", **change)
 
-    assert ledger.changed_paths("yard", [changed, file("b.mp4")], retry_failed=False) == {"a.mp4"}
+    assert ledger.sources.changed_paths("yard", [changed, file("b.mp4")], retry_failed=False) == {"a.mp4"}
 
-    ledger.put_videos("yard", [(changed, "A")], [], [])
-    assert ledger.changed_paths("yard", [changed], retry_failed=False) == set()
+    ledger.sources.put_videos("yard", [(changed, "A")], [], [])
+    assert ledger.sources.changed_paths("yard", [changed], retry_failed=False) == set()
 
 
 def test_another_label_does_not_mean_reading_again(ledger: Ledger) -> None:
     arrive(ledger, a="A")
 
-    assert ledger.changed_paths("yard", [file("a.mp4", label="cat")], retry_failed=False) == set()
+    assert ledger.sources.changed_paths("yard", [file("a.mp4", label="cat")], retry_failed=False) == set()
 
 
 def test_a_file_that_could_not_be_hashed_is_read_again_every_time(ledger: Ledger) -> None:
-    ledger.put_videos("yard", [(file("a.mp4"), None)], [], [])
+    ledger.sources.put_videos("yard", [(file("a.mp4"), None)], [], [])
 
-    assert ledger.changed_paths("yard", [file("a.mp4")], retry_failed=False) == {"a.mp4"}
+    assert ledger.sources.changed_paths("yard", [file("a.mp4")], retry_failed=False) == {"a.mp4"}
 
 
 def test_a_content_whose_probe_learnt_nothing_is_read_again_every_time(ledger: Ledger) -> None:
-    ledger.put_videos("yard", [(file("a.mp4"), "A")], [probed("A", None, None)], [])
+    ledger.sources.put_videos("yard", [(file("a.mp4"), "A")], [probed("A", None, None)], [])
 
-    assert ledger.changed_paths("yard", [file("a.mp4")], retry_failed=False) == {"a.mp4"}
-    assert ledger.known_videos(["A"], retry_failed=False) == {}
+    assert ledger.sources.changed_paths("yard", [file("a.mp4")], retry_failed=False) == {"a.mp4"}
+    assert ledger.sources.known_videos(["A"], retry_failed=False) == {}
 
 
 def test_a_bad_file_is_read_again_only_on_request_and_only_until_quarantine(ledger: Ledger) -> None:
     arrive_bad(ledger, "a.mp4", "A")
     listing = [file("a.mp4")]
 
-    assert ledger.changed_paths("yard", listing, retry_failed=False) == set()
-    assert ledger.changed_paths("yard", listing, retry_failed=True) == {"a.mp4"}
+    assert ledger.sources.changed_paths("yard", listing, retry_failed=False) == set()
+    assert ledger.sources.changed_paths("yard", listing, retry_failed=True) == {"a.mp4"}
 
     arrive_bad(ledger, "a.mp4", "A")
     arrive_bad(ledger, "a.mp4", "A")
-    assert ledger.changed_paths("yard", listing, retry_failed=True) == set()
+    assert ledger.sources.changed_paths("yard", listing, retry_failed=True) == set()
 
-    ledger.reset_failures("yard")
-    assert ledger.changed_paths("yard", listing, retry_failed=True) == {"a.mp4"}
+    ledger.failures.reset("yard")
+    assert ledger.sources.changed_paths("yard", listing, retry_failed=True) == {"a.mp4"}
 
 
 def test_a_copy_is_the_same_video_at_two_paths(ledger: Ledger) -> None:
@@ -218,16 +218,16 @@ def test_a_moved_file_is_the_same_video_and_keeps_its_features(ledger: Ledger) -
     arrive(ledger, old="A")
     put_part(ledger, extracted("A", "part-1.parquet"))
     listing = [file("new.mp4")]
-    assert ledger.changed_paths("yard", listing, retry_failed=False) == {"new.mp4"}
-    assert ledger.known_videos(["A"], retry_failed=False) == {"A": None}
+    assert ledger.sources.changed_paths("yard", listing, retry_failed=False) == {"new.mp4"}
+    assert ledger.sources.known_videos(["A"], retry_failed=False) == {"A": None}
 
-    ledger.put_videos("yard", [(listing[0], "A")], [], [])
-    assert ledger.put_listing("yard", listing) == 1
+    ledger.sources.put_videos("yard", [(listing[0], "A")], [], [])
+    assert ledger.sources.put_listing("yard", listing) == 1
 
     assert query(ledger, "select path, present from collection_videos order by path") == [
         ("new.mp4", True), ("old.mp4", False),
     ]  # fmt: skip
-    assert ledger.pending_videos(SET, "yard", retry_failed=False) == []
+    assert ledger.features.pending_videos(SET, "yard", retry_failed=False) == []
     assert len(query(ledger, "select * from videos")) == 1
 
 
@@ -236,7 +236,7 @@ def test_other_bytes_under_an_old_path_are_another_video(ledger: Ledger) -> None
     first_seen = query(ledger, "select first_seen_at from collection_videos")
     changed = file("a.mp4", size_bytes=7)
 
-    ledger.put_videos("yard", [(changed, "B")], [probed("B")], [])
+    ledger.sources.put_videos("yard", [(changed, "B")], [probed("B")], [])
 
     assert query(ledger, "select path, video_id from collection_videos") == [("a.mp4", "B")]
     assert query(ledger, "select first_seen_at from collection_videos") == first_seen
@@ -246,51 +246,51 @@ def test_other_bytes_under_an_old_path_are_another_video(ledger: Ledger) -> None
 def test_a_relabel_takes_effect_without_reading_a_byte(ledger: Ledger) -> None:
     arrive(ledger, a="A", b="B")
     wanted = [file("a.mp4", label="cat", group="g1", splits={"s1": "train", "s2": "test"}), file("b.mp4")]
-    ledger.put_listing("yard", wanted)
+    ledger.sources.put_listing("yard", wanted)
     assert query(ledger, "select path, label, group_name, splits from collection_videos order by path") == [
         ("a.mp4", "cat", "g1", {"s1": "train", "s2": "test"}),
         ("b.mp4", None, None, {}),
     ]
 
-    ledger.put_listing("yard", [file("a.mp4", label="dog"), file("b.mp4", label="cat")])
+    ledger.sources.put_listing("yard", [file("a.mp4", label="dog"), file("b.mp4", label="cat")])
 
     assert query(ledger, "select path, label, group_name, splits from collection_videos order by path") == [
         ("a.mp4", "dog", None, {}), ("b.mp4", "cat", None, {}),
     ]  # fmt: skip
-    assert ledger.count_labelled("yard") == 2
+    assert ledger.sources.count_labelled("yard") == 2
 
 
 def test_a_path_no_longer_listed_is_absent_and_may_come_back(ledger: Ledger) -> None:
     arrive(ledger, a="A", b="B")
     arrive(ledger, "street", a="A")
 
-    assert ledger.put_listing("yard", [file("a.mp4")]) == 1
-    assert ledger.put_listing("yard", [file("a.mp4")]) == 0, "it was absent already"
-    assert ledger.present_paths("yard") == {"a.mp4"}
-    assert ledger.present_paths("street") == {"a.mp4"}
+    assert ledger.sources.put_listing("yard", [file("a.mp4")]) == 1
+    assert ledger.sources.put_listing("yard", [file("a.mp4")]) == 0, "it was absent already"
+    assert ledger.sources.present_paths("yard") == {"a.mp4"}
+    assert ledger.sources.present_paths("street") == {"a.mp4"}
 
-    assert ledger.put_listing("yard", [file("a.mp4"), file("b.mp4")]) == 0
-    assert ledger.present_paths("yard") == {"a.mp4", "b.mp4"}
+    assert ledger.sources.put_listing("yard", [file("a.mp4"), file("b.mp4")]) == 0
+    assert ledger.sources.present_paths("yard") == {"a.mp4", "b.mp4"}
 
 
 def test_an_empty_listing_makes_everything_absent_and_nothing_else(ledger: Ledger) -> None:
     arrive(ledger, a="A", b="B")
 
-    assert ledger.put_listing("yard", []) == 2
-    assert ledger.present_paths("yard") == set()
+    assert ledger.sources.put_listing("yard", []) == 2
+    assert ledger.sources.present_paths("yard") == set()
     assert len(query(ledger, "select * from collection_videos")) == 2
 
 
 def test_text_that_means_something_to_sql_is_only_text(ledger: Ledger) -> None:
     odd = 'it\'s; drop table core.video; -- "x" 視頻.mp4'
-    ledger.put_videos(
+    ledger.sources.put_videos(
         "yard", [(file(odd, label=odd, group=odd, splits={odd: "test"}), "A")], [probed("A")], []
     )
-    ledger.put_failures([Failure("yard", odd, "A", "extract", odd, odd)])
+    ledger.failures.put([Failure("yard", odd, "A", "extract", odd, odd)])
 
     assert query(ledger, "select path, label, splits from collection_videos") == [(odd, odd, {odd: "test"})]
     assert query(ledger, "select path, message from failures") == [(odd, odd)]
-    assert ledger.present_paths("yard") == {odd}
+    assert ledger.sources.present_paths("yard") == {odd}
 
 
 # -- failures -----------------------------------------------------------------------------------
@@ -299,10 +299,10 @@ def test_text_that_means_something_to_sql_is_only_text(ledger: Ledger) -> None:
 def test_a_failure_is_one_row_per_collection_path_and_stage_and_counts_its_attempts(ledger: Ledger) -> None:
     arrive(ledger, a="A")
     for _ in range(2):
-        ledger.put_failures([Failure("yard", "a.mp4", "A", "extract", "NoFrames", "none")])
-    ledger.put_failures([Failure("yard", "a.mp4", "A", "classify", "Odd", "why")])
-    ledger.put_failures([Failure("street", "a.mp4", None, "extract", "Vanished", "gone")])
-    ledger.put_failures([Failure("yard", "b.mp4", None, "extract", "Vanished", "gone")])
+        ledger.failures.put([Failure("yard", "a.mp4", "A", "extract", "NoFrames", "none")])
+    ledger.failures.put([Failure("yard", "a.mp4", "A", "classify", "Odd", "why")])
+    ledger.failures.put([Failure("street", "a.mp4", None, "extract", "Vanished", "gone")])
+    ledger.failures.put([Failure("yard", "b.mp4", None, "extract", "Vanished", "gone")])
 
     assert failures(ledger) == [
         ("street", "a.mp4", "extract", "Vanished", 1, "retry"),
@@ -314,8 +314,8 @@ def test_a_failure_is_one_row_per_collection_path_and_stage_and_counts_its_attem
 
 def test_the_last_error_is_the_one_that_is_shown(ledger: Ledger) -> None:
     arrive(ledger, a="A")
-    ledger.put_failures([Failure("yard", "a.mp4", "A", "extract", "NoFrames", "none")])
-    ledger.put_failures([Failure("yard", "a.mp4", "A", "extract", "TooSlow", "61 s")])
+    ledger.failures.put([Failure("yard", "a.mp4", "A", "extract", "NoFrames", "none")])
+    ledger.failures.put([Failure("yard", "a.mp4", "A", "extract", "TooSlow", "61 s")])
 
     assert query(ledger, "select error_class, message, last_at > first_at from failures") == [
         ("TooSlow", "61 s", True)
@@ -324,7 +324,7 @@ def test_the_last_error_is_the_one_that_is_shown(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("max_attempts", [1, 3])
 def test_a_failure_is_quarantined_when_its_attempts_are_used_up(max_attempts: int, ledger: Ledger) -> None:
-    strict = Ledger(ledger.file, max_attempts=max_attempts)
+    strict = Ledger(ledger.database.file, max_attempts=max_attempts)
     seen = []
     for _ in range(4):
         arrive_bad(strict, "a.mp4", "A")
@@ -339,7 +339,7 @@ def test_a_failure_is_resolved_when_the_bytes_change_for_the_better(ledger: Ledg
         arrive_bad(ledger, "a.mp4", "A")
     arrive_bad(ledger, "other.mp4", "C")
 
-    ledger.put_videos("yard", [(file("a.mp4", size_bytes=7), "B")], [probed("B")], [])
+    ledger.sources.put_videos("yard", [(file("a.mp4", size_bytes=7), "B")], [probed("B")], [])
 
     assert [row[1:2] + row[4:] for row in failures(ledger)] == [
         ("a.mp4", 3, "resolved"), ("other.mp4", 1, "retry"),
@@ -349,7 +349,7 @@ def test_a_failure_is_resolved_when_the_bytes_change_for_the_better(ledger: Ledg
 def test_a_resolved_failure_that_comes_again_starts_counting_anew(ledger: Ledger) -> None:
     arrive_bad(ledger, "a.mp4", "A")
     arrive_bad(ledger, "a.mp4", "A")
-    ledger.put_videos("yard", [(file("a.mp4", size_bytes=7), "B")], [probed("B")], [])
+    ledger.sources.put_videos("yard", [(file("a.mp4", size_bytes=7), "B")], [probed("B")], [])
 
     arrive_bad(ledger, "a.mp4", "A")
 
@@ -364,16 +364,16 @@ def test_quarantine_ends_when_bad_bytes_are_replaced_by_other_bad_bytes(ledger: 
     arrive_bad(ledger, "a.mp4", "B")
 
     assert [row[4:] for row in failures(ledger)] == [(1, "retry")]
-    assert ledger.changed_paths("yard", [file("a.mp4")], retry_failed=True) == {"a.mp4"}
+    assert ledger.sources.changed_paths("yard", [file("a.mp4")], retry_failed=True) == {"a.mp4"}
 
 
 def test_two_files_with_the_same_bad_bytes_keep_one_failure_row_each(ledger: Ledger) -> None:
     arrive_bad(ledger, "a.mp4", "A")
-    known = ledger.known_videos(["A", "B"], retry_failed=False)
+    known = ledger.sources.known_videos(["A", "B"], retry_failed=False)
 
     assert known == {"A": ("probe", "Unreadable", "moov atom not found")}
 
-    ledger.put_videos(
+    ledger.sources.put_videos(
         "yard", [(file("copy.mp4"), "A")], [], [Failure("yard", "copy.mp4", "A", *certain(known["A"]))]
     )
     assert [row[1] for row in failures(ledger)] == ["a.mp4", "copy.mp4"]
@@ -383,9 +383,9 @@ def test_known_videos_leaves_out_bad_ones_that_are_due_again(ledger: Ledger) -> 
     arrive(ledger, a="A")
     arrive_bad(ledger, "b.mp4", "B")
 
-    assert ledger.known_videos(["A", "B", "C"], retry_failed=False).keys() == {"A", "B"}
-    assert ledger.known_videos(["A", "B", "C"], retry_failed=True).keys() == {"A"}
-    assert ledger.known_videos([], retry_failed=True) == {}
+    assert ledger.sources.known_videos(["A", "B", "C"], retry_failed=False).keys() == {"A", "B"}
+    assert ledger.sources.known_videos(["A", "B", "C"], retry_failed=True).keys() == {"A"}
+    assert ledger.sources.known_videos([], retry_failed=True) == {}
 
 
 def test_resetting_failures_of_one_collection_leaves_the_others(ledger: Ledger) -> None:
@@ -393,11 +393,11 @@ def test_resetting_failures_of_one_collection_leaves_the_others(ledger: Ledger) 
         arrive_bad(ledger, "a.mp4", "A")
         arrive_bad(ledger, "b.mp4", "B", "street")
 
-    assert ledger.reset_failures("yard") == 1
+    assert ledger.failures.reset("yard") == 1
     assert [row[0:1] + row[4:] for row in failures(ledger)] == [
         ("street", 3, "quarantined"), ("yard", 0, "retry"),
     ]  # fmt: skip
-    assert ledger.reset_failures(None) == 2
+    assert ledger.failures.reset(None) == 2
 
 
 # -- features -----------------------------------------------------------------------------------
@@ -406,13 +406,13 @@ def test_resetting_failures_of_one_collection_leaves_the_others(ledger: Ledger) 
 def pending_ids(
     ledger: Ledger, collection: str | None = None, set_id: str = SET, retry: bool = False
 ) -> list[str]:
-    return [v.video_id for v in ledger.pending_videos(set_id, collection, retry_failed=retry)]
+    return [v.video_id for v in ledger.features.pending_videos(set_id, collection, retry_failed=retry)]
 
 
 def test_pending_videos_say_where_to_read_and_what_to_expect(ledger: Ledger) -> None:
     arrive(ledger, a="A")
 
-    (video,) = ledger.pending_videos(SET, "yard", retry_failed=False)
+    (video,) = ledger.features.pending_videos(SET, "yard", retry_failed=False)
 
     assert video.video_id == "A"
     assert video.file == LocalFile(Path("/videos/yard/a.mp4"), 100, 1, 1, None, "A")
@@ -426,7 +426,7 @@ def test_each_content_is_pending_once_and_only_while_somewhere_present(ledger: L
     assert sorted(pending_ids(ledger)) == ["A", "B", "C"]
     assert sorted(pending_ids(ledger, "yard")) == ["A", "B"]
 
-    ledger.put_listing("yard", [])
+    ledger.sources.put_listing("yard", [])
 
     assert sorted(pending_ids(ledger)) == ["B", "C"]
     assert pending_ids(ledger, "yard") == []
@@ -439,14 +439,14 @@ def test_a_part_says_that_its_videos_are_done(ledger: Ledger) -> None:
 
     assert pending_ids(ledger) == ["C"]
     assert sorted(pending_ids(ledger, set_id=OTHER_SET)) == ["A", "B", "C"]
-    assert ledger.count_features(SET, "yard") == 2
-    assert ledger.count_features(SET, "street") == 0
-    assert ledger.count_features(OTHER_SET, None) == 0
-    assert sorted(ledger.stored_features(SET, ["B", "A", "C"]), key=lambda s: s.row_offset) == [
+    assert ledger.features.count_features(SET, "yard") == 2
+    assert ledger.features.count_features(SET, "street") == 0
+    assert ledger.features.count_features(OTHER_SET, None) == 0
+    assert sorted(ledger.features.stored_features(SET, ["B", "A", "C"]), key=lambda s: s.row_offset) == [
         StoredFeatures("A", "part-1.parquet", 0, 8), StoredFeatures("B", "part-1.parquet", 8, 4),
     ]  # fmt: skip
     assert query(ledger, "select verdict, frames_decoded from videos where video_id = 'A'") == [("ok", 50)]
-    assert ledger.feature_specs("yard") == [SPEC]
+    assert ledger.features.feature_specs("yard") == [SPEC]
 
 
 def test_committing_a_part_twice_doubles_nothing(ledger: Ledger) -> None:
@@ -476,16 +476,16 @@ def test_two_feature_sets_of_one_video_stand_side_by_side(ledger: Ledger) -> Non
     put_part(ledger, extracted("A", "part-1.parquet"))
     put_part(ledger, extracted("A", "part-2.parquet"), name="part-2.parquet", spec=OTHER_SPEC)
 
-    assert ledger.stored_features(OTHER_SET, ["A"]) == [StoredFeatures("A", "part-2.parquet", 0, 8)]
-    assert ledger.feature_specs(None) == [OTHER_SPEC, SPEC]
-    assert ledger.count_other_features(SET, None) == 0
-    assert ledger.count_other_features("unheard of", "yard") == 1
+    assert ledger.features.stored_features(OTHER_SET, ["A"]) == [StoredFeatures("A", "part-2.parquet", 0, 8)]
+    assert ledger.features.feature_specs(None) == [OTHER_SPEC, SPEC]
+    assert ledger.features.count_other_features(SET, None) == 0
+    assert ledger.features.count_other_features("unheard of", "yard") == 1
 
 
 def test_a_video_that_fails_gets_a_verdict_and_a_failure_at_each_of_its_present_paths(ledger: Ledger) -> None:
     arrive(ledger, a="A", copy="A", gone="A", b="B")
     arrive(ledger, "street", x="A")
-    ledger.put_listing("yard", [file("a.mp4"), file("copy.mp4"), file("b.mp4")])
+    ledger.sources.put_listing("yard", [file("a.mp4"), file("copy.mp4"), file("b.mp4")])
 
     put_part(ledger, failed("A"), extracted("B", "part-1.parquet"))
 
@@ -503,7 +503,7 @@ def test_a_video_that_fails_gets_a_verdict_and_a_failure_at_each_of_its_present_
 def test_a_part_of_which_every_video_failed_is_recorded_without_a_file(ledger: Ledger) -> None:
     arrive(ledger, a="A")
 
-    ledger.put_parts(1, [part(failed("A"), name=None)])
+    ledger.features.put_parts(1, [part(failed("A"), name=None)])
 
     assert query(ledger, "select * from video_features") == []
     assert [row[3] for row in failures(ledger)] == ["NoFrames"]
@@ -519,7 +519,7 @@ def test_a_failed_video_is_pending_only_on_request_until_quarantine_and_after_a_
     put_part(ledger, failed("A"))
     assert pending_ids(ledger, retry=True) == []
 
-    ledger.reset_failures(None)
+    ledger.failures.reset(None)
     assert pending_ids(ledger) == ["A"]
 
 
@@ -546,19 +546,19 @@ def test_an_error_that_says_nothing_of_the_bytes_leaves_the_video_pending(ledger
 def test_labelled_videos_are_present_labelled_and_extracted(ledger: Ledger) -> None:
     arrive(ledger, a="A", copy="A", b="B", c="C", gone="D")
     put_part(ledger, *(extracted(v, "part-1.parquet", 8 * i) for i, v in enumerate("ABD")))
-    ledger.put_listing("yard", [
+    ledger.sources.put_listing("yard", [
         file("a.mp4", label="cat", group="g", splits={"split": "train"}), file("copy.mp4", label="dog"),
         file("b.mp4"), file("c.mp4", label="cat"),
     ])  # fmt: skip
 
-    found = ledger.labelled_videos("yard", SET)
+    found = ledger.features.labelled_videos("yard", SET)
 
     assert [(v.video_id, v.path, v.label, v.group, dict(v.splits)) for v in found] == [
         ("A", "a.mp4", "cat", "g", {"split": "train"}), ("A", "copy.mp4", "dog", "A", {}),
     ]  # fmt: skip
     assert found[0].stored == StoredFeatures("A", "part-1.parquet", 0, 8)
-    assert ledger.count_labelled("yard") == 3, "c.mp4 has a label, but no features"
-    assert ledger.labelled_videos("street", SET) == []
+    assert ledger.sources.count_labelled("yard") == 3, "c.mp4 has a label, but no features"
+    assert ledger.features.labelled_videos("street", SET) == []
 
 
 # -- predictions and serving --------------------------------------------------------------------
@@ -574,16 +574,19 @@ def scored(ledger: Ledger) -> Ledger:
 
 
 def test_unscored_videos_come_in_part_order_and_vanish_when_scored(scored: Ledger) -> None:
-    assert [s.video_id for s in scored.unscored(numbered(1), SET, None)] == ["A", "B", "C"]
-    assert [s.video_id for s in scored.unscored(numbered(1), SET, ["street"])] == ["B", "C"]
-    assert scored.unscored(numbered(1), SET, []) == []
-    assert scored.unscored(numbered(1), OTHER_SET, None) == []
+    assert [s.video_id for s in scored.predictions.unscored(numbered(1), SET, None)] == ["A", "B", "C"]
+    assert [s.video_id for s in scored.predictions.unscored(numbered(1), SET, ["street"])] == ["B", "C"]
+    assert scored.predictions.unscored(numbered(1), SET, []) == []
+    assert scored.predictions.unscored(numbered(1), OTHER_SET, None) == []
 
     score(scored, 1, "A", "B")
 
-    assert [s.video_id for s in scored.unscored(numbered(1), SET, None)] == ["C"]
-    assert [s.video_id for s in scored.unscored(numbered(2), SET, None)] == ["A", "B", "C"]
-    assert (scored.count_scored(numbered(1), None), scored.count_scored(numbered(1), "street")) == (2, 1)
+    assert [s.video_id for s in scored.predictions.unscored(numbered(1), SET, None)] == ["C"]
+    assert [s.video_id for s in scored.predictions.unscored(numbered(2), SET, None)] == ["A", "B", "C"]
+    assert (
+        scored.predictions.count_scored(numbered(1), None),
+        scored.predictions.count_scored(numbered(1), "street"),
+    ) == (2, 1)
 
 
 def test_storing_predictions_twice_keeps_the_rows_there_are(scored: Ledger) -> None:
@@ -607,16 +610,16 @@ def test_two_versions_of_one_model_stand_side_by_side(scored: Ledger) -> None:
 
 def test_a_collection_switches_only_when_it_is_complete_and_as_a_whole(scored: Ledger) -> None:
     score(scored, 1, "A", "B")
-    scored.switch_serving(1)
-    assert scored.serving_versions() == {"yard": 1}, "street's c.mp4 has not been scored"
+    scored.predictions.switch_serving(1)
+    assert scored.predictions.serving_versions() == {"yard": 1}, "street's c.mp4 has not been scored"
 
     score(scored, 1, "C")
-    scored.switch_serving(1)
-    assert scored.serving_versions() == {"yard": 1, "street": 1}
+    scored.predictions.switch_serving(1)
+    assert scored.predictions.serving_versions() == {"yard": 1, "street": 1}
 
     score(scored, 2, "B", "C")
-    scored.switch_serving(2)
-    assert scored.serving_versions() == {"yard": 1, "street": 2}
+    scored.predictions.switch_serving(2)
+    assert scored.predictions.serving_versions() == {"yard": 1, "street": 2}
     assert query(scored, "select collection, path, model_version from latest_predictions order by all") == [
         ("street", "c.mp4", 2), ("street", "x.mp4", 2), ("yard", "a.mp4", 1), ("yard", "b.mp4", 1),
     ]  # fmt: skip
@@ -625,35 +628,35 @@ def test_a_collection_switches_only_when_it_is_complete_and_as_a_whole(scored: L
 def test_absent_and_unusable_videos_do_not_hold_a_switch_back(scored: Ledger) -> None:
     arrive(scored, bad="X", pending="Y", gone="Z")
     put_part(scored, failed("X"), extracted("Z", "part-2.parquet"), name="part-2.parquet")
-    scored.put_listing("yard", [file(f"{name}.mp4") for name in ("a", "b", "bad", "pending")])
+    scored.sources.put_listing("yard", [file(f"{name}.mp4") for name in ("a", "b", "bad", "pending")])
     score(scored, 1, "A", "B")
 
-    scored.switch_serving(1)
+    scored.predictions.switch_serving(1)
 
-    assert scored.serving_versions() == {"yard": 1}
+    assert scored.predictions.serving_versions() == {"yard": 1}
 
 
 def test_switching_twice_does_not_move_the_date(scored: Ledger) -> None:
     score(scored, 1, "A", "B", "C")
-    scored.switch_serving(1)
+    scored.predictions.switch_serving(1)
     since = query(scored, "select since from collection_serving order by collection")
 
-    scored.switch_serving(1)
+    scored.predictions.switch_serving(1)
 
     assert query(scored, "select since from collection_serving order by collection") == since
 
 
 def test_a_collection_without_a_usable_video_serves_nothing(ledger: Ledger) -> None:
-    ledger.switch_serving(1)
+    ledger.predictions.switch_serving(1)
 
-    assert ledger.serving_versions() == {}
+    assert ledger.predictions.serving_versions() == {}
 
 
 # -- promotions ---------------------------------------------------------------------------------
 
 
 def promote(ledger: Ledger, before: int | None, after: int | None, decision: str, *, final: bool) -> int:
-    return ledger.put_promotion(
+    return ledger.decisions.put_promotion(
         "clips", Promotion(0, before, after, decision), evidence={"n": 4}, eval_set_hash="abc",
         reason="why", actor="ann", final=final,
     )  # fmt: skip
@@ -662,15 +665,15 @@ def promote(ledger: Ledger, before: int | None, after: int | None, decision: str
 def test_an_intent_is_open_until_it_is_finished_and_shows_only_then(ledger: Ledger) -> None:
     number = promote(ledger, None, 1, "promoted", final=False)
 
-    assert ledger.open_promotions("clips") == [Promotion(number, None, 1, "promoted")]
-    assert ledger.open_promotions("other") == []
-    assert ledger.promotion_history("clips") == []
+    assert ledger.decisions.open_promotions("clips") == [Promotion(number, None, 1, "promoted")]
+    assert ledger.decisions.open_promotions("other") == []
+    assert ledger.decisions.promotion_history("clips") == []
     assert query(ledger, "select * from promotions") == []
 
-    ledger.finish_promotion(number)
+    ledger.decisions.finish_promotion(number)
 
-    assert ledger.open_promotions("clips") == []
-    assert ledger.promotion_history("clips") == [Promotion(number, None, 1, "promoted")]
+    assert ledger.decisions.open_promotions("clips") == []
+    assert ledger.decisions.promotion_history("clips") == [Promotion(number, None, 1, "promoted")]
     assert query(ledger, "select to_version, evidence, eval_set_hash, reason, actor from promotions") == [
         (1, '{"n":4}', "abc", "why", "ann")
     ]
@@ -681,7 +684,7 @@ def test_the_history_holds_what_moved_the_champion_in_order(ledger: Ledger) -> N
     for before, after, decision in [*moves[:2], (2, 9, "refused"), *moves[2:]]:
         promote(ledger, before, after, decision, final=True)
 
-    history = ledger.promotion_history("clips")
+    history = ledger.decisions.promotion_history("clips")
 
     assert [(p.from_version, p.to_version, p.decision) for p in history] == moves
     assert [p.promotion_id for p in history] == sorted({p.promotion_id for p in history})
@@ -690,23 +693,23 @@ def test_the_history_holds_what_moved_the_champion_in_order(ledger: Ledger) -> N
 
 def test_finishing_a_rollback_switches_all_collections_back_at_once(scored: Ledger) -> None:
     score(scored, 2, "A", "B", "C")
-    scored.switch_serving(2)
+    scored.predictions.switch_serving(2)
     number = promote(scored, 2, 1, "rolled_back", final=False)
-    assert scored.serving_versions() == {"yard": 2, "street": 2}
+    assert scored.predictions.serving_versions() == {"yard": 2, "street": 2}
 
-    scored.finish_promotion(number, serve=1)
+    scored.decisions.finish_promotion(number, serve=1)
 
-    assert scored.serving_versions() == {"yard": 1, "street": 1}
+    assert scored.predictions.serving_versions() == {"yard": 1, "street": 1}
 
 
 # -- runs ---------------------------------------------------------------------------------------
 
 
 def test_a_run_is_recorded_with_what_it_did_in_utc(ledger: Ledger) -> None:
-    run = ledger.start_run("extract")
+    run = ledger.runs.start("extract")
     assert query(ledger, "select kind, status, finished_at from runs") == [("extract", "running", None)]
 
-    ledger.finish_run(run, status="ok", videos=3, frames=24, failed=1, seconds=1.5, detail={"skipped": 2})
+    ledger.runs.finish(run, status="ok", videos=3, frames=24, failed=1, seconds=1.5, detail={"skipped": 2})
 
     (row,) = query(
         ledger, "select run_id, status, videos, frames, failed, seconds, detail, started_at from runs"
@@ -716,11 +719,11 @@ def test_a_run_is_recorded_with_what_it_did_in_utc(ledger: Ledger) -> None:
 
 
 def test_a_run_that_takes_the_lease_marks_those_left_open_as_crashed(ledger: Ledger) -> None:
-    dead = ledger.start_run("extract")
-    training = ledger.start_run("train")
+    dead = ledger.runs.start("extract")
+    training = ledger.runs.start("train")
     assert query(ledger, "select count(*) from runs where status = 'running'") == [(2,)]
 
-    alive = ledger.start_run("nightly", ended=("extract", "nightly"))
+    alive = ledger.runs.start("nightly", ended=("extract", "nightly"))
 
     assert query(ledger, "select run_id, status, finished_at is null from runs order by run_id") == [
         (dead, "crashed", False), (training, "running", True), (alive, "running", True),
@@ -729,22 +732,22 @@ def test_a_run_that_takes_the_lease_marks_those_left_open_as_crashed(ledger: Led
 
 def test_a_night_makes_up_for_those_that_were_due_before_it_unless_it_failed(ledger: Ledger) -> None:
     def play(kind: str, status: str) -> int:
-        run = ledger.start_run(kind)
-        ledger.finish_run(run, status=status, videos=0, frames=0, failed=0, seconds=0.1, detail={})
+        run = ledger.runs.start(kind)
+        ledger.runs.finish(run, status=status, videos=0, frames=0, failed=0, seconds=0.1, detail={})
         return run
 
     due = datetime.now(UTC).replace(tzinfo=None) - timedelta(seconds=1)
     play("extract", "ok")
     play("nightly", "failed")
-    ledger.start_run("nightly")
-    assert ledger.night_since(due) is None
+    ledger.runs.start("nightly")
+    assert ledger.runs.night_since(due) is None
     done = play("nightly", "no_champion")
-    assert ledger.night_since(due) == done
-    assert ledger.night_since(due + timedelta(minutes=1)) is None
+    assert ledger.runs.night_since(due) == done
+    assert ledger.runs.night_since(due + timedelta(minutes=1)) is None
 
 
 def test_a_statement_for_people_comes_back_as_rows_by_name(ledger: Ledger) -> None:
-    ledger.start_run("extract")
+    ledger.runs.start("extract")
 
     (row,) = ledger.table("overview_runs")
 
@@ -759,26 +762,26 @@ def test_a_new_ledger_holds_the_latest_schema_and_can_be_opened_by_duckdb_1_5(tm
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "ledger.new").write_bytes(b"left by a crash")
 
-    assert ledger.collections() == []
+    assert ledger.sources.collections() == []
 
     latest = sqlfiles.migrations()[-1][0]
     assert query(ledger, "select max(version) from core.migration") == [(latest,)]
     storage = "select tags['storage_version'] from duckdb_databases() where database_name = 'ledger'"
     assert query(ledger, storage) == [("v1.5.0+",)]
-    assert sorted(p.name for p in ledger.file.parent.iterdir()) == ["ledger.duckdb", "ledger.lock"]
+    assert sorted(p.name for p in ledger.database.file.parent.iterdir()) == ["ledger.duckdb", "ledger.lock"]
 
 
 def test_a_newer_ledger_is_refused_and_left_alone(ledger: Ledger) -> None:
-    with duckdb.connect(ledger.file) as connection:
+    with duckdb.connect(ledger.database.file) as connection:
         connection.execute("insert into core.migration values (999, '0999_future', now()::timestamp)")
-    before = ledger.file.read_bytes()
+    before = ledger.database.file.read_bytes()
 
-    for attempt in (ledger.collections, lambda: ledger.start_run("extract")):
+    for attempt in (ledger.sources.collections, lambda: ledger.runs.start("extract")):
         with pytest.raises(SchemaMismatch, match="schema 999") as caught:
             attempt()
         assert "newer vidpipe" in caught.value.next_step
 
-    assert ledger.file.read_bytes() == before
+    assert ledger.database.file.read_bytes() == before
 
 
 @pytest.fixture
@@ -793,13 +796,13 @@ def next_migration(monkeypatch: pytest.MonkeyPatch) -> int:
 
 def test_a_migration_backs_the_ledger_up_first_and_runs_once(ledger: Ledger, next_migration: int) -> None:
     arrive(ledger, a="A")
-    untouched = ledger.file.with_name(f"ledger-before-{next_migration}.duckdb")
+    untouched = ledger.database.file.with_name(f"ledger-before-{next_migration}.duckdb")
     untouched.unlink(missing_ok=True)
-    with duckdb.connect(ledger.file) as connection:  # back to a ledger that lacks it
+    with duckdb.connect(ledger.database.file) as connection:  # back to a ledger that lacks it
         connection.execute(f"delete from core.migration where version = {next_migration}")
         connection.execute("alter table core.video drop column colour")
 
-    ledger.collections()
+    ledger.sources.collections()
     arrive(ledger, b="B")
 
     assert query(ledger, "select video_id, colour from core.video order by all") == [
@@ -820,21 +823,21 @@ def test_a_migration_that_fails_changes_nothing(
     monkeypatch.setattr(sqlfiles, "migrations", lambda: [*arrive_nothing, broken])
 
     with pytest.raises(duckdb.Error):
-        ledger.collections()
+        ledger.sources.collections()
 
     monkeypatch.setattr(sqlfiles, "migrations", lambda: arrive_nothing)
-    assert ledger.collections() == [YARD, STREET]
+    assert ledger.sources.collections() == [YARD, STREET]
     assert query(ledger, "select max(version) from core.migration") == [(next_migration - 1,)]
     with pytest.raises(duckdb.Error, match="colour"):
         query(ledger, "select colour from core.video")
 
 
 def test_changed_views_reach_an_existing_ledger(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    ledger.collections()
+    ledger.sources.collections()
     views = f"{sqlfiles.views()}\ncreate or replace view extra as select 42 as x;"
     monkeypatch.setattr(sqlfiles, "views", lambda: views)
 
-    ledger.collections()
+    ledger.sources.collections()
 
     assert query(ledger, "select x from extra") == [(42,)]
 
@@ -865,13 +868,13 @@ WRITER = """
     ledger = Ledger(Path(sys.argv[1]), wait_s=60)
     print("ready", flush=True)
     sys.stdin.readline()
-    print(*[ledger.start_run("extract") for _ in range(8)])
+    print(*[ledger.runs.start("extract") for _ in range(8)])
 """
 
 
 @pytest.mark.parametrize("exists", [True, False], ids=["an existing ledger", "a ledger to be made"])
 def test_processes_that_write_at_once_all_succeed(exists: bool, ledger: Ledger, tmp_path: Path) -> None:
-    target = ledger.file if exists else tmp_path / "new" / "ledger.duckdb"
+    target = ledger.database.file if exists else tmp_path / "new" / "ledger.duckdb"
     processes = [python(WRITER, target) for _ in range(3)]
     for process in processes:
         assert certain(process.stdout).readline() == "ready\n"
@@ -894,43 +897,45 @@ HOLDER = """
 
 
 def test_another_program_that_keeps_the_file_open_is_named_after_a_while(ledger: Ledger) -> None:
-    impatient = Ledger(ledger.file, wait_s=0.3)
-    with python(HOLDER, ledger.file) as holder:
+    impatient = Ledger(ledger.database.file, wait_s=0.3)
+    with python(HOLDER, ledger.database.file) as holder:
         assert certain(holder.stdout).readline() == "holding\n"
         started = time.monotonic()
 
         with pytest.raises(LedgerLocked, match=r"another program has .* open") as caught:
-            impatient.collections()
+            impatient.sources.collections()
 
         assert 0.3 <= time.monotonic() - started < 5
         assert "warehouse.duckdb" in caught.value.next_step
         certain(holder.stdin).write("end\n")
-    assert impatient.collections() == [YARD, STREET]
+    assert impatient.sources.collections() == [YARD, STREET]
 
 
 def test_waiting_for_another_program_ends_when_it_does(ledger: Ledger) -> None:
-    with python(HOLDER, ledger.file) as holder:
+    with python(HOLDER, ledger.database.file) as holder:
         assert certain(holder.stdout).readline() == "holding\n"
         stdin = certain(holder.stdin)
         threading.Timer(0.3, lambda: (stdin.write("end\n"), stdin.flush())).start()
 
-        assert ledger.collections() == [YARD, STREET]
+        assert ledger.sources.collections() == [YARD, STREET]
 
 
 def test_the_ledgers_own_lock_is_waited_for_and_then_named(ledger: Ledger) -> None:
-    impatient = Ledger(ledger.file, wait_s=0.2)
+    impatient = Ledger(ledger.database.file, wait_s=0.2)
 
-    with ledger.exclusive(), pytest.raises(LedgerLocked, match=r"ledger\.lock"):
-        impatient.collections()
+    with ledger.database.exclusive(), pytest.raises(LedgerLocked, match=r"ledger\.lock"):
+        impatient.sources.collections()
 
-    assert impatient.collections() == [YARD, STREET]
+    assert impatient.sources.collections() == [YARD, STREET]
 
 
 def test_a_failing_transaction_leaves_nothing_behind(ledger: Ledger) -> None:
     arrive(ledger, a="A")
-    nothing: Any = None
+    nothing: Any = None  # in a not-null column
     with pytest.raises(duckdb.Error):
-        ledger.put_parts(1, [replace(part(extracted("A", "p")), numerics=nothing)])  # a not-null column
+        ledger.features.put_parts(
+            1, [replace(part(extracted("A", "p")), numerics=nothing)]
+        )  # a not-null column
 
     assert query(ledger, "select * from feature_sets") == []
     assert pending_ids(ledger) == ["A"]
@@ -940,7 +945,7 @@ def test_a_home_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> Non
     (tmp_path / "state").write_text("a file where a folder should be")
 
     with pytest.raises(StorageFailed, match="cannot write"):
-        Ledger(tmp_path / "state" / "ledger.duckdb").collections()
+        Ledger(tmp_path / "state" / "ledger.duckdb").sources.collections()
 
 
 FULL_DISK = """
@@ -954,7 +959,7 @@ FULL_DISK = """
     resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size, file.stat().st_size))
     many = [Failure("yard", f"{n}.mp4", None, "ingest", "Vanished", f"{n} " * 500) for n in range(5000)]
     try:
-        Ledger(file).put_failures(many)
+        Ledger(file).failures.put(many)
     except StorageFailed as error:
         print("refused:", error)
 """
@@ -963,10 +968,10 @@ FULL_DISK = """
 def test_a_disk_that_ends_is_a_storage_error_and_loses_nothing(ledger: Ledger) -> None:
     arrive(ledger, a="A")
 
-    (out,) = outputs([python(FULL_DISK, ledger.file)])
+    (out,) = outputs([python(FULL_DISK, ledger.database.file)])
 
     assert out.startswith("refused: cannot write")
     assert failures(ledger) == []
     assert pending_ids(ledger) == ["A"]
-    ledger.put_failures([Failure("yard", "a.mp4", "A", "extract", "NoFrames", "none")])
+    ledger.failures.put([Failure("yard", "a.mp4", "A", "extract", "NoFrames", "none")])
     assert len(failures(ledger)) == 1

@@ -114,7 +114,7 @@ def test_an_address_with_a_secret_is_refused_and_not_repeated(address: str, port
     with pytest.raises(ConfigurationError) as caught:
         ingest(ports, "inbox", address)
     assert "SECRET" not in str(caught.value) and "environment" in caught.value.next_step
-    assert ports.ledger.collections() == []
+    assert ports.ledger.sources.collections() == []
 
 
 @pytest.mark.parametrize("address", ["http://host/videos", "s3://", "s3://bucket/../other", "file://host/a"])

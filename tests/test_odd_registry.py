@@ -57,7 +57,7 @@ def ports(home: Path, make_ports: Callable[[Path], Ports]) -> Ports:
 
 def with_news(ports: Ports) -> None:
     """Two videos whose features are there have not been scored yet."""
-    with concrete(ports.ledger, Ledger).session() as session:
+    with concrete(ports.ledger, Ledger).database.session() as session:
         session.connection.execute("delete from core.prediction where video_key in (1, 2)")
 
 

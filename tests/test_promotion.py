@@ -164,10 +164,10 @@ def test_a_worse_challenger_is_refused_with_reasons_and_shadows_the_champion(sto
     )
     assert changes[0][0] == pytest.approx(0) and changes[0][1] > 0
     challenger, champion = (story.ports.registry.version(n).identity for n in ("2", "1"))
-    assert story.ports.ledger.agreeing_nights(challenger, champion, 0.9) == 0
-    assert story.ports.ledger.agreeing_nights(challenger, champion, 0.0) == 1
+    assert story.ports.ledger.decisions.agreeing_nights(challenger, champion, 0.9) == 0
+    assert story.ports.ledger.decisions.agreeing_nights(challenger, champion, 0.0) == 1
     another = replace(challenger, digest="of another with its number")
-    assert story.ports.ledger.agreeing_nights(another, champion, 0.0) == 0
+    assert story.ports.ledger.decisions.agreeing_nights(another, champion, 0.0) == 0
 
 
 def test_a_better_challenger_is_promoted_and_the_others_wait_for_the_backfill(story: Story) -> None:
@@ -244,7 +244,7 @@ def test_history_answers_who_was_champion_when(story: Story) -> None:
 
 def test_a_set_that_leaks_or_is_too_small_decides_nothing(story: Story) -> None:
     train(story.ports, "clips", config=TrainingConfig(epochs=15, seed=1))
-    fair = story.ports.ledger.evaluation_sets()[0]
+    fair = story.ports.ledger.decisions.evaluation_sets()[0]
     leaky = freeze_eval(story.ports, "clips", split="train")
     decision = promote(story.ports)
     assert decision.decision == "refused"
@@ -266,7 +266,11 @@ def test_a_set_that_leaks_or_is_too_small_decides_nothing(story: Story) -> None:
 
 def test_agreeing_nights_can_be_asked_for(story: Story) -> None:
     ports = story.ports
-    fair = next(s for s in ports.ledger.evaluation_sets() if s not in ports.ledger.evaluation_sets()[:2])
+    fair = next(
+        s
+        for s in ports.ledger.decisions.evaluation_sets()
+        if s not in ports.ledger.decisions.evaluation_sets()[:2]
+    )
     train(ports, "clips", config=TrainingConfig(epochs=15, seed=2))
     limits = replace(ports.limits, policy=replace(ports.limits.policy, margin=1.0, shadow_nights=1))
     asking = replace(ports, limits=limits)

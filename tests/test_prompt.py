@@ -88,7 +88,7 @@ def test_without_a_terminal_and_without_a_query_it_is_wrong_usage(vidpipe: Calla
 
 
 def test_on_a_real_terminal_it_asks_the_warehouse_read_only(home: Home) -> None:
-    home.ledger.start_run("extract")
+    home.ledger.runs.start("extract")
     home.warehouse.publish()
     before = home.warehouse.file.read_bytes()
     controller, terminal = pty.openpty()

@@ -111,7 +111,7 @@ def test_the_readers_checks_would_notice(check: str, ports: Ports, home: Home, b
 def broken_home(home: Home) -> Path:
     """A ledger in which everything that the reader looks for is wrong."""
     fill_ledger(home.settings.home, 50)
-    with home.ledger.session() as session:
+    with home.ledger.database.session() as session:
         run = session.connection.execute
         run("insert into core.prediction from core.prediction")
         run("update core.prediction set feature_set_key = 2 where video_key = 3")
@@ -133,8 +133,8 @@ def broken_home(home: Home) -> Path:
         run("""insert into core.collection_serving by name
                select i as collection_key, 1 + i as model_version, now()::timestamp as since
                from range(2) t(i)""")
-    home.ledger.start_run("train")
-    return home.ledger.file
+    home.ledger.runs.start("train")
+    return home.ledger.database.file
 
 
 # -- careless people ------------------------------------------------------------------------------
@@ -197,7 +197,7 @@ def test_an_analyst_who_opens_for_writing_and_stays_harms_neither_the_nights_nor
 def test_a_snapshot_that_somebody_has_locked_is_replaced_by_a_copy_when_it_is_asked(
     home: Home, warnings: pytest.LogCaptureFixture
 ) -> None:
-    home.ledger.put_collection(Collection("street", "/videos"))
+    home.ledger.sources.put_collection(Collection("street", "/videos"))
     home.warehouse.publish()
     file, count = home.warehouse.file, "select count(*) from collections"
     with analyst(file) as ask:
@@ -221,7 +221,7 @@ def open_to_all() -> Iterator[Path]:
 def test_another_user_reads_the_snapshot_and_cannot_open_it_for_writing(
     open_to_all: Path, make_ports: Any
 ) -> None:
-    make_ports(open_to_all / "home").ledger.put_collection(Collection("street", "/videos"))
+    make_ports(open_to_all / "home").ledger.sources.put_collection(Collection("street", "/videos"))
     make_ports(open_to_all / "home").warehouse.publish()
     file = str(open_to_all / "home" / "warehouse.duckdb")
     if os.geteuid() == 0:
@@ -252,12 +252,12 @@ def test_of_two_who_publish_at_once_the_older_copy_never_replaces_the_newer(
         real_sync(file)
 
     def newer() -> None:
-        home.ledger.put_collection(Collection("yard", "/videos/yard"))
+        home.ledger.sources.put_collection(Collection("yard", "/videos/yard"))
         home.warehouse.publish()
 
     monkeypatch.setattr(warehouse_module, "sync", slow_disk)
     monkeypatch.setattr(os, "getpid", threading.get_ident)  # as if they were two processes
-    home.ledger.put_collection(Collection("street", "/videos/street"))
+    home.ledger.sources.put_collection(Collection("street", "/videos/street"))
     first = threading.Thread(target=home.warehouse.publish)
     first.start()
     assert copied.wait(10)

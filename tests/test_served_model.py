@@ -136,9 +136,9 @@ def test_a_file_gets_the_same_bits_alone_as_among_others(job: Job, served: Any) 
 
 
 def test_stored_features_get_the_same_answer_as_their_file(job: Job, served: Any) -> None:
-    rows = job.ports.ledger.pending_videos("no such set", None, retry_failed=False)[:4]
+    rows = job.ports.ledger.features.pending_videos("no such set", None, retry_failed=False)[:4]
     spec_id = job.version.spec.feature_set_id
-    stored = job.ports.ledger.stored_features(spec_id, [v.video_id for v in rows])
+    stored = job.ports.ledger.features.stored_features(spec_id, [v.video_id for v in rows])
     values = {f.video_id: f.values for f in job.ports.store.read(spec_id, stored)}
 
     from_features = ask(served, features=[values[v.video_id].tolist() for v in rows])

@@ -115,7 +115,7 @@ def test_a_flow_on_a_server_that_is_away_is_refused_in_one_line(dead_server: str
 
 def test_status_is_shown_to_a_user_who_may_read_the_home_and_not_write_it(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "state" / "ledger.duckdb")
-    ledger.put_collection(Collection("yard", "/videos/yard"))
+    ledger.sources.put_collection(Collection("yard", "/videos/yard"))
     for file in (tmp_path / "state").iterdir():
         file.chmod(0o444)
     (tmp_path / "state").chmod(0o555)

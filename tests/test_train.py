@@ -73,8 +73,8 @@ def test_what_taught_a_version_is_recorded_once_with_what_taught_its_start(
     assert made_from(2, "train") == {*second["train"], *first["train"], *first["val"]}
     assert not made_from(2, "train") <= set(second["train"]), "the fourth label's taught the start alone"
     (video_id,) = second["test"][:1]
-    assert ports.ledger.versions_taught(video_id) == []
-    assert ports.ledger.versions_taught(first["val"][0]) == [1, 2]
+    assert ports.ledger.decisions.versions_taught(video_id) == []
+    assert ports.ledger.decisions.versions_taught(first["val"][0]) == [1, 2]
 
 
 def test_the_start_is_one_of_the_inputs(ports: Ports, taught: list[str]) -> None:

@@ -44,19 +44,19 @@ def old(ledger: Ledger) -> Ledger:  # noqa: F811
     arrive(ledger, a="A", b="B")
     put_part(ledger, extracted("A", "part-1.parquet"), extracted("B", "part-1.parquet", 8))
     crown(ledger, OLD)
-    ledger.put_version_videos(OLD, {"train": ["A"]})
-    ledger.put_reference(OLD, {("cat", 7): 2})
-    ledger.put_predictions(1, OLD, SET, predictions("A", "B"))
-    ledger.switch_serving(1)
+    ledger.decisions.put_version_videos(OLD, {"train": ["A"]})
+    ledger.decisions.put_reference(OLD, {("cat", 7): 2})
+    ledger.predictions.put_predictions(1, OLD, SET, predictions("A", "B"))
+    ledger.predictions.switch_serving(1)
     return ledger
 
 
 def crown(ledger: Ledger, version: VersionId, decision: str = "promoted") -> None:  # noqa: F811
-    number = ledger.put_promotion(
+    number = ledger.decisions.put_promotion(
         version.model, Promotion(0, None, version.number, decision), evidence={}, eval_set_hash=None,
         reason=None, actor="a test", final=False, to=version,
     )  # fmt: skip
-    ledger.finish_promotion(number)
+    ledger.decisions.finish_promotion(number)
 
 
 def said(ledger: Ledger) -> list[tuple[Any, ...]]:  # noqa: F811
@@ -64,59 +64,59 @@ def said(ledger: Ledger) -> list[tuple[Any, ...]]:  # noqa: F811
 
 
 def test_a_number_that_comes_again_starts_with_nothing_and_is_seen_by_nobody(old: Ledger) -> None:
-    assert not old.recognise(NEW), "the old one has the number"
-    assert [v.video_id for v in old.unscored(NEW, SET, None)] == ["A", "B"]
-    assert (old.count_scored(NEW, None), old.has_reference(NEW)) == (0, False)
-    old.put_predictions(2, NEW, SET, predictions("A", best="dog"))
-    old.put_reference(NEW, {("dog", 9): 1})
-    old.put_version_videos(NEW, {"train": ["B"]})
+    assert not old.versions.recognise(NEW), "the old one has the number"
+    assert [v.video_id for v in old.predictions.unscored(NEW, SET, None)] == ["A", "B"]
+    assert (old.predictions.count_scored(NEW, None), old.decisions.has_reference(NEW)) == (0, False)
+    old.predictions.put_predictions(2, NEW, SET, predictions("A", best="dog"))
+    old.decisions.put_reference(NEW, {("dog", 9): 1})
+    old.decisions.put_version_videos(NEW, {"train": ["B"]})
     assert said(old) == [("a.mp4", "cat", 1), ("b.mp4", "cat", 1)]
     assert query(old, "select count(*) from predictions where rank = 1") == [(2,)]
     assert query(old, "select label from reference_predictions") == [("cat",)]
     assert query(old, "select video_id from version_videos") == [("A",)]
     assert query(old, "select count(*) from model_disagreements") == [(0,)]
-    assert (old.versions_taught("A"), old.versions_taught("B")) == ([1], [1])
+    assert (old.decisions.versions_taught("A"), old.decisions.versions_taught("B")) == ([1], [1])
 
 
 def test_a_champion_takes_its_number_and_what_the_one_before_said_is_set_aside(old: Ledger) -> None:
-    old.put_predictions(2, NEW, SET, predictions("A", best="dog"))
+    old.predictions.put_predictions(2, NEW, SET, predictions("A", best="dog"))
     crown(old, NEW)
-    assert (said(old), old.serving_versions()) == ([], {}), "serving begins anew"
+    assert (said(old), old.predictions.serving_versions()) == ([], {}), "serving begins anew"
     assert query(old, "select label from predictions where rank = 1") == [("dog",)], (
         "the shadow's row is kept"
     )
-    assert old.digest_of(1) == "new"
-    old.put_predictions(3, NEW, SET, predictions("B", best="dog"))
-    old.switch_serving(1)
+    assert old.versions.digest_of(1) == "new"
+    old.predictions.put_predictions(3, NEW, SET, predictions("B", best="dog"))
+    old.predictions.switch_serving(1)
     assert said(old) == [("a.mp4", "dog", 1), ("b.mp4", "dog", 1)]
-    assert not old.has_reference(NEW) and old.has_reference(OLD)
+    assert not old.decisions.has_reference(NEW) and old.decisions.has_reference(OLD)
     crown(old, OLD, "rolled_back")
-    old.switch_serving(1)
+    old.predictions.switch_serving(1)
     assert said(old) == [("a.mp4", "cat", 1), ("b.mp4", "cat", 1)], "nothing was lost, nothing mixed"
 
 
 def test_a_run_that_scores_on_with_the_old_version_writes_no_row_of_the_new_one(old: Ledger) -> None:
     crown(old, NEW)
-    old.put_predictions(1, OLD, SET, predictions("A"))
+    old.predictions.put_predictions(1, OLD, SET, predictions("A"))
     assert query(old, "select count(*) from predictions") == [(0,)]
-    assert old.count_scored(OLD, None) == 2
+    assert old.predictions.count_scored(OLD, None) == 2
 
 
 def test_another_registered_model_serves_without_what_the_one_before_said(old: Ledger) -> None:
     crown(old, replace(OTHER, number=2))
-    assert (said(old), old.serving_versions(), old.last_model()) == ([], {}, "other")
-    assert old.recognise(OLD), "number 1 is still its own"
+    assert (said(old), old.predictions.serving_versions(), old.versions.last_model()) == ([], {}, "other")
+    assert old.versions.recognise(OLD), "number 1 is still its own"
 
 
 def test_a_video_that_is_forgotten_is_erased_of_what_is_set_aside_too(old: Ledger) -> None:
     crown(old, NEW)
-    old.forget("A", [])
+    old.features.forget("A", [])
     assert query(old, "select count(distinct video_key) from core.prediction") == [(1,)]
 
 
 def test_the_history_knows_which_version_a_number_meant(old: Ledger) -> None:
     crown(old, NEW)
-    history = old.promotion_history("clips")
+    history = old.decisions.promotion_history("clips")
     assert [(p.to_version, p.to_digest) for p in history] == [(1, "old"), (1, "new")]
 
 
@@ -154,25 +154,26 @@ def before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
 
 
 def test_a_migration_parts_what_two_models_said_under_one_number(before: Ledger) -> None:
-    assert before.promotion_history("other") == [Promotion(1, None, 1, "forced", None)]
+    assert before.decisions.promotion_history("other") == [Promotion(1, None, 1, "forced", None)]
     assert query(before, "select model_name, count(*) from predictions group by all") == [("other", 2)]
     assert query(before, "select model_name, model_version, is_current from core.version order by all") == [
         ("clips", 1, False), ("other", 1, True),
     ]  # fmt: skip
-    assert before.count_scored(replace(OTHER, created_at=datetime(2026, 1, 2)), None) == 0, "none is present"
-    assert before.digest_of(1) == "other", "rows that are younger than the version are taken for its own"
+    later = replace(OTHER, created_at=datetime(2026, 1, 2))
+    assert before.predictions.count_scored(later, None) == 0, "none is present"
+    assert before.versions.digest_of(1) == "other", "rows younger than the version are taken for its own"
     clips = replace(OLD, created_at=datetime(2026, 1, 1))
-    assert not before.recognise(clips)
+    assert not before.versions.recognise(clips)
     crown(before, clips)
     assert query(before, "select distinct model_name from predictions") == [("clips",)]
 
 
 def test_rows_that_are_older_than_the_version_are_not_taken_for_its_own(before: Ledger) -> None:
     young = replace(OTHER, created_at=datetime(2026, 1, 3) + timedelta(seconds=1))
-    assert not before.recognise(young)
+    assert not before.versions.recognise(young)
     crown(before, young)
     assert query(before, "select count(*) from predictions") == [(0,)]
-    assert before.serving_versions() == {}
+    assert before.predictions.serving_versions() == {}
 
 
 # -- the registry -----------------------------------------------------------------------------------
@@ -208,7 +209,7 @@ def start_over(ports: Ports) -> None:
 
 
 def home_of(ports: Ports) -> Path:
-    return concrete(ports.ledger, Ledger).file.parent.parent
+    return concrete(ports.ledger, Ledger).database.file.parent.parent
 
 
 def faults_of(ports: Ports) -> list[ModelFault]:

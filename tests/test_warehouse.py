@@ -46,7 +46,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def add(home: Home, *names: str) -> None:
     for name in names:
-        home.ledger.put_collection(Collection(name, f"/videos/{name}"))
+        home.ledger.sources.put_collection(Collection(name, f"/videos/{name}"))
 
 
 def names(home: Home) -> list[str]:
@@ -126,7 +126,7 @@ def test_publishing_leaves_one_file_and_the_link_that_bars_its_log(published: Ho
 
 def test_files_are_such_that_duckdb_1_5_opens_them(published: Home) -> None:
     published.warehouse.publish()
-    for file in (published.warehouse.file, published.ledger.file):
+    for file in (published.warehouse.file, published.ledger.database.file):
         with duckdb.connect(str(file), read_only=True) as connection:
             query = "select tags['storage_version'] from duckdb_databases() where path is not null"
             assert connection.execute(query).fetchone() == ("v1.5.0+",)
@@ -144,7 +144,7 @@ def test_a_reader_goes_on_reading_the_old_snapshot_and_a_new_one_finds_the_new(p
 
 
 def test_a_reader_never_waits_for_a_writer_and_never_makes_one_wait(published: Home) -> None:
-    with reader(published.warehouse.file) as ask, published.ledger.exclusive():
+    with reader(published.warehouse.file) as ask, published.ledger.database.exclusive():
         assert ask(COUNT) == "[(1,)]"
         assert names(published) == ["street"]
     with reader(published.warehouse.file):
@@ -154,10 +154,10 @@ def test_a_reader_never_waits_for_a_writer_and_never_makes_one_wait(published: H
 def test_what_a_killed_writer_had_committed_to_the_ledger_is_published(published: Home) -> None:
     # Its last transaction stands in the ledger's .wal only.
     change = "update core.collection set source = '/moved'"
-    killed_while_writing(published.ledger.file, change)
+    killed_while_writing(published.ledger.database.file, change)
     published.warehouse.publish()
     assert published.warehouse.query("select source from collections").rows == [("/moved",)]
-    assert not published.ledger.file.with_name("ledger.duckdb.wal").exists()
+    assert not published.ledger.database.file.with_name("ledger.duckdb.wal").exists()
 
 
 def test_a_failed_publish_leaves_no_rubbish_and_keeps_what_was_there(home: Home) -> None:
@@ -294,7 +294,7 @@ def test_a_file_that_is_no_database_is_answered_and_not_a_crash(home: Home) -> N
 
 
 def test_every_public_relation_becomes_a_parquet_file_with_the_same_rows(home: Home, tmp_path: Path) -> None:
-    home.ledger.start_run("extract")
+    home.ledger.runs.start("extract")
     home.warehouse.publish()
     folder = tmp_path / "it's new" / "export"
 
@@ -313,7 +313,7 @@ def test_every_public_relation_becomes_a_parquet_file_with_the_same_rows(home: H
 def test_some_relations_can_be_exported_again_and_unknown_ones_are_refused(
     home: Home, tmp_path: Path
 ) -> None:
-    home.ledger.start_run("extract")
+    home.ledger.runs.start("extract")
     home.warehouse.publish()
     for _ in range(2):
         (only,) = home.warehouse.export(tmp_path, ["runs"])
@@ -323,7 +323,7 @@ def test_some_relations_can_be_exported_again_and_unknown_ones_are_refused(
 
 
 def test_an_export_that_cannot_be_written_says_where(home: Home, tmp_path: Path) -> None:
-    home.ledger.start_run("extract")
+    home.ledger.runs.start("extract")
     home.warehouse.publish()
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageFailed, match="cannot write to"):
@@ -331,7 +331,7 @@ def test_an_export_that_cannot_be_written_says_where(home: Home, tmp_path: Path)
 
 
 def test_the_verb_exports(vidpipe: Callable[..., Any], home: Home, tmp_path: Path) -> None:
-    home.ledger.start_run("extract")
+    home.ledger.runs.start("extract")
     home.warehouse.publish()
     ended = vidpipe("export", str(tmp_path / "out"), "--relation", "runs", "--relation", "nights", "--json")
     assert [f["relation"] for f in json.loads(ended.stdout)["files"]] == ["runs", "nights"]

@@ -153,7 +153,7 @@ def made(
     train(ports, "clips", config=TrainingConfig(epochs=15))
     promote(ports, "1", force=True, reason="a test")
     train(ports, "clips", config=TrainingConfig(epochs=15, seed=1))
-    known = ports.ledger.collection("clips")
+    known = ports.ledger.sources.collection("clips")
     assert known is not None
     return home, Path(known.source)
 
@@ -166,8 +166,8 @@ def told(made: tuple[Path, Path], tmp_path: Path, make_ports: Callable[[Path], P
     home, source = made
     shutil.copytree(home, tmp_path / "home")
     ports = make_ports(tmp_path / "home")
-    known = ports.ledger.collection("clips")
-    paths = sorted(ports.ledger.present_paths("clips"))[:2]
+    known = ports.ledger.sources.collection("clips")
+    paths = sorted(ports.ledger.sources.present_paths("clips"))[:2]
     manifest = tmp_path / "few.csv"
     manifest.write_text("path\n" + "\n".join(paths) + "\n")
     assert known is not None
@@ -182,7 +182,7 @@ def ask(ports: Ports, query: str) -> list[tuple[Any, ...]]:
 
 def want(ports: Ports, name: str, window_s: float, stride_s: float | None = None) -> None:
     """The collection's windows, changed by the verb."""
-    known = ports.ledger.collection(name)
+    known = ports.ledger.sources.collection(name)
     assert known is not None
     manifest = Path(known.manifest) if known.manifest else None
     ingest(ports, name, Path(known.source), manifest=manifest, window_s=window_s, stride_s=stride_s)
@@ -202,7 +202,7 @@ def test_a_window_is_scored_as_if_it_were_a_video_and_the_video_is_their_mean(to
     bundle = told.registry.load(told.registry.version("1"))
     spec = bundle.spec
     expected, means = [], {}
-    stored = told.ledger.stored_features(spec.feature_set_id, [v for (v,) in ask(told, FEW)])
+    stored = told.ledger.features.stored_features(spec.feature_set_id, [v for (v,) in ask(told, FEW)])
     for video in told.store.read(spec.feature_set_id, stored):
         found = windows_of(video.times_s, Windows(2, 1), spec.sample_fps)
         assert len(found) > 1
@@ -265,7 +265,7 @@ def test_only_what_has_other_windows_is_scored_again_and_nothing_twice(told: Por
     assert nightly(told).classified == 0
 
     want(told, "few", 3)
-    assert [c.windows for c in told.ledger.collections()] == [None, Windows(3, 1.5)]
+    assert [c.windows for c in told.ledger.sources.collections()] == [None, Windows(3, 1.5)]
     assert classify(told).classified == 2
     assert {row[3] for row in ask(told, SCORED.format(1))} == {None, 3.0}
     lengths = {round(end - start, 3) for _, start, end, *_ in ask(told, WINDOWS.format(1))}
@@ -292,15 +292,15 @@ def test_of_several_collections_the_finest_windows_hold(told: Ports) -> None:
 
 
 def test_what_is_not_said_is_remembered_and_a_stride_alone_says_nothing(told: Ports) -> None:
-    known = told.ledger.collection("few")
+    known = told.ledger.sources.collection("few")
     assert known is not None and known.windows is None and known.manifest is not None
     with pytest.raises(ConfigurationError, match="has no effect without windows"):
         ingest(told, "few", Path(known.source), stride_s=5)
     ingest(told, "few", Path(known.source), window_s=10, stride_s=5)
     ingest(told, "few", Path(known.source), stride_s=2)
-    assert told.ledger.collection("few") == replace(known, windows=Windows(10, 2))
+    assert told.ledger.sources.collection("few") == replace(known, windows=Windows(10, 2))
     ingest(told, "few", Path(known.source), window_s=6)
-    assert told.ledger.collection("few") == replace(known, windows=Windows(6, 3))
+    assert told.ledger.sources.collection("few") == replace(known, windows=Windows(6, 3))
 
 
 def test_versions_keep_their_windows_the_shadow_has_them_and_a_rollback_brings_them_back(told: Ports) -> None:
@@ -326,14 +326,14 @@ def test_a_kill_between_two_shards_leaves_each_video_old_or_new(
     everything = classify(told).classified
     want(told, "clips", 2)
     monkeypatch.setattr(classify_step, "SHARD_VIDEOS", 5)
-    put, shards = type(told.ledger).put_predictions, count(1)
+    put, shards = type(told.ledger.predictions).put_predictions, count(1)
 
     def dying(self: Any, *given: Any, **more: Any) -> None:
         put(self, *given, **more)
         if next(shards) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(type(told.ledger), "put_predictions", dying)
+    monkeypatch.setattr(type(told.ledger.predictions), "put_predictions", dying)
     with pytest.raises(KeyboardInterrupt):
         classify(told)
     monkeypatch.undo()
@@ -433,7 +433,7 @@ def test_spans_that_cannot_be_right_are_refused(lines: list[str], says: str, tmp
 @pytest.fixture
 def taught(told: Ports, tmp_path: Path) -> tuple[Ports, Path, list[list[str]]]:
     """The clips once more, as a collection whose manifest labels both halves of each."""
-    known = told.ledger.collection("clips")
+    known = told.ledger.sources.collection("clips")
     assert known is not None and known.manifest is not None
     rows = []
     with Path(known.manifest).open(newline="") as stream:
@@ -456,7 +456,7 @@ def test_spans_teach_and_judge_with_the_frames_that_they_hold(taught: Any) -> No
     ports, _, rows = taught
     spec = ports.limits.spec
     labelled = scoring.labelled(ports, "halves", spec)
-    assert len(labelled) == len(rows) == ports.ledger.count_labelled("halves")
+    assert len(labelled) == len(rows) == ports.ledger.sources.count_labelled("halves")
     names = sorted({row[3] for row in rows})
     data = scoring.load(ports, spec, labelled, names)
     whole = {v.video_id: v for v in ports.store.read(spec.feature_set_id, {v.stored for v in labelled})}
@@ -474,8 +474,8 @@ def test_spans_teach_and_judge_with_the_frames_that_they_hold(taught: Any) -> No
     assert (report.n, report.groups) == (tests, len({row[4] for row in rows if row[5] == "test"}))
     frozen = freeze_eval(ports, "halves", split_column="split")
     assert frozen.videos == tests and freeze_eval(ports, "halves", split_column="split").existing
-    exam = ports.ledger.evaluation_set()
-    assert exam is not None and exam.set_hash == frozen.eval_set_hash
+    eval_set = ports.ledger.decisions.evaluation_set()
+    assert eval_set is not None and eval_set.set_hash == frozen.eval_set_hash
     decided = promote(ports, str(version), force=True, reason="a test")
     assert decided.evidence["eval_set"]["videos"] == tests
     assert len(ask(ports, "select distinct video_id, start_s, end_s from evaluation_videos")) == tests
@@ -484,7 +484,7 @@ def test_spans_teach_and_judge_with_the_frames_that_they_hold(taught: Any) -> No
 
 def test_other_spans_are_another_dataset_and_those_without_a_frame_are_an_error(taught: Any) -> None:
     ports, manifest, rows = taught
-    known = ports.ledger.collection("halves")
+    known = ports.ledger.sources.collection("halves")
     config = TrainingConfig(epochs=1)
     first = train(ports, "halves", split_column="split", config=config).version
     write(manifest, [[row[0], row[1], "1.5" if row[2] == "1.0" else row[2], *row[3:]] for row in rows[::2]])
@@ -540,8 +540,9 @@ EXPLAIN = """
     report = explain(SimpleNamespace(
         store=store, registry=SimpleNamespace(version=lambda name: version, load=lambda version: bundle),
         ledger=SimpleNamespace(
-            videos_starting=lambda prefix: ["v"], stored_features=lambda *asked: [video],
-            windows_of=lambda video_id: video.windows,
+            sources=SimpleNamespace(videos_starting=lambda prefix: ["v"]),
+            features=SimpleNamespace(stored_features=lambda *asked: [video]),
+            predictions=SimpleNamespace(windows_of=lambda video_id: video.windows),
         ),
     ), "vvvvvvvv", model="1")
     assert len(report.frames) == frames

@@ -481,7 +481,7 @@ def test_a_ledger_that_somebody_has_open_is_waited_for_and_then_named(
     with held_open(file):
         started = time.monotonic()
         with pytest.raises(LedgerLocked, match=r"ledger\.duckdb"):
-            Ledger(file, wait_s=0.5).collections()
+            Ledger(file, wait_s=0.5).sources.collections()
         assert 0.5 <= time.monotonic() - started < 5
         for verb in (("ingest", str(arrivals), "--collection", "new"), ("nightly",), ("promote",)):
             assert_refused(vidpipe(home, *verb), str(file), "close it")
@@ -493,10 +493,10 @@ def test_a_ledger_that_somebody_has_open_is_waited_for_and_then_named(
 
 def test_a_ledger_closed_within_the_wait_costs_only_the_wait(home: Path) -> None:
     ledger = Ledger(home / "state" / "ledger.duckdb", wait_s=30)
-    with held_open(ledger.file) as holder:
+    with held_open(ledger.database.file) as holder:
         threading.Timer(1.0, holder.kill).start()
         started = time.monotonic()
-        assert [c.name for c in ledger.collections()] == ["clips"]
+        assert [c.name for c in ledger.sources.collections()] == ["clips"]
         assert 0.9 < time.monotonic() - started < 20
 
 
@@ -743,6 +743,6 @@ def test_a_version_rolled_back_in_the_middle_of_its_run_does_not_come_back(
 
 def test_a_ledger_without_promotions_lets_a_collection_switch(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "state" / "ledger.duckdb")
-    ledger.put_collection(Collection("street", "/videos"))
-    ledger.switch_serving(1)
-    assert ledger.serving_versions() == {}, "nothing to serve yet, and no error"
+    ledger.sources.put_collection(Collection("street", "/videos"))
+    ledger.predictions.switch_serving(1)
+    assert ledger.predictions.serving_versions() == {}, "nothing to serve yet, and no error"

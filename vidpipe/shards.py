@@ -16,7 +16,8 @@ from statistics import median
 from typing import Any, Protocol
 
 from vidpipe.errors import VidpipeError
-from vidpipe.ports import Ports, R, S
+from vidpipe.ports import Ports
+from vidpipe.ports.coordination import R, S
 
 log = logging.getLogger(__name__)
 

@@ -12,15 +12,16 @@ from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vidpipe import ports
 from vidpipe.adapters.database.ledger import Ledger
 from vidpipe.adapters.database.warehouse import Warehouse
-from vidpipe.adapters.locks.file_lease import Lease
+from vidpipe.adapters.locks.file_lease import FileLease
 from vidpipe.adapters.reports import Reports
 from vidpipe.adapters.sources.buckets import BucketFolder, Objects
 from vidpipe.adapters.sources.folders import Catalog
 from vidpipe.adapters.sources.staging import Staging
-from vidpipe.ports import Limits, Ports, Probes, Progress, ShardExecutor
+from vidpipe.ports import Limits, Ports
+from vidpipe.ports.coordination import Lease, Progress, ShardExecutor
+from vidpipe.ports.doctor import Probes
 from vidpipe.settings import Settings
 from vidpipe.shards import InProcessExecutor
 from vidpipe.uris import checked_uri, is_uri
@@ -43,7 +44,7 @@ class Home:
         return Ledger(self._ledger_file, max_attempts=self.settings.nightly_attempts)
 
     @cached_property
-    def lease(self) -> ports.Lease:
+    def lease(self) -> Lease:
         """The lock that lets one run write at a time."""
         return open_lease(self.settings)
 
@@ -51,7 +52,7 @@ class Home:
     def warehouse(self) -> Warehouse:
         """The published read-only database, `warehouse.duckdb`."""
         file = self.settings.home / "warehouse.duckdb"
-        return Warehouse(file, self._ledger_file, self.ledger.exclusive)
+        return Warehouse(file, self._ledger_file, self.ledger.database.exclusive)
 
     @cached_property
     def reports(self) -> Reports:
@@ -69,10 +70,10 @@ def open_home(settings: Settings) -> Home:
     return Home(settings)
 
 
-def open_lease(settings: Settings) -> ports.Lease:
+def open_lease(settings: Settings) -> Lease:
     """Open the lease: a file lock on this host, or a PostgreSQL lock that several hosts share."""
     if settings.lease_uri is None:
-        return Lease(settings.home / "state" / "lease")
+        return FileLease(settings.home / "state" / "lease")
     from vidpipe.adapters.locks.postgres_lease import PostgresLease
 
     return PostgresLease(settings.lease_uri.get_secret_value())

@@ -103,9 +103,9 @@ def ended(flows: subprocess.Popen[str]) -> str:
 
 
 def features_of(ports: Ports) -> dict[str, np.ndarray]:
-    (spec,) = ports.ledger.feature_specs(None)
-    ids = [v.video_id for v in ports.ledger.labelled_videos("clips", spec.feature_set_id)]
-    stored = ports.ledger.stored_features(spec.feature_set_id, ids)
+    (spec,) = ports.ledger.features.feature_specs(None)
+    ids = [v.video_id for v in ports.ledger.features.labelled_videos("clips", spec.feature_set_id)]
+    stored = ports.ledger.features.stored_features(spec.feature_set_id, ids)
     return {v.video_id: v.values for v in ports.store.read(spec.feature_set_id, stored)}
 
 

@@ -126,7 +126,7 @@ def test_a_copy_in_a_folder_spares_the_download(
     ports = install("other").ports
     ingest(ports, "aa-bucket", inbox)
     ingest(ports, "zz-folder", clips.incoming)
-    pending = ports.ledger.pending_videos(ports.limits.spec.feature_set_id, None, retry_failed=False)
+    pending = ports.ledger.features.pending_videos(ports.limits.spec.feature_set_id, None, retry_failed=False)
     assert all(isinstance(video.file, LocalFile) for video in pending)
 
 
@@ -164,7 +164,7 @@ def test_a_night_with_more_new_objects_than_fit_downloads_each_once(
 ) -> None:
     sizes = sorted(found.size_bytes for found in Objects().list(inbox))
     one = install(staging_bytes=sum(sizes) // 2 + sizes[-1])
-    one.ports.ledger.put_collection(Collection("inbox", inbox))
+    one.ports.ledger.sources.put_collection(Collection("inbox", inbox))
     night = nightly(one.ports)
     assert (night.ingested, night.extracted, night.failed, night.problems) == (6, 6, 0, [])
     assert sorted(one.watch.fetched.values()) == [1] * 6

@@ -1,7 +1,7 @@
-"""Champion against challenger: may this version serve?
+"""The promotion gate: may this version become champion?
 
-Pure: answers to the same evaluation set in, a decision with its reasons out. Everything that speaks against a
-promotion is listed with its numbers, not only the first thing.
+Pure: predictions on the same evaluation set in, a decision with its reasons out. Everything that speaks
+against a promotion is listed with its numbers, not only the first thing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from vidpipe.evaluation.comparison import Difference, McNemar, mcnemar, paired_bootstrap
 from vidpipe.metrics import Indices, calibration_error, scores
-from vidpipe.records.models import Answers, EvaluationSet, Scores
+from vidpipe.records.models import EvaluationSet, Predictions, Scores
 from vidpipe.splits import group_hash
 
 SIGNIFICANCE = 0.01
@@ -56,16 +56,16 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Contest:
-    """All that a decision rests on."""
+class GateInput:
+    """What the gate compares: predictions on one evaluation set, and what the versions were trained on."""
 
-    exam: EvaluationSet
-    challenger: Answers
-    baselines: Mapping[str, Answers]
+    eval_set: EvaluationSet
+    challenger: Predictions
+    baselines: Mapping[str, Predictions]
     """Linear heads on statistics over time, trained on the challenger's videos, by name."""
     training: Training
     """The challenger's."""
-    champion: Answers | None = None
+    champion: Predictions | None = None
     champion_training: Training | None = None
     same_features: bool = True
     """Challenger and champion read the same feature set."""
@@ -116,23 +116,23 @@ class Verdict:
     evidence: Evidence
 
 
-def judge(contest: Contest, policy: Policy) -> Verdict:
+def judge(given: GateInput, policy: Policy) -> Verdict:
     """Compare, and list every reason for refusal and every warning, with its numbers."""
-    evidence = _evidence(contest)
+    evidence = _evidence(given)
     reasons = [
         *_leaks(evidence),
-        *_too_small(contest, evidence, policy),
-        *_missing_labels(contest),
+        *_too_small(given, evidence, policy),
+        *_missing_labels(given),
         *_against_chance(evidence),
         *_against_champion(evidence, policy),
         *_label_floors(evidence, policy),
-        *_shadow(contest, policy),
+        *_shadow(given, policy),
     ]
     warnings = [
         *_against_baseline(evidence),
         *_calibration(evidence),
         *_champion_leaks(evidence),
-        *_features(contest),
+        *_features(given),
     ]
     if policy.strict:
         reasons, warnings = [*reasons, *warnings], []
@@ -142,21 +142,23 @@ def judge(contest: Contest, policy: Policy) -> Verdict:
 # -- numbers ------------------------------------------------------------------------------------
 
 
-def _evidence(contest: Contest) -> Evidence:
-    exam, champion = contest.exam, contest.champion
-    contenders = {"challenger": contest.challenger, **contest.baselines}
+def _evidence(given: GateInput) -> Evidence:
+    eval_set, champion = given.eval_set, given.champion
+    contenders = {"challenger": given.challenger, **given.baselines}
     if champion is not None:
         contenders["champion"] = champion
-    known = sorted({*exam.labels, *(label for answers in contenders.values() for label in answers.labels)})
-    truth = _indices([v.label for v in exam.videos], known)
-    predicted = {name: _indices(answers.predicted, known) for name, answers in contenders.items()}
+    known = sorted(
+        {*eval_set.labels, *(label for predictions in contenders.values() for label in predictions.labels)}
+    )
+    truth = _indices([v.label for v in eval_set.videos], known)
+    predicted = {name: _indices(predictions.predicted, known) for name, predictions in contenders.items()}
     found = {name: scores(truth, indices, known) for name, indices in predicted.items()}
-    baselines = {name: found[name] for name in contest.baselines}
+    baselines = {name: found[name] for name in given.baselines}
     best = max(baselines, key=lambda name: (baselines[name].accuracy, baselines[name].macro_f1))
     hits = round(found["challenger"].accuracy * len(truth))
     chance = float(np.bincount(truth).max() / len(truth)) if len(truth) else 1.0
     compared = champion is not None
-    groups = _indices([v.group for v in exam.videos], sorted({v.group for v in exam.videos}))
+    groups = _indices([v.group for v in eval_set.videos], sorted({v.group for v in eval_set.videos}))
     return Evidence(
         challenger=found["challenger"],
         baseline=found[best],
@@ -172,9 +174,9 @@ def _evidence(contest: Contest) -> Evidence:
             name: round(calibration_error(predicted[key] == truth, contenders[key].scores), 6)
             for name, key in _shown(contenders, best)
         },
-        overlap=_overlap(contest, contest.training),
-        champion_overlap=_overlap(contest, contest.champion_training) if contest.champion_training else None,
-        agreeing_nights=contest.agreeing_nights,
+        overlap=_overlap(given, given.training),
+        champion_overlap=_overlap(given, given.champion_training) if given.champion_training else None,
+        agreeing_nights=given.agreeing_nights,
     )
 
 
@@ -189,9 +191,9 @@ def _indices(names: Collection[str], known: list[str]) -> Indices:
     return np.array([index[name] for name in names], np.int64)
 
 
-def _overlap(contest: Contest, training: Training) -> Overlap:
-    ids = {v.video_id for v in contest.exam.videos}
-    groups = {group_hash(v.group) for v in contest.exam.videos}
+def _overlap(given: GateInput, training: Training) -> Overlap:
+    ids = {v.video_id for v in given.eval_set.videos}
+    groups = {group_hash(v.group) for v in given.eval_set.videos}
     return Overlap(len(ids & set(training.video_ids)), len(groups & set(training.group_hashes)))
 
 
@@ -214,12 +216,12 @@ def _leaks(evidence: Evidence) -> Iterator[str]:
         )
 
 
-def _too_small(contest: Contest, evidence: Evidence, policy: Policy) -> Iterator[str]:
-    n = len(contest.exam.videos)
+def _too_small(given: GateInput, evidence: Evidence, policy: Policy) -> Iterator[str]:
+    n = len(given.eval_set.videos)
     if evidence.champion is None:
         if evidence.chance**n > SIGNIFICANCE:
             yield (
-                f"the evaluation set is too small to decide: even {n} right answers of {n} could be luck "
+                f"the evaluation set is too small to decide: even {n} right predictions of {n} could be luck "
                 f"(p = {evidence.chance**n:.2g})"
             )
     elif n < policy.min_videos:
@@ -231,13 +233,13 @@ def _too_small(contest: Contest, evidence: Evidence, policy: Policy) -> Iterator
         )
 
 
-def _missing_labels(contest: Contest) -> Iterator[str]:
-    known = set(contest.challenger.labels)
-    unknown = sorted(set(contest.exam.labels) - known)
+def _missing_labels(given: GateInput) -> Iterator[str]:
+    known = set(given.challenger.labels)
+    unknown = sorted(set(given.eval_set.labels) - known)
     if unknown:
-        videos = sum(v.label in unknown for v in contest.exam.videos)
+        videos = sum(v.label in unknown for v in given.eval_set.videos)
         yield f"the challenger does not know {_some(unknown)}: {videos} videos of the set count as wrong"
-    lost = sorted(set(contest.champion.labels) - known - set(unknown)) if contest.champion else []
+    lost = sorted(set(given.champion.labels) - known - set(unknown)) if given.champion else []
     if lost:
         yield f"the champion knows labels that the challenger does not: {_some(lost)}"
 
@@ -293,10 +295,10 @@ def _label_floors(evidence: Evidence, policy: Policy) -> Iterator[str]:
             )
 
 
-def _shadow(contest: Contest, policy: Policy) -> Iterator[str]:
-    if contest.champion is not None and contest.agreeing_nights < policy.shadow_nights:
+def _shadow(given: GateInput, policy: Policy) -> Iterator[str]:
+    if given.champion is not None and given.agreeing_nights < policy.shadow_nights:
         yield (
-            f"{contest.agreeing_nights} nights in the shadow on which it agreed with the champion, "
+            f"{given.agreeing_nights} nights in the shadow on which it agreed with the champion, "
             f"{policy.shadow_nights} needed"
         )
 
@@ -328,8 +330,8 @@ def _champion_leaks(evidence: Evidence) -> Iterator[str]:
         )
 
 
-def _features(contest: Contest) -> Iterator[str]:
-    if contest.champion is not None and not contest.same_features:
+def _features(given: GateInput) -> Iterator[str]:
+    if given.champion is not None and not given.same_features:
         yield "it reads another feature set than the champion: the archive must be extracted again"
 
 

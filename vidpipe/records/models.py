@@ -184,7 +184,7 @@ class EvaluationSet:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answers:
+class Predictions:
     """What one model says of the N videos of an evaluation set, in their order."""
 
     labels: tuple[str, ...]

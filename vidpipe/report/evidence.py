@@ -12,10 +12,10 @@ def evidence_rows(evidence: Mapping[str, Any]) -> list[list[str]]:
         return []
     names = [name for name in ("challenger", "champion", "baseline") if evidence[name]]
     scores = [evidence[name] for name in names]
-    exam, difference, coin = evidence["eval_set"], evidence["difference"], evidence["mcnemar"]
-    which = f"{'frozen' if exam['frozen'] else 'own'} set {exam['eval_set_hash']}"
+    eval_set, difference, coin = evidence["eval_set"], evidence["difference"], evidence["mcnemar"]
+    which = f"{'frozen' if eval_set['frozen'] else 'own'} set {eval_set['eval_set_hash']}"
     rows = [
-        [f"on {exam['videos']} videos, {which}", *names],
+        [f"on {eval_set['videos']} videos, {which}", *names],
         ["accuracy", *(f"{s['accuracy']:.3f}" for s in scores)],
         ["macro F1", *(f"{s['macro_f1']:.3f}" for s in scores)],
         ["calibration error", *(f"{evidence['calibration_error'][n]:.3f}" for n in names)],

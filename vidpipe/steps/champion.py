@@ -19,7 +19,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vidpipe.errors import NotFound, RegistryUnreachable, StopError, UnsafeModel, VidpipeError
-from vidpipe.ports import ModelBundle, Ports
+from vidpipe.ports import Ports
+from vidpipe.ports.models import ModelBundle
 from vidpipe.records.models import ModelVersion
 from vidpipe.records.videos import Promotion
 from vidpipe.steps.runs import PROMOTION
@@ -58,7 +59,7 @@ def settle(ports: Ports) -> Champion:
 def settle_inside(ports: Ports) -> Champion:
     """Recover, for callers that hold the promotion lock already."""
     model = ports.registry.model
-    for intent in ports.ledger.open_promotions(model):
+    for intent in ports.ledger.decisions.open_promotions(model):
         log.warning("promotion %s was interrupted; finishing it", intent.promotion_id)
         try:
             _carry_out(ports, intent)
@@ -66,11 +67,15 @@ def settle_inside(ports: Ports) -> Champion:
             log.warning("promotion %s was not carried out: %s", intent.promotion_id, error.message)
     alias = ports.registry.aliases().get("champion")
     found = None if alias is None else _version(ports, alias)
-    has_its_number = isinstance(found, ModelVersion) and ports.ledger.recognise(found.identity)
+    has_its_number = isinstance(found, ModelVersion) and ports.ledger.versions.recognise(found.identity)
     recorded = _recorded(ports)
     if alias == recorded.to_version and (
         not isinstance(found, ModelVersion)
-        or (has_its_number and _is_meant(recorded, found) and ports.ledger.last_model() in (None, model))
+        or (
+            has_its_number
+            and _is_meant(recorded, found)
+            and ports.ledger.versions.last_model() in (None, model)
+        )
     ):
         return Champion(alias, digest=recorded.to_digest)
     if problem := _alias_problem(ports, found, recorded):
@@ -78,7 +83,7 @@ def settle_inside(ports: Ports) -> Champion:
         return Champion(recorded.to_version, problem, recorded.to_digest)
     log.warning("the champion alias was moved by hand, from %s to %s", recorded.to_version, alias)
     external = Promotion(0, recorded.to_version, alias, "external")
-    ports.ledger.put_promotion(
+    ports.ledger.decisions.put_promotion(
         model, external, evidence={}, eval_set_hash=None, reason="alias moved outside vidpipe",
         actor="external", final=True, to=found.identity if isinstance(found, ModelVersion) else None,
     )  # fmt: skip
@@ -92,7 +97,7 @@ def recorded_champion(ports: Ports) -> int | None:
 
 def _recorded(ports: Ports) -> Promotion:
     """The promotion that made the champion."""
-    history = ports.ledger.promotion_history(ports.registry.model)
+    history = ports.ledger.decisions.promotion_history(ports.registry.model)
     return history[-1] if history else Promotion(0, None, None, "none")
 
 
@@ -167,7 +172,7 @@ def verified(ports: Ports, number: int) -> tuple[ModelVersion, list[str]]:
     """
     try:
         version = ports.registry.version(str(number))
-        if not ports.ledger.recognise(version.identity):
+        if not ports.ledger.versions.recognise(version.identity):
             raise another(version)
         ports.registry.load(version)
     except ODD as error:
@@ -188,7 +193,7 @@ def bundle_of(ports: Ports, version: ModelVersion) -> ModelBundle:
 
 def _copy(ports: Ports, number: int, error: VidpipeError) -> tuple[ModelVersion, list[str]]:
     try:
-        copy = ports.registry.kept(number, ports.ledger.digest_of(number))
+        copy = ports.registry.kept(number, ports.ledger.versions.digest_of(number))
         ports.registry.load(copy)
     except (NotFound, UnsafeModel) as unusable:
         log.error("%s", unusable)
@@ -200,7 +205,7 @@ def _copy(ports: Ports, number: int, error: VidpipeError) -> tuple[ModelVersion,
 def serving(ports: Ports) -> set[int]:
     """Versions that a night scores with: the champion on record, and those that collections serve."""
     recorded_version = recorded_champion(ports)
-    return set(ports.ledger.serving_versions().values()) | (
+    return set(ports.ledger.predictions.serving_versions().values()) | (
         set() if recorded_version is None else {recorded_version}
     )
 
@@ -222,7 +227,7 @@ def record(
     moves = promotion.decision != "refused"
     to = ports.registry.version(str(promotion.to_version))
     _see_that_it_is_meant(promotion, to)
-    promotion_id = ports.ledger.put_promotion(
+    promotion_id = ports.ledger.decisions.put_promotion(
         ports.registry.model, promotion, evidence=evidence, eval_set_hash=eval_set_hash, reason=reason,
         actor=ports.actor, final=not moves, to=to.identity,
     )  # fmt: skip
@@ -235,7 +240,7 @@ def record(
 
 def earlier_champions(ports: Ports) -> list[Promotion]:
     """Earlier champions' promotions as a stack, from which each rollback pops one."""
-    return _champions(ports.ledger.promotion_history(ports.registry.model))[:-1]
+    return _champions(ports.ledger.decisions.promotion_history(ports.registry.model))[:-1]
 
 
 def _carry_out(ports: Ports, intent: Promotion) -> None:
@@ -244,12 +249,12 @@ def _carry_out(ports: Ports, intent: Promotion) -> None:
         _see_that_it_is_meant(intent, ports.registry.version(str(intent.to_version)))
         ports.registry.set_alias("champion", intent.to_version)
     except (NotFound, UnsafeModel) as error:
-        ports.ledger.abandon_promotion(intent.promotion_id, why=error.message)
+        ports.ledger.decisions.abandon_promotion(intent.promotion_id, why=error.message)
         raise
     if ports.registry.aliases().get("challenger") == intent.to_version:
         ports.registry.drop_alias("challenger")
     serve = intent.to_version if intent.decision == "rolled_back" else None
-    ports.ledger.finish_promotion(intent.promotion_id, serve=serve)
+    ports.ledger.decisions.finish_promotion(intent.promotion_id, serve=serve)
 
 
 def _champions(history: Sequence[Promotion]) -> list[Promotion]:

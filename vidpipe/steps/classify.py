@@ -18,7 +18,8 @@ from typing import Any
 
 from vidpipe.errors import IncompatibleFeatures, NotFound
 from vidpipe.learning.inference import predict
-from vidpipe.ports import ModelBundle, Ports
+from vidpipe.ports import Ports
+from vidpipe.ports.models import ModelBundle
 from vidpipe.records.features import Unscored, VideoFeatures
 from vidpipe.records.models import ModelVersion
 from vidpipe.records.videos import Prediction, WindowPrediction
@@ -83,13 +84,13 @@ def classify(
     """
     deadline = None if budget_s is None else time.monotonic() + budget_s
     with recorded(ports, "classify") as run:
-        if collection is not None and ports.ledger.collection(collection) is None:
+        if collection is not None and ports.ledger.sources.collection(collection) is None:
             raise NotFound(f"no collection {collection!r}.", next_step="vidpipe collections lists them.")
         version, is_champion, problems = (
             (resolved[0], True, list(resolved[1])) if resolved else _resolved(ports, model)
         )
         scorer = _Scorer(ports, run, version)
-        skipped = ports.ledger.count_scored(version.identity, collection)
+        skipped = ports.ledger.predictions.count_scored(version.identity, collection)
         remaining, unserved = 0, list[str]()
         if is_champion:
             classified, remaining = _score_as_champion(scorer, collection, deadline, backfill=backfill)
@@ -130,7 +131,7 @@ def shadow(ports: Ports, run: RunLog, budget_s: float) -> dict[str, Any] | None:
         return None
     mine, theirs = (ports.registry.version(str(number)) for number in (challenger, champion))
     scored = _Scorer(ports, run, mine).score(None, time.monotonic() + budget_s)
-    compared, agreeing = ports.ledger.shadow_agreement(run.run_id, mine.identity, theirs.identity)
+    compared, agreeing = ports.ledger.decisions.shadow_agreement(run.run_id, mine.identity, theirs.identity)
     return {
         "version": challenger, "champion": champion, "videos": scored, "compared": compared,
         "agreeing": agreeing, "digest": mine.digest, "champion_digest": theirs.digest,
@@ -184,12 +185,12 @@ class _Scorer:
     def waiting(self, collection: str | None) -> list[tuple[str, int | None, int]]:
         """Collections with videos to score, the newest first: name, serving version, number of videos."""
         spec_id = self.version.spec.feature_set_id
-        return self.ports.ledger.unscored_collections(self.version.identity, spec_id, collection)
+        return self.ports.ledger.predictions.unscored_collections(self.version.identity, spec_id, collection)
 
     def score(self, collections: Sequence[str] | None, deadline: float | None = None) -> int:
         """Score the unscored videos of a collection, or of all, until the deadline; returns their number."""
         ledger, version, spec_id = self.ports.ledger, self.version, self.version.spec.feature_set_id
-        pending = ledger.unscored(version.identity, spec_id, collections)
+        pending = ledger.predictions.unscored(version.identity, spec_id, collections)
         if not pending:
             return 0
         done = 0
@@ -197,7 +198,7 @@ class _Scorer:
         stage = f"classify with version {version.version}"
         with self.ports.progress.stage(stage, sum(s.cost for s in shards), "videos") as advance:
             for shard, scored in self.ports.executor.compute(self.ports, work, shards):
-                ledger.put_predictions(
+                ledger.predictions.put_predictions(
                     self.run.run_id,
                     version.identity,
                     spec_id,
@@ -220,13 +221,13 @@ def _score_as_champion(
     news = [name for name, serving, _ in waiting if serving in (None, champion)]
     archive = [name for name, serving, _ in waiting if serving not in (None, champion)]
     classified = 0 if backfill else scorer.score(news)
-    ledger.switch_serving(champion)  # collections that the shadow has scored already switch, too
+    ledger.predictions.switch_serving(champion)  # collections that the shadow has scored already switch, too
     for name in archive:
         if _is_over(deadline):
             log.info("time is up; the rest of the archive is left to another run")
             break
         classified += scorer.score([name], deadline)
-        ledger.switch_serving(champion, name)
+        ledger.predictions.switch_serving(champion, name)
     left = scorer.waiting(collection) if archive and deadline is not None else []
     return classified, sum(videos for _, serving, videos in left if serving not in (None, champion))
 
@@ -239,7 +240,7 @@ def _score_for_serving(scorer: _Scorer, problems: list[str]) -> list[str]:
     """
     ports, unserved = scorer.ports, list[str]()
     served_by: dict[int, list[str]] = defaultdict(list)
-    for name, serving in ports.ledger.serving_versions().items():
+    for name, serving in ports.ledger.predictions.serving_versions().items():
         if serving != scorer.version.version:
             served_by[serving].append(name)
     for serving, names in served_by.items():
@@ -292,7 +293,7 @@ def _predictions(bundle: ModelBundle, videos: Sequence[VideoFeatures], top_k: in
 
 def _unreadable(ports: Ports, version: ModelVersion, collection: str | None, *, scored: int) -> int:
     """Number of videos with features of other specs only; raises where that is true of all."""
-    others = [s for s in ports.ledger.feature_specs(collection) if s != version.spec]
+    others = [s for s in ports.ledger.features.feature_specs(collection) if s != version.spec]
     if not others:
         return 0
     if scored == 0:
@@ -301,7 +302,7 @@ def _unreadable(ports: Ports, version: ModelVersion, collection: str | None, *, 
             f"others. Differing: {version.spec.difference(others[0])}.",
             next_step="vidpipe extract makes the features that the champion needs.",
         )
-    missing = ports.ledger.count_other_features(version.spec.feature_set_id, collection)
+    missing = ports.ledger.features.count_other_features(version.spec.feature_set_id, collection)
     if missing:
         log.warning(
             "%d videos have no features that version %d reads: vidpipe extract",

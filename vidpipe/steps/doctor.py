@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 from vidpipe.errors import LedgerLocked, StorageUnreachable, VidpipeError
-from vidpipe.ports import Probes
+from vidpipe.ports.doctor import Probes
 from vidpipe.records.machine import (
     DiskFacts,
     ModelFault,

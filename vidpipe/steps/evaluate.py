@@ -11,7 +11,8 @@ import numpy as np
 from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.evaluation.comparison import accuracy_interval, paired_bootstrap
 from vidpipe.metrics import Indices, confusion_matrix
-from vidpipe.ports import ModelBundle, Ports
+from vidpipe.ports import Ports
+from vidpipe.ports.models import ModelBundle
 from vidpipe.records.models import LabelledVideo, ModelVersion, Scores, Sequences
 from vidpipe.splits import group_hash, known_column, resolve, split_columns
 from vidpipe.steps import scoring

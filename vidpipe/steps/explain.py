@@ -15,7 +15,9 @@ from vidpipe.errors import ConfigurationError
 from vidpipe.learning.classifier import Head
 from vidpipe.learning.inference import attention, predict
 from vidpipe.learning.windows import MeanScores
-from vidpipe.ports import FeatureStore, ModelBundle, Ports
+from vidpipe.ports import Ports
+from vidpipe.ports.features import FeatureStore
+from vidpipe.ports.models import ModelBundle
 from vidpipe.records.features import Unscored
 from vidpipe.records.models import ModelVersion
 from vidpipe.records.videos import Floats
@@ -85,7 +87,7 @@ def explain(ports: Ports, video_id: str, *, model: str | None = None) -> Explain
 
 def _stored(ports: Ports, version: ModelVersion, video_id: str) -> Unscored:
     spec_id = version.spec.feature_set_id
-    stored = ports.ledger.stored_features(spec_id, [video_id])
+    stored = ports.ledger.features.stored_features(spec_id, [video_id])
     if not stored:
         raise ConfigurationError(
             f"the video {video_id[:12]} has no features of set {spec_id}, which version {version.version} "
@@ -93,7 +95,9 @@ def _stored(ports: Ports, version: ModelVersion, video_id: str) -> Unscored:
             next_step="vidpipe extract; vidpipe sql 'from failures' tells what could not be read.",
         )
     (found,) = stored
-    return Unscored(video_id, found.part, found.row_offset, found.n_frames, ports.ledger.windows_of(video_id))
+    return Unscored(
+        video_id, found.part, found.row_offset, found.n_frames, ports.ledger.predictions.windows_of(video_id)
+    )
 
 
 def _look(

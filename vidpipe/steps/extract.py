@@ -16,7 +16,9 @@ from pathlib import Path
 from threading import Event
 
 from vidpipe.errors import Misread, NotFound, UnsafeModel
-from vidpipe.ports import Part, Ports, Staging
+from vidpipe.ports import Ports
+from vidpipe.ports.features import Part
+from vidpipe.ports.sources import Staging
 from vidpipe.records.features import DecodeReport, ExtractedVideo, FeatureSpec, PartResult, VideoFeatures
 from vidpipe.records.videos import Floats, PendingVideo, Pixels, consecutive_slices
 from vidpipe.steps.champion import ODD, serving
@@ -103,17 +105,17 @@ def plan(
         alone: `extract` by itself also makes features of the setting's spec; a night with a
             champion makes only those that some model version asks for.
     """
-    if collection is not None and ports.ledger.collection(collection) is None:
+    if collection is not None and ports.ledger.sources.collection(collection) is None:
         raise NotFound(f"no collection {collection!r}.", next_step="vidpipe collections lists them.")
     specs = _wanted_specs(ports, alone=alone)
     new = {
-        spec: ports.ledger.pending_videos(spec.feature_set_id, collection, retry_failed=False)
+        spec: ports.ledger.features.pending_videos(spec.feature_set_id, collection, retry_failed=False)
         for spec in specs
     }
     shards = list(_shards(new, ports.limits.part_frames, again=False))
     if retry_failed:
         due = {
-            spec: ports.ledger.pending_videos(spec.feature_set_id, collection, retry_failed=True)
+            spec: ports.ledger.features.pending_videos(spec.feature_set_id, collection, retry_failed=True)
             for spec in specs
         }
         known = {spec: {v.video_id for v in videos} for spec, videos in new.items()}
@@ -158,7 +160,7 @@ def work(ports: Ports, shard: ExtractShard) -> list[PartResult]:
 
 def commit(ports: Ports, run: RunLog, shard: ExtractShard, results: Sequence[PartResult]) -> None:
     """Record a shard's parts in one transaction, after which its videos are done."""
-    ports.ledger.put_parts(run.run_id, results)
+    ports.ledger.features.put_parts(run.run_id, results)
     result = results[0]  # the same videos as in the others
     bad = [failed for of_specs in zip(*(r.videos for r in results), strict=True)
            if (failed := next((v for v in of_specs if v.error_class), None))]  # fmt: skip
@@ -274,7 +276,7 @@ def _wanted_specs(ports: Ports, *, alone: bool) -> list[FeatureSpec]:
         specs = _registry_specs(ports, alone=alone)
     except ODD as error:
         log.warning("%s Extracting the feature sets of the stored predictions instead.", error.message)
-        specs = ports.ledger.serving_specs() or [ports.limits.spec]
+        specs = ports.ledger.predictions.serving_specs() or [ports.limits.spec]
     return list({spec.feature_set_id: spec for spec in specs}.values())
 
 
@@ -293,7 +295,7 @@ def _registry_specs(ports: Ports, *, alone: bool) -> list[FeatureSpec]:
             log.warning("features for version %d are left out: %s", number, error.message)
             lost = True
     if lost:
-        specs += ports.ledger.serving_specs()
+        specs += ports.ledger.predictions.serving_specs()
     if alone or not specs or ("champion" not in aliases and not lost):
         specs.insert(0, ports.limits.spec)
     return specs
@@ -306,7 +308,7 @@ def _complete(
     first = next(iter(pending))
     lack_first = {v.video_id for v in pending[first]}
     lack_another = {v.video_id for videos in pending.values() for v in videos} - lack_first
-    return ports.ledger.count_features(first.feature_set_id, collection) - len(lack_another)
+    return ports.ledger.features.count_features(first.feature_set_id, collection) - len(lack_another)
 
 
 def _shards(

@@ -49,17 +49,19 @@ def forget(ports: Ports, video_id: str) -> ForgetReport:
         chosen = full_id(ports, video_id)
         moved = [
             (feature_set_id, _rewritten(ports, feature_set_id, part, chosen))
-            for feature_set_id, part in ports.ledger.parts_of_video(chosen)
+            for feature_set_id, part in ports.ledger.features.parts_of_video(chosen)
         ]
         pages = ports.reports.forget(chosen)
-        ports.ledger.forget(chosen, moved)
+        ports.ledger.features.forget(chosen, moved)
         collect(ports, 0.0)  # the old parts still hold the video; under the lease nobody writes new ones
         run.videos = 1
         run.detail = {"video_id": chosen}
-        return ForgetReport(run.run_id, chosen, len(moved), pages, ports.ledger.versions_taught(chosen))
+        return ForgetReport(
+            run.run_id, chosen, len(moved), pages, ports.ledger.decisions.versions_taught(chosen)
+        )
 
 
 def _rewritten(ports: Ports, feature_set_id: str, part: str, without: str) -> Sequence[StoredFeatures]:
     """Rewrite a part without the video; returns the new positions of its other videos."""
-    kept = [s for s in ports.ledger.features_of_part(feature_set_id, part) if s.video_id != without]
+    kept = [s for s in ports.ledger.features.features_of_part(feature_set_id, part) if s.video_id != without]
     return ports.store.rewrite(feature_set_id, kept)

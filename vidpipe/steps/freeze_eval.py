@@ -11,7 +11,7 @@ from vidpipe.ports import Ports
 from vidpipe.records.models import LabelledVideo
 from vidpipe.splits import SPLITS, resolve
 from vidpipe.steps import scoring
-from vidpipe.steps.contest import evaluation_set
+from vidpipe.steps.gather_evidence import evaluation_set
 from vidpipe.steps.runs import Report, recorded
 
 
@@ -42,13 +42,13 @@ def freeze_eval(
     """
     with recorded(ports, "freeze-eval") as run:
         videos = scoring.labelled(ports, collection, ports.limits.spec)
-        exam = evaluation_set(collection, split, _part(videos, split, split_column), frozen=True)
-        new = ports.ledger.put_evaluation_set(exam)
-        run.videos = len(exam.videos)
-        run.detail = {"collection": collection, "split": split, "eval_set_hash": exam.set_hash}
+        eval_set = evaluation_set(collection, split, _part(videos, split, split_column), frozen=True)
+        new = ports.ledger.decisions.put_evaluation_set(eval_set)
+        run.videos = len(eval_set.videos)
+        run.detail = {"collection": collection, "split": split, "eval_set_hash": eval_set.set_hash}
         return FreezeReport(
-            run.run_id, collection, split, exam.set_hash, len(exam.videos),
-            len({v.group for v in exam.videos}), dict(Counter(v.label for v in exam.videos)),
+            run.run_id, collection, split, eval_set.set_hash, len(eval_set.videos),
+            len({v.group for v in eval_set.videos}), dict(Counter(v.label for v in eval_set.videos)),
             not new,
         )  # fmt: skip
 

@@ -36,7 +36,7 @@ def gc(ports: Ports, *, older_than_s: float = OLD_S) -> GcReport:
 def collect(ports: Ports, older_than_s: float) -> tuple[int, int]:
     """Garbage collection for callers that hold the lease: (files, bytes) deleted."""
     swept = [
-        ports.store.sweep(ports.ledger.named_parts(), older_than_s),
+        ports.store.sweep(ports.ledger.features.named_parts(), older_than_s),
         ports.staging.sweep(older_than_s),
         ports.warehouse.sweep(older_than_s),
         ports.registry.sweep(serving(ports), older_than_s),

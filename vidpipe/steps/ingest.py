@@ -109,8 +109,8 @@ def ingest(
         wanted = replace(wanted, globs=_globs(ports, wanted, include, exclude, replace_source))
         listing = _listing(ports, wanted, allow_missing=allow_missing)
         files = listing.files
-        ports.ledger.put_collection(wanted)
-        changed = ports.ledger.changed_paths(collection, files, retry_failed=False)
+        ports.ledger.sources.put_collection(wanted)
+        changed = ports.ledger.sources.changed_paths(collection, files, retry_failed=False)
         again = _due_again(ports, wanted, files) - changed if retry_failed else set()
         new = 0
         for load in loads(ports, wanted, [f for f in files if f.path in changed], split=bool(between)):
@@ -118,7 +118,7 @@ def ingest(
             if between and len(load) < len(changed):
                 between()
         read_files(ports, run, wanted, [f for f in files if f.path in again], again=True)
-        removed = ports.ledger.put_listing(collection, files)
+        removed = ports.ledger.sources.put_listing(collection, files)
         unchanged = len(files) - len(changed)
         run.videos = new + unchanged
         run.detail = {
@@ -134,7 +134,7 @@ def ingest_again(
     ports: Ports, name: str, *, allow_missing: bool = False, between: Callable[[], object] | None = None
 ) -> IngestReport:
     """Ingest a collection from its recorded source, retrying bad videos, as nights do."""
-    known = ports.ledger.collection(name)
+    known = ports.ledger.sources.collection(name)
     if known is None:
         raise NotFound(f"no collection {name!r}.", next_step="vidpipe collections lists them.")
     return ingest(
@@ -164,7 +164,7 @@ def _request(
     source = _absolute(source)
     if source.lower().endswith(".csv") and (is_uri(source) or Path(source).is_file()):
         source, manifest = source.rsplit("/", 1)[0], manifest or source
-    known = ports.ledger.collection(name)
+    known = ports.ledger.sources.collection(name)
     if known and known.source != source and not replace:
         raise ConfigurationError(
             f"the collection {name!r} has the source {known.source}, not {source}.",
@@ -178,7 +178,7 @@ def _request(
 
 def _windows(ports: Ports, name: str, window_s: float | None, stride_s: float | None) -> Windows | None:
     """The requested windows; omitted options keep recorded values, but a new length resets the stride."""
-    known = ports.ledger.collection(name)
+    known = ports.ledger.sources.collection(name)
     before = known.windows if known else None
     if window_s is None and stride_s is None:
         return before
@@ -200,7 +200,7 @@ def _globs(
     forget: bool,
 ) -> Globs:
     """The requested patterns; omitted ones keep their recorded values, unless the source is replaced."""
-    known = ports.ledger.collection(wanted.name)
+    known = ports.ledger.sources.collection(wanted.name)
     before = known.globs if known and not forget else Globs()
     return Globs.of(
         before.include if include is None else include, before.exclude if exclude is None else exclude
@@ -221,7 +221,7 @@ def _listing(ports: Ports, wanted: Collection, *, allow_missing: bool) -> Listin
     What a pattern leaves out is not lost.
     """
     source = wanted.source
-    known = {path for path in ports.ledger.present_paths(wanted.name) if wanted.globs.take(path)}
+    known = {path for path in ports.ledger.sources.present_paths(wanted.name) if wanted.globs.take(path)}
     missing: list[str] = []
     if wanted.manifest:
         listing, missing = _named(ports, wanted, wanted.manifest)
@@ -312,13 +312,13 @@ def _read_manifest(ports: Ports, source: str, manifest: str) -> tuple[list[Sourc
 def _record_missing(ports: Ports, wanted: Collection, paths: Sequence[str]) -> None:
     """Record a failure for each path that the manifest names and the source lacks."""
     if paths:
-        ports.ledger.put_collection(wanted)
+        ports.ledger.sources.put_collection(wanted)
         message = f"named in the manifest, not found in {wanted.source}."
-        ports.ledger.put_failures(
+        ports.ledger.failures.put(
             [Failure(wanted.name, path, None, "ingest", "Vanished", message) for path in paths]
         )
 
 
 def _due_again(ports: Ports, wanted: Collection, files: Sequence[SourceFile]) -> set[str]:
     """Unchanged paths whose probe failed and is due for a retry."""
-    return ports.ledger.changed_paths(wanted.name, files, retry_failed=True)
+    return ports.ledger.sources.changed_paths(wanted.name, files, retry_failed=True)

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vidpipe.ports import Ledger, Ports
+    from vidpipe.ports import Ports
+    from vidpipe.ports.ledger import Ledger
 
 
 def collections(ledger: Ledger) -> list[dict[str, Any]]:

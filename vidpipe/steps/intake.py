@@ -76,12 +76,12 @@ def read_files(
             hashed = list(_seen(ports, pool.map(lambda file: _hash(ports, source, file), chunk)))
             hashed = _settled(ports, source, hashed)
             first = {h.video_id: h.file for h in hashed if h.video_id}
-            known = ports.ledger.known_videos(first, retry_failed=again)
+            known = ports.ledger.sources.known_videos(first, retry_failed=again)
             to_probe = {v: file for v, file in first.items() if v not in known}
             results = pool.map(partial(_probe, ports, source), to_probe.values(), to_probe)
             probed = dict(zip(to_probe, _seen(ports, results), strict=True))
             failures = [f for h in hashed if (f := _failure(wanted.name, h, known, probed))]
-            ports.ledger.put_videos(
+            ports.ledger.sources.put_videos(
                 wanted.name,
                 [(h.file, h.video_id) for h in hashed],
                 [p.video for p in probed.values() if p.video],

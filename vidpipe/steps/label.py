@@ -17,7 +17,8 @@ import numpy as np
 
 from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.evaluation.active_learning import pick
-from vidpipe.ports import FeatureStore, Ports
+from vidpipe.ports import Ports
+from vidpipe.ports.features import FeatureStore
 from vidpipe.records.features import StoredFeatures
 from vidpipe.records.videos import Floats, GivenLabel
 from vidpipe.steps.runs import Report, recorded
@@ -90,7 +91,7 @@ def label_queue(
 
 
 def _check(ports: Ports, collection: str | None) -> None:
-    if collection is not None and ports.ledger.collection(collection) is None:
+    if collection is not None and ports.ledger.sources.collection(collection) is None:
         raise NotFound(f"no collection {collection!r}.", next_step="vidpipe collections lists them.")
 
 
@@ -151,11 +152,11 @@ def label(
     with recorded(ports, "label") as run:
         counts = dict.fromkeys(("labelled", "unchanged", "unknown", "changed"), 0)
         for name, lines in by_collection.items():
-            found = ports.ledger.items_at(name, [line.path for line in lines])
+            found = ports.ledger.sources.items_at(name, [line.path for line in lines])
             new = dict(_new_labels(lines, found, counts))
             counts["labelled"] += len(new)
             if new:
-                ports.ledger.give_labels(name, new, source or file.name)
+                ports.ledger.sources.give_labels(name, new, source or file.name)
         known = sum(counts.values()) - counts["unknown"]
         if counts["unknown"] and not known:
             raise ConfigurationError(

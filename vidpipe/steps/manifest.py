@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from vidpipe.errors import ConfigurationError
-from vidpipe.ports import Catalog
+from vidpipe.ports.sources import Catalog
 from vidpipe.records.videos import ListedVideo
 from vidpipe.splits import SPLITS
 from vidpipe.steps.runs import Report

@@ -157,7 +157,7 @@ def nightly(
     budget = parse_budget(failure_budget, ports.limits.failure_budget)
     with recorded(ports, "nightly") as run:
         night = Night()
-        for collection in ports.ledger.collections():
+        for collection in ports.ledger.sources.collections():
             with night.timed("ingest"):
                 run_stage(f"ingest-{collection.name}", ingest_collection, ports, night, collection.name)
         with night.without(StorageUnreachable):
@@ -187,7 +187,7 @@ def night_since(ports: Ports, due: datetime) -> int | None:
 
     A night that could not list a source or reach MLflow is no excuse for another.
     """
-    return ports.ledger.night_since(due)
+    return ports.ledger.runs.night_since(due)
 
 
 def ingest_collection(ports: Ports, night: Night, name: str) -> None:

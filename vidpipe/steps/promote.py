@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from vidpipe.errors import ConfigurationError, NotFound, UnsafeModel
-from vidpipe.evaluation.gate import Contest, Policy, Verdict, judge
+from vidpipe.evaluation.gate import GateInput, Policy, Verdict, judge
 from vidpipe.ports import Ports
 from vidpipe.records.videos import Promotion
 from vidpipe.steps.champion import Champion, another, earlier_champions, record, settle_inside
-from vidpipe.steps.contest import arrange
 from vidpipe.steps.evaluate import default_alias
+from vidpipe.steps.gather_evidence import gather_evidence
 from vidpipe.steps.runs import Report, recorded
 
 log = logging.getLogger(__name__)
@@ -66,16 +66,16 @@ def promote(
             reasons = _put_back(ports, standing)
             run.detail = {"decision": "unchanged", "version": champion}
             return PromoteReport(candidate.model, candidate.version, "unchanged", reasons, [], {})
-        contest = arrange(ports, candidate, _rival(ports, standing), eval_set)
-        verdict = judge(contest, ports.limits.policy)
+        given = gather_evidence(ports, candidate, _rival(ports, standing), eval_set)
+        verdict = judge(given, ports.limits.policy)
         decision = "promoted" if not verdict.reasons else "forced" if force else "refused"
-        evidence = _evidence(contest, verdict, ports.limits.policy)
+        evidence = _evidence(given, verdict, ports.limits.policy)
         record(
             ports, Promotion(0, champion, candidate.version, decision, candidate.digest),
             evidence=evidence,
-            eval_set_hash=contest.exam.set_hash, reason=reason or "; ".join(verdict.reasons) or None,
+            eval_set_hash=given.eval_set.set_hash, reason=reason or "; ".join(verdict.reasons) or None,
         )  # fmt: skip
-        run.videos = len(contest.exam.videos)
+        run.videos = len(given.eval_set.videos)
         run.detail = {"decision": decision, "version": candidate.version, "from": champion}
         return PromoteReport(
             candidate.model, candidate.version, decision, verdict.reasons, verdict.warnings, evidence
@@ -147,14 +147,15 @@ def _there(ports: Ports, target: Promotion) -> int:
     )
 
 
-def _evidence(contest: Contest, verdict: Verdict, policy: Policy) -> dict[str, Any]:
+def _evidence(given: GateInput, verdict: Verdict, policy: Policy) -> dict[str, Any]:
     """All numbers of a decision, as `promotions.evidence` keeps them."""
-    exam = contest.exam
+    eval_set = given.eval_set
     return {
         **verdict.evidence.to_dict(),
         "eval_set": {
-            "eval_set_hash": exam.set_hash, "collection": exam.collection, "split": exam.split,
-            "videos": len(exam.videos), "groups": len({v.group for v in exam.videos}), "frozen": exam.frozen,
+            "eval_set_hash": eval_set.set_hash, "collection": eval_set.collection, "split": eval_set.split,
+            "videos": len(eval_set.videos), "groups": len({v.group for v in eval_set.videos}),
+            "frozen": eval_set.frozen,
         },
         "policy": asdict(policy),
         "reasons": list(verdict.reasons),

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from vidpipe.errors import NotFound, StillChanging, Vanished, VideoError
-from vidpipe.ports import Reader, Reports, Staging, Videos, Warehouse
+from vidpipe.ports.media import Videos
+from vidpipe.ports.outcome import NamedQuery, Reports, Warehouse
+from vidpipe.ports.sources import Staging
 from vidpipe.records.videos import LocalFile, Place, SourceFile, StoredObject
 from vidpipe.report.page import Picture, render
 from vidpipe.steps.runs import Report
@@ -72,7 +74,7 @@ def report(
 # -- the numbers --------------------------------------------------------------------------------
 
 
-def _facts(read: Reader, run_id: int | None) -> dict[str, Any]:
+def _facts(read: NamedQuery, run_id: int | None) -> dict[str, Any]:
     """Query the rows of every section of the page."""
     run = _run(read, run_id)
     shadow = run["detail"].get("shadow") or {}
@@ -104,7 +106,7 @@ def _facts(read: Reader, run_id: int | None) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _run(read: Reader, run_id: int | None) -> dict[str, Any]:
+def _run(read: NamedQuery, run_id: int | None) -> dict[str, Any]:
     rows = read("report_run", run_id=run_id)
     if not rows:
         which = "no night has" if run_id is None else f"no run {run_id} that has"

@@ -25,8 +25,8 @@ def retry(ports: Ports, collection: str | None = None) -> RetryReport:
         NotFound: No such collection.
         LeaseHeld: Another run is at work.
     """
-    if collection is not None and ports.ledger.collection(collection) is None:
+    if collection is not None and ports.ledger.sources.collection(collection) is None:
         raise NotFound(f"no collection {collection!r}.", next_step="vidpipe collections lists them.")
     with recorded(ports, "retry") as run:
-        run.videos = ports.ledger.reset_failures(collection)
+        run.videos = ports.ledger.failures.reset(collection)
         return RetryReport(run.run_id, collection, run.videos)

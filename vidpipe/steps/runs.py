@@ -79,7 +79,7 @@ def recorded(ports: Ports, kind: str) -> Iterator[RunLog]:
     nested = ports.lease.is_mine
     with _place(ports, kind) as only:
         ended = [k for k in ROOMS if ROOMS[k] == ROOMS[kind]] if only and not nested else []
-        run = RunLog(ports.ledger.start_run(kind, ended=ended), only=only)
+        run = RunLog(ports.ledger.runs.start(kind, ended=ended), only=only)
         outer = RUN.set((run.run_id, kind))
         try:
             yield run
@@ -109,7 +109,7 @@ def _place(ports: Ports, kind: str) -> Iterator[bool]:
 def _close(ports: Ports, run: RunLog, *, publish: bool) -> None:
     moved = {"read_bytes": run.read_bytes, "written_bytes": run.written_bytes}
     moved |= {"waiting": run.waiting} if run.waiting else {}
-    ports.ledger.finish_run(
+    ports.ledger.runs.finish(
         run.run_id, status=run.status, videos=run.videos, frames=run.frames, failed=run.failed,
         seconds=run.seconds, detail=run.detail | moved,
     )  # fmt: skip

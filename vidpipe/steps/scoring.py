@@ -14,9 +14,10 @@ from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.learning.inference import predict
 from vidpipe.learning.windows import Window, frames_of
 from vidpipe.metrics import Indices, graded
-from vidpipe.ports import FeatureStore, Ports
+from vidpipe.ports import Ports
+from vidpipe.ports.features import FeatureStore
 from vidpipe.records.features import FeatureSpec, StoredFeatures
-from vidpipe.records.models import Answers, EvaluationSet, LabelledVideo, ModelVersion, Scores, Sequences
+from vidpipe.records.models import EvaluationSet, LabelledVideo, ModelVersion, Predictions, Scores, Sequences
 from vidpipe.records.videos import WHOLE, Floats, Span
 from vidpipe.splits import one_per_content
 
@@ -30,12 +31,12 @@ def labelled(ports: Ports, collection: str, spec: FeatureSpec) -> list[LabelledV
         NotFound: No such collection, or no labels in it.
         ConfigurationError: Copies with different labels, or no features yet.
     """
-    if ports.ledger.collection(collection) is None:
+    if ports.ledger.sources.collection(collection) is None:
         raise NotFound(f"no collection {collection!r}.", next_step="vidpipe collections lists them.")
-    videos = one_per_content(ports.ledger.labelled_videos(collection, spec.feature_set_id))
+    videos = one_per_content(ports.ledger.features.labelled_videos(collection, spec.feature_set_id))
     if videos:
         return videos
-    if not ports.ledger.count_labelled(collection):
+    if not ports.ledger.sources.count_labelled(collection):
         raise NotFound(
             f"no video of {collection!r} has a label.",
             next_step=f"vidpipe ingest SOURCE --collection {collection} --manifest FILE.csv",
@@ -127,32 +128,32 @@ def score(model: nn.Module, data: Sequences) -> tuple[Scores, Indices]:
     return graded(data.targets, given, data.labels), given.argmax(1)
 
 
-def exam_features(ports: Ports, version: ModelVersion, exam: EvaluationSet) -> list[Floats]:
+def evaluation_features(ports: Ports, version: ModelVersion, eval_set: EvaluationSet) -> list[Floats]:
     """Features (T, D) of an evaluation set's videos, in its order, as a version needs them.
 
     Raises:
         ConfigurationError: Some videos have none.
     """
-    ids = sorted({v.video_id for v in exam.videos})
+    ids = sorted({v.video_id for v in eval_set.videos})
     spec_id = version.spec.feature_set_id
-    stored = ports.ledger.stored_features(spec_id, ids)
+    stored = ports.ledger.features.stored_features(spec_id, ids)
     if len(stored) < len(ids):
         raise ConfigurationError(
-            f"{len(ids) - len(stored)} of {len(ids)} videos of the evaluation set {exam.set_hash} lack "
+            f"{len(ids) - len(stored)} of {len(ids)} videos of the evaluation set {eval_set.set_hash} lack "
             f"features of set {spec_id}, which version {version.version} needs.",
-            next_step=f"vidpipe extract --collection {exam.collection}",
+            next_step=f"vidpipe extract --collection {eval_set.collection}",
         )
     where = {s.video_id: s for s in stored}
-    spans = [None if v.span == WHOLE else v.span for v in exam.videos]
-    wanted = [(where[v.video_id], span) for v, span in zip(exam.videos, spans, strict=True)]
+    spans = [None if v.span == WHOLE else v.span for v in eval_set.videos]
+    wanted = [(where[v.video_id], span) for v, span in zip(eval_set.videos, spans, strict=True)]
     return _features(ports, version.spec, wanted)
 
 
-def answer(network: nn.Module, labels: Sequence[str], features: Sequence[Floats]) -> Answers:
+def predictions_of(network: nn.Module, labels: Sequence[str], features: Sequence[Floats]) -> Predictions:
     """What a network says of N videos: its best label for each, and how sure it is."""
     given = predict(network, features)  # (N, K)
     best = given.argmax(1) if len(features) else np.zeros(0, np.int64)
-    return Answers(tuple(labels), tuple(labels[k] for k in best), given.max(1, initial=0.0))
+    return Predictions(tuple(labels), tuple(labels[k] for k in best), given.max(1, initial=0.0))
 
 
 def best_labels(labels: Sequence[str], scores: Floats, top_k: int) -> list[list[tuple[int, str, float]]]:

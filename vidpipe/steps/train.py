@@ -25,7 +25,8 @@ from vidpipe.learning.cross_fitting import CrossFit, Fitted
 from vidpipe.learning.inference import attention, predict
 from vidpipe.learning.training import Start, TrainingConfig
 from vidpipe.metrics import graded
-from vidpipe.ports import ModelBundle, Ports, TrainingRun
+from vidpipe.ports import Ports
+from vidpipe.ports.models import ModelBundle, TrainingRun
 from vidpipe.records.features import FeatureSpec
 from vidpipe.records.models import (
     AttentionStrip,
@@ -39,7 +40,7 @@ from vidpipe.records.videos import StoredObject, short_hash
 from vidpipe.splits import SPLITS, Copies, ResolvedSplit, resolve
 from vidpipe.splits import folds as fold_numbers
 from vidpipe.steps import scoring
-from vidpipe.steps.contest import evaluation_set
+from vidpipe.steps.gather_evidence import evaluation_set
 from vidpipe.steps.runs import Report, recorded
 from vidpipe.vision.backbones import block_sizes
 
@@ -169,10 +170,10 @@ def train(
         existing = version is not None
         if version is None:
             version = _train_new(ports, lesson, only=run.only)
-        ports.ledger.put_version_videos(
+        ports.ledger.decisions.put_version_videos(
             version.identity, split.ids(), warm_start=start[0].identity if start else None
         )
-        if not ports.ledger.has_reference(version.identity):
+        if not ports.ledger.decisions.has_reference(version.identity):
             _put_reference(ports, version, split)
         run.detail = {"collection": collection, "version": version.version, "existing": existing}
         return TrainReport(
@@ -252,12 +253,13 @@ def log_epoch(mlflow_run: TrainingRun, metrics: EpochMetrics) -> None:
 
 def _put_reference(ports: Ports, version: ModelVersion, split: ResolvedSplit) -> None:
     """Store the version's predictions on its test split, the reference of drift checks."""
-    exam = evaluation_set(version.collection, "test", split.test, frozen=False)
+    eval_set = evaluation_set(version.collection, "test", split.test, frozen=False)
     bundle = ports.registry.load(version)
-    given = scoring.answer(bundle.classifier, bundle.labels, scoring.exam_features(ports, version, exam))
+    features = scoring.evaluation_features(ports, version, eval_set)
+    given = scoring.predictions_of(bundle.classifier, bundle.labels, features)
     tenths = np.minimum((given.scores * 10).astype(int), 9)
     counts = Counter(zip(given.predicted, map(int, tenths), strict=True))
-    ports.ledger.put_reference(version.identity, counts)
+    ports.ledger.decisions.put_reference(version.identity, counts)
 
 
 def _fit(ports: Ports, training: CrossFit, mlflow_run: TrainingRun) -> None:
@@ -325,7 +327,7 @@ def _pictures(
 ) -> list[tuple[float, bytes]]:
     """Pictures of a video's frames; none if the file is gone or has changed."""
     chosen = times_s[np.linspace(0, len(times_s) - 1, min(PICTURES, len(times_s))).astype(int)]
-    place = ports.ledger.place_of(collection, video.path)
+    place = ports.ledger.sources.place_of(collection, video.path)
     if place is None or isinstance(place, StoredObject):  # pictures are not worth a download
         return []
     try:

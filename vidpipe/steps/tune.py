@@ -17,7 +17,8 @@ from typing import Any
 from vidpipe.learning import hyperparameters
 from vidpipe.learning.calibration import validate
 from vidpipe.learning.training import LSTMTrainer, TrainingConfig
-from vidpipe.ports import Ports, TrainingRun
+from vidpipe.ports import Ports
+from vidpipe.ports.models import TrainingRun
 from vidpipe.records.models import LabelledVideo, Sequences
 from vidpipe.splits import Copies, ResolvedSplit, folds, resolve
 from vidpipe.steps import scoring

@@ -23,7 +23,7 @@ def full_id(ports: Ports, prefix: str) -> str:
         raise ConfigurationError(
             f"{prefix!r} is too short to name a video.", next_step=f"give {LEAST_PREFIX} digits or more."
         )
-    found = ports.ledger.videos_starting(prefix)
+    found = ports.ledger.sources.videos_starting(prefix)
     if not found:
         raise NotFound(f"no video {prefix}.", next_step="vidpipe sql 'from collection_videos'")
     if len(found) > 1:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from vidpipe.learning.inference import predict
 from vidpipe.learning.windows import MeanScores, Window, frames_of, windows_of
-from vidpipe.ports import FeatureStore, ModelBundle
+from vidpipe.ports.features import FeatureStore
+from vidpipe.ports.models import ModelBundle
 from vidpipe.records.features import FeatureSpec, Unscored
 from vidpipe.records.videos import Floats, Prediction, WindowPrediction
 from vidpipe.steps.scoring import best_labels, read_ahead

@@ -124,6 +124,14 @@ class Database:
             finally:
                 connection.close()
 
+    @contextmanager
+    def looking(self) -> Iterator[Session]:
+        """A transaction that only reads, also for a user who may not write the file."""
+        may_write = not self.file.exists() or os.access(self.file, os.W_OK, effective_ids=True)
+        with self.session() if may_write else self.read_only(wait_s=self._wait_s) as session:
+            assert session is not None
+            yield session
+
     def _create(self) -> None:
         """Build the file under a temporary name: a half-made ledger never has the real one."""
         temp = self.file.with_suffix(".new")

@@ -1,22 +1,25 @@
-"""The ledger's tables about models: promotions, evaluation sets, and what versions answered."""
+"""The ledger's tables about models: promotions, evaluation sets, and what versions predicted."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vidpipe.adapters.database.connection import now_utc
-from vidpipe.adapters.database.rows import ANSWERS, EVALUATION, SPLIT_VIDEOS
-from vidpipe.adapters.database.versions import Versions, key_of, standing, take_number
+from vidpipe.adapters.database.connection import Database, now_utc
+from vidpipe.adapters.database.rows import COUNTS, EVALUATION, SPLIT_VIDEOS
+from vidpipe.adapters.database.versions import key_of, standing, take_number
 from vidpipe.records.models import EvaluationSet, EvaluationVideo, VersionId
 from vidpipe.records.videos import Promotion, canonical_json
 
 
-class Decisions(Versions):
+class Decisions:
     """What decides which version serves.
 
     All methods raise what `Database` says.
     """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     # -- promotions -----------------------------------------------------------------------------
 
@@ -29,7 +32,7 @@ class Decisions(Versions):
         `to` is the version that `promotion.to_version` means; by default the one that has that number here.
         A version that the champion's alias moved to takes its number.
         """
-        with self.session() as session:
+        with self._database.session() as session:
             key = key_of(session, to) if to else None
             rows = session.rows(
                 "promotion_intent", model_name=model, from_version=promotion.from_version,
@@ -46,7 +49,7 @@ class Decisions(Versions):
 
         The version that it is about takes its number.
         """
-        with self.session() as session:
+        with self._database.session() as session:
             ((key,),) = session.rows("promotion_target", promotion_id=promotion_id)
             if key is not None:
                 take_number(session, key)
@@ -56,36 +59,36 @@ class Decisions(Versions):
 
     def abandon_promotion(self, promotion_id: int, *, why: str) -> None:
         """Close an intent that cannot be carried out: it stays on record, and moved nothing."""
-        with self.session() as session:
+        with self._database.session() as session:
             session.run("promotion_abandon", promotion_id=promotion_id, why=why)
 
     def open_promotions(self, model: str) -> list[Promotion]:
         """Intents that were never finished."""
-        with self.session() as session:
+        with self._database.session() as session:
             return [Promotion(*row) for row in session.rows("promotion_open", model_name=model)]
 
     def promotion_history(self, model: str) -> list[Promotion]:
         """Decisions that moved the champion, oldest first."""
-        with self.session() as session:
+        with self._database.session() as session:
             return [Promotion(*row) for row in session.rows("promotion_history", model_name=model)]
 
     # -- evaluation sets ------------------------------------------------------------------------
 
-    def put_evaluation_set(self, exam: EvaluationSet) -> bool:
+    def put_evaluation_set(self, eval_set: EvaluationSet) -> bool:
         """Freeze a set, or choose the same one again; whether it is new."""
-        rows = [(*v.facts(), None, None)[:5] for v in exam.videos]
-        with self.session() as session:
-            known = (exam.set_hash,) in session.rows("evaluation_sets")
+        rows = [(*v.facts(), None, None)[:5] for v in eval_set.videos]
+        with self._database.session() as session:
+            known = (eval_set.set_hash,) in session.rows("evaluation_sets")
             session.give("given", EVALUATION, rows)
             session.run(
-                "evaluation_set_put", eval_set_hash=exam.set_hash, collection=exam.collection,
-                split=exam.split, now=now_utc(),
+                "evaluation_set_put", eval_set_hash=eval_set.set_hash, collection=eval_set.collection,
+                split=eval_set.split, now=now_utc(),
             )  # fmt: skip
         return not known
 
     def evaluation_set(self, set_hash: str | None = None) -> EvaluationSet | None:
         """The named frozen set, or the one chosen last."""
-        with self.session() as session:
+        with self._database.session() as session:
             rows = session.rows("evaluation_set_get", eval_set_hash=set_hash)
         if not rows:
             return None
@@ -97,7 +100,7 @@ class Decisions(Versions):
 
     def evaluation_sets(self) -> list[str]:
         """Hashes of the frozen sets, the one that judges first."""
-        with self.session() as session:
+        with self._database.session() as session:
             return [set_hash for (set_hash,) in session.rows("evaluation_sets")]
 
     # -- what versions were made from -----------------------------------------------------------
@@ -111,34 +114,34 @@ class Decisions(Versions):
     ) -> None:
         """The videos of a version's split, and those that taught the version that it went on from."""
         rows = [(video_id, split) for split, ids in split_ids.items() for video_id in ids]
-        with self.session() as session:
+        with self._database.session() as session:
             session.give("given", SPLIT_VIDEOS, rows)
             start = standing(session, warm_start) if warm_start else None
             session.run("version_videos_put", model_version=standing(session, version), warm_start=start)
 
     def versions_taught(self, video_id: str) -> list[int]:
         """Versions that learnt from a video, or whose epoch it helped to choose."""
-        with self.session() as session:
+        with self._database.session() as session:
             return [version for (version,) in session.rows("versions_taught", video_id=video_id)]
 
-    # -- answers --------------------------------------------------------------------------------
+    # -- predictions ----------------------------------------------------------------------------
 
     def has_reference(self, version: VersionId) -> bool:
-        """Whether a version's answers on its own test split are known."""
-        with self.session() as session:
+        """Whether a version's predictions on its own test split are known."""
+        with self._database.session() as session:
             return bool(session.rows("reference_known", model_version=standing(session, version)))
 
-    def put_reference(self, version: VersionId, answers: Mapping[tuple[str, int], int]) -> None:
+    def put_reference(self, version: VersionId, counts: Mapping[tuple[str, int], int]) -> None:
         """How often a version gave (label, score bin) on its own test split."""
-        rows = [(label, score_bin, videos) for (label, score_bin), videos in answers.items()]
-        with self.session() as session:
-            session.give("given", ANSWERS, rows)
+        rows = [(label, score_bin, videos) for (label, score_bin), videos in counts.items()]
+        with self._database.session() as session:
+            session.give("given", COUNTS, rows)
             session.run("labels_put")
             session.run("reference_put", model_version=standing(session, version))
 
     def shadow_agreement(self, run_id: int, challenger: VersionId, champion: VersionId) -> tuple[int, int]:
         """Videos that a run scored in the shadow and the champion scored too: (all, same label)."""
-        with self.session() as session:
+        with self._database.session() as session:
             rows = session.rows(
                 "shadow_agreement", run_id=run_id, challenger=standing(session, challenger),
                 champion=standing(session, champion),
@@ -147,7 +150,7 @@ class Decisions(Versions):
 
     def agreeing_nights(self, challenger: VersionId, champion: VersionId, agreement: float) -> int:
         """Nights on which at least this share of the challenger's labels were the champion's."""
-        with self.session() as session:
+        with self._database.session() as session:
             rows = session.rows(
                 "agreeing_nights", challenger=challenger.number, challenger_digest=challenger.digest,
                 champion=champion.number, champion_digest=champion.digest, agreement=agreement,

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vidpipe.adapters.database.connection import now_utc
+from vidpipe.adapters.database.connection import Database, now_utc
 from vidpipe.adapters.database.rows import PREDICTIONS, WINDOWS, prediction_row
-from vidpipe.adapters.database.versions import Versions, standing
+from vidpipe.adapters.database.versions import standing
 from vidpipe.records.features import FeatureSpec, Unscored
 from vidpipe.records.models import VersionId
 from vidpipe.records.videos import Prediction, WindowPrediction, Windows
 
 
-class Predictions(Versions):
+class Predictions:
     """What has been scored, and what is to be.
 
     All methods raise what `Database` says.
     """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def unscored(
         self, version: VersionId, feature_set_id: str, collections: Sequence[str] | None
@@ -25,7 +28,7 @@ class Predictions(Versions):
 
         A video that it has scored in other windows than are wanted now is among them.
         """
-        with self.session() as session:
+        with self._database.session() as session:
             rows = session.rows(
                 "unscored", model_version=standing(session, version), feature_set_id=feature_set_id,
                 collections=collections,
@@ -37,13 +40,13 @@ class Predictions(Versions):
 
     def windows_of(self, video_id: str) -> Windows | None:
         """How this video is scored; None: as a whole."""
-        with self.session() as session:
+        with self._database.session() as session:
             rows = session.rows("windows_of_video", video_id=video_id)
         return Windows.of(*rows[0]) if rows else None
 
     def count_scored(self, version: VersionId, collection: str | None) -> int:
         """Present videos that this version has scored."""
-        with self.session() as session:
+        with self._database.session() as session:
             rows = session.rows(
                 "scored_count", model_version=standing(session, version), collection=collection
             )
@@ -62,7 +65,7 @@ class Predictions(Versions):
         Videos that this version has scored in the same way by now keep their rows; what it said of them in
         other windows is replaced.
         """
-        with self.session() as session:
+        with self._database.session() as session:
             version_of = {"model_version": standing(session, version), "feature_set_id": feature_set_id}
             written = {**version_of, "run_id": run_id, "model_name": version.model, "now": now_utc()}
             session.give("given", PREDICTIONS, [prediction_row(p) for p in predictions])
@@ -84,7 +87,7 @@ class Predictions(Versions):
 
         Each as (name, version that it serves, number of such videos).
         """
-        with self.session() as session:
+        with self._database.session() as session:
             rows = session.rows(
                 "unscored_collections", model_version=standing(session, version),
                 feature_set_id=feature_set_id, collection=collection,
@@ -93,15 +96,15 @@ class Predictions(Versions):
 
     def switch_serving(self, version: int, collection: str | None = None) -> None:
         """The collection, or every one, that this version has scored completely serves it from now on."""
-        with self.session() as session:
+        with self._database.session() as session:
             session.run("serving_switch", model_version=version, collection=collection, now=now_utc())
 
     def serving_versions(self) -> dict[str, int]:
         """Collection to the version that it serves."""
-        with self.session() as session:
+        with self._database.session() as session:
             return {name: version for version, name in session.rows("serving_versions")}
 
     def serving_specs(self) -> list[FeatureSpec]:
         """Specs that the versions which serve some collection have scored by."""
-        with self.session() as session:
+        with self._database.session() as session:
             return [FeatureSpec.from_json(spec) for (spec,) in session.rows("serving_specs")]

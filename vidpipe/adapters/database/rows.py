@@ -45,7 +45,7 @@ EVALUATION = {
     "end_s": "float64",
 }  # fmt: skip
 SPANS = {"path": "string", "start_s": "float64", "end_s": "float64", "label": "string"}
-ANSWERS = {"label": "string", "score_bin": "uint8", "videos": "int64"}
+COUNTS = {"label": "string", "score_bin": "uint8", "videos": "int64"}
 SPLIT_VIDEOS = {"video_id": "string", "split": "string"}
 MOVES = {"video_id": "string", "part": "string", "row_offset": "int64"}
 GIVEN_LABELS = {"video_id": "string", "label": "string"}

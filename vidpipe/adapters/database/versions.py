@@ -14,26 +14,29 @@ from vidpipe.records.models import VersionId
 log = logging.getLogger(__name__)
 
 
-class Versions(Database):
+class Versions:
     """Which version a number stands for.
 
     All methods raise what `Database` says.
     """
 
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
     def recognise(self, version: VersionId) -> bool:
         """Whether the version has its number here: at first sight it does, unless another has it."""
-        with self.session() as session:
+        with self._database.session() as session:
             return _find(session, version)[1]
 
     def digest_of(self, number: int) -> str | None:
         """Digest of the version that has a number; None where that is not known."""
-        with self.session() as session:
+        with self._database.session() as session:
             rows = session.rows("version_current", model_version=number)
         return rows[0][2] if rows else None
 
     def last_model(self) -> str | None:
         """The registered model whose champion was decided on last."""
-        with self.session() as session:
+        with self._database.session() as session:
             rows = session.rows("decided_last")
         return str(rows[0][0]) if rows else None
 

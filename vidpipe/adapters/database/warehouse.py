@@ -26,7 +26,7 @@ from vidpipe.adapters.atomic import replacing, sync
 from vidpipe.adapters.database import sqlfiles
 from vidpipe.adapters.database.connection import STORAGE_VERSION, columns_of, dicts
 from vidpipe.errors import ConfigurationError, NotFound, StorageFailed
-from vidpipe.ports import Reader
+from vidpipe.ports.outcome import NamedQuery
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ class Warehouse:
             raise ConfigurationError(str(error), next_step="vidpipe sql 'show tables'") from None
 
     @contextmanager
-    def reading(self) -> Iterator[Reader]:
+    def reading(self) -> Iterator[NamedQuery]:
         """Named statements on one snapshot: whatever is published meanwhile, all answers fit together.
 
         Raises:

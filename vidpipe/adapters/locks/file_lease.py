@@ -22,7 +22,7 @@ _POLL_S = 0.2
 _GLANCE_S = 1.0
 
 
-class Lease:
+class FileLease:
     """Lease of a home by `flock`; re-entrant from any thread of the object that holds it."""
 
     def __init__(self, file: Path) -> None:

@@ -1,4 +1,4 @@
-"""Champion and challenger before the same videos: which set, who leaks, what each answers."""
+"""Evidence for the promotion gate: both versions on the same videos, and what they were trained on."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from vidpipe.errors import ConfigurationError, NotFound
-from vidpipe.evaluation.gate import Contest, Training
-from vidpipe.ports import ModelBundle, Ports
-from vidpipe.records.models import Answers, EvaluationSet, EvaluationVideo, LabelledVideo, ModelVersion
+from vidpipe.evaluation.gate import GateInput, Training
+from vidpipe.ports import Ports
+from vidpipe.ports.models import ModelBundle
+from vidpipe.records.models import EvaluationSet, EvaluationVideo, LabelledVideo, ModelVersion, Predictions
 from vidpipe.records.videos import WHOLE
 from vidpipe.steps import scoring
 
@@ -24,57 +25,64 @@ def evaluation_set(
     return EvaluationSet(collection, split, tuple(members), frozen)
 
 
-def arrange(ports: Ports, candidate: ModelVersion, champion: int | None, eval_set: str | None) -> Contest:
-    """Both versions' answers to one set, each in its own features.
+def gather_evidence(
+    ports: Ports, candidate: ModelVersion, champion: int | None, set_hash: str | None
+) -> GateInput:
+    """Predictions of both versions on one evaluation set, each from its own features.
 
     Args:
         ports: The outside world.
         candidate: The challenger.
         champion: Version of the champion, if there is one.
-        eval_set: Hash of a frozen set; by default the one chosen last, else the candidate's test split.
+        set_hash: Of a frozen set; by default the one chosen last, else the candidate's test split.
 
     Raises:
         NotFound: No such frozen set.
         ConfigurationError: Videos of the set lack features that a version needs.
     """
     bundle = ports.registry.load(candidate)
-    exam = _exam(ports, candidate, bundle, eval_set)
-    mine = scoring.exam_features(ports, candidate, exam)
+    eval_set = _evaluation_set(ports, candidate, bundle, set_hash)
+    features = scoring.evaluation_features(ports, candidate, eval_set)
     facts: dict[str, Any] = {
-        "exam": exam,
-        "challenger": scoring.answer(bundle.classifier, bundle.labels, mine),
+        "eval_set": eval_set,
+        "challenger": scoring.predictions_of(bundle.classifier, bundle.labels, features),
         "baselines": {
-            name: scoring.answer(network, bundle.labels, mine) for name, network in bundle.baselines.items()
+            name: scoring.predictions_of(network, bundle.labels, features)
+            for name, network in bundle.baselines.items()
         },
         "training": _training(bundle),
     }
     if champion is not None:
-        facts |= _champion_facts(ports, candidate, ports.registry.version(str(champion)), exam)
-    return Contest(**facts)
+        facts |= _champion_facts(ports, candidate, ports.registry.version(str(champion)), eval_set)
+    return GateInput(**facts)
 
 
 def _champion_facts(
-    ports: Ports, candidate: ModelVersion, rival: ModelVersion, exam: EvaluationSet
+    ports: Ports, candidate: ModelVersion, rival: ModelVersion, eval_set: EvaluationSet
 ) -> dict[str, Any]:
     bundle = ports.registry.load(rival)
-    features = scoring.exam_features(ports, rival, exam)
-    answers: Answers = scoring.answer(bundle.classifier, bundle.labels, features)
+    features = scoring.evaluation_features(ports, rival, eval_set)
+    predictions: Predictions = scoring.predictions_of(bundle.classifier, bundle.labels, features)
     return {
-        "champion": answers,
+        "champion": predictions,
         "champion_training": _training(bundle),
         "same_features": rival.spec == candidate.spec,
-        "agreeing_nights": ports.ledger.agreeing_nights(candidate.identity, rival.identity, AGREEMENT),
+        "agreeing_nights": ports.ledger.decisions.agreeing_nights(
+            candidate.identity, rival.identity, AGREEMENT
+        ),
     }
 
 
-def _exam(ports: Ports, candidate: ModelVersion, bundle: ModelBundle, eval_set: str | None) -> EvaluationSet:
-    frozen = ports.ledger.evaluation_set(eval_set)
+def _evaluation_set(
+    ports: Ports, candidate: ModelVersion, bundle: ModelBundle, set_hash: str | None
+) -> EvaluationSet:
+    frozen = ports.ledger.decisions.evaluation_set(set_hash)
     if frozen is not None:
         return frozen
-    if eval_set is not None:
-        known = ", ".join(ports.ledger.evaluation_sets()) or "none"
+    if set_hash is not None:
+        known = ", ".join(ports.ledger.decisions.evaluation_sets()) or "none"
         raise NotFound(
-            f"no evaluation set {eval_set!r} (frozen: {known}).",
+            f"no evaluation set {set_hash!r} (frozen: {known}).",
             next_step="vidpipe freeze-eval --collection NAME --split test",
         )
     test_ids = set(bundle.split_ids["test"])

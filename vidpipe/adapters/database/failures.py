@@ -1,0 +1,41 @@
+"""The ledger's table of failures: which videos could not be read, and how often that was tried."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vidpipe.adapters.database.connection import Database, Session, now_utc
+from vidpipe.adapters.database.rows import FAILURES
+from vidpipe.errors import Misread, StillChanging
+from vidpipe.records.videos import Failure
+
+
+class Failures:
+    """Videos that could not be read.
+
+    All methods raise what `Database` says.
+    """
+
+    def __init__(self, database: Database, max_attempts: int) -> None:
+        self._database, self._max_attempts = database, max_attempts
+
+    def put(self, failures: Sequence[Failure]) -> None:
+        """Record failures that have no file behind them."""
+        with self._database.session() as session:
+            self.put_in(session, failures)
+
+    def put_in(self, session: Session, failures: Sequence[Failure]) -> None:
+        """Record failures within a transaction of the caller's."""
+        rows = [(f.collection, f.path, f.video_id, f.stage, f.error_class, f.message) for f in failures]
+        session.give("given", FAILURES, rows)
+        session.run(
+            "failures_put", max_attempts=self._max_attempts, waiting=StillChanging.__name__,
+            misread=Misread.__name__, now=now_utc(),
+        )  # fmt: skip
+
+    def reset(self, collection: str | None) -> int:
+        """Forget attempts and verdicts of failing videos; the number of failures to be tried again."""
+        with self._database.session() as session:
+            before = session.rows("failures_unresolved", collection=collection)[0][0]
+            session.run("failures_reset", collection=collection)
+            return int(before)

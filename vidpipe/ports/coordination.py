@@ -1,0 +1,54 @@
+"""Who may write, how far a run is, and who computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from vidpipe.ports import Ports
+
+
+class Lease(Protocol):
+    """One writing run at a time."""
+
+    @property
+    def is_mine(self) -> bool: ...
+    def hold(self, verb: str, *, wait: bool = False) -> AbstractContextManager[None]: ...
+    def beside(
+        self, room: str, *, shared: bool = False, wait: bool = True
+    ) -> AbstractContextManager[bool]: ...
+    def holder(self) -> Mapping[str, object] | None: ...
+
+
+class Progress(Protocol):
+    """Shows how far the open stage is. Stages come one after the other.
+
+    The context's value takes how much of the total is done since the last call, and how many of the unit that
+    was; `in_progress` takes what of the next call is under way, and nothing where no stage is open.
+    """
+
+    def stage(
+        self, name: str, total: float, unit: str
+    ) -> AbstractContextManager[Callable[[float, int], None]]: ...
+    def in_progress(self, amount: float, count: int) -> None: ...
+
+
+class Shard(Protocol):
+    """A piece of a run's work that needs nothing of the others."""
+
+    @property
+    def cost(self) -> float: ...
+
+
+S = TypeVar("S", bound=Shard)
+R = TypeVar("R")
+
+
+class ShardExecutor(Protocol):
+    """Who computes shards: this process, or workers; `work` is a function that they can import."""
+
+    def compute(
+        self, ports: Ports, work: Callable[[Ports, S], R], shards: Sequence[S]
+    ) -> Iterator[tuple[S, R]]: ...

@@ -1,0 +1,37 @@
+"""Probing and decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from vidpipe.records.features import (
+    FlowSpec,
+    View,
+)
+from vidpipe.records.videos import (
+    MediaFacts,
+)
+
+if TYPE_CHECKING:  # torch takes a second to load and numpy 0.1, which `vidpipe status` does not have
+    from vidpipe.vision.extraction import Decoding
+
+
+class Videos(Protocol):
+    """Probing and decoding."""
+
+    @property
+    def decoder(self) -> str: ...
+    def probe(self, file: Path) -> MediaFacts: ...
+    def decode(
+        self,
+        file: Path,
+        sample_fps: float,
+        views: Sequence[View],
+        duration_s: float | None,
+        flow: FlowSpec | None = None,
+        stream_index: int | None = None,
+    ) -> Decoding: ...
+    def thumbnail(self, file: Path, duration_s: float | None) -> bytes: ...
+    def picture(self, file: Path, at_s: float) -> bytes: ...
