@@ -82,8 +82,8 @@ select 1, 'bad <em> ' || k || '.mp4', null, 'probe', 'Unreadable', repeat('moov 
     if(k % 2 = 0, 'retry', 'quarantined'), $night, $night + interval 1 minute
 from range($failures) as made (k);
 insert into core.promotion values
-    (1, 'clips', null, 1, 'promoted', $evidence, 'e1', null, 'ann <s>', $night - interval 3 day, true),
-    (2, 'clips', 1, 2, 'refused', $evidence, 'e1', 'worse <s>', 'bob', $night - interval 2 day, true);
+    (1, 'clips', null, 1, 'promoted', $evidence, 'e1', null, 'ann <s>', $night - interval 3 day, true, null),
+    (2, 'clips', 1, 2, 'refused', $evidence, 'e1', 'worse <s>', 'bob', $night - interval 2 day, true, null);
 """
 
 SCORES = {

@@ -10,6 +10,7 @@ import pwd
 import socket
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -113,15 +114,16 @@ def test_a_flow_on_a_server_that_is_away_is_refused_in_one_line(dead_server: str
 # -- a home of another user --------------------------------------------------------------------------
 
 
-def test_status_is_shown_to_a_user_who_may_read_the_home_and_not_write_it(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "state" / "ledger.duckdb")
-    ledger.sources.put_collection(Collection("yard", "/videos/yard"))
-    for file in (tmp_path / "state").iterdir():
-        file.chmod(0o444)
-    (tmp_path / "state").chmod(0o555)
-    for folder in (tmp_path, *(f for f in tmp_path.parents if "pytest-of-" in str(f))):
+def test_status_is_shown_to_a_user_who_may_read_the_home_and_not_write_it() -> None:
+    with TemporaryDirectory() as temp:  # pytest's own folders are closed to others
+        folder, state = Path(temp), Path(temp) / "state"
+        ledger = Ledger(state / "ledger.duckdb")
+        ledger.sources.put_collection(Collection("yard", "/videos/yard"))
+        for file in state.iterdir():
+            file.chmod(0o444)
+        state.chmod(0o555)
         folder.chmod(0o755)
-    with without_privileges():
-        (shown,) = status(ledger, None)["collections"]
+        with without_privileges():
+            (shown,) = status(ledger, None)["collections"]
+        state.chmod(0o755)
     assert shown["collection"] == "yard"
-    (tmp_path / "state").chmod(0o755)
