@@ -33,7 +33,7 @@ def retrain_flow(
     judge: bool = False,
     home: str | None = None,
 ) -> dict[str, Any]:
-    """Train a challenger on the labels of today; with `promote`, the gate decides on it at once.
+    """Train a challenger on the labels of today; with `judge`, the gate decides on it at once.
 
     Features that the present settings ask for and that no night has made are made first.
 

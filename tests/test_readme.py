@@ -72,10 +72,7 @@ RIDDLE = re.compile(r"(what|who|which|whose|how|where|when|why|of|as|the same|su
 """How a first sentence begins or ends that no search finds: a question or a relative clause."""
 
 
-UNREAD = (
-    "adapters/database/", "ports", "steps/contest", "steps/promote", "steps/freeze_eval", "steps/scoring",
-    "evaluation/gate", "records/models",
-)  # fmt: skip
+UNREAD = ("adapters/media/", "adapters/sources/silence")
 """Files whose docstrings have not been gone through yet; to be emptied."""
 
 

@@ -1,4 +1,4 @@
-"""The promotion gate: may this version become champion?
+"""Promotion gate: non-inferiority or superiority test of a challenger against the champion.
 
 Pure: predictions on the same evaluation set in, a decision with its reasons out. Everything that speaks
 against a promotion is listed with its numbers, not only the first thing.
@@ -30,7 +30,7 @@ BASELINES = {"mean_linear": "mean + linear", "mean_std_linear": "mean and deviat
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a challenger must show."""
+    """Thresholds of the promotion gate."""
 
     rule: Literal["non-inferior", "superior"] = "non-inferior"
     margin: float = 0.03
@@ -49,7 +49,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What a version has seen: the videos and groups of its train and val splits."""
+    """Training data of a version: videos and groups of its train and val splits."""
 
     video_ids: Collection[str]
     group_hashes: Collection[str]
@@ -57,7 +57,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GateInput:
-    """What the gate compares: predictions on one evaluation set, and what the versions were trained on."""
+    """Input of the gate: predictions of both versions on one evaluation set, and their training data."""
 
     eval_set: EvaluationSet
     challenger: Predictions
@@ -74,7 +74,7 @@ class GateInput:
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """What of the evaluation set a version was trained on."""
+    """Overlap of the evaluation set with a version's training data (leakage)."""
 
     videos: int
     groups: int
@@ -103,13 +103,13 @@ class Evidence:
     agreeing_nights: int
 
     def to_dict(self) -> dict[str, Any]:
-        """As stored in `promotions.evidence`."""
+        """Evidence as plain values, as stored in `promotions.evidence`."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The gate's answer: promoted when `reasons` is empty."""
+    """The gate's decision: promoted when `reasons` is empty."""
 
     reasons: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -117,7 +117,7 @@ class Verdict:
 
 
 def judge(given: GateInput, policy: Policy) -> Verdict:
-    """Compare, and list every reason for refusal and every warning, with its numbers."""
+    """Decide on a promotion: every reason for refusal and every warning, with its numbers."""
     evidence = _evidence(given)
     reasons = [
         *_leaks(evidence),
@@ -181,7 +181,7 @@ def _evidence(given: GateInput) -> Evidence:
 
 
 def _shown(contenders: Collection[str], best: str) -> Iterator[tuple[str, str]]:
-    """What evidence calls a contender, and its name: the better baseline is `baseline`."""
+    """Names of contenders in the evidence, each with its own; the better baseline is `baseline`."""
     yield from ((name, name) for name in ("challenger", "champion") if name in contenders)
     yield "baseline", best
 
@@ -198,7 +198,7 @@ def _overlap(given: GateInput, training: Training) -> Overlap:
 
 
 def _p_at_least(hits: int, n: int, chance: float) -> float:
-    """One-sided exact binomial test."""
+    """One-sided exact binomial test (p value)."""
     from scipy.stats import binomtest
 
     return float(binomtest(hits, n, chance, alternative="greater").pvalue) if n else 1.0

@@ -47,7 +47,7 @@ class TrainingRecord:
     """Of each part in the registered model."""
     cross_validation: CrossValidation
     warm_start: int | None = None
-    """The version that it went on from."""
+    """Version of the warm start."""
 
     @property
     def baseline(self) -> Scores:

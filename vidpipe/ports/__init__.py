@@ -1,6 +1,6 @@
-"""What the steps need from outside, as Protocols by role, and the bundle in which they get it.
+"""Ports: Protocols of everything outside that the steps use, by role, and the dataclass that holds them.
 
-Adapters fulfil them without knowing; `wiring.py` is where they meet.
+Adapters implement them structurally; `wiring.py` binds both.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # torch takes a second to load, which `vidpipe status` does n
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The settings that steps follow."""
+    """Settings of the steps."""
 
     spec: FeatureSpec
     """For features made before any model asks for another spec."""
@@ -44,7 +44,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Everything a step may touch."""
+    """All ports that a step may use."""
 
     catalog: Catalog
     objects: Objects

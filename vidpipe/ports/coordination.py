@@ -1,4 +1,4 @@
-"""Who may write, how far a run is, and who computes."""
+"""Ports of the lease, progress and shard executors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Lease(Protocol):
-    """One writing run at a time."""
+    """Lock that lets one run write at a time."""
 
     @property
     def is_mine(self) -> bool: ...
@@ -23,7 +23,7 @@ class Lease(Protocol):
 
 
 class Progress(Protocol):
-    """Shows how far the open stage is. Stages come one after the other.
+    """Progress display of one stage after the other.
 
     The context's value takes how much of the total is done since the last call, and how many of the unit that
     was; `in_progress` takes what of the next call is under way, and nothing where no stage is open.
@@ -36,7 +36,7 @@ class Progress(Protocol):
 
 
 class Shard(Protocol):
-    """A piece of a run's work that needs nothing of the others."""
+    """Independent piece of a run's work."""
 
     @property
     def cost(self) -> float: ...
@@ -47,7 +47,7 @@ R = TypeVar("R")
 
 
 class ShardExecutor(Protocol):
-    """Who computes shards: this process, or workers; `work` is a function that they can import."""
+    """Executor of shards: this process, or workers; `work` is a function that they can import."""
 
     def compute(
         self, ports: Ports, work: Callable[[Ports, S], R], shards: Sequence[S]

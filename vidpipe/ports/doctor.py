@@ -1,4 +1,4 @@
-"""What `vidpipe doctor` asks of the machine."""
+"""Ports of the health checks of `vidpipe doctor`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ if TYPE_CHECKING:  # torch takes a second to load and numpy 0.1, which `vidpipe 
 
 @dataclass(frozen=True, slots=True)
 class Probes:
-    """What `doctor` asks. Each may fail by itself, may take long, and leaves everything as it was."""
+    """Functions that `doctor` calls for its checks.
+
+    Each may fail by itself, may take long, and changes nothing.
+    """
 
     ffmpeg: Callable[[], ToolFacts]
     ffprobe: Callable[[], ToolFacts]

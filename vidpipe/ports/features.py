@@ -1,4 +1,4 @@
-"""Where features are stored."""
+"""Ports of the feature store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # torch takes a second to load and numpy 0.1, which `vidpipe 
 
 
 class Part(Protocol):
-    """A part in the making."""
+    """Writer of one part."""
 
     name: str
     rows: int
@@ -30,7 +30,7 @@ class Part(Protocol):
 
 
 class FeatureStore(Protocol):
-    """Parquet parts."""
+    """Store of features in Parquet parts."""
 
     def new_part(self, spec: FeatureSpec, numerics: str) -> Part: ...
     def read(self, feature_set_id: str, wanted: Iterable[StoredFeatures]) -> Iterator[VideoFeatures]: ...

@@ -1,4 +1,4 @@
-"""The working database: what is done, by what it is about."""
+"""Ports of the ledger, one Protocol for each group of tables."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # torch takes a second to load and numpy 0.1, which `vidpipe 
 
 
 class Runs(Protocol):
-    """Runs and nights."""
+    """Rows of runs and nights."""
 
     def start(self, kind: str, *, ended: Sequence[str] = ()) -> int: ...
     def finish(
@@ -72,14 +72,14 @@ class Sources(Protocol):
 
 
 class Failures(Protocol):
-    """Videos that could not be read."""
+    """Failures of videos that could not be read."""
 
     def put(self, failures: Sequence[Failure]) -> None: ...
     def reset(self, collection: str | None) -> int: ...
 
 
 class Features(Protocol):
-    """Where features lie, and what is to be extracted."""
+    """Positions of stored features, and videos that lack features."""
 
     def pending_videos(
         self, feature_set_id: str, collection: str | None, *, retry_failed: bool
@@ -97,7 +97,7 @@ class Features(Protocol):
 
 
 class Predictions(Protocol):
-    """What has been scored, and which version a collection serves."""
+    """Predictions, videos to score, and the serving version of collections."""
 
     def unscored(
         self, version: VersionId, feature_set_id: str, collections: Sequence[str] | None
@@ -121,7 +121,7 @@ class Predictions(Protocol):
 
 
 class Decisions(Protocol):
-    """Promotions, evaluation sets, and what versions predicted."""
+    """Promotions, evaluation sets, training splits and reference predictions."""
 
     def put_promotion(
         self, model: str, promotion: Promotion, *, evidence: Mapping[str, Any], eval_set_hash: str | None,
@@ -151,7 +151,7 @@ class Decisions(Protocol):
 
 
 class Versions(Protocol):
-    """Which version a number stands for."""
+    """Model versions by number and digest."""
 
     def recognise(self, version: VersionId) -> bool: ...
     def digest_of(self, number: int) -> str | None: ...
@@ -159,7 +159,7 @@ class Versions(Protocol):
 
 
 class Ledger(Protocol):
-    """What is done."""
+    """The working database, by tables."""
 
     @property
     def runs(self) -> Runs: ...

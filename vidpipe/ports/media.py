@@ -1,4 +1,4 @@
-"""Probing and decoding."""
+"""Ports of video probing and decoding."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # torch takes a second to load and numpy 0.1, which `vidpipe 
 
 
 class Videos(Protocol):
-    """Probing and decoding."""
+    """Probing and decoding of video files."""
 
     @property
     def decoder(self) -> str: ...

@@ -1,4 +1,4 @@
-"""Training runs, registered versions, and the networks in them."""
+"""Ports of MLflow training runs, the model registry, and model bundles."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class TrainingRun(Protocol):
 
 
 class Registry(Protocol):
-    """Training runs, model versions, aliases."""
+    """Registry of training runs, model versions and aliases."""
 
     model: str
 

@@ -1,4 +1,4 @@
-"""What people read: the published snapshot and the pages."""
+"""Ports of the published warehouse and the HTML reports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # torch takes a second to load and numpy 0.1, which `vidpipe 
 
 
 class NamedQuery(Protocol):
-    """Predictions a named statement with rows."""
+    """Function that executes a named statement and returns its rows."""
 
     def __call__(self, name: str, /, **parameters: Any) -> list[dict[str, Any]]: ...
 
@@ -25,7 +25,7 @@ class Warehouse(Protocol):
 
 
 class Reports(Protocol):
-    """The pages that people open."""
+    """Folder of HTML reports."""
 
     def write(self, run_id: int, page: str) -> Path: ...
     def forget(self, video_id: str) -> int: ...

@@ -1,4 +1,4 @@
-"""Where videos come from: folders, manifests, object storage, and local copies."""
+"""Ports of video sources: folders, manifests, object storage, and local copies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # torch takes a second to load and numpy 0.1, which `vidpipe 
 
 
 class Catalog(Protocol):
-    """File trees and manifests."""
+    """Reader of folders and manifests."""
 
     def list_folder(self, source: Path, *, label_from: str | None = None, globs: Globs = ...) -> Listing: ...
     def list_manifest(self, source: Path, manifest: Path) -> tuple[list[SourceFile], list[str]]: ...
@@ -46,7 +46,7 @@ class Objects(Protocol):
 
 
 class Staging(Protocol):
-    """Videos as local files, wherever they lie."""
+    """Local copies of videos in object storage."""
 
     def local(
         self, place: Place, *, has_room: Callable[[], None] = lambda: None

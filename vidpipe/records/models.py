@@ -95,7 +95,7 @@ class CrossValidation:
 
 @dataclass(frozen=True, slots=True)
 class AttentionStrip:
-    """Attention weights of a video's frames, with a picture of each."""
+    """Attention weights of a video's frames, with pictures of some."""
 
     title: str
     times_s: Sequence[float]
@@ -185,7 +185,7 @@ class EvaluationSet:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """What one model says of the N videos of an evaluation set, in their order."""
+    """Predictions of one model for the N videos of an evaluation set, in their order."""
 
     labels: tuple[str, ...]
     """Labels that the model knows."""

@@ -17,7 +17,7 @@ from vidpipe.steps.runs import Report, recorded
 
 @dataclass(frozen=True, slots=True)
 class FreezeReport(Report):
-    """The set that judges from now on."""
+    """Result of `vidpipe freeze-eval`: the current evaluation set."""
 
     run_id: int
     collection: str
@@ -34,7 +34,7 @@ class FreezeReport(Report):
 def freeze_eval(
     ports: Ports, collection: str, *, split: str = "test", split_column: str | None = None
 ) -> FreezeReport:
-    """Make a split of a collection, or `all` of it, the evaluation set. It never changes afterwards.
+    """Freeze a split of a collection, or `all` of it, as the current evaluation set.
 
     Raises:
         NotFound: No such collection, or no labels in it.
@@ -54,7 +54,7 @@ def freeze_eval(
 
 
 def _part(videos: list[LabelledVideo], split: str, column: str | None) -> tuple[LabelledVideo, ...]:
-    """As training resolves the split, so that train's test videos and these are the same."""
+    """Videos of a split, resolved as in training, so that its test videos are the same."""
     if split == "all":
         return tuple(videos)
     for name in SPLITS:

@@ -20,7 +20,7 @@ AGREEMENT = 0.9
 def evaluation_set(
     collection: str, split: str, videos: Sequence[LabelledVideo], *, frozen: bool
 ) -> EvaluationSet:
-    """Labelled videos as a set, in order of their ids."""
+    """Evaluation set of labelled videos, in order of their ids."""
     members = sorted(EvaluationVideo(v.video_id, v.label, v.group, v.span or WHOLE) for v in videos)
     return EvaluationSet(collection, split, tuple(members), frozen)
 

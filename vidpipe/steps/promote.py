@@ -1,4 +1,4 @@
-"""Promote and roll back: which version serves, and why, on record."""
+"""Promotion of a model version through the gate, and rollback."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PromoteReport(Report):
-    """A decision and what it rests on."""
+    """Result of `vidpipe promote` and `rollback`: the decision and its evidence."""
 
     model: str
     version: int
@@ -40,7 +40,7 @@ def promote(
     force: bool = False,
     reason: str | None = None,
 ) -> PromoteReport:
-    """Make a version champion if the gate lets it: by default the challenger.
+    """Promote a version, by default the challenger, if it passes the gate.
 
     Args:
         ports: The outside world.
@@ -83,7 +83,7 @@ def promote(
 
 
 def rollback(ports: Ports, to: int | None = None, *, reason: str | None = None) -> PromoteReport:
-    """Give the title back to the version that had it before, one step for each call, or to `to`.
+    """Roll back to the previous champion, one step for each call, or to `to`.
 
     Nothing is computed: the restored version's predictions are still there.
 
@@ -104,7 +104,7 @@ def rollback(ports: Ports, to: int | None = None, *, reason: str | None = None) 
 
 
 def _put_back(ports: Ports, standing: Champion) -> list[str]:
-    """The alias back on the champion, where it stood at what cannot serve; why, in words."""
+    """Restore the champion alias where it points to a version that cannot serve; returns the reason."""
     if standing.problem is None or standing.version is None:
         return []
     ports.registry.set_alias("champion", standing.version)
@@ -112,7 +112,7 @@ def _put_back(ports: Ports, standing: Champion) -> list[str]:
 
 
 def _rival(ports: Ports, standing: Champion) -> int | None:
-    """The champion, to be compared with; None where the registry no longer has it, or its files."""
+    """The champion to compare with; None where the registry has lost it, or its files."""
     if standing.version is None:
         return None
     try:
@@ -127,7 +127,7 @@ def _rival(ports: Ports, standing: Champion) -> int | None:
 
 
 def _there(ports: Ports, target: Promotion) -> int:
-    """The version's number; NotFound, with the earlier champions that are left, if the registry lost it."""
+    """The version's number; raises NotFound, with the remaining earlier champions, if it is lost."""
     there = {v.version: v.digest for v in ports.registry.versions()}
 
     def is_there(decision: Promotion) -> bool:
@@ -148,7 +148,7 @@ def _there(ports: Ports, target: Promotion) -> int:
 
 
 def _evidence(given: GateInput, verdict: Verdict, policy: Policy) -> dict[str, Any]:
-    """All numbers of a decision, as `promotions.evidence` keeps them."""
+    """All numbers of a decision, as stored in `promotions.evidence`."""
     eval_set = given.eval_set
     return {
         **verdict.evidence.to_dict(),

@@ -1,4 +1,4 @@
-"""Features in, scores out: what train, evaluate, promote and classify have in common."""
+"""Loading features and scoring them, shared by train, evaluate, promote and classify."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 def labelled(ports: Ports, collection: str, spec: FeatureSpec) -> list[LabelledVideo]:
-    """The labelled contents of a collection, one entry each, all with features of this spec.
+    """The labelled videos of a collection, one entry each, all with features of this spec.
 
     Raises:
         NotFound: No such collection, or no labels in it.
@@ -48,7 +48,7 @@ def labelled(ports: Ports, collection: str, spec: FeatureSpec) -> list[LabelledV
 
 
 def in_order(videos: Sequence[LabelledVideo]) -> list[LabelledVideo]:
-    """In the order in which `load` gives their features."""
+    """Sort videos in the order in which `load` gives their features."""
     return sorted(videos, key=lambda v: (v.video_id, v.span or (0.0, 0.0)))
 
 
@@ -65,7 +65,7 @@ def load(
 
 
 def refuse_not_finite(videos: Sequence[LabelledVideo], features: Sequence[Floats]) -> None:
-    """Raises ConfigurationError for the first video whose features are not all numbers."""
+    """Refuse NaN and infinity: raises ConfigurationError for the first video with such features."""
     for video, values in zip(videos, features, strict=True):
         if not np.isfinite(values.sum(dtype=np.float64)):
             raise ConfigurationError(
@@ -101,7 +101,7 @@ def _features(
 def _cut(
     store: FeatureStore, spec_id: str, stored: StoredFeatures, spans: Sequence[Span]
 ) -> Iterator[tuple[Span, Floats]]:
-    """Features of spans of one video, however long it is: no more of it is kept.
+    """Features of spans of one video, in memory proportional to the spans, not to the video.
 
     Raises:
         ConfigurationError: A span holds no frame.
@@ -150,7 +150,7 @@ def evaluation_features(ports: Ports, version: ModelVersion, eval_set: Evaluatio
 
 
 def predictions_of(network: nn.Module, labels: Sequence[str], features: Sequence[Floats]) -> Predictions:
-    """What a network says of N videos: its best label for each, and how sure it is."""
+    """Predictions of a network for N videos: the best label of each, and its score."""
     given = predict(network, features)  # (N, K)
     best = given.argmax(1) if len(features) else np.zeros(0, np.int64)
     return Predictions(tuple(labels), tuple(labels[k] for k in best), given.max(1, initial=0.0))
@@ -166,7 +166,7 @@ def best_labels(labels: Sequence[str], scores: Floats, top_k: int) -> list[list[
 
 
 def read_ahead(batches: Iterator[T]) -> Iterator[T]:
-    """What the iterator gives, the next batch read while this one is scored."""
+    """Prefetch an iterator by one item, in a thread."""
     with ThreadPoolExecutor(1, "read") as reader:
         ahead = reader.submit(next, batches, None)
         while (batch := ahead.result()) is not None:

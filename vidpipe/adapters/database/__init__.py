@@ -1,1 +1,1 @@
-"""The ledger and the warehouse in DuckDB: the only place that imports duckdb."""
+"""DuckDB databases: the working ledger and the published, read-only warehouse."""

@@ -1,7 +1,7 @@
-"""One DuckDB file that many processes take turns with: opening, locking, creating, migrating.
+"""DuckDB connection shared by processes in turns: file locking, transactions, creation and migrations.
 
-One process at a time has it open, for one short transaction: a lock file of ours makes the others wait their
-turn instead of failing.
+One process at a time has the file open, for one short transaction: a lock file makes the others wait instead
+of failing.
 """
 
 from __future__ import annotations
@@ -31,29 +31,29 @@ _POLL_S = 0.02
 
 
 def now_utc() -> datetime:
-    """Naive UTC, as every timestamp of the ledger."""
+    """Current time in naive UTC, as every timestamp of the ledger."""
     return datetime.now(UTC).replace(tzinfo=None)
 
 
 def columns_of(cursor: duckdb.DuckDBPyConnection) -> list[str]:
-    """The column names of what was executed last."""
+    """Column names of the last result."""
     return [column[0] for column in cursor.description or []]
 
 
 def dicts(cursor: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    """The rows of what was executed last, each by column name."""
+    """Rows of the last result as dictionaries."""
     names = columns_of(cursor)
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 class Session:
-    """One open transaction: `rows` and `run` execute a named statement."""
+    """An open transaction, whose `rows` and `run` execute named statements."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.connection = connection
 
     def rows(self, name: str, /, **parameters: Any) -> list[tuple[Any, ...]]:
-        """The rows that a named statement gives."""
+        """Execute a named statement and return its rows."""
         return self.connection.execute(sqlfiles.statement(name), parameters).fetchall()
 
     def run(self, name: str, /, **parameters: Any) -> None:
@@ -64,7 +64,7 @@ class Session:
             self.connection.execute(part, named)
 
     def give(self, relation: str, types: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> None:
-        """Make rows readable as `relation` for the following statements; types as in `rows.py`."""
+        """Register rows as the relation `relation` for the following statements; types as in `rows.py`."""
         import pyarrow as pa  # it and numpy take 0.1 s to load, which `status` does not have
 
         columns = list(zip(*rows, strict=True)) or [() for _ in types]
@@ -80,7 +80,7 @@ def _arrow_type(alias: str) -> pa.DataType:
 
 
 class Database:
-    """One file; `session` is one transaction.
+    """A DuckDB file; `session` is one transaction.
 
     All methods raise `LedgerLocked` when another process keeps the file for longer than `wait_s`, and
     `StorageFailed` when the disk is full or read-only.
@@ -92,7 +92,7 @@ class Database:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """No process has the ledger open while this is held; it is created and migrated by then."""
+        """Context manager that keeps every process off the ledger, after creating and migrating it."""
         with _waiting_lock(self.file.parent / "ledger.lock", self._wait_s):
             if not self.file.exists():
                 self._create()
@@ -100,7 +100,7 @@ class Database:
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """One transaction: committed when the block ends well, else rolled back."""
+        """Context manager of one transaction, committed unless the block fails."""
         with self.exclusive(), _storage_errors(self.file):
             connection = _connect(self.file, self._wait_s)
             try:
@@ -113,7 +113,7 @@ class Database:
 
     @contextmanager
     def read_only(self, *, wait_s: float = 1.0) -> Iterator[Session | None]:
-        """Read without creating, migrating or writing anything; None while there is no ledger."""
+        """Context manager of a read-only session that creates and migrates nothing; None without a ledger."""
         if not self.file.exists():
             yield None
             return
@@ -126,14 +126,14 @@ class Database:
 
     @contextmanager
     def looking(self) -> Iterator[Session]:
-        """A transaction that only reads, also for a user who may not write the file."""
+        """Context manager of a reading transaction, also for a user who may not write the file."""
         may_write = not self.file.exists() or os.access(self.file, os.W_OK, effective_ids=True)
         with self.session() if may_write else self.read_only(wait_s=self._wait_s) as session:
             assert session is not None
             yield session
 
     def _create(self) -> None:
-        """Build the file under a temporary name: a half-made ledger never has the real one."""
+        """Create the file under a temporary name and rename it."""
         temp = self.file.with_suffix(".new")
         with _storage_errors(self.file):
             for leftover in (temp, Path(f"{temp}.wal")):
@@ -183,7 +183,7 @@ def _waiting_lock(file: Path, wait_s: float) -> Iterator[None]:
 
 
 def _lock_file(file: Path) -> int:
-    """Open for locking, which a user who may only read can do too, once somebody has made the file."""
+    """Open the lock file, read-only where the user may not write it."""
     try:
         return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
@@ -193,7 +193,7 @@ def _lock_file(file: Path) -> int:
 
 
 def _connect(file: Path, wait_s: float) -> duckdb.DuckDBPyConnection:
-    """Open for writing, waiting for a person's tool that may have it open."""
+    """Open for writing, waiting for other programs that have the file open."""
     deadline = time.monotonic() + wait_s
     while True:
         try:
@@ -224,7 +224,7 @@ def _storage_errors(file: Path) -> Iterator[None]:
 
 
 def _apply_migrations(connection: duckdb.DuckDBPyConnection, found: int) -> None:
-    """Missing migrations, the record of each, and the views, in one transaction."""
+    """Apply missing migrations, with a record of each, and the views, in one transaction."""
     session = Session(connection)
     connection.begin()
     for version, name, text in sqlfiles.migrations():

@@ -1,4 +1,4 @@
-"""The ledger's tables about models: promotions, evaluation sets, and what versions predicted."""
+"""Ledger tables of promotions, evaluation sets, training splits and reference predictions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vidpipe.records.videos import Promotion, canonical_json
 
 
 class Decisions:
-    """What decides which version serves.
+    """Tables of promotions, evaluation sets and reference predictions.
 
     All methods raise what `Database` says.
     """
@@ -27,7 +27,7 @@ class Decisions:
         self, model: str, promotion: Promotion, *, evidence: Mapping[str, Any], eval_set_hash: str | None,
         reason: str | None, actor: str, final: bool, to: VersionId | None = None,
     ) -> int:  # fmt: skip
-        """Append a decision, or with `final=False` the intent to carry it out; its id.
+        """Append a decision, or with `final=False` the intent to carry it out; returns its id.
 
         `to` is the version that `promotion.to_version` means; by default the one that has that number here.
         A version that the champion's alias moved to takes its number.
@@ -58,12 +58,12 @@ class Decisions:
                 session.run("serving_switch_all", model_version=serve, now=now_utc())
 
     def abandon_promotion(self, promotion_id: int, *, why: str) -> None:
-        """Close an intent that cannot be carried out: it stays on record, and moved nothing."""
+        """Close an intent that cannot be carried out; it stays on record."""
         with self._database.session() as session:
             session.run("promotion_abandon", promotion_id=promotion_id, why=why)
 
     def open_promotions(self, model: str) -> list[Promotion]:
-        """Intents that were never finished."""
+        """Promotion intents that have not been finished."""
         with self._database.session() as session:
             return [Promotion(*row) for row in session.rows("promotion_open", model_name=model)]
 
@@ -75,7 +75,7 @@ class Decisions:
     # -- evaluation sets ------------------------------------------------------------------------
 
     def put_evaluation_set(self, eval_set: EvaluationSet) -> bool:
-        """Freeze a set, or choose the same one again; whether it is new."""
+        """Freeze an evaluation set, or make the same one current again; returns whether it is new."""
         rows = [(*v.facts(), None, None)[:5] for v in eval_set.videos]
         with self._database.session() as session:
             known = (eval_set.set_hash,) in session.rows("evaluation_sets")
@@ -87,7 +87,7 @@ class Decisions:
         return not known
 
     def evaluation_set(self, set_hash: str | None = None) -> EvaluationSet | None:
-        """The named frozen set, or the one chosen last."""
+        """The named evaluation set, or the current one."""
         with self._database.session() as session:
             rows = session.rows("evaluation_set_get", eval_set_hash=set_hash)
         if not rows:
@@ -99,7 +99,7 @@ class Decisions:
         return EvaluationSet(rows[0][0], rows[0][1], videos, frozen=True)
 
     def evaluation_sets(self) -> list[str]:
-        """Hashes of the frozen sets, the one that judges first."""
+        """Hashes of the evaluation sets, the current one first."""
         with self._database.session() as session:
             return [set_hash for (set_hash,) in session.rows("evaluation_sets")]
 
@@ -112,7 +112,7 @@ class Decisions:
         *,
         warm_start: VersionId | None = None,
     ) -> None:
-        """The videos of a version's split, and those that taught the version that it went on from."""
+        """Record the videos of a version's split, and the training videos of its warm start."""
         rows = [(video_id, split) for split, ids in split_ids.items() for video_id in ids]
         with self._database.session() as session:
             session.give("given", SPLIT_VIDEOS, rows)
@@ -120,7 +120,7 @@ class Decisions:
             session.run("version_videos_put", model_version=standing(session, version), warm_start=start)
 
     def versions_taught(self, video_id: str) -> list[int]:
-        """Versions that learnt from a video, or whose epoch it helped to choose."""
+        """Versions that were trained or validated on a video."""
         with self._database.session() as session:
             return [version for (version,) in session.rows("versions_taught", video_id=video_id)]
 
@@ -132,7 +132,7 @@ class Decisions:
             return bool(session.rows("reference_known", model_version=standing(session, version)))
 
     def put_reference(self, version: VersionId, counts: Mapping[tuple[str, int], int]) -> None:
-        """How often a version gave (label, score bin) on its own test split."""
+        """Insert a version's counts of (label, score bin) on its own test split."""
         rows = [(label, score_bin, videos) for (label, score_bin), videos in counts.items()]
         with self._database.session() as session:
             session.give("given", COUNTS, rows)
@@ -140,7 +140,7 @@ class Decisions:
             session.run("reference_put", model_version=standing(session, version))
 
     def shadow_agreement(self, run_id: int, challenger: VersionId, champion: VersionId) -> tuple[int, int]:
-        """Videos that a run scored in the shadow and the champion scored too: (all, same label)."""
+        """Agreement on videos that a run scored in shadow and the champion scored: (all, same label)."""
         with self._database.session() as session:
             rows = session.rows(
                 "shadow_agreement", run_id=run_id, challenger=standing(session, challenger),

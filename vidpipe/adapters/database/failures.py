@@ -1,4 +1,4 @@
-"""The ledger's table of failures: which videos could not be read, and how often that was tried."""
+"""Ledger table of failures: videos that could not be read, with attempts and status."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vidpipe.records.videos import Failure
 
 
 class Failures:
-    """Videos that could not be read.
+    """Table of videos that could not be read.
 
     All methods raise what `Database` says.
     """
@@ -34,7 +34,7 @@ class Failures:
         )  # fmt: skip
 
     def reset(self, collection: str | None) -> int:
-        """Forget attempts and verdicts of failing videos; the number of failures to be tried again."""
+        """Reset attempts and verdicts of failing videos; returns the number of failures to retry."""
         with self._database.session() as session:
             before = session.rows("failures_unresolved", collection=collection)[0][0]
             session.run("failures_reset", collection=collection)

@@ -1,4 +1,4 @@
-"""The ledger's tables about features: what is to be extracted, where features lie, and their erasure."""
+"""Ledger tables of features: videos to extract, positions in parts, erasure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vidpipe.uris import place_of
 
 
 class Features:
-    """Features of videos.
+    """Tables of feature sets and of videos' features.
 
     All methods raise what `Database` says.
     """
@@ -38,7 +38,7 @@ class Features:
         ]
 
     def count_features(self, feature_set_id: str, collection: str | None) -> int:
-        """How many present videos have features of this set."""
+        """Number of present videos with features of this set."""
         with self._database.session() as session:
             rows = session.rows("features_count", feature_set_id=feature_set_id, collection=collection)
         return int(rows[0][0])
@@ -56,7 +56,7 @@ class Features:
         return [FeatureSpec.from_json(spec) for (spec,) in rows]
 
     def put_parts(self, run_id: int, results: Sequence[PartResult]) -> None:
-        """Commit one batch: the rows of its parts, its videos' verdicts, its failures."""
+        """Commit one shard: the rows of its parts, its videos' verdicts, its failures."""
         with self._database.session() as session:
             for result in results:
                 spec = result.spec
@@ -96,7 +96,7 @@ class Features:
         ]
 
     def stored_features(self, feature_set_id: str, video_ids: Iterable[str]) -> list[StoredFeatures]:
-        """Where the features of these videos lie; those without are left out."""
+        """Positions of these videos' features; videos without any are left out."""
         with self._database.session() as session:
             session.give("given", IDS, [(v,) for v in video_ids])
             rows = session.rows("stored_features", feature_set_id=feature_set_id)
@@ -116,13 +116,13 @@ class Features:
         return [(feature_set_id, part) for feature_set_id, part in rows]
 
     def features_of_part(self, feature_set_id: str, part: str) -> list[StoredFeatures]:
-        """What a part holds, in the order of its rows."""
+        """Videos of a part, in the order of their rows."""
         with self._database.session() as session:
             rows = session.rows("features_of_part", feature_set_id=feature_set_id, part=part)
         return [StoredFeatures(*row) for row in rows]
 
     def forget(self, video_id: str, moved: Sequence[tuple[str, Sequence[StoredFeatures]]]) -> None:
-        """Erase a video; its former neighbours lie, by feature set, where `moved` says."""
+        """Erase a video's rows, and record the new positions (`moved`) of the other videos of its parts."""
         with self._database.session() as session:
             for feature_set_id, stored in moved:
                 session.give("given", MOVES, [(s.video_id, s.part, s.row_offset) for s in stored])

@@ -1,7 +1,7 @@
-"""The working database: what is in it is done, and nothing else is.
+"""The ledger, vidpipe's working database in DuckDB: its rows say what is done.
 
-Its tables stand in files beside this one, by what they are about. Every statement stands in `sql/statements`,
-under the name used there.
+Its tables have files of their own beside this one. Every statement is in `sql/statements`, under its name in
+the code.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from vidpipe.records.machine import Unfinished
 
 
 class Ledger:
-    """The ledger of one home.
+    """Working database of one home, composed of its tables.
 
     All methods raise what `Database` says.
     """
 
     def __init__(self, file: Path, *, max_attempts: int = 3, wait_s: float = 60.0) -> None:
-        """Open nothing yet.
+        """Prepare; the file is opened by the first session.
 
         Args:
             file: The database; created when first asked.
@@ -45,7 +45,7 @@ class Ledger:
         self.decisions = Decisions(self.database)
 
     def unfinished(self) -> Unfinished | None:
-        """What has not ended and what is named, read without a trace; None while there is no ledger."""
+        """Unfinished runs and promotions, and named parts, read only; None while there is no ledger."""
         with self.database.read_only() as session:
             if session is None:
                 return None
@@ -66,6 +66,6 @@ class Ledger:
             )
 
     def table(self, statement: str) -> list[dict[str, Any]]:
-        """The rows of a statement without parameters, for people to look at: also those who may not write."""
+        """Rows of a statement without parameters, also for a user who may not write."""
         with self.database.looking() as session:
             return dicts(session.connection.execute(sqlfiles.statement(statement)))

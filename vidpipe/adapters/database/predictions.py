@@ -1,4 +1,4 @@
-"""The ledger's tables about scores: what versions say of videos, and which version a collection serves."""
+"""Ledger tables of predictions, window predictions and the serving version of each collection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vidpipe.records.videos import Prediction, WindowPrediction, Windows
 
 
 class Predictions:
-    """What has been scored, and what is to be.
+    """Tables of predictions, and queries of videos to score.
 
     All methods raise what `Database` says.
     """
@@ -24,7 +24,7 @@ class Predictions:
     def unscored(
         self, version: VersionId, feature_set_id: str, collections: Sequence[str] | None
     ) -> list[Unscored]:
-        """Present videos, of these collections or of all, that this version has to score, in part order.
+        """Present videos, of these collections or of all, that this version has not scored, in part order.
 
         A video that it has scored in other windows than are wanted now is among them.
         """
@@ -39,13 +39,13 @@ class Predictions:
         ]
 
     def windows_of(self, video_id: str) -> Windows | None:
-        """How this video is scored; None: as a whole."""
+        """Windows in which this video is scored; None: as a whole."""
         with self._database.session() as session:
             rows = session.rows("windows_of_video", video_id=video_id)
         return Windows.of(*rows[0]) if rows else None
 
     def count_scored(self, version: VersionId, collection: str | None) -> int:
-        """Present videos that this version has scored."""
+        """Number of present videos that this version has scored."""
         with self._database.session() as session:
             rows = session.rows(
                 "scored_count", model_version=standing(session, version), collection=collection
@@ -60,7 +60,7 @@ class Predictions:
         predictions: Sequence[Prediction],
         windows: Sequence[WindowPrediction] = (),
     ) -> None:
-        """Store predictions, and those of the windows that they rest on, together.
+        """Store predictions together with those of their windows.
 
         Videos that this version has scored in the same way by now keep their rows; what it said of them in
         other windows is replaced.
@@ -95,16 +95,16 @@ class Predictions:
         return [(name, serving, videos) for name, serving, videos in rows]
 
     def switch_serving(self, version: int, collection: str | None = None) -> None:
-        """The collection, or every one, that this version has scored completely serves it from now on."""
+        """Switch a collection, or all, to this version where it has scored every video."""
         with self._database.session() as session:
             session.run("serving_switch", model_version=version, collection=collection, now=now_utc())
 
     def serving_versions(self) -> dict[str, int]:
-        """Collection to the version that it serves."""
+        """Serving version of each collection."""
         with self._database.session() as session:
             return {name: version for version, name in session.rows("serving_versions")}
 
     def serving_specs(self) -> list[FeatureSpec]:
-        """Specs that the versions which serve some collection have scored by."""
+        """Feature specs of the serving versions."""
         with self._database.session() as session:
             return [FeatureSpec.from_json(spec) for (spec,) in session.rows("serving_specs")]

@@ -1,4 +1,4 @@
-"""How records become rows: columns and types in which the ledger takes them in bulk.
+"""Arrow schemas and row conversion of records for bulk inserts into the ledger.
 
 Types are Arrow's names, and `map` for text to text.
 Source: https://arrow.apache.org/docs/python/generated/pyarrow.type_for_alias.html
@@ -60,7 +60,7 @@ def windows_row(windows: Windows | None) -> tuple[float | None, float | None]:
 
 
 def prediction_row(prediction: Prediction) -> tuple[Any, ...]:
-    """A label on a rank, and the windows that it rests on."""
+    """Row of a prediction, with its windows' length and stride."""
     p = prediction
     return (p.video_id, p.rank, p.label, p.score, *windows_row(p.windows))
 
@@ -69,12 +69,12 @@ def listed_file(
     path: str, size_bytes: int, mtime_ns: int | None, inode: int | None, ctime_ns: int | None,
     etag: str | None,
 ) -> SourceFile:  # fmt: skip
-    """A file as it was when its bytes were hashed, without what the listing says of it."""
+    """A file as it was when its bytes were hashed, without labels."""
     return SourceFile(path, size_bytes or 0, mtime_ns, inode, etag=etag, ctime_ns=ctime_ns)
 
 
 def listing_row(file: SourceFile, video_id: str | None) -> tuple[Any, ...]:
-    """A file of a listing, with the content it holds where that is known."""
+    """Row of a listed file, with its video id where that is known."""
     splits = list(file.splits.items())
     return (
         file.path, file.size_bytes, file.mtime_ns, file.inode, file.label, file.group, splits, file.etag,
@@ -83,7 +83,7 @@ def listing_row(file: SourceFile, video_id: str | None) -> tuple[Any, ...]:
 
 
 def video_row(video: ProbedVideo) -> tuple[Any, ...]:
-    """A content with its facts."""
+    """Row of a video with its metadata."""
     f = video.facts
     facts: tuple[Any, ...] = (None,) * 17
     if f:
@@ -96,13 +96,13 @@ def video_row(video: ProbedVideo) -> tuple[Any, ...]:
 
 
 def worst_outcomes(results: Sequence[PartResult]) -> list[ExtractedVideo]:
-    """Each video of a batch once: its failure where one of the batch's specs has one."""
+    """One outcome for each video of a shard: its failure where any of the shard's specs has one."""
     of_specs = zip(*(result.videos for result in results), strict=True)
     return [next((v for v in videos if v.error_class), videos[-1]) for videos in of_specs]
 
 
 def outcome_row(video: ExtractedVideo) -> tuple[Any, ...]:
-    """What extraction made of a video."""
+    """Row of a video's extraction outcome."""
     stored, report = video.stored, video.report
     nothing_decoded = 0 if video.verdict else None  # a file that vanished says nothing of its bytes
     return (

@@ -1,4 +1,4 @@
-"""The ledger's table of runs: what was started, and how it ended."""
+"""Ledger table of runs: kind, status, start, end and counts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vidpipe.records.videos import canonical_json
 
 
 class Runs:
-    """Runs and nights.
+    """Table of runs.
 
     All methods raise what `Database` says.
     """
@@ -20,7 +20,7 @@ class Runs:
         self._database = database
 
     def start(self, kind: str, *, ended: Sequence[str] = ()) -> int:
-        """Open a row of `runs`; what the `ended` kinds, whose processes are dead, left open has crashed."""
+        """Start a row of `runs`; open ones of the `ended` kinds, whose processes are dead, become crashed."""
         with self._database.session() as session:
             if ended:
                 session.run("run_mark_crashed", kinds=list(ended), now=now_utc())
@@ -38,7 +38,7 @@ class Runs:
             )  # fmt: skip
 
     def night_since(self, moment: datetime) -> int | None:
-        """The last night that began at or after a moment (UTC, naive) and was not in vain."""
+        """The last night that began at or after a time (UTC, naive) and completed."""
         with self._database.session() as session:
             found = session.rows("night_since", moment=moment)[0][0]
             return None if found is None else int(found)

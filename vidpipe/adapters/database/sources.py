@@ -1,4 +1,4 @@
-"""The ledger's tables about sources: collections, the videos they list, and their labels."""
+"""Ledger tables of collections, the videos they list, and labels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from vidpipe.uris import place_of
 
 
 class Sources:
-    """Collections and their videos.
+    """Tables of collections and their videos.
 
     All methods raise what `Database` says.
     """
@@ -76,7 +76,7 @@ class Sources:
     def known_videos(
         self, video_ids: Iterable[str], *, retry_failed: bool
     ) -> dict[str, tuple[Stage, str, str] | None]:
-        """Contents that need no probe, with the (stage, error class, message) of the bad ones."""
+        """Videos that need no probe, with (stage, error class, message) of the bad ones."""
         with self._database.session() as session:
             session.give("given", IDS, [(v,) for v in video_ids])
             rows = session.rows("videos_known", retry_failed=retry_failed)
@@ -86,7 +86,7 @@ class Sources:
         self, collection: str, files: Sequence[tuple[SourceFile, str | None]],
         videos: Sequence[ProbedVideo], failures: Sequence[Failure],
     ) -> None:  # fmt: skip
-        """Record files that have been read, as (file, video_id), their contents and what failed."""
+        """Record files that have been read, as (file, video_id), with their videos and failures."""
         with self._database.session() as session:
             session.give("given", VIDEOS, [video_row(v) for v in videos])
             session.run("videos_put")
@@ -98,7 +98,7 @@ class Sources:
             self._failures.put_in(session, failures)
 
     def put_listing(self, collection: str, listing: Sequence[SourceFile]) -> int:
-        """Record presence, labels, groups and splits as listed; the number of paths now absent."""
+        """Record presence, labels, groups and splits as listed; returns the number of paths now absent."""
         with self._database.session() as session:
             session.give("listing", LISTING, [listing_row(f, None) for f in listing])
             session.run("listing_touch", collection=collection, now=now_utc())
@@ -108,32 +108,32 @@ class Sources:
             return len(session.rows("listing_absent", collection=collection))
 
     def place_of(self, collection: str, path: str) -> Place | None:
-        """Where the bytes of a path that were hashed can be read, if there are any."""
+        """Location of the file at a path as it was hashed; None if there is none."""
         with self._database.session() as session:
             rows = session.rows("place_of_path", collection=collection, path=path)
         return next((place_of(source, listed_file(*listed), v) for v, source, *listed in rows), None)
 
     def videos_starting(self, prefix: str) -> list[str]:
-        """At most two ids that start like this."""
+        """At most two video ids with this prefix."""
         with self._database.session() as session:
             return [video_id for (video_id,) in session.rows("video_by_prefix", prefix=prefix)]
 
     # -- labels ---------------------------------------------------------------------------------
 
     def count_labelled(self, collection: str) -> int:
-        """Labels of present paths and of spans of them, with or without features."""
+        """Number of labels of present paths and of their spans, with or without features."""
         with self._database.session() as session:
             return int(session.rows("labels_known", collection=collection)[0][0])
 
     def items_at(self, collection: str, paths: Iterable[str]) -> dict[str, tuple[str, str | None]]:
-        """Path to (video_id, label that holds), of those paths at which the collection knows a video."""
+        """Video id and current label at each of these paths where the collection has a video."""
         with self._database.session() as session:
             session.give("given", GIVEN_PATHS, [(path,) for path in paths])
             rows = session.rows("items_of_paths", collection=collection)
         return {path: (video_id, label) for path, video_id, label in rows}
 
     def give_labels(self, collection: str, labels: Mapping[str, str], source: str) -> None:
-        """From now on these videos, by id, carry these labels in the collection, whatever is listed."""
+        """Record labels of videos, by id, which take precedence over listed ones."""
         with self._database.session() as session:
             session.give("given", GIVEN_LABELS, list(labels.items()))
             session.run("given_labels_put", collection=collection, source=source, now=now_utc())

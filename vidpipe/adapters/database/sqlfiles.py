@@ -1,6 +1,6 @@
-"""SQL lives in files; this finds and loads them.
+"""Loader of the SQL files: statements, migrations, views and examples.
 
-In a checkout the files stand in `sql/` beside the package, in a wheel in `vidpipe/sql`.
+In a checkout the files are in `sql/` beside the package, in a wheel in `vidpipe/sql`.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ def migrations() -> tuple[tuple[int, str, str], ...]:
 
 
 def views_hash() -> str:
-    """SHA-256 of `views()`: whether a ledger has today's."""
+    """SHA-256 of `views()`, by which a ledger with older views is noticed."""
     return hashlib.sha256(views().encode()).hexdigest()
 
 
@@ -37,5 +37,5 @@ def views() -> str:
 
 
 def examples() -> list[Path]:
-    """The example queries that people copy."""
+    """All example queries."""
     return sorted((ROOT / "examples").glob("*.sql"))

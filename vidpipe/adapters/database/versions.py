@@ -1,4 +1,4 @@
-"""The ledger's table of versions: what a number means, since MLflow counts anew in a new model or store.
+"""Ledger table of model versions, identified by digest, since MLflow counts from 1 in a new model or store.
 
 Rows of the version that has a number stand under it; those of any other version of that number are set aside,
 under its negated key, where no view looks. A version takes its number when it becomes champion.
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class Versions:
-    """Which version a number stands for.
+    """Table of model versions, by model, number and digest.
 
     All methods raise what `Database` says.
     """
@@ -24,36 +24,36 @@ class Versions:
         self._database = database
 
     def recognise(self, version: VersionId) -> bool:
-        """Whether the version has its number here: at first sight it does, unless another has it."""
+        """Whether the version owns its number here; a new one gets it, unless another has it."""
         with self._database.session() as session:
             return _find(session, version)[1]
 
     def digest_of(self, number: int) -> str | None:
-        """Digest of the version that has a number; None where that is not known."""
+        """Digest of the version that owns a number; None where that is not known."""
         with self._database.session() as session:
             rows = session.rows("version_current", model_version=number)
         return rows[0][2] if rows else None
 
     def last_model(self) -> str | None:
-        """The registered model whose champion was decided on last."""
+        """The registered model of the last decision about a champion."""
         with self._database.session() as session:
             rows = session.rows("decided_last")
         return str(rows[0][0]) if rows else None
 
 
 def key_of(session: Session, version: VersionId) -> int:
-    """A version's key."""
+    """Integer key of a version."""
     return _find(session, version)[0]
 
 
 def standing(session: Session, version: VersionId) -> int:
-    """What a version's rows stand under as `model_version`: its number, or the negated key."""
+    """The `model_version` of a version's rows: its number, or the negated key."""
     key, is_current = _find(session, version)
     return version.number if is_current else -key
 
 
 def take_number(session: Session, key: int) -> None:
-    """Give a version its number; the rows of the one that had it are set aside, and its own come back."""
+    """Give a version its number: rows of the previous owner are set aside, its own are restored."""
     number = int(session.rows("version_number", version_key=key)[0][0])
     holders = session.rows("version_current", model_version=number)
     if holders[0][0] != key:
