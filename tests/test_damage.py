@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from vidpipe.adapters.media.binaries import Tools
-from vidpipe.adapters.media.damage import PacketFlags, ends_early
+from vidpipe.adapters.media.container_ends import ends_early
+from vidpipe.adapters.media.damage import PacketFlags
+from vidpipe.adapters.media.log import FfmpegLog
 from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.errors import Forbidden, Unreadable
 from vidpipe.records.features import DecodeReport, FrameTransform, View
@@ -51,6 +53,69 @@ def test_a_whole_file_is_not_damaged_and_one_cut_in_half_is(
         bad = report(videos, cut)
         assert bad.is_damaged and bad.frames_expected is None
         assert ends_early(cut) and not ends_early(whole)
+
+
+PAL = ("-s", "720x576", "-pix_fmt", "yuv420p", "-c:v", "dvvideo")
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("x.flv", ("-c:v", "flv1")),
+        ("x.ogv", ("-c:v", "libtheora")),
+        ("x.gif", ()),
+        ("x.apng", ("-f", "apng")),
+        ("x.webp", ("-c:v", "libwebp_anim", "-f", "webp")),
+        ("x.ivf", ("-c:v", "libvpx")),
+        ("x.dv", PAL),
+        ("x.rm", ("-c:v", "rv10", "-s", "176x144")),
+        ("x.mxf", ("-c:v", "mpeg2video")),
+        ("x.wmv", ("-c:v", "wmv2")),
+        ("x.vob", ("-c:v", "mpeg2video")),
+        ("x.nut", ("-c:v", "ffv1")),
+    ],
+)
+def test_of_every_container_that_is_cut_off_something_tells(
+    name: str, codec: tuple[str, ...], encode: Callable[..., Path], videos: VideoFiles, tmp_path: Path
+) -> None:
+    whole = encode(name, "-f", "lavfi", "-i", "testsrc2=size=64x48:rate=25:duration=1", *codec)
+    cut = tmp_path / f"cut-{name}"
+    cut.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.7)])
+
+    good, bad = report(videos, whole), report(videos, cut)
+
+    assert not good.is_damaged and good.frames_expected == good.frames_decoded
+    assert bad.is_damaged and 0 < bad.frames_decoded < good.frames_decoded
+
+
+def test_a_hole_in_a_transport_stream_is_damage_and_a_splice_is_none(
+    encode: Callable[..., Path], videos: VideoFiles, tmp_path: Path
+) -> None:
+    ultrafast = (*X264, "-preset", "ultrafast")
+    content = encode("x.ts", "-f", "lavfi", "-i", SOURCE, *ultrafast).read_bytes()
+    tail = encode("y.ts", "-f", "lavfi", "-i", SOURCE, *ultrafast, "-output_ts_offset", "4").read_bytes()
+    third = len(content) // 188 // 3 * 188
+    holed, spliced = tmp_path / "holed.ts", tmp_path / "spliced.ts"
+    holed.write_bytes(content[:third] + content[third + 188 * 30 :])
+    spliced.write_bytes(content + tail)
+
+    bad, good = report(videos, holed), report(videos, spliced)
+
+    assert bad.is_damaged and bad.frames_decoded < 99
+    assert bad.frames_expected == 100
+    assert (good.is_damaged, good.frames_expected, good.frames_decoded) == (False, 200, 200)
+
+
+def test_damage_is_heard_where_another_threads_line_comes_in_between() -> None:
+    shown = "[showinfo@frames @ 0x7f] [info] n:   3 pts:    120 pts_time:0.12    duration:     40 type:P "
+    colours = "[showinfo@frames @ 0x7f] [info] color_range:unknown color_space:unknown"
+    log = FfmpegLog()
+
+    log.line(shown + "corrupt decoded frame")
+    log.line(colours + "Truncating packet of size 1086 to 805")
+
+    assert log.times_s.get_nowait() == 0.12
+    assert (log.torn_frames, log.is_cut) == (1, True)
 
 
 def test_a_lossless_cut_hides_packets_and_is_whole(encode: Callable[..., Path], videos: VideoFiles) -> None:
@@ -122,7 +187,28 @@ def test_a_raw_stream_is_believed_only_where_it_starts_the_file(
 
 
 def test_packets_before_the_first_key_frame_are_the_lead_and_discarded_ones_hidden() -> None:
-    assert PacketFlags.parse(b"___\n_D_\n___\nK__\n_D_\n") == PacketFlags(hidden=2, lead=2)
+    assert PacketFlags.parse(b"___\n_D_\n___\nK__,\n_D_\n") == PacketFlags(hidden=2, lead=2)
+
+
+def test_gaps_behind_corrupt_packets_are_missing_frames_and_other_gaps_and_jumps_of_the_clock_are_not() -> (
+    None
+):
+    times = (0.0, 0.04, 0.08, 0.2, 0.24, 0.28, 0.4, 0.44, 9000.0)
+    flags = ("K__", "__C", "___", "___", "___", "___", "K__", "__C", "___")
+    lines = "\n".join(f"{time_s:.6f},{flag}," for time_s, flag in zip(times, flags, strict=True))
+
+    assert PacketFlags.parse(f"N/A,___\n{lines}\n".encode()) == PacketFlags(hidden=0, lead=1, missing=2)
+
+
+def test_a_rate_is_that_of_frames(encode: Callable[..., Path], videos: VideoFiles) -> None:
+    tape = videos.probe(encode("x.dv", "-f", "lavfi", "-i", "testsrc2=rate=25:duration=0.2", *PAL))
+    sound = ("-f", "lavfi", "-i", "sine=duration=4", "-shortest")
+    disc = videos.probe(encode("x.mpg", "-f", "lavfi", "-i", SOURCE, *sound, "-c:v", "mpeg1video"))
+    one = encode("one.wmv", "-f", "lavfi", "-i", SOURCE, "-frames:v", "1")
+
+    assert (tape.source_fps, tape.is_vfr) == (25.0, False)
+    assert (disc.source_fps, disc.is_vfr) == (25.0, False), "ffprobe counts its fields"
+    assert videos.probe(one).source_fps is None, "the clock of ASF has milliseconds"
 
 
 def test_a_flip_is_a_flip_and_not_half_a_turn(encode: Callable[..., Path], videos: VideoFiles) -> None:

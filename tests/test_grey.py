@@ -113,6 +113,8 @@ def test_an_avi_of_16_bit_grey_is_read_and_bayer_is_named_at_probe(tools: Tools,
     first = seen(videos, y16)[0]
     assert first[MIDDLE].min() >= 250 and np.median(first[:6]) <= 5
     assert videos.thumbnail(y16, 2.0).startswith(b"\xff\xd8")
+    own = write(tools, tmp_path / "own.avi", body(7400, 7520, "<u2"), "gray16le", "rawvideo")
+    assert np.array_equal(seen(videos, fourcc(own, b"Y1\0\x10"))[0], first), "as ffmpeg itself tags it"
     for code in (b"RGGB", b"BA81", b"BYR2", b"BG12"):
         bayer = write(tools, tmp_path / "b.avi", np.zeros((5, H, W), np.uint8), "bayer_rggb8", "rawvideo")
         with pytest.raises(Unreadable, match=rf"pixel format '{code.decode()}' \(raw Bayer\)"):

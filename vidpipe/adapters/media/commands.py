@@ -48,10 +48,13 @@ def probe_command(binary: str, file: Path, demuxer: str | None = None, *, count:
     ]  # fmt: skip
 
 
-def packet_flags_command(binary: str, file: Path, stream: str, demuxer: str | None) -> list[str]:
-    """ffprobe command for the flags of one stream's packets (K key, D discard), a line each."""
+def packet_flags_command(
+    binary: str, file: Path, stream: str, demuxer: str | None, *, times: bool = False
+) -> list[str]:
+    """ffprobe command for one stream's packet flags (K key, D discard, C corrupt), a line each, or with times."""
     return [
-        *_probing(binary, demuxer), "-select_streams", stream, "-show_entries", "packet=flags",
+        *_probing(binary, demuxer), "-select_streams", stream, "-show_entries",
+        "packet=dts_time,flags" if times else "packet=flags",
         "-print_format", "csv=p=0", f"file:{file}",
     ]  # fmt: skip
 

@@ -20,10 +20,16 @@ _DECODED = re.compile(
 )
 _PACKETS = re.compile(r"^(?:\[[^\]]*\] )*\[verbose\] +Input stream #\d+:\d+ \(video\): (\d+) packets read")
 _STREAM = re.compile(r"^(?:\[[^\]]*\] )*\[info\]   Stream #0:(\d+)\S*: Video: (?!.*\(attached pic\))")
-_TORN = re.compile(r"^(?:\[[^\]]*\] )*\[(?:warning|error)\] corrupt decoded frame")
-"""Source: fftools/ffmpeg_dec.c, a frame with `decode_error_flags` or the flag CORRUPT."""
-_CUT = re.compile(r"^(?:\[[^\]]*\] )*\[(?:warning|error)\] (?:File ended prematurely|.*: partial file)")
-"""Source: libavformat/matroskadec.c and mov.c, a file that is shorter than its index says."""
+_DAMAGE = re.compile(
+    r"^(?:\[showinfo@\w+ @ [0-9a-fx]+\] \[info\] .*?|(?:\[[^\]]*\] )*\[(?:warning|error)\] )(?:"
+    r"(?P<torn>corrupt decoded frame)|corrupt input packet in stream (?P<stream>\d+)|"
+    r"(?P<cut>File ended prematurely|stream \d+, offset \w+: partial file|Truncating packet of size|"
+    r"failed to seek to FooterPartition|Error during demuxing))"
+)
+"""Torn frames, packets that are not whole, files that are shorter than their index or their last packet says.
+`showinfo` writes a line in pieces; another thread's message may come in between, and then without a prefix.
+Source: fftools/ffmpeg_dec.c, ffmpeg_demux.c, libavformat/matroskadec.c, mov.c, mxfdec.c, aviobuf.c."""
+_INPUT = re.compile(r"^\[info\] Input #0, (\S+), from")
 _REBUILT = "Reconfiguring filter graph"
 """Source: fftools/ffmpeg_filter.c, when a frame's size, format or colours are not those of the one before."""
 _PIXELS = re.compile(r"^\[graph [^\]]*\] \[verbose\] w:\d+ h:\d+ pixfmt:(\w+) ")
@@ -55,6 +61,9 @@ class FfmpegLog:
     """Of the frames that came out of the decoder first."""
     is_mapped: bool = False
     """The file's streams have all been named; others that follow are ffmpeg's own."""
+    demuxer: str = ""
+    corrupt_packets: dict[int, int] = field(default_factory=dict)
+    """Of each stream of an MPEG-TS: those at which the numbering of its small packets broke."""
     is_cut: bool = False
     """The container ends in the middle of something."""
 
@@ -63,6 +72,10 @@ class FfmpegLog:
         if shown := _SHOWN.match(text):
             times = self.times_s if shown[1] == "frames" else self.flow_times_s
             times.put(float(shown[2]) if shown[2] != "NOPTS" else float("nan"))
+        if damage := _DAMAGE.match(text):
+            self._damaged(damage)
+        elif shown:
+            return
         elif _REBUILT in text:
             self.times_s.put(None)
             self.flow_times_s.put(None)
@@ -72,10 +85,8 @@ class FfmpegLog:
             self.pix_fmt = decoded_as[1]
         elif text.endswith(_MAPPING):
             self.is_mapped = True
-        elif _TORN.match(text):
-            self.torn_frames += 1
-        elif _CUT.match(text):
-            self.is_cut = True
+        elif not self.demuxer and (opened := _INPUT.match(text)):
+            self.demuxer = opened[1]
         elif (complaint := _COMPLAINT.match(text)) and not complaint[1].startswith(_ECHOES):
             self.decoder_complaints += not _DEMUXER.match(text)
             self.complaints = [*self.complaints[1 - _LAST_LINES :], complaint[1]]
@@ -84,6 +95,18 @@ class FfmpegLog:
             self.decode_errors = max(self.decode_errors, int(decoded[2] or 0))
             if packets := _PACKETS.match(text):
                 self.packets = max(self.packets, int(packets[1]))
+
+    def _damaged(self, damage: re.Match[str]) -> None:
+        """Count it; a packet that is not whole is the last one of the file, but for transport streams."""
+        if damage["torn"]:
+            self.torn_frames += 1
+        elif damage["stream"] and self.demuxer == "mpegts":
+            stream = int(damage["stream"])
+            self.corrupt_packets[stream] = self.corrupt_packets.get(stream, 0) + 1
+        else:
+            self.is_cut = True
+            if complaint := _COMPLAINT.match(damage.string):
+                self.complaints = [*self.complaints[1 - _LAST_LINES :], complaint[1]]
 
     @property
     def first_stream(self) -> int | None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
-from vidpipe.adapters.media.signatures import RAW_DEMUXERS
+from vidpipe.adapters.media.signatures import GREY_16_TAGS, RAW_DEMUXERS
 from vidpipe.errors import NoVideoStream, Unreadable
 from vidpipe.records.videos import MediaFacts
 
 INDEXED = ("mov,", "avi", "ser", "cine", "gif")
 """Demuxers whose `nb_frames` is counted by the container's index, not by a tag that an editor left behind."""
 
-BAYER = ("BA8", "BY", "BG", "GB", "RG", "GR")
-"""How the FourCCs of unprocessed sensor pictures begin."""
+MILLISECONDS = 1000.0
+FIELD_CODECS = ("mpeg1video", "mpeg2video", "h264", "vc1", "wmv3")
+"""Codecs whose pictures may be two fields. Source: libavcodec/codec_desc.c, AV_CODEC_PROP_FIELDS."""
+BAYER = re.compile(r"BA81|BYR\d|RGGB|BGGR|GBRG|GRBG|(?:BG|GB|RG|GR|BA|BY|pB|pG|pR)\d\d")
+"""FourCCs of unprocessed sensor pictures. Source: the V4L2 and the Windows lists of raw Bayer formats."""
 
 
 def has_rivals(answer: bytes) -> bool:
@@ -51,7 +55,7 @@ def media_facts(file: Path, answer: bytes) -> MediaFacts:
     stored = int(stream.get("width") or 0), int(stream.get("height") or 0)
     width, height = stored if upright else stored[::-1]
     display_width, display_height = _square(*stored, stream.get("sample_aspect_ratio"))
-    nominal, average = _rate(stream.get("r_frame_rate")), _rate(stream.get("avg_frame_rate"))
+    nominal, average = _rates(stream)
     assumed = name in RAW_DEMUXERS
     duration_s = _positive(stream.get("duration")) or _positive(container.get("duration"))
     return MediaFacts(
@@ -61,7 +65,7 @@ def media_facts(file: Path, answer: bytes) -> MediaFacts:
         height_px=height,
         rotation=rotation,
         source_fps=average or nominal,
-        is_vfr=abs(nominal - average) > 0.01 * average if nominal and average and not assumed else None,
+        is_vfr=_varies(nominal, average, _codec(stream)) if nominal and average and not assumed else None,
         duration_s=None if assumed else duration_s,
         frames_expected=int(_positive(stream.get("nb_frames")) or 0) or None
         if name.startswith(INDEXED)
@@ -90,13 +94,13 @@ def _codec(stream: dict[str, Any]) -> str:
     """ffmpeg's codec name; empty where it has no decoder."""
     name = str(stream.get("codec_name") or "")
     if name in ("", "unknown", "none"):
-        return "rawvideo" if stream.get("codec_tag_string") == "Y16 " else ""
+        return "rawvideo" if stream.get("codec_tag_string") in GREY_16_TAGS else ""
     return name
 
 
 def _tag(stream: dict[str, Any]) -> str:
     tag = str(stream.get("codec_tag_string"))
-    return f"{tag.strip()!r} (raw Bayer)" if tag.startswith(BAYER) else repr(tag.strip())
+    return f"{tag.strip()!r} (raw Bayer)" if BAYER.match(tag) else repr(tag.strip())
 
 
 def _square(width: int, height: int, ratio: str | None) -> tuple[int, int]:
@@ -149,6 +153,20 @@ def _of_matrix(data: dict[str, Any]) -> tuple[int, bool]:
     if a * d - b * c >= 0:
         return turned, False
     return round(math.degrees(math.atan2(-b, -a))) % 360, True
+
+
+def _rates(stream: dict[str, Any]) -> tuple[float | None, float | None]:
+    """The least rate of which all times are multiples, and the mean; a clock of milliseconds is no rate."""
+    nominal, average = _rate(stream.get("r_frame_rate")), _rate(stream.get("avg_frame_rate"))
+    if nominal and average and average > 1.01 * nominal:
+        return nominal, nominal  # raw DV: ffprobe says 60,000 a second
+    return (None if nominal == MILLISECONDS and not average else nominal), average
+
+
+def _varies(nominal: float, average: float, codec: str) -> bool:
+    """Whether frames come at other distances than the mean; codecs with fields may count these instead."""
+    fields = codec in FIELD_CODECS and abs(nominal - 2 * average) <= 0.001 * nominal
+    return abs(nominal - average) > 0.01 * average and not fields
 
 
 def _rate(text: str | None) -> float | None:

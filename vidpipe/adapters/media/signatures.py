@@ -17,6 +17,9 @@ RAW_DEMUXERS = ("h264", "hevc", "mpegvideo", "m4v", "mjpeg")
 """Demuxers of streams that carry no timestamps: their times come from a frame rate."""
 MJPEG_SUFFIXES = (".mjpg", ".mjpeg")
 
+GREY_16_TAGS = ("Y16 ", "Y1[0][16]")
+"""Of 16-bit grey in AVI, as ffprobe spells them: cameras' and ffmpeg's own."""
+
 _FOREIGN: tuple[tuple[int, bytes, str, str], ...] = (
     (128, b"DICM", "a DICOM file", "export its frames as a video, for example MP4."),
     (0, b"\x89MCAP0\r\n", "an MCAP log", "export its image topic as a video."),
@@ -72,13 +75,13 @@ def forced_demuxer(file: Path, head: bytes) -> str | None:
 
 
 def forced_codec(head: bytes) -> dict[str, str]:
-    """ffmpeg's input options for an AVI of 16-bit grey pictures (`Y16 `), which it does not know in AVI.
+    """ffmpeg's input options for an AVI of 16-bit grey pictures, a tag that it does not know in AVI.
 
     Source: libavcodec/raw.c, the tag `Y1\\0\\x10` of gray16le; BITMAPINFOHEADER, biCompression.
     """
     format_at = head.find(b"strf") + 8
-    is_y16 = head[:4] == b"RIFF" and head[format_at + 16 : format_at + 20] == b"Y16 "
-    return {"c:v": "rawvideo", "tag:v": "0x10003159"} if is_y16 and format_at >= 8 else {}
+    is_grey = head[:4] == b"RIFF" and head[format_at + 16 : format_at + 20] in (b"Y16 ", b"Y1\0\x10")
+    return {"c:v": "rawvideo", "tag:v": "0x10003159"} if is_grey and format_at >= 8 else {}
 
 
 def _nal_header(head: bytes) -> int | None:

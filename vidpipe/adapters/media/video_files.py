@@ -41,7 +41,7 @@ from vidpipe.adapters.media.signatures import (
     refuse_torn_stream,
 )
 from vidpipe.adapters.media.webp import is_animated, webp_facts
-from vidpipe.errors import Forbidden, NoFrames, Unreadable, Vanished
+from vidpipe.errors import Forbidden, NoFrames, Unreadable, Vanished, VideoError
 from vidpipe.records.features import DecodeReport, FlowSpec, View
 from vidpipe.records.videos import Floats, MediaFacts, Pixels
 from vidpipe.vision.sampling import Sampler
@@ -91,7 +91,7 @@ class Decoding:
         shape: tuple[int, int, int],
         wait_s: float,
         flow: FlowSpec | None,
-        packet_flags: Callable[[], PacketFlags],
+        packet_flags: Callable[[bool], PacketFlags],
         sample_fps: float,
         stream_index: int | None,
         *,
@@ -105,7 +105,8 @@ class Decoding:
             shape: Of one frame.
             wait_s: How long the decoder may keep us waiting.
             flow: How optical flow is computed.
-            packet_flags: Flags of the stream's packets, asked for only where frames are missing.
+            packet_flags: Flags of the stream's packets, with times on request; asked for only where frames
+                are missing.
             sample_fps: What the command samples by.
             stream_index: Which stream it reads; None: the first.
             levels: Measures a deep grey video, in this format; None: pixels are mapped as ffmpeg does it.
@@ -174,7 +175,8 @@ class Decoding:
         return look_of(replace(tags, pix_fmt=log.pix_fmt or tags.pix_fmt))
 
     def _reported(self, log: FfmpegLog, frames: int, misread: str) -> DecodeReport:
-        damage = assess(self._file, log, frames, self._packet_flags)
+        stream = log.first_stream if self._stream_index is None else self._stream_index
+        damage = assess(self._file, log, frames, log.corrupt_packets.get(stream or 0, 0), self._packet_flags)
         return DecodeReport(
             frames, log.decode_errors + log.torn_frames, log.last, damage.frames_expected, damage.is_damaged,
             misread=misread,
@@ -271,7 +273,6 @@ class VideoFiles:
         _refuse_control_characters(file)
         wait_s = self._min_wait_s + self._wait_s_per_s * (duration_s or 0.0)
         demuxer = forced_demuxer(file, read_head(file))
-        asking = packet_flags_command(self.tools.ffprobe, file, stream_specifier(stream_index), demuxer)
         size_px = views[0].transform.size_px
 
         def command(flow_pipe: int, now: Pass) -> list[str]:
@@ -281,13 +282,21 @@ class VideoFiles:
                 levels=now.levels,
             )  # fmt: skip
 
+        def packet_flags(times: bool) -> PacketFlags:
+            stream = stream_specifier(stream_index)
+            asking = packet_flags_command(self.tools.ffprobe, file, stream, demuxer, times=times)
+            try:
+                return PacketFlags.parse(self._asked(file, asking, wait_s))
+            except VideoError:  # decoded by ffmpeg, unknown to an older ffprobe: nothing says what is hidden
+                return PacketFlags()
+
         def measured(deep: str) -> Levels:
             pixels = pixels_command(self.tools.ffmpeg, file, sample_fps, deep, stream_index, demuxer)
             return levels_of(_chunks(pixels, wait_s, dtype_of(deep)))
 
         return Decoding(
             command, file, (len(views) * size_px, size_px, 3), wait_s, flow,
-            lambda: PacketFlags.parse(self._asked(file, asking, wait_s)), sample_fps, stream_index,
+            packet_flags, sample_fps, stream_index,
             levels=measured if any(view.reader > 1 for view in views) else None,
         )  # fmt: skip
 

@@ -1,0 +1,130 @@
+"""Files that end before their container says they do: a recorder without power, a full card, a broken copy.
+
+Sizes and end marks are read, nothing is decoded. Where a container says nothing of its end, this says no.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+UNKNOWN_RIFF_SIZES = (0, 0xFFFFFFFF)
+"""What recorders write before they know the size."""
+OGG_PAGE_BYTES = 27 + 255 + 255 * 255
+"""At most. Source: RFC 3533, section 6."""
+DV_NTSC_BYTES, DV_PAL_BYTES = 120_000, 144_000
+"""Of a frame, or of half of one at 50 Mbit/s. Source: SMPTE 314M; bit 7 of byte 3 says 625 lines."""
+_ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_ASF_HEADER = bytes.fromhex("3026b2758e66cf11")
+
+
+def ends_early(file: Path) -> bool:
+    """Whether a container's sizes reach beyond the end of the file, or what ends it is not there.
+
+    Of MP4, AVI, WebP, Matroska, ASF, APNG, GIF, Ogg, FLV and raw DV.
+    """
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        head = stream.read(4096)
+
+        def at(offset: int, count: int) -> bytes:
+            stream.seek(offset)
+            return stream.read(count)
+
+        if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp"):
+            return _boxes_end_early(at, size)
+        if head[:4] == b"RIFF":
+            return _riff_ends_early(at, size)
+        if head[:4] == b"\x1aE\xdf\xa3":
+            return _ebml_ends_early(at, size)
+        if head[:8] == b"\x89PNG\r\n\x1a\n":
+            return b"IEND" not in at(max(0, size - 64), 64)
+        if head[:4] == b"GIF8":
+            return not at(max(0, size - 64), 64).rstrip(b"\0\r\n").endswith(b";")
+        if head[:3] == b"FLV":
+            return _flv_ends_early(at, size)
+        if head[:4] == b"OggS":
+            return _ogg_ends_early(at(max(0, size - OGG_PAGE_BYTES), OGG_PAGE_BYTES))
+        if head[:3] == b"\x1f\x07\0":
+            return bool(size % (DV_PAL_BYTES if head[3] & 0x80 else DV_NTSC_BYTES))
+    return head.startswith(_ASF_HEADER) and _asf_ends_early(head, size)
+
+
+def _boxes_end_early(at: Callable[[int, int], bytes], size: int) -> bool:
+    """Source: ISO/IEC 14496-12, 4.2: size (1: 64 bits follow; 0: up to the end of the file), type."""
+    offset = 0
+    while offset + 8 <= size:
+        header = at(offset, 16)
+        length = int.from_bytes(header[:4])
+        if length == 1:
+            length = int.from_bytes(header[8:16])
+        if length < 8 or not header[4:8].isascii():
+            return False  # up to the end, or bytes that a recorder left behind
+        offset += length
+    return offset > size
+
+
+def _riff_ends_early(at: Callable[[int, int], bytes], size: int) -> bool:
+    """Source: the RIFF specification and OpenDML 1.02: chains of RIFF chunks, padded to even sizes."""
+    offset = 0
+    while (header := at(offset, 8))[:4] == b"RIFF" and len(header) == 8:
+        length = int.from_bytes(header[4:], "little")
+        if length in UNKNOWN_RIFF_SIZES:
+            return False
+        offset += 8 + length + length % 2
+    return offset > size + 1
+
+
+def _ebml_ends_early(at: Callable[[int, int], bytes], size: int) -> bool:
+    """Source: RFC 8794: id, then size, both of variable length. All ones: unknown, as of a live segment."""
+    offset = 0
+    while offset + 12 <= size:
+        header = at(offset, 12)
+        id_length = _vint_length(header[0])
+        length_bytes = _vint_length(header[id_length]) if id_length <= 4 else 9
+        if length_bytes > 8:
+            return False
+        field = int.from_bytes(at(offset + id_length, length_bytes)) & ((1 << 7 * length_bytes) - 1)
+        inside = offset + id_length + length_bytes
+        if field == (1 << 7 * length_bytes) - 1:
+            if header[:4] != b"\x18\x53\x80\x67":
+                return False  # a cluster of unknown size: nobody says where it ends
+            offset = inside
+        else:
+            offset = inside + field
+    return offset > size
+
+
+def _vint_length(first: int) -> int:
+    """Bytes of a number of variable length, from its first byte."""
+    return 9 - first.bit_length()
+
+
+def _flv_ends_early(at: Callable[[int, int], bytes], size: int) -> bool:
+    """Whether the last tag is not whole; its size stands behind it, or 0 as some recorders have it.
+
+    Source: the FLV specification 10.1, E.3 and E.4: type, 24 bits of size, 7 bytes, the data.
+    """
+    length = int.from_bytes(at(size - 4, 4))
+    tag = at(size - 4 - length, 4) if 11 <= length < size - 13 else b""
+    return length != 0 and int.from_bytes(tag[1:4]) != length - 11
+
+
+def _ogg_ends_early(tail: bytes) -> bool:
+    """Whether the last page is not whole.
+
+    Source: RFC 3533, section 6: 26 bytes, a count, so many sizes, the body.
+    """
+    start = tail.rfind(b"OggS\0")
+    if start < 0 or len(tail) < start + 27:
+        return True
+    sizes = tail[start + 27 : start + 27 + tail[start + 26]]
+    return start + 27 + tail[start + 26] + sum(sizes) > len(tail)
+
+
+def _asf_ends_early(head: bytes, size: int) -> bool:
+    """Source: the ASF specification, 3.2 File Properties Object: size, flags (1: a broadcast of no size)."""
+    start = head.find(_ASF_PROPERTIES)
+    if start < 0 or len(head) <= start + 88 or head[start + 88] & 1:
+        return False
+    return int.from_bytes(head[start + 40 : start + 48], "little") > size
