@@ -163,3 +163,19 @@ LINES: Sequence[tuple[str, Tags, Look]] = [
 def test_tags_are_read_from_what_ffmpeg_says_of_the_stream(line: str, tags: Tags, look: Look) -> None:
     assert Tags.parse(line) == tags
     assert look_of(tags) == look
+
+
+def test_frames_that_know_more_than_their_container_are_believed(tools: Tools, tmp_path: Path) -> None:
+    """Matroska without the transfer, and HEVC whose own header has it: a remux of an HDR recording."""
+    lossless = write(tools, tmp_path / "x.mkv", pq(100.0), {"colorspace": "bt2020nc"})
+    remuxed = tmp_path / "remuxed.mkv"
+    vui = "lossless=1:log-level=none:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc"
+    encoding = ["-c:v", "libx265", "-x265-params", vui, str(remuxed)]
+    subprocess.run([tools.ffmpeg, "-loglevel", "error", "-i", str(lossless), *encoding], check=True)
+
+    (remuxed_pixels,) = seen(VideoFiles(tools), remuxed)
+
+    assert abs(float(remuxed_pixels.mean()) - sdr(100.0)) <= 1.5
+    assert Tags("yuv420p", "bt709").seen_in({"space": "unknown", "trc": "smpte2084"}) == Tags(
+        "yuv420p", "bt709", transfer="smpte2084"
+    )

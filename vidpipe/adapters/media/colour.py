@@ -1,7 +1,7 @@
 """Colour conversion of videos: HDR to SDR tone mapping, and BT.709 or BT.601 for streams without tags.
 
-Used by reader 2. A stream's own tags say how its numbers become colours. Where they are missing, the size
-decides, as in players: HD is BT.709, SD is BT.601 (which is ffmpeg's own choice for both).
+Used by reader 2. A stream's own tags, and those of its first frame, say how its numbers become colours. Where
+they are missing, the size decides, as in players: HD is BT.709, SD is BT.601 (ffmpeg's own choice for both).
 
 HDR (PQ, HLG) becomes SDR by one fixed curve, whatever the file's metadata say of peaks: light in cd/m2 over
 the reference white of 203 (BT.2408), straight up to 0.3 of it, from there a Moebius curve that reaches white
@@ -15,7 +15,8 @@ Source: ITU-R BT.2408, 2.2; ITU-R BT.1886; https://ffmpeg.org/ffmpeg-filters.htm
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vidpipe.adapters.media.grey import deep_format
@@ -64,6 +65,14 @@ class Tags:
             return cls("unknown")
         matrix, primaries, transfer = _colours(found[2] or "")
         return cls(found[1], matrix, primaries, transfer, int(found[3]), int(found[4]))
+
+    def seen_in(self, frame: Mapping[str, str]) -> Tags:
+        """With what a frame says of its `space`, `primaries` and `trc`, where it says something."""
+        said = {name: value for name, value in frame.items() if value not in ("unknown", "reserved")}
+        return replace(
+            self, matrix=said.get("space", self.matrix), primaries=said.get("primaries", self.primaries),
+            transfer=said.get("trc", self.transfer),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

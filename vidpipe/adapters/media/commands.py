@@ -13,6 +13,7 @@ import ffmpeg
 
 from vidpipe.adapters.media.colour import PLAIN, Look, scaled
 from vidpipe.adapters.media.grey import Levels, stretched
+from vidpipe.adapters.media.ser import ser_options
 from vidpipe.adapters.media.signatures import forced_codec, read_head
 from vidpipe.records.features import FlowSpec, View
 from vidpipe.vision.sampling import select_expression
@@ -36,15 +37,20 @@ COUNTED_S = 60
 """Seconds from the start in which packets are counted, to find the busiest of several streams."""
 
 
-def probe_command(binary: str, file: Path, demuxer: str | None = None, *, count: bool = False) -> list[str]:
+def probe_command(
+    binary: str, file: Path, demuxer: str | None = None, *, count: bool = False, rate: float | None = None
+) -> list[str]:
     """ffprobe command for container metadata as JSON; with `count`, with packets at the start of each stream.
+
+    A `rate` is that of a SER, which ffprobe does not read.
 
     Source: https://ffmpeg.org/ffmpeg-formats.html and -protocols.html, the two whitelists.
     """
     counted = ["-count_packets", "-read_intervals", f"%+{COUNTED_S}"] if count else []
+    rated = ["-framerate", f"{rate:.6f}"] if rate else []
     return [
-        *_probing(binary, demuxer), *counted, "-print_format", "json", "-show_format", "-show_streams",
-        f"file:{file}",
+        *_probing(binary, demuxer), *rated, *counted, "-print_format", "json", "-show_format",
+        "-show_streams", f"file:{file}",
     ]  # fmt: skip
 
 
@@ -128,7 +134,7 @@ def pixels_command(
 def _opened(file: Path, stream_index: int | None, demuxer: str | None) -> Any:
     return ffmpeg.input(
         f"file:{file}", protocol_whitelist="file,pipe", format_whitelist=CONTAINERS,
-        threads=1, max_pixels=MAX_PIXELS, **_forced(demuxer), **forced_codec(read_head(file)),
+        threads=1, max_pixels=MAX_PIXELS, **_input_options(file, demuxer),
     )[stream_specifier(stream_index)]  # fmt: skip
 
 
@@ -161,15 +167,18 @@ def _greys(stream: Any, flow: FlowSpec, start_s: float | None, deep: Stretch | N
     return seen.filter("scale", flow.width_px, flow.height_px, flags="area")
 
 
-def _forced(demuxer: str | None) -> dict[str, str]:
-    return {"f": demuxer} if demuxer else {}
+def _input_options(file: Path, demuxer: str | None) -> dict[str, str]:
+    """What ffmpeg must be told of a file, since it would not find out."""
+    head = read_head(file)
+    forced = {"f": demuxer} if demuxer else {}
+    return {**forced, **forced_codec(head), **ser_options(file, head)}
 
 
 def picture_command(binary: str, file: Path, at_s: float, demuxer: str | None = None) -> list[str]:
     """ffmpeg command for one frame, within a square of `PICTURE_PX`, as JPEG on stdout."""
     stream = ffmpeg.input(
         f"file:{file}", ss=f"{at_s:.3f}", protocol_whitelist="file,pipe", format_whitelist=CONTAINERS,
-        threads=1, max_pixels=MAX_PIXELS, **_forced(demuxer), **forced_codec(read_head(file)),
+        threads=1, max_pixels=MAX_PIXELS, **_input_options(file, demuxer),
     )["V:0"]  # fmt: skip
     small = stream.filter(
         "scale", PICTURE_PX, PICTURE_PX, force_original_aspect_ratio="decrease", flags="area"

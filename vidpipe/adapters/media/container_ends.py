@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from vidpipe.adapters.media.ser import HEADER_BYTES, MAGIC, SerHeader
+
 UNKNOWN_RIFF_SIZES = (0, 0xFFFFFFFF)
 """What recorders write before they know the size."""
 OGG_PAGE_BYTES = 27 + 255 + 255 * 255
@@ -15,42 +17,30 @@ OGG_PAGE_BYTES = 27 + 255 + 255 * 255
 DV_NTSC_BYTES, DV_PAL_BYTES = 120_000, 144_000
 """Of a frame, or of half of one at 50 Mbit/s. Source: SMPTE 314M; bit 7 of byte 3 says 625 lines."""
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
-_ASF_HEADER = bytes.fromhex("3026b2758e66cf11")
+
+
+At = Callable[[int, int], bytes]
+"""Reads so many bytes at an offset."""
 
 
 def ends_early(file: Path) -> bool:
     """Whether a container's sizes reach beyond the end of the file, or what ends it is not there.
 
-    Of MP4, AVI, WebP, Matroska, ASF, APNG, GIF, Ogg, FLV and raw DV.
+    Of MP4, AVI, WebP, Matroska, ASF, APNG, GIF, Ogg, FLV, SER and raw DV.
     """
     size = file.stat().st_size
     with file.open("rb") as stream:
-        head = stream.read(4096)
 
         def at(offset: int, count: int) -> bytes:
-            stream.seek(offset)
+            stream.seek(max(0, offset))
             return stream.read(count)
 
-        if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp"):
-            return _boxes_end_early(at, size)
-        if head[:4] == b"RIFF":
-            return _riff_ends_early(at, size)
-        if head[:4] == b"\x1aE\xdf\xa3":
-            return _ebml_ends_early(at, size)
-        if head[:8] == b"\x89PNG\r\n\x1a\n":
-            return b"IEND" not in at(max(0, size - 64), 64)
-        if head[:4] == b"GIF8":
-            return not at(max(0, size - 64), 64).rstrip(b"\0\r\n").endswith(b";")
-        if head[:3] == b"FLV":
-            return _flv_ends_early(at, size)
-        if head[:4] == b"OggS":
-            return _ogg_ends_early(at(max(0, size - OGG_PAGE_BYTES), OGG_PAGE_BYTES))
-        if head[:3] == b"\x1f\x07\0":
-            return bool(size % (DV_PAL_BYTES if head[3] & 0x80 else DV_NTSC_BYTES))
-    return head.startswith(_ASF_HEADER) and _asf_ends_early(head, size)
+        head = at(0, 16)
+        checks = (check for offset, magic, check in _CONTAINERS if head[offset:].startswith(magic))
+        return any(check(at, size) for check in checks)
 
 
-def _boxes_end_early(at: Callable[[int, int], bytes], size: int) -> bool:
+def _boxes_end_early(at: At, size: int) -> bool:
     """Source: ISO/IEC 14496-12, 4.2: size (1: 64 bits follow; 0: up to the end of the file), type."""
     offset = 0
     while offset + 8 <= size:
@@ -64,7 +54,7 @@ def _boxes_end_early(at: Callable[[int, int], bytes], size: int) -> bool:
     return offset > size
 
 
-def _riff_ends_early(at: Callable[[int, int], bytes], size: int) -> bool:
+def _riff_ends_early(at: At, size: int) -> bool:
     """Source: the RIFF specification and OpenDML 1.02: chains of RIFF chunks, padded to even sizes."""
     offset = 0
     while (header := at(offset, 8))[:4] == b"RIFF" and len(header) == 8:
@@ -75,7 +65,7 @@ def _riff_ends_early(at: Callable[[int, int], bytes], size: int) -> bool:
     return offset > size + 1
 
 
-def _ebml_ends_early(at: Callable[[int, int], bytes], size: int) -> bool:
+def _ebml_ends_early(at: At, size: int) -> bool:
     """Source: RFC 8794: id, then size, both of variable length. All ones: unknown, as of a live segment."""
     offset = 0
     while offset + 12 <= size:
@@ -100,7 +90,7 @@ def _vint_length(first: int) -> int:
     return 9 - first.bit_length()
 
 
-def _flv_ends_early(at: Callable[[int, int], bytes], size: int) -> bool:
+def _flv_ends_early(at: At, size: int) -> bool:
     """Whether the last tag is not whole; its size stands behind it, or 0 as some recorders have it.
 
     Source: the FLV specification 10.1, E.3 and E.4: type, 24 bits of size, 7 bytes, the data.
@@ -110,11 +100,12 @@ def _flv_ends_early(at: Callable[[int, int], bytes], size: int) -> bool:
     return length != 0 and int.from_bytes(tag[1:4]) != length - 11
 
 
-def _ogg_ends_early(tail: bytes) -> bool:
+def _ogg_ends_early(at: At, size: int) -> bool:
     """Whether the last page is not whole.
 
     Source: RFC 3533, section 6: 26 bytes, a count, so many sizes, the body.
     """
+    tail = at(size - OGG_PAGE_BYTES, OGG_PAGE_BYTES)
     start = tail.rfind(b"OggS\0")
     if start < 0 or len(tail) < start + 27:
         return True
@@ -122,9 +113,43 @@ def _ogg_ends_early(tail: bytes) -> bool:
     return start + 27 + tail[start + 26] + sum(sizes) > len(tail)
 
 
-def _asf_ends_early(head: bytes, size: int) -> bool:
+def _asf_ends_early(at: At, size: int) -> bool:
     """Source: the ASF specification, 3.2 File Properties Object: size, flags (1: a broadcast of no size)."""
+    head = at(0, 4096)
     start = head.find(_ASF_PROPERTIES)
     if start < 0 or len(head) <= start + 88 or head[start + 88] & 1:
         return False
     return int.from_bytes(head[start + 40 : start + 48], "little") > size
+
+
+def _png_ends_early(at: At, size: int) -> bool:
+    return b"IEND" not in at(size - 64, 64)
+
+
+def _gif_ends_early(at: At, size: int) -> bool:
+    """Source: the GIF89a specification, 27: the trailer is 3B."""
+    return not at(size - 64, 64).rstrip(b"\0\r\n").endswith(b";")
+
+
+def _ser_ends_early(at: At, size: int) -> bool:
+    header = SerHeader.parse(at(0, HEADER_BYTES))
+    return header is not None and header.end > size
+
+
+def _dv_ends_early(at: At, size: int) -> bool:
+    return bool(size % (DV_PAL_BYTES if at(3, 1)[0] & 0x80 else DV_NTSC_BYTES))
+
+
+_CONTAINERS: tuple[tuple[int, tuple[bytes, ...], Callable[[At, int], bool]], ...] = (
+    (4, (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp"), _boxes_end_early),
+    (0, (b"RIFF",), _riff_ends_early),
+    (0, (b"\x1aE\xdf\xa3",), _ebml_ends_early),
+    (0, (bytes.fromhex("3026b2758e66cf11"),), _asf_ends_early),
+    (0, (b"\x89PNG\r\n\x1a\n",), _png_ends_early),
+    (0, (b"GIF8",), _gif_ends_early),
+    (0, (b"OggS",), _ogg_ends_early),
+    (0, (b"FLV",), _flv_ends_early),
+    (0, (MAGIC,), _ser_ends_early),
+    (0, (b"\x1f\x07\0",), _dv_ends_early),
+)
+"""Offset of the first bytes, what they are, and who knows where such a file ends."""

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Event
 
 from vidpipe.errors import Forbidden, NoFrames, NoVideoStream, Unreadable, Vanished, VideoError
 
@@ -14,6 +15,8 @@ _COMPLAINT = re.compile(r"^(?:\[[^\]]*\] )*\[(?:error|fatal|panic)\] (.*)")
 _ECHOES = ("Task finished", "Terminating thread", "Nothing was written", "Conversion failed")
 """What ffmpeg says after it has said what was wrong."""
 _SHOWN = re.compile(r"^\[showinfo@(frames|flow) @ [0-9a-fx]+\] \[info\] n: *\d+ pts: *\S+ pts_time:(\S+)")
+_COLOURS = re.compile(r"^\[showinfo@frames @ [0-9a-fx]+\] \[info\] color_range:")
+_COLOUR = re.compile(r"color_(space|primaries|trc):([\w-]+)")
 _DECODED = re.compile(
     r"^(?:\[[^\]]*\] )*\[verbose\] +Input stream #\d+:\d+ \(video\): [^;]*; "
     r"(\d+) frames decoded(?:; (\d+) decode errors)?"
@@ -59,6 +62,9 @@ class FfmpegLog:
     """What is said of each video stream of the file that is no attached picture."""
     pix_fmt: str | None = None
     """Of the frames that came out of the decoder first."""
+    colours: dict[str, str] = field(default_factory=dict)
+    """`space`, `primaries` and `trc` of the first frame, which may know more than the container."""
+    colours_shown: Event = field(default_factory=Event)
     is_mapped: bool = False
     """The file's streams have all been named; others that follow are ffmpeg's own."""
     demuxer: str = ""
@@ -76,6 +82,9 @@ class FfmpegLog:
             self._damaged(damage)
         elif shown:
             return
+        elif _COLOURS.match(text) and not self.colours_shown.is_set():
+            self.colours = dict(_COLOUR.findall(text))
+            self.colours_shown.set()
         elif _REBUILT in text:
             self.times_s.put(None)
             self.flow_times_s.put(None)

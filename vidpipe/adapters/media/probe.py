@@ -15,7 +15,8 @@ from vidpipe.records.videos import MediaFacts
 INDEXED = ("mov,", "avi", "ser", "cine", "gif")
 """Demuxers whose `nb_frames` is counted by the container's index, not by a tag that an editor left behind."""
 
-MILLISECONDS = 1000.0
+MILLISECONDS, CLOCKED = 1000.0, ("asf", "flv", "matroska")
+"""Containers whose times are counted in milliseconds."""
 FIELD_CODECS = ("mpeg1video", "mpeg2video", "h264", "vc1", "wmv3")
 """Codecs whose pictures may be two fields. Source: libavcodec/codec_desc.c, AV_CODEC_PROP_FIELDS."""
 BAYER = re.compile(r"BA81|BYR\d|RGGB|BGGR|GBRG|GRBG|(?:BG|GB|RG|GR|BA|BY|pB|pG|pR)\d\d")
@@ -31,8 +32,13 @@ def has_rivals(answer: bytes) -> bool:
     return sum(_is_moving_picture(stream) for stream in probed.get("streams", [])) > 1
 
 
-def media_facts(file: Path, answer: bytes) -> MediaFacts:
+def media_facts(file: Path, answer: bytes, *, times_assumed: bool = False) -> MediaFacts:
     """Metadata of the main video stream in ffprobe's JSON.
+
+    Args:
+        file: Its name stands in errors.
+        answer: JSON.
+        times_assumed: The file is known to have no times, other than of raw streams.
 
     Raises:
         Unreadable: The answer is no JSON.
@@ -55,8 +61,8 @@ def media_facts(file: Path, answer: bytes) -> MediaFacts:
     stored = int(stream.get("width") or 0), int(stream.get("height") or 0)
     width, height = stored if upright else stored[::-1]
     display_width, display_height = _square(*stored, stream.get("sample_aspect_ratio"))
-    nominal, average = _rates(stream)
-    assumed = name in RAW_DEMUXERS
+    nominal, average = _rates(stream, name)
+    assumed = times_assumed or name in RAW_DEMUXERS
     duration_s = _positive(stream.get("duration")) or _positive(container.get("duration"))
     return MediaFacts(
         container=name,
@@ -155,12 +161,13 @@ def _of_matrix(data: dict[str, Any]) -> tuple[int, bool]:
     return round(math.degrees(math.atan2(-b, -a))) % 360, True
 
 
-def _rates(stream: dict[str, Any]) -> tuple[float | None, float | None]:
+def _rates(stream: dict[str, Any], container: str) -> tuple[float | None, float | None]:
     """The least rate of which all times are multiples, and the mean; a clock of milliseconds is no rate."""
     nominal, average = _rate(stream.get("r_frame_rate")), _rate(stream.get("avg_frame_rate"))
     if nominal and average and average > 1.01 * nominal:
         return nominal, nominal  # raw DV: ffprobe says 60,000 a second
-    return (None if nominal == MILLISECONDS and not average else nominal), average
+    is_clock = nominal == MILLISECONDS and not average and container.startswith(CLOCKED)
+    return (None if is_clock else nominal), average
 
 
 def _varies(nominal: float, average: float, codec: str) -> bool:

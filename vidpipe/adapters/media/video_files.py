@@ -34,6 +34,7 @@ from vidpipe.adapters.media.grey import Levels, dtype_of, levels_of
 from vidpipe.adapters.media.log import FfmpegLog, decode_error, refusal
 from vidpipe.adapters.media.probe import has_rivals, media_facts
 from vidpipe.adapters.media.process import LimitedProcess
+from vidpipe.adapters.media.ser import is_ser, ser_rate
 from vidpipe.adapters.media.signatures import (
     forced_demuxer,
     read_head,
@@ -47,6 +48,8 @@ from vidpipe.records.videos import Floats, MediaFacts, Pixels
 from vidpipe.vision.sampling import Sampler
 
 PROBE_WAIT_S = 20.0
+COLOURS_WAIT_S = 5.0
+"""They stand in the line after that with the frame's time."""
 PICTURE_WAIT_S = 10.0
 CHUNK_BYTES = 1 << 20
 
@@ -167,12 +170,13 @@ class Decoding:
         self.report = self._reported(log, log.frames_decoded or frames, misread)
 
     def _look(self, log: FfmpegLog) -> Look:
-        """Colour conversion by the stream's tags, which ffmpeg logs before the first frame."""
+        """Colour conversion by the tags of the stream and of its first frame, as ffmpeg logs them."""
         index = log.first_stream if self._stream_index is None else self._stream_index
         if self._levels is None or index is None or index not in log.streams:
             return PLAIN
         tags = Tags.parse(log.streams[index])
-        return look_of(replace(tags, pix_fmt=log.pix_fmt or tags.pix_fmt))
+        log.colours_shown.wait(COLOURS_WAIT_S)
+        return look_of(replace(tags, pix_fmt=log.pix_fmt or tags.pix_fmt).seen_in(log.colours))
 
     def _reported(self, log: FfmpegLog, frames: int, misread: str) -> DecodeReport:
         stream = log.first_stream if self._stream_index is None else self._stream_index
@@ -230,11 +234,12 @@ class VideoFiles:
         if is_animated(head):
             return webp_facts(file, head)
         demuxer = forced_demuxer(file, head)
-        answer = self._asked(file, probe_command(self.tools.ffprobe, file, demuxer), PROBE_WAIT_S)
+        rate = ser_rate(file, head)
+        answer = self._asked(file, probe_command(self.tools.ffprobe, file, demuxer, rate=rate), PROBE_WAIT_S)
         if has_rivals(answer):
             counting = probe_command(self.tools.ffprobe, file, demuxer, count=True)
             answer = self._asked(file, counting, PROBE_WAIT_S)
-        facts = media_facts(file, answer)
+        facts = media_facts(file, answer, times_assumed=is_ser(head) and rate is None)
         refuse_torn_stream(file, head, facts.container)
         return facts
 
