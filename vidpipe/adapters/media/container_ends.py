@@ -26,7 +26,7 @@ At = Callable[[int, int], bytes]
 def ends_early(file: Path) -> bool:
     """Whether a container's sizes reach beyond the end of the file, or what ends it is not there.
 
-    Of MP4, AVI, WebP, Matroska, ASF, APNG, GIF, Ogg, FLV, SER and raw DV.
+    Of MP4, AVI, WebP, Matroska, ASF, APNG, GIF, Ogg, FLV, SER, raw DV and MPEG-TS.
     """
     size = file.stat().st_size
     with file.open("rb") as stream:
@@ -140,6 +140,17 @@ def _dv_ends_early(at: At, size: int) -> bool:
     return bool(size % (DV_PAL_BYTES if at(3, 1)[0] & 0x80 else DV_NTSC_BYTES))
 
 
+def _transport_stream_ends_early(at: At, size: int) -> bool:
+    """Whether it ends within a packet of 188 bytes, or of 192 with the time code of Blu-ray and AVCHD.
+
+    Source: ISO/IEC 13818-1, 2.4.3.2: each starts with 47.
+    """
+    for packet, sync in ((188, 0), (192, 4)):
+        if all(at(sync + n * packet, 1) == b"\x47" for n in range(3)):
+            return bool(size % packet)
+    return False
+
+
 _CONTAINERS: tuple[tuple[int, tuple[bytes, ...], Callable[[At, int], bool]], ...] = (
     (4, (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp"), _boxes_end_early),
     (0, (b"RIFF",), _riff_ends_early),
@@ -151,5 +162,7 @@ _CONTAINERS: tuple[tuple[int, tuple[bytes, ...], Callable[[At, int], bool]], ...
     (0, (b"FLV",), _flv_ends_early),
     (0, (MAGIC,), _ser_ends_early),
     (0, (b"\x1f\x07\0",), _dv_ends_early),
+    (0, (b"\x47",), _transport_stream_ends_early),
+    (4, (b"\x47",), _transport_stream_ends_early),
 )
 """Offset of the first bytes, what they are, and who knows where such a file ends."""

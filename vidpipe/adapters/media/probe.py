@@ -41,14 +41,16 @@ def media_facts(file: Path, answer: bytes, *, times_assumed: bool = False) -> Me
         times_assumed: The file is known to have no times, other than of raw streams.
 
     Raises:
-        Unreadable: The answer is no JSON.
-        NoVideoStream: There is none.
+        Unreadable: The answer is no JSON, or names no stream at all.
+        NoVideoStream: None of the streams is a moving picture.
     """
     probed = _parsed(file, answer)
     streams = [s for s in probed.get("streams", []) if _is_moving_picture(s)]
     if not streams:
         kinds = sorted({str(s.get("codec_type")) for s in probed.get("streams", [])})
-        raise NoVideoStream(f"{file.name} has no video stream, only {', '.join(kinds) or 'nothing'}.")
+        if not kinds:
+            raise Unreadable(f"{file.name} holds no stream: its index is empty, or cut off.")
+        raise NoVideoStream(f"{file.name} has no video stream, only {', '.join(kinds)}.")
     stream, container = max(streams, key=_weight), probed.get("format", {})
     if not _codec(stream):
         raise Unreadable(
