@@ -57,7 +57,7 @@ def probe_command(
 def packet_flags_command(
     binary: str, file: Path, stream: str, demuxer: str | None, *, times: bool = False
 ) -> list[str]:
-    """ffprobe command for one stream's packet flags (K key, D discard, C corrupt), a line each, or with times."""
+    """ffprobe command for one stream's packet flags (K key, D discard, C corrupt), on request with times."""
     return [
         *_probing(binary, demuxer), "-select_streams", stream, "-show_entries",
         "packet=dts_time,flags" if times else "packet=flags",
@@ -168,7 +168,7 @@ def _greys(stream: Any, flow: FlowSpec, start_s: float | None, deep: Stretch | N
 
 
 def _input_options(file: Path, demuxer: str | None) -> dict[str, str]:
-    """What ffmpeg must be told of a file, since it would not find out."""
+    """ffmpeg input options for demuxer, codec, frame rate and byte order that ffmpeg does not detect."""
     head = read_head(file)
     forced = {"f": demuxer} if demuxer else {}
     return {**forced, **forced_codec(head), **ser_options(file, head)}

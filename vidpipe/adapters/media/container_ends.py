@@ -1,4 +1,4 @@
-"""Files that end before their container says they do: a recorder without power, a full card, a broken copy.
+"""Truncated files, which end before their container says: no power, a full card, a broken copy.
 
 Sizes and end marks are read, nothing is decoded. Where a container says nothing of its end, this says no.
 """

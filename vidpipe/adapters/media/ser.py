@@ -1,4 +1,4 @@
-"""SER, the plain format of astronomical cameras: true rate, byte order, length, as ffmpeg does not read them.
+"""SER files of astronomical cameras: frame rate, byte order and length, as ffmpeg does not read them.
 
     178 bytes of header | count pictures | count times of 8 bytes, or nothing
 
@@ -31,7 +31,7 @@ _LITTLE, _BIG = "0x10003159", "0x59310010"
 
 @dataclass(frozen=True, slots=True)
 class SerHeader:
-    """What the header says of the pictures."""
+    """SER header: number, size and depth of the pictures."""
 
     count: int
     picture_bytes: int
@@ -58,14 +58,14 @@ def is_ser(head: bytes) -> bool:
 
 
 def ser_options(file: Path, head: bytes) -> dict[str, str]:
-    """ffmpeg's input options that say what it does not read: rate and byte order; none for other files."""
+    """ffmpeg input options for the frame rate and byte order of a SER; none for other files."""
     rate, tag = ser_rate(file, head), ser_tag(file, head)
     options = {} if rate is None else {"framerate": f"{rate:.6f}"}
     return options if tag is None else {**options, "c:v": "rawvideo", "tag:v": tag}
 
 
 def ser_rate(file: Path, head: bytes) -> float | None:
-    """Frames a second, from the first and the last time; None where there are none, or it is no SER."""
+    """Frame rate from the first and the last timestamp; None where there are none, or it is no SER."""
     header = SerHeader.parse(head)
     if header is None or header.count < 2 or file.stat().st_size < header.end + 8 * header.count:
         return None
@@ -77,7 +77,7 @@ def ser_rate(file: Path, head: bytes) -> float | None:
 
 
 def ser_tag(file: Path, head: bytes) -> str | None:
-    """The tag that makes ffmpeg read grey of 16 bits in the order in which neighbours are most alike."""
+    """FourCC of the byte order of 16-bit grey, the one in which neighbouring pixels are most alike."""
     header = SerHeader.parse(head)
     if header is None or not header.is_deep_grey:
         return None
