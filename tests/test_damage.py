@@ -188,6 +188,17 @@ def test_a_raw_stream_is_believed_only_where_it_starts_the_file(
         videos.probe(file)
 
 
+def test_streams_in_parts_and_uncompressed_ones_are_read(
+    encode: Callable[..., Path], videos: VideoFiles
+) -> None:
+    parts = encode("x.mjpg", "-f", "lavfi", "-i", SOURCE, "-f", "mpjpeg")
+    plain = encode("x.y4m", "-f", "lavfi", "-i", SOURCE)
+
+    assert (videos.probe(parts).times_assumed, videos.probe(plain).times_assumed) == (True, False)
+    for file in (parts, plain):
+        assert (report(videos, file).frames_decoded, report(videos, file).is_damaged) == (100, False)
+
+
 def test_packets_before_the_first_key_frame_are_the_lead_and_discarded_ones_hidden() -> None:
     assert PacketFlags.parse(b"___\n_D_\n___\nK__,\n_D_\n") == PacketFlags(hidden=2, lead=2)
 

@@ -19,8 +19,8 @@ from vidpipe.records.features import FlowSpec, View
 from vidpipe.vision.sampling import select_expression
 
 CONTAINERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,mjpeg,ivf,flv,asf,ogg,mxf,"
-    "rm,dv,wtv,nut,cine,ser,apng,webp_anim,gif,swf,wav,mp3,aac,flac"
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,mjpeg,mpjpeg,yuv4mpegpipe,"
+    "ivf,flv,asf,ogg,mxf,rm,dv,wtv,nut,cine,ser,apng,webp_anim,gif,swf,wav,mp3,aac,flac"
 )
 """Demuxers that read one local file and nothing else: no playlist, no concat script, no image sequence."""
 MAX_PIXELS = 8192 * 8192

@@ -112,7 +112,7 @@ class FfmpegLog:
         elif damage["stream"] and self.demuxer == "mpegts":
             stream = int(damage["stream"])
             self.corrupt_packets[stream] = self.corrupt_packets.get(stream, 0) + 1
-        else:
+        elif self.demuxer != "mpjpeg":  # it calls the last boundary of a healthy one an error
             self.is_cut = True
             if complaint := _COMPLAINT.match(damage.string):
                 self.complaints = [*self.complaints[1 - _LAST_LINES :], complaint[1]]

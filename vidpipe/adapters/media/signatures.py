@@ -13,7 +13,7 @@ from pathlib import Path
 from vidpipe.errors import Forbidden, Unreadable
 
 HEAD_BYTES = 4096
-RAW_DEMUXERS = ("h264", "hevc", "mpegvideo", "m4v", "mjpeg")
+RAW_DEMUXERS = ("h264", "hevc", "mpegvideo", "m4v", "mjpeg", "mpjpeg")
 """Demuxers of streams that carry no timestamps: their times come from a frame rate."""
 MJPEG_SUFFIXES = (".mjpg", ".mjpeg")
 

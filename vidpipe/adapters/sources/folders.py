@@ -20,7 +20,7 @@ VIDEO_EXTENSIONS = frozenset({
     ".264", ".265", ".3g2", ".3gp", ".apng", ".asf", ".avi", ".cine", ".divx", ".dv", ".f4v", ".flv", ".gif",
     ".h264", ".h265", ".hevc", ".ivf", ".lrv", ".m1v", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg", ".mkv",
     ".mod", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogv", ".qt", ".rm", ".rmvb", ".ser",
-    ".tod", ".ts", ".vob", ".webm", ".wmv", ".wtv",
+    ".tod", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".y4m",
 })  # fmt: skip
 OTHER_EXTENSIONS = frozenset({
     ".aac", ".aif", ".csv", ".flac", ".heic", ".heif", ".jpeg", ".jpg", ".json", ".m3u", ".m3u8",
