@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from vidpipe.errors import IncompatibleFeatures, NotFound
+from vidpipe.errors import IncompatibleFeatures
 from vidpipe.learning.inference import predict
 from vidpipe.ports import Ports
 from vidpipe.ports.models import ModelBundle
@@ -24,6 +24,7 @@ from vidpipe.records.features import Unscored, VideoFeatures
 from vidpipe.records.models import ModelVersion
 from vidpipe.records.videos import Prediction, WindowPrediction
 from vidpipe.steps.champion import ODD, bundle_of, champion, settle, verified
+from vidpipe.steps.lookup import require_collection
 from vidpipe.steps.runs import Report, RunLog, recorded
 from vidpipe.steps.scoring import best_labels, read_ahead
 from vidpipe.steps.window_scores import score_windows
@@ -84,8 +85,7 @@ def classify(
     """
     deadline = None if budget_s is None else time.monotonic() + budget_s
     with recorded(ports, "classify") as run:
-        if collection is not None and ports.ledger.sources.collection(collection) is None:
-            raise NotFound(f"no collection {collection!r}.", next_step="vidpipe collections lists them.")
+        require_collection(ports, collection)
         version, is_champion, problems = (
             (resolved[0], True, list(resolved[1])) if resolved else _resolved(ports, model)
         )

@@ -22,9 +22,9 @@ from vidpipe.records.features import Unscored
 from vidpipe.records.models import ModelVersion
 from vidpipe.records.videos import Floats
 from vidpipe.steps.evaluate import default_alias
+from vidpipe.steps.lookup import full_id
 from vidpipe.steps.runs import Report
 from vidpipe.steps.scoring import best_labels
-from vidpipe.steps.video_ids import full_id
 from vidpipe.steps.window_scores import windows_shown
 
 TOP = 5

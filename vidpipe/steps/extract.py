@@ -22,6 +22,7 @@ from vidpipe.ports.sources import Staging
 from vidpipe.records.features import DecodeReport, ExtractedVideo, FeatureSpec, PartResult, VideoFeatures
 from vidpipe.records.videos import Floats, PendingVideo, Pixels, consecutive_slices
 from vidpipe.steps.champion import ODD, serving
+from vidpipe.steps.lookup import require_collection
 from vidpipe.steps.runs import Report, RunLog, recorded
 from vidpipe.vision.extraction import Decoding
 from vidpipe.vision.extraction import extract as run_engine
@@ -105,8 +106,7 @@ def plan(
         alone: `extract` by itself also makes features of the setting's spec; a night with a
             champion makes only those that some model version asks for.
     """
-    if collection is not None and ports.ledger.sources.collection(collection) is None:
-        raise NotFound(f"no collection {collection!r}.", next_step="vidpipe collections lists them.")
+    require_collection(ports, collection)
     specs = _wanted_specs(ports, alone=alone)
     new = {
         spec: ports.ledger.features.pending_videos(spec.feature_set_id, collection, retry_failed=False)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from vidpipe.ports import Ports
 from vidpipe.records.features import StoredFeatures
 from vidpipe.steps.gc import collect
+from vidpipe.steps.lookup import full_id
 from vidpipe.steps.runs import Report, recorded
-from vidpipe.steps.video_ids import full_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from vidpipe.ports import Ports
 from vidpipe.ports.features import FeatureStore
 from vidpipe.records.features import StoredFeatures
 from vidpipe.records.videos import Floats, GivenLabel
+from vidpipe.steps.lookup import require_collection
 from vidpipe.steps.runs import Report, recorded
 
 LONG_FRAMES = 4096
@@ -74,7 +75,7 @@ def label_queue(
         NotFound: No such collection, or nothing in it that has features and no label.
         ConfigurationError: Another file has that name.
     """
-    _check(ports, collection)
+    require_collection(ports, collection)
     with ports.warehouse.reading() as read:
         asked = {"collection": collection, "most": POOL * limit}
         pool = read("label_candidates", **asked) or read("label_candidates_unseen", **asked)
@@ -88,11 +89,6 @@ def label_queue(
     ports.catalog.write_manifest(output, COLUMNS, [_line(row) for row in rows], overwrite=overwrite)
     disagreeing = sum(row["newer_predicted"] not in (None, row["predicted"]) for row in rows)
     return QueueReport(str(output), len(rows), int(pool[0]["candidates"]), disagreeing)
-
-
-def _check(ports: Ports, collection: str | None) -> None:
-    if collection is not None and ports.ledger.sources.collection(collection) is None:
-        raise NotFound(f"no collection {collection!r}.", next_step="vidpipe collections lists them.")
 
 
 def _line(row: Mapping[str, Any]) -> list[str]:
@@ -148,7 +144,7 @@ def label(
     given = ports.catalog.read_labels(file)
     by_collection = _by_collection(given, collection, file)
     for name in by_collection:
-        _check(ports, name)
+        require_collection(ports, name)
     with recorded(ports, "label") as run:
         counts = dict.fromkeys(("labelled", "unchanged", "unknown", "changed"), 0)
         for name, lines in by_collection.items():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vidpipe.errors import NotFound
 from vidpipe.ports import Ports
+from vidpipe.steps.lookup import require_collection
 from vidpipe.steps.runs import Report, recorded
 
 
@@ -25,8 +25,7 @@ def retry(ports: Ports, collection: str | None = None) -> RetryReport:
         NotFound: No such collection.
         LeaseHeld: Another run is at work.
     """
-    if collection is not None and ports.ledger.sources.collection(collection) is None:
-        raise NotFound(f"no collection {collection!r}.", next_step="vidpipe collections lists them.")
+    require_collection(ports, collection)
     with recorded(ports, "retry") as run:
         run.videos = ports.ledger.failures.reset(collection)
         return RetryReport(run.run_id, collection, run.videos)

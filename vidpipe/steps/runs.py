@@ -16,12 +16,12 @@ from vidpipe.ports import Ports
 log = logging.getLogger(__name__)
 
 LEASE, TRAINING, PROMOTION = "lease", "training", "promotion"
-ROOMS = {
+LOCKS = {
     "ingest": LEASE, "extract": LEASE, "classify": LEASE, "nightly": LEASE, "retry": LEASE, "gc": LEASE,
     "forget": LEASE, "label": LEASE, "train": TRAINING, "tune": TRAINING, "promote": PROMOTION,
     "rollback": PROMOTION, "freeze-eval": PROMOTION,
 }  # fmt: skip
-"""Where each kind of run works: under the lease, or in a room beside it."""
+"""Where each kind of run works: under the lease, or under a lock beside it."""
 
 
 @dataclass(slots=True)
@@ -78,7 +78,7 @@ def recorded(ports: Ports, kind: str) -> Iterator[RunLog]:
     """
     nested = ports.lease.is_mine
     with _place(ports, kind) as only:
-        ended = [k for k in ROOMS if ROOMS[k] == ROOMS[kind]] if only and not nested else []
+        ended = [k for k in LOCKS if LOCKS[k] == LOCKS[kind]] if only and not nested else []
         run = RunLog(ports.ledger.runs.start(kind, ended=ended), only=only)
         outer = RUN.set((run.run_id, kind))
         try:
@@ -97,12 +97,12 @@ def recorded(ports: Ports, kind: str) -> Iterator[RunLog]:
 @contextmanager
 def _place(ports: Ports, kind: str) -> Iterator[bool]:
     """The lock of a verb: the lease or its own; and whether it is exclusive."""
-    room = ROOMS[kind]
-    if room == LEASE:
+    lock = LOCKS[kind]
+    if lock == LEASE:
         with ports.lease.hold(kind, wait=ports.limits.wait_for_lease):
             yield True
     else:
-        with ports.lease.beside(room, shared=room == TRAINING) as empty:
+        with ports.lease.beside(lock, shared=lock == TRAINING) as empty:
             yield empty
 
 

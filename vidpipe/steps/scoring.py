@@ -20,6 +20,7 @@ from vidpipe.records.features import FeatureSpec, StoredFeatures
 from vidpipe.records.models import EvaluationSet, LabelledVideo, ModelVersion, Predictions, Scores, Sequences
 from vidpipe.records.videos import WHOLE, Floats, Span
 from vidpipe.splits import one_per_content
+from vidpipe.steps.lookup import require_collection
 
 T = TypeVar("T")
 
@@ -31,8 +32,7 @@ def labelled(ports: Ports, collection: str, spec: FeatureSpec) -> list[LabelledV
         NotFound: No such collection, or no labels in it.
         ConfigurationError: Copies with different labels, or no features yet.
     """
-    if ports.ledger.sources.collection(collection) is None:
-        raise NotFound(f"no collection {collection!r}.", next_step="vidpipe collections lists them.")
+    require_collection(ports, collection)
     videos = one_per_content(ports.ledger.features.labelled_videos(collection, spec.feature_set_id))
     if videos:
         return videos

@@ -70,16 +70,16 @@ class FileLease:
                 os.close(self._descriptor)  # closing frees the lock
 
     @contextmanager
-    def beside(self, room: str, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
+    def beside(self, lock: str, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
         """Context manager of a named lock beside the lease, `shared` or exclusive.
 
-        The value is True when nobody else is in the room, and then nobody else can have left work half
-        done there a moment ago and still be alive. Without `wait`, False also means: not entered.
+        The value is True when nobody else holds the lock, and then nobody else can have left work half
+        done under it a moment ago and still be alive. Without `wait`, False also means: not entered.
 
         Raises:
             StorageFailed: The home cannot be written.
         """
-        descriptor = _open(self._file.with_name(f"{room}.lock"))
+        descriptor = _open(self._file.with_name(f"{lock}.lock"))
         try:
             empty = _try_lock(descriptor)
             if wait and not (empty and not shared):

@@ -88,14 +88,14 @@ class PostgresLease:
         return self._depth > 0
 
     @contextmanager
-    def beside(self, room: str, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
+    def beside(self, lock: str, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
         """Context manager of a named lock beside the lease, `shared` or exclusive; see `Lease.beside`.
 
         Raises:
             LeaseLost: The server does not answer.
         """
-        key = _key(room)
-        with _errors(), self._connected(room) as session:
+        key = _key(lock)
+        with _errors(), self._connected(lock) as session:
             empty = _asked(session, _TRY, key)
             if wait and shared:
                 session.execute(_SHARE, key)
@@ -208,8 +208,8 @@ def _listen() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _key(room: str) -> tuple[int, int]:
-    return _SPACE, zlib.crc32(room.encode()) & 0x7FFFFFFF
+def _key(lock: str) -> tuple[int, int]:
+    return _SPACE, zlib.crc32(lock.encode()) & 0x7FFFFFFF
 
 
 def _asked(session: Connection, question: str, key: tuple[int, int]) -> bool:

@@ -1,4 +1,4 @@
-"""Resolve a video id from an unambiguous prefix of its SHA-256."""
+"""Collections and videos that a person names: does the collection exist, which video has this prefix."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.ports import Ports
 
 LEAST_PREFIX = 8
+
+
+def require_collection(ports: Ports, name: str | None) -> None:
+    """Raise `NotFound` unless there is a collection of this name; None stands for all of them."""
+    if name is not None and ports.ledger.sources.collection(name) is None:
+        raise NotFound(f"no collection {name!r}.", next_step="vidpipe collections lists them.")
 
 
 def full_id(ports: Ports, prefix: str) -> str:
