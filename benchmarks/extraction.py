@@ -36,7 +36,7 @@ from vidpipe.records.videos import PendingVideo
 from vidpipe.vision import backbones
 from vidpipe.vision.backbones import default_spec, load_backbone
 from vidpipe.vision.extraction import extract
-from vidpipe.vision.flow import FLOW_SIZE
+from vidpipe.vision.optical_flow import FLOW_SIZE
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "ucf101"
 SPEC = default_spec(4.0)

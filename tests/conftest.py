@@ -28,7 +28,7 @@ from vidpipe.cli.display import TerminalProgress
 from vidpipe.demo.clips import DemoCollection, make_collection
 from vidpipe.ports import Ports
 from vidpipe.settings import load_settings
-from vidpipe.steps import intake
+from vidpipe.steps import hash_and_probe
 from vidpipe.steps.extract import extract
 from vidpipe.steps.ingest import ingest
 from vidpipe.wiring import Home, open_home, open_ports
@@ -115,7 +115,7 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _files_are_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests ingest what they have just written; those of files that grow set the pause anew."""
-    monkeypatch.setattr(intake, "QUIET_S", 0.0)
+    monkeypatch.setattr(hash_and_probe, "QUIET_S", 0.0)
 
 
 @pytest.fixture(scope="session")

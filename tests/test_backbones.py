@@ -23,7 +23,7 @@ from vidpipe.records.features import View
 from vidpipe.records.videos import Floats, Pixels
 from vidpipe.vision import backbones, fused_cnn
 from vidpipe.vision.backbones import LITE0_MAPS, Backbone, Backbones, default_spec, load_backbone
-from vidpipe.vision.flow import FLOW_SIZE
+from vidpipe.vision.optical_flow import FLOW_SIZE
 
 SPEC = default_spec(4.0)
 FLOW = np.zeros(FLOW_SIZE, np.float32)

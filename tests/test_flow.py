@@ -22,7 +22,7 @@ from vidpipe.errors import ConfigurationError
 from vidpipe.records.features import FeatureSpec, FrameTransform, View
 from vidpipe.records.videos import Floats
 from vidpipe.vision.backbones import block_sizes, default_spec
-from vidpipe.vision.flow import (
+from vidpipe.vision.optical_flow import (
     DIRECTIONS,
     FLOW_SIZE,
     STILL,

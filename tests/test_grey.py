@@ -11,13 +11,13 @@ import numpy.typing as npt
 import pytest
 
 from vidpipe.adapters.media.binaries import Tools
-from vidpipe.adapters.media.grey import MOST_PIXELS, Levels, deep_format, levels_of
+from vidpipe.adapters.media.deep_grey import MOST_PIXELS, Levels, deep_format, levels_of
 from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.errors import Unreadable
 from vidpipe.records.features import FrameTransform, View
 from vidpipe.records.videos import Pixels
-from vidpipe.vision.flow import default_flow
 from vidpipe.vision.frame_quality import PictureStats
+from vidpipe.vision.optical_flow import default_flow
 
 W, H = 64, 48
 TRUE_SIZE = FrameTransform(size_px=48, crop_share=1.0, interpolation="neighbor")

@@ -13,7 +13,7 @@ import pytest
 
 from vidpipe.adapters.media.binaries import Tools
 from vidpipe.ports import Ports
-from vidpipe.steps import intake
+from vidpipe.steps import hash_and_probe as intake
 from vidpipe.steps.extract import extract
 from vidpipe.steps.ingest import ingest
 from vidpipe.steps.nightly import nightly

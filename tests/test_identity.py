@@ -18,7 +18,7 @@ from vidpipe.adapters.sources.identity import sha256_of, unchanged
 from vidpipe.errors import NoFrames, StillChanging, Vanished
 from vidpipe.ports import Ports
 from vidpipe.records.videos import LocalFile
-from vidpipe.steps import intake
+from vidpipe.steps import hash_and_probe
 from vidpipe.steps.extract import extract
 from vidpipe.steps.ingest import ingest
 from vidpipe.steps.nightly import nightly
@@ -233,7 +233,7 @@ def test_retry_leaves_what_waits_as_it_is(ports: Ports, cam: Path, two: tuple[by
 def test_a_file_that_grows_while_it_is_ingested_waits_and_is_no_failure(
     ports: Ports, tmp_path: Path, two: tuple[bytes, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "QUIET_S", 2.0)
+    monkeypatch.setattr(hash_and_probe, "QUIET_S", 2.0)
     folder = tmp_path / "cam"
     folder.mkdir()
     file, stop = folder / "x.ts", threading.Event()

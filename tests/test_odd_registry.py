@@ -19,7 +19,7 @@ from vidpipe.adapters.models.registry import Registry
 from vidpipe.errors import NotFound, RegistryBroken, UnsafeModel, VidpipeError
 from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
-from vidpipe.steps.champion import champion, verified
+from vidpipe.steps.champion_alias import champion, verified
 from vidpipe.steps.classify import classify
 from vidpipe.steps.extract import _wanted_specs, extract
 from vidpipe.steps.ingest import ingest

@@ -18,7 +18,7 @@ from vidpipe.adapters.media.binaries import Tools
 from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.demo.clips import DemoCollection
 from vidpipe.records.features import FrameTransform, View
-from vidpipe.vision.flow import default_flow
+from vidpipe.vision.optical_flow import default_flow
 from vidpipe.vision.sampling import EDGE_S, expected_samples, sampled_indices
 
 deterministic = settings(derandomize=True, deadline=None, max_examples=200)

@@ -25,7 +25,7 @@ from vidpipe.cli.serve import serve
 from vidpipe.errors import ConfigurationError
 from vidpipe.records.videos import Collection
 from vidpipe.settings import load_settings
-from vidpipe.steps.inspect import status
+from vidpipe.steps.status import status
 from vidpipe.wiring import Home, open_home, user_name
 
 NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME")

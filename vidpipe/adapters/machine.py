@@ -20,8 +20,8 @@ from urllib.parse import quote
 import duckdb
 from packaging.requirements import Requirement
 
-from vidpipe.adapters.models import health
-from vidpipe.adapters.models.schema import RESTORE
+from vidpipe.adapters.models import model_faults
+from vidpipe.adapters.models.mlflow_schema import RESTORE
 from vidpipe.errors import ConfigurationError
 from vidpipe.records.machine import (
     DiskFacts,
@@ -121,8 +121,8 @@ def _network_here(dtype: str) -> NetworkFacts:
 
 def mlflow(home: Path, uri: str | None) -> ServiceFacts:
     """Check MLflow's tracking server or SQLite store, without importing MLflow, which takes seconds."""
-    file = health.database(home, uri)
-    return health.store(file) if file else _server(str(uri), "/health")
+    file = model_faults.database(home, uri)
+    return model_faults.store(file) if file else _server(str(uri), "/health")
 
 
 def models(home: Path, uri: str | None, model: str, found: Unfinished) -> list[ModelFault]:
@@ -133,11 +133,11 @@ def models(home: Path, uri: str | None, model: str, found: Unfinished) -> list[M
     copies = {int(name.partition("-")[0]) for name in there if not name.startswith(".")}
     if mlflow(home, uri).problem:
         return []
-    on = health.shelf(home, uri, model)
+    on = model_faults.shelf(home, uri, model)
     if on is None:
         lost = champion is not None or found.serving
         return [ModelFault(f"{home} has no store, and version {champion} serves", RESTORE)] if lost else []
-    return list(health.faults(on, champion, found.serving, copies, found.digests))
+    return list(model_faults.faults(on, champion, found.serving, copies, found.digests))
 
 
 def prefect(home: Path) -> ServiceFacts:

@@ -46,9 +46,9 @@ def explain(
 @standing.command()
 def collections(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """List collections: videos present, classified and failing, and the serving version."""
-    from vidpipe.steps import inspect
+    from vidpipe.steps import status as step
 
-    show_records(home, as_json, "collections", lambda opened: inspect.collections(opened.ledger))
+    show_records(home, as_json, "collections", lambda opened: step.collections(opened.ledger))
 
 
 @standing.command()
@@ -57,10 +57,10 @@ def models(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
     def read(opened: Home) -> list[dict[str, Any]]:
         from vidpipe.cli.display import TerminalProgress
-        from vidpipe.steps import inspect
+        from vidpipe.steps import status as step
         from vidpipe.wiring import open_ports
 
-        return inspect.models(open_ports(opened, TerminalProgress()))
+        return step.models(open_ports(opened, TerminalProgress()))
 
     show_records(home, as_json, "models", read)
 
@@ -71,10 +71,10 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
     def action() -> int:
         from vidpipe.cli.display import print_json, print_records
-        from vidpipe.steps import inspect
+        from vidpipe.steps import status as step
 
         opened = open_at(home)
-        found = inspect.status(opened.ledger, opened.lease.holder())
+        found = step.status(opened.ledger, opened.lease.holder())
         if as_json:
             print_json(found)
             return 0

@@ -32,7 +32,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence, pad_sequence
 
-from vidpipe.learning.packing import Packing
+from vidpipe.learning.sequence_packing import Packing
 from vidpipe.records.videos import Floats, consecutive_slices
 
 Kind = Literal["lstm", "mean_linear"]

@@ -21,7 +21,7 @@ from vidpipe import cores
 from vidpipe.learning.blend import BlendedClassifier, floored
 from vidpipe.learning.classifier import LSTMVideoClassifier, Projection, pad
 from vidpipe.learning.linear import LinearHead
-from vidpipe.learning.packing import Packing
+from vidpipe.learning.sequence_packing import Packing
 from vidpipe.records.videos import Floats
 
 warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # nor do we write: stored features

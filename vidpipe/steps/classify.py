@@ -23,7 +23,7 @@ from vidpipe.ports.models import ModelBundle
 from vidpipe.records.features import Unscored, VideoFeatures
 from vidpipe.records.models import ModelVersion
 from vidpipe.records.videos import Prediction, WindowPrediction
-from vidpipe.steps.champion import ODD, bundle_of, champion, settle, verified
+from vidpipe.steps.champion_alias import ODD, bundle_of, champion, settle, verified
 from vidpipe.steps.lookup import require_collection
 from vidpipe.steps.runs import Report, RunLog, recorded
 from vidpipe.steps.scoring import best_labels, read_ahead

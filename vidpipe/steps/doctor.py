@@ -24,8 +24,8 @@ from vidpipe.records.machine import (
     Unfinished,
 )
 from vidpipe.steps.gc import OLD_S
-from vidpipe.steps.inspect import lease_in_words
 from vidpipe.steps.runs import Report
+from vidpipe.steps.status import lease_in_words
 from vidpipe.uris import is_uri
 
 State = Literal["ok", "warning", "fix"]

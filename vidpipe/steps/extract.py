@@ -21,7 +21,7 @@ from vidpipe.ports.features import Part
 from vidpipe.ports.sources import Staging
 from vidpipe.records.features import DecodeReport, ExtractedVideo, FeatureSpec, PartResult, VideoFeatures
 from vidpipe.records.videos import Floats, PendingVideo, Pixels, consecutive_slices
-from vidpipe.steps.champion import ODD, serving
+from vidpipe.steps.champion_alias import ODD, serving
 from vidpipe.steps.lookup import require_collection
 from vidpipe.steps.runs import Report, RunLog, recorded
 from vidpipe.vision.extraction import Decoding

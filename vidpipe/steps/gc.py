@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vidpipe.ports import Ports
-from vidpipe.steps.champion import serving
+from vidpipe.steps.champion_alias import serving
 from vidpipe.steps.runs import Report, recorded
 
 OLD_S = 24 * 3600.0

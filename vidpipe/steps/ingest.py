@@ -19,7 +19,7 @@ from vidpipe.ports import Ports
 from vidpipe.records.globs import Globs, counted
 from vidpipe.records.names import look_alikes
 from vidpipe.records.videos import Collection, Failure, Listing, Place, SourceFile, Windows
-from vidpipe.steps.intake import loads, read_files
+from vidpipe.steps.hash_and_probe import loads, read_files
 from vidpipe.steps.runs import Report, recorded
 from vidpipe.uris import checked_uri, is_uri
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 from vidpipe.errors import ConfigurationError, StopError, StorageUnreachable, VidpipeError
 from vidpipe.ports import Ports
-from vidpipe.steps.champion import ODD, champion
+from vidpipe.steps.champion_alias import ODD, champion
 from vidpipe.steps.classify import ClassifyReport, classify, shadow
 from vidpipe.steps.extract import ExtractReport, extract
 from vidpipe.steps.gc import OLD_S, collect

@@ -11,7 +11,7 @@ from vidpipe.errors import ConfigurationError, NotFound, UnsafeModel
 from vidpipe.evaluation.gate import GateInput, Policy, Verdict, judge
 from vidpipe.ports import Ports
 from vidpipe.records.videos import Promotion
-from vidpipe.steps.champion import Champion, another, earlier_champions, record, settle_inside
+from vidpipe.steps.champion_alias import Champion, another, earlier_champions, record, settle_inside
 from vidpipe.steps.evaluate import default_alias
 from vidpipe.steps.gather_evidence import gather_evidence
 from vidpipe.steps.runs import Report, recorded

@@ -22,9 +22,9 @@ from vidpipe import cores
 from vidpipe.errors import ConfigurationError, UnsafeModel
 from vidpipe.records.features import FeatureSpec, FrameTransform
 from vidpipe.records.videos import Floats, Pixels, consecutive_slices
-from vidpipe.vision.flow import FLOW_SIZE, default_flow
-from vidpipe.vision.flow import numerics as flow_numerics
 from vidpipe.vision.fused_cnn import REVISION, FusedTrunk, can_fuse
+from vidpipe.vision.optical_flow import FLOW_SIZE, default_flow
+from vidpipe.vision.optical_flow import numerics as flow_numerics
 from vidpipe.vision.pooling import MapSizes, Pooling
 from vidpipe.vision.quantization import mean_after_relu6
 

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vidpipe.adapters.media.grey import deep_format
+from vidpipe.adapters.media.deep_grey import deep_format
 
 REFERENCE_WHITE_NITS = 203
 PEAK = 1000 / REFERENCE_WHITE_NITS

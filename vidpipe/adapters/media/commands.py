@@ -12,7 +12,7 @@ from typing import Any
 import ffmpeg
 
 from vidpipe.adapters.media.colour import PLAIN, Look, scaled
-from vidpipe.adapters.media.grey import Levels, stretched
+from vidpipe.adapters.media.deep_grey import Levels, stretched
 from vidpipe.adapters.media.ser import ser_options
 from vidpipe.adapters.media.signatures import forced_codec, read_head
 from vidpipe.records.features import FlowSpec, View

@@ -29,9 +29,9 @@ from vidpipe.adapters.media.commands import (
     stream_specifier,
 )
 from vidpipe.adapters.media.damage import PacketFlags, assess
-from vidpipe.adapters.media.flow_reader import FlowReader
-from vidpipe.adapters.media.grey import Levels, dtype_of, levels_of
+from vidpipe.adapters.media.deep_grey import Levels, dtype_of, levels_of
 from vidpipe.adapters.media.log import FfmpegLog, decode_error, refusal
+from vidpipe.adapters.media.optical_flow_reader import FlowReader
 from vidpipe.adapters.media.probe import has_rivals, media_facts
 from vidpipe.adapters.media.process import LimitedProcess
 from vidpipe.adapters.media.ser import is_ser, ser_rate

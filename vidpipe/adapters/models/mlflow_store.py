@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vidpipe.adapters.models.schema import RESTORE, restore_command, schema_in_words
+from vidpipe.adapters.models.mlflow_schema import RESTORE, restore_command, schema_in_words
 from vidpipe.errors import NotFound, RegistryBroken, RegistryUnreachable, StorageFailed, VidpipeError
 
 if TYPE_CHECKING:

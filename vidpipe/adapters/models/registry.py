@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vidpipe.adapters.models import bundle as bundles
-from vidpipe.adapters.models import figures, logged_model
+from vidpipe.adapters.models import logged_model, plots
 from vidpipe.adapters.models.bundle import Bundle
 from vidpipe.adapters.models.local_copies import LocalCopies
 from vidpipe.adapters.models.mlflow_store import EXPERIMENT, MlflowStore
@@ -70,16 +70,16 @@ class TrainingRun:
         best, top = given.argmax(1), given.max(1, initial=0.0)
         mlflow.log_dict(dict(table), f"{name}_scores.json")
         mlflow.log_figure(
-            figures.confusion(labels, confusion_matrix(truth, best, len(labels))), f"{name}_confusion.png"
+            plots.confusion(labels, confusion_matrix(truth, best, len(labels))), f"{name}_confusion.png"
         )
-        mlflow.log_figure(figures.per_label(table["per_label"]), f"{name}_labels.png")
-        mlflow.log_figure(figures.calibration(best == truth, top), f"{name}_calibration.png")
+        mlflow.log_figure(plots.per_label(table["per_label"]), f"{name}_labels.png")
+        mlflow.log_figure(plots.calibration(best == truth, top), f"{name}_calibration.png")
 
     def log_attention(self, strips: Sequence[AttentionStrip]) -> None:
         """Log attention weights of some videos as a figure with pictures of their frames."""
         import mlflow
 
-        mlflow.log_figure(figures.attention(strips), "attention.png")
+        mlflow.log_figure(plots.attention(strips), "attention.png")
 
     def log_facts(self, name: str, facts: Mapping[str, Any]) -> None:
         """Log other values as JSON."""

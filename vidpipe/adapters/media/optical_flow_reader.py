@@ -20,7 +20,7 @@ from vidpipe.adapters.media.log import FfmpegLog
 from vidpipe.errors import Unreadable
 from vidpipe.records.features import FlowSpec
 from vidpipe.records.videos import Floats
-from vidpipe.vision.flow import FlowMeter, mean_flow
+from vidpipe.vision.optical_flow import FlowMeter, mean_flow
 from vidpipe.vision.sampling import Sampler
 
 TIME_WAIT_S = 20.0

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from vidpipe.adapters.models.bundle_files import digest
+from vidpipe.adapters.models.mlflow_schema import RESTORE, restore_command, revisions, schema_in_words
 from vidpipe.adapters.models.mlflow_store import EXPERIMENT
-from vidpipe.adapters.models.schema import RESTORE, restore_command, revisions, schema_in_words
 from vidpipe.records.machine import ModelFault, ServiceFacts
 
 WAIT_S = 2.0
