@@ -52,7 +52,7 @@ READERS = (1, 2)
    picture changes its size: of such a video it has no features (`Misread`).
 2: square pixels before the crop; the recording among several streams; instants by true time alone; colours by
    the stream's tags (untagged HD is BT.709), PQ and HLG tone-mapped (adapters/media/colour.py); grey of 10 to
-   16 bits, and floats, stretched between percentiles 0.1 and 99.9 of the video (adapters/media/grey.py).
+   16 bits, and floats, stretched between percentiles 0.1 and 99.9 of the video (adapters/media/deep_grey.py).
 """
 
 
