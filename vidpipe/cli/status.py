@@ -80,7 +80,7 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
             return 0
         sys.stdout.write(f"home      {opened.settings.home}\n")
         sys.stdout.write(f"champion  {found['champion'] or 'none yet: vidpipe promote'}\n")
-        sys.stdout.write(f"lease     {inspect.lease_in_words(found['lease'])}\n")
+        sys.stdout.write(f"lease     {step.lease_in_words(found['lease'])}\n")
         for name in ("collections", "runs", "failures", "promotions"):
             sys.stdout.write(f"\n{name}\n")
             print_records(found[name])
