@@ -133,7 +133,7 @@ def test_without_a_model_the_queue_asks_for_what_looks_least_alike(
     for number, file in enumerate(alike):
         (folder / f"{number}.mp4").write_bytes(file.read_bytes())
     ingest(ports, "shots", folder)
-    with pytest.raises(NotFound, match="no video that has features") as caught:
+    with pytest.raises(NotFound, match="every video with features has a label") as caught:
         label_queue(ports, tmp_path / "todo.csv")
     assert caught.value.next_step.startswith("vidpipe extract")
     extract(ports)
