@@ -80,6 +80,42 @@ def test_the_head_gives_what_the_solution_gives_and_a_label_without_a_video_stay
     assert np.abs(given - np.exp(scores)).max() < 1e-4
 
 
+def test_a_small_kind_of_features_is_heard_beside_a_large_one() -> None:
+    """Two features tell the label among 400 of noise; as a kind they have half of the variance."""
+    rng = np.random.default_rng(0)
+    targets = np.arange(60) % 2
+    x = rng.normal(size=(60, 402))
+    x[:, 400:] += 1.5 * targets[:, None]
+    features = [row[None].astype(np.float32) for row in x]
+
+    def accuracy(blocks: tuple[int, ...]) -> float:
+        problem = LinearProblem("mean_linear", features, targets, 2, 0.0, blocks=blocks)
+        scores = problem.out_of_fold(np.arange(60) // 2 % 5)
+        return float((scores.argmax(2) == targets).mean(1).max())
+
+    assert accuracy((400, 2)) > accuracy(()) + 0.1
+    assert accuracy((402,)) == accuracy(())
+
+
+def test_the_head_of_several_kinds_gives_what_the_solution_gives(data: Sequences) -> None:
+    problem = LinearProblem("mean_std_linear", data.features, data.targets, K, 0.5, blocks=(4, 1))
+    found = problem.path(np.arange(N))[2]
+    given = predict(problem.head(found), data.features)
+    assert np.abs(given - np.exp(problem.scores(found, np.arange(N)))).max() < 1e-4
+
+
+def test_weights_from_few_videos_are_nearer_to_equal_than_from_many() -> None:
+    targets = np.random.default_rng(1).integers(K, size=900)
+    parts = {"one": scores_of(targets, 0.9, 2), "other": scores_of(targets, 0.2, 3)}
+
+    def share(n: int) -> float:
+        some = OutOfFold({name: z[:n] for name, z in parts.items()}, targets[:n], np.arange(n) % 5)
+        weights = fit_weights(some)
+        return weights["one"] / sum(weights.values())
+
+    assert 0.5 < share(30) < share(900) - 0.05
+
+
 def test_a_part_that_knows_nothing_has_no_weight_and_two_alike_share() -> None:
     targets = np.random.default_rng(1).integers(K, size=400)
     good, noise = scores_of(targets, 0.9, 2), scores_of(targets, 0.0, 3)

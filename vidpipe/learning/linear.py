@@ -4,7 +4,11 @@ A convex problem: the same videos give the same weights, whatever the seed. With
 the span of their N vectors of statistics, so that one factorisation of their N x N Gram matrix serves all
 penalties and all folds of a cross-validation.
 
-Source: Hastie and Tibshirani, Efficient quadratic regularization for expression arrays (2004), section 3.
+Features come in kinds of very different sizes: a thousand of the CNN's average, ninety-nine of flow. Each
+kind gets the same total variance, or the penalty would let the large ones speak alone.
+
+Source: Hastie and Tibshirani, Efficient quadratic regularization for expression arrays (2004), section 3;
+Abdi, Williams and Valentin, Multiple factor analysis (2013), for the weights of the kinds.
 """
 
 from __future__ import annotations
@@ -93,8 +97,10 @@ class Weights:
 class LinearProblem:
     """One statistic of N videos, factorised once, to be fitted on any subset of them."""
 
-    def __init__(self, name: LinearName, features: Sequence[Floats], targets: npt.NDArray[np.int64],
-                 num_classes: int, balance: float, seed: int = 0) -> None:  # fmt: skip
+    def __init__(
+        self, name: LinearName, features: Sequence[Floats], targets: npt.NDArray[np.int64],
+        num_classes: int, balance: float, seed: int = 0, blocks: Sequence[int] = (),
+    ) -> None:  # fmt: skip
         """Factorise.
 
         Args:
@@ -104,12 +110,15 @@ class LinearProblem:
             num_classes: K.
             balance: A video counts by its label's number of videos to the power of minus this.
             seed: Draws the basis where there are more than `BASIS_VIDEOS` videos.
+            blocks: Sizes of the kinds of features, which sum to D; default: one kind.
         """
         self.name, self._targets, self._num_classes, self._balance = name, targets, num_classes, balance
         self._input_size = features[0].shape[1]
         x = np.stack([STATISTICS[name][0](f) for f in features])  # (N, S)
         self._mean = x.mean(0, dtype=np.float64)
+        scales = _scales(blocks or (self._input_size,))
         self._deviation = x.std(0, dtype=np.float64) + LEAST_DEVIATION
+        self._deviation /= np.tile(scales, STATISTICS[name][1])
         x -= self._mean.astype(np.float32)
         x /= self._deviation.astype(np.float32)
         basis = x
@@ -160,6 +169,16 @@ class LinearProblem:
             head.linear.weight.copy_(torch.from_numpy(_product(found.weights.T, self._axes.T)))
             head.linear.bias.copy_(torch.from_numpy(found.bias))
         return head.eval()
+
+
+def _scales(blocks: Sequence[int]) -> Doubles:
+    """By what standardised features are multiplied, (D,), for every kind to have D / kinds of the variance.
+
+    By the number of features, not by their variance: nearly constant ones are not blown up.
+    """
+    sizes = np.asarray(blocks, np.float64)
+    scales: Doubles = np.repeat(np.sqrt(sizes.sum() / (len(sizes) * sizes)), blocks)
+    return scales
 
 
 def _principal_axes(x: Floats) -> Doubles:
