@@ -167,7 +167,7 @@ def measure(given: argparse.Namespace, home: Path, folder: Path) -> dict[str, An
         chosen[f"{name} folds"] = group_folds(clips), given.seeds
     for name, task in tasks_of(ports, given, folder, given.tasks).items():
         chosen[name] = task, 1 if name in ONCE else given.seeds
-    return panel(chosen, Records(ports.limits.spec.feature_set_id, home / "panel.jsonl"))
+    return panel(chosen, Records(ports.limits.spec.feature_set_id, home))
 
 
 def _names(text: str) -> list[str]:

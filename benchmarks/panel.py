@@ -1,8 +1,8 @@
 """What every kind of classifier makes of the same trainings and tests, and how honest their scores are.
 
 A record is one training and its test: for every column which test videos are right and how sure, and the
-same of the out-of-fold predictions of the training videos. Records are lines of JSON in a file, so that a
-panel that is stopped goes on where it was.
+same of the out-of-fold predictions of the training videos. Records are lines of JSON in files, so that a
+panel that is stopped goes on where it was: the scores of the LSTMs, which take minutes, in one of their own.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,19 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.tasks import Task, Trial
-from vidpipe.learning.cross_fitting import PARTS, CrossFit, subset
+from vidpipe import cores
+from vidpipe.learning.cross_fitting import (
+    PARTS,
+    CrossFit,
+    OutOfFold,
+    cross_fitted,
+    fit_weights,
+    linear_parts,
+    pooled,
+    subset,
+)
 from vidpipe.learning.inference import predict
+from vidpipe.learning.linear import Doubles
 from vidpipe.learning.training import LSTMTrainer, TrainingConfig
 from vidpipe.metrics import Indices, calibration_error
 from vidpipe.records.models import Sequences
@@ -37,34 +48,54 @@ COLUMNS = (TEXTBOOK, BEFORE, *BASELINES, *(name for name in PARTS if name not in
 DEFAULT = TrainingConfig()
 DRAWS = 400
 """Of perfectly calibrated predictions."""
+NETWORKS = 1
+"""Raised when the LSTMs are trained differently."""
 Record = dict[str, Any]
+Key = tuple[str, int, int]
 
 
 # -- one training -----------------------------------------------------------------------------------
 
 
-def record(trial: Trial, seed: int, config: TrainingConfig = DEFAULT) -> Record:
-    """Train everything once and test it."""
+def networks(trial: Trial, seed: int, config: TrainingConfig = DEFAULT) -> Record:
+    """Train every LSTM once: probabilities of the test videos by column, log probabilities out of fold."""
     config = replace(config, seed=seed)
     started = time.monotonic()
     fit = CrossFit(trial.data, trial.folds, config, trial.blocks)
     for _ in fit.epochs():
         pass
     seconds = time.monotonic() - started
-    fitted, test = fit.fitted, trial.test
-    parts = {name: predict(part, test.features) for name, part in fitted.parts().items()}
     given = {
         TEXTBOOK: _with_val(trial, config.plain(), trial.blocks),
         BEFORE: _with_val(_without_flow(trial), config, trial.blocks[:-1]),
-        **{name: parts[name] for name in COLUMNS if name in parts},
-        REGISTERED: predict(fitted.classifier, test.features),
+        "lstm": predict(fit.fitted.classifier.lstm, trial.test.features),
     }
-    held_out = trial.data.targets[fitted.held_out]
     return {
-        "videos": list(test.video_ids), "groups": list(trial.groups), "seconds": round(seconds, 1),
-        "weights": {name: round(weight, 3) for name, weight in fitted.weights.items()},
-        "cv_accuracy": float((fitted.probabilities.argmax(1) == held_out).mean()),
-        "columns": {name: _answers(scores, test.targets) for name, scores in given.items()},
+        "seconds": round(seconds, 1),
+        "out_of_fold": np.round(fit.fitted.out_of_fold.parts["lstm"], 5).tolist(),
+        "test": {name: np.round(scores.astype(np.float64), 6).tolist() for name, scores in given.items()},
+    }
+
+
+def record(trial: Trial, seed: int, trained: Record, config: TrainingConfig = DEFAULT) -> Record:
+    """Train the linear heads, join them to the LSTM and test everything."""
+    config, test = replace(config, seed=seed), trial.test
+    with cores.one_thread():
+        heads, parts = linear_parts(trial.data, trial.folds, config, trial.blocks)
+    held_out = trial.folds >= 0
+    parts["lstm"] = np.array(trained["out_of_fold"])
+    chosen = OutOfFold({name: parts[name] for name in PARTS}, trial.data.targets[held_out],
+                       trial.folds[held_out])  # fmt: skip
+    weights = dict.fromkeys(parts, 0.0) | fit_weights(chosen)
+    given = {name: np.array(scores) for name, scores in trained["test"].items()}
+    given |= {name: predict(head, test.features).astype(np.float64) for name, head in heads.items()}
+    given[REGISTERED] = pooled(weights, {name: np.log(given[name].clip(1e-9)) for name in weights})
+    right = cross_fitted(chosen).argmax(1) == chosen.targets
+    return {
+        "videos": list(test.video_ids), "groups": list(trial.groups), "seconds": trained["seconds"],
+        "weights": {name: round(weight, 3) for name, weight in weights.items()},
+        "cv_accuracy": float(right.mean()),
+        "columns": {name: _answers(given[name], test.targets) for name in COLUMNS},
     }  # fmt: skip
 
 
@@ -87,7 +118,7 @@ def _without_flow(trial: Trial) -> Trial:
     return replace(trial, data=cut(trial.data), test=cut(trial.test))
 
 
-def _answers(given: Floats, targets: Indices) -> dict[str, list[float]]:
+def _answers(given: Doubles, targets: Indices) -> dict[str, list[float]]:
     right = given.argmax(1) == targets
     return {"right": right.astype(int).tolist(), "score": np.round(given.max(1), 4).tolist()}
 
@@ -95,32 +126,46 @@ def _answers(given: Floats, targets: Indices) -> dict[str, list[float]]:
 # -- all of them --------------------------------------------------------------------------------------
 
 
-class Records:
-    """Records by name of the task, seed and number of the trial; kept in a file where one is given."""
+class Kept:
+    """Records of one kind by name of the task, seed and number of the trial; in a file where one is given."""
 
-    def __init__(self, spec_id: str, file: Path | None = None) -> None:
-        self._file, self._made_by = file, f"{spec_id} recipe {RECIPE}"
-        self._known: dict[tuple[str, int, int], Record] = {}
+    def __init__(self, made_by: str, file: Path | None) -> None:
+        self._made_by, self._file = made_by, file
+        self._known: dict[Key, Record] = {}
         for line in file.read_text(encoding="utf-8").splitlines() if file and file.exists() else []:
             found = json.loads(line)
-            if found["made_by"] == self._made_by:
+            if found["made_by"] == made_by:
                 self._known[found["task"], found["seed"], found["trial"]] = found
+
+    def get(self, key: Key, make: Callable[[], Record]) -> Record:
+        """What is known, else what is made now."""
+        if key not in self._known:
+            of_key = dict(zip(("task", "seed", "trial"), key, strict=True))
+            self._known[key] = {**of_key, "made_by": self._made_by, **make()}
+            if self._file:
+                with self._file.open("a", encoding="utf-8") as stream:
+                    stream.write(json.dumps(self._known[key]) + "\n")
+        return self._known[key]
+
+
+class Records:
+    """Records of the panel: a change of the linear heads or the weights trains no network again."""
+
+    def __init__(self, spec_id: str, folder: Path | None = None) -> None:
+        self._networks = Kept(f"{spec_id} networks {NETWORKS}", folder and folder / "networks.jsonl")
+        self._records = Kept(f"{spec_id} recipe {RECIPE}", folder and folder / "panel.jsonl")
 
     def of_task(self, name: str, task: Task, seeds: int) -> Iterator[Record]:
         """The records of a task, trained where they are not known."""
         for seed in range(seeds):
             for number, trial in enumerate(task(seed)):
-                key = name, seed, number
-                if key not in self._known:
-                    self._known[key] = self._new(key, record(trial, seed))
-                yield self._known[key]
+                yield self._of(trial, (name, seed, number))
 
-    def _new(self, key: tuple[str, int, int], made: Record) -> Record:
-        whole = {"task": key[0], "seed": key[1], "trial": key[2], "made_by": self._made_by, **made}
-        if self._file:
-            with self._file.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(whole) + "\n")
-        return whole
+    def _of(self, trial: Trial, key: Key) -> Record:
+        def trained() -> Record:
+            return self._networks.get(key, lambda: networks(trial, key[1]))
+
+        return self._records.get(key, lambda: record(trial, key[1], trained()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ import pytest
 from benchmarks import panel
 from benchmarks.panel import COLUMNS, lines, row, standard_error
 from benchmarks.tasks import Clips, Trial, few, group_folds, order
-from vidpipe.learning.cross_fitting import subset
+from vidpipe.learning.cross_fitting import CrossFit, subset
+from vidpipe.learning.inference import predict
 from vidpipe.learning.training import TrainingConfig
 from vidpipe.records.features import StoredFeatures
 from vidpipe.records.models import LabelledVideo, Sequences
@@ -102,23 +103,42 @@ def test_a_panel_that_was_stopped_trains_only_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained: list[int] = []
+    joined: list[float] = []
 
-    def record(trial: Trial, seed: int) -> dict[str, Any]:
+    def networks(trial: Trial, seed: int) -> dict[str, Any]:
         trained.append(seed)
         return {"seconds": 1.0}
 
+    def record(trial: Trial, seed: int, of_networks: dict[str, Any]) -> dict[str, Any]:
+        joined.append(of_networks["seconds"])
+        return {}
+
+    monkeypatch.setattr(panel, "networks", networks)
     monkeypatch.setattr(panel, "record", record)
     task = group_folds(Made())
+
+    def run(spec_id: str, seeds: int) -> None:
+        list(panel.Records(spec_id, tmp_path).of_task("made", task, seeds))
+
     for spec_id, seeds in (("a", 1), ("a", 2), ("b", 1)):
-        list(panel.Records(spec_id, tmp_path / "panel.jsonl").of_task("made", task, seeds))
+        run(spec_id, seeds)
     assert trained == [0] * 5 + [1] * 5 + [0] * 5, "another feature set knows no records"
+    monkeypatch.setattr(panel, "RECIPE", panel.RECIPE + 1)
+    run("a", 2)
+    assert len(trained) == 15 and len(joined) == 25, "another recipe trains no network again"
 
 
 @pytest.mark.slow
 def test_a_record_holds_every_column_for_every_test_video() -> None:
     clips = Made()
     small = clips.trial(clips.split.train[:30], clips.split.test, 0)
-    found = panel.record(small, 0, TrainingConfig(epochs=1, hidden_size=8, projection=8))
+    config = TrainingConfig(epochs=1, hidden_size=8, projection=8)
+    fit = CrossFit(small.data, small.folds, config, small.blocks)
+    list(fit.epochs())
+    found = panel.record(small, 0, panel.networks(small, 0, config), config)
+    assert found["weights"] == {k: pytest.approx(w, abs=2e-3) for k, w in fit.fitted.weights.items()}
+    scores = predict(fit.fitted.classifier, small.test.features)
+    assert found["columns"]["registered"]["score"] == pytest.approx(scores.max(1).tolist(), abs=2e-3)
     assert list(found["columns"]) == list(COLUMNS)
     assert all(len(of["right"]) == len(clips.split.test) for of in found["columns"].values())
     assert 0 <= found["cv_accuracy"] <= 1 and set(found["weights"]) >= {"lstm", *panel.BASELINES}

@@ -59,6 +59,8 @@ class Fitted:
     weights: Mapping[str, float]
     held_out: Indices
     """Which of the videos have out-of-fold scores."""
+    out_of_fold: OutOfFold
+    """Of every part, also of those without a weight."""
     probabilities: Doubles
     """Out-of-fold probabilities of the blend, (n, K): the weights for a fold are fitted on the others."""
 
@@ -110,7 +112,7 @@ class CrossFit:
             there = np.flatnonzero(self._folds == fold)
             scores[there] = log_probabilities(of_fold.model, subset(self._data, there))
         with cores.one_thread():
-            heads, parts = self._linear_parts(held_out)
+            heads, parts = linear_parts(self._data, self._folds, self._config, self._blocks)
         parts["lstm"] = scores[held_out]
         self.fitted = self._join(trainer, heads, OutOfFold(parts, *self._of(held_out)))
 
@@ -119,22 +121,6 @@ class CrossFit:
 
     def _of(self, held_out: Indices) -> tuple[Indices, Indices]:
         return self._data.targets[held_out], self._folds[held_out]
-
-    def _linear_parts(self, held_out: Indices) -> tuple[dict[str, LinearHead], dict[str, Doubles]]:
-        """Linear heads of the best penalty, fitted on all videos, and their out-of-fold log probabilities."""
-        heads: dict[str, LinearHead] = {}
-        parts: dict[str, Doubles] = {}
-        targets, data, K = self._data.targets, self._data, len(self._data.labels)
-        for name in STATISTICS:
-            problem = LinearProblem(
-                name, data.features, targets, K, self._config.balance, self._config.seed, self._blocks
-            )
-            path = problem.out_of_fold(self._folds)  # (penalties, N, K)
-            losses = [-scores[held_out, targets[held_out]].mean() for scores in path]
-            best = int(np.argmin(losses))
-            parts[name] = path[best][held_out]
-            heads[name] = problem.head(problem.path(np.arange(len(data)))[best])
-        return heads, parts
 
     def _join(self, trainer: LSTMTrainer, heads: Mapping[str, LinearHead], held_out: OutOfFold) -> Fitted:
         lstm = trainer.model
@@ -145,8 +131,27 @@ class CrossFit:
         weights = dict.fromkeys(held_out.parts, 0.0) | fit_weights(chosen)
         return Fitted(
             BlendedClassifier(lstm, heads, weights).eval(), trainer.architecture, heads, weights,
-            np.flatnonzero(self._folds >= 0), cross_fitted(chosen),
+            np.flatnonzero(self._folds >= 0), held_out, cross_fitted(chosen),
         )  # fmt: skip
+
+
+def linear_parts(
+    data: Sequences, folds: Indices, config: TrainingConfig, blocks: Sequence[int]
+) -> tuple[dict[str, LinearHead], dict[str, Doubles]]:
+    """Linear heads of the best penalty, fitted on all videos, and their out-of-fold log probabilities (n, K)."""
+    heads: dict[str, LinearHead] = {}
+    parts: dict[str, Doubles] = {}
+    targets, held_out = data.targets, np.flatnonzero(folds >= 0)
+    for name in STATISTICS:
+        problem = LinearProblem(
+            name, data.features, targets, len(data.labels), config.balance, config.seed, blocks
+        )
+        path = problem.out_of_fold(folds)  # (penalties, N, K)
+        losses = [-scores[held_out, targets[held_out]].mean() for scores in path]
+        best = int(np.argmin(losses))
+        parts[name] = path[best][held_out]
+        heads[name] = problem.head(problem.path(np.arange(len(data)))[best])
+    return heads, parts
 
 
 def subset(data: Sequences, videos: Indices) -> Sequences:
@@ -173,7 +178,7 @@ def fit_weights(held_out: OutOfFold) -> dict[str, float]:
     """
     from scipy.optimize import minimize
 
-    z = _stacked(held_out)  # (P, n, K)
+    z = _stacked(held_out.parts)  # (P, n, K)
     P, n, K = z.shape
     truth = np.full((n, K), 1 / (n + 2) / max(K - 1, 1))
     truth[np.arange(n), held_out.targets] = (n + 1) / (n + 2)
@@ -199,9 +204,14 @@ def cross_fitted(held_out: OutOfFold) -> Doubles:
     for fold in numbers:
         here = held_out.folds == fold
         weights = fit_weights(_of(held_out, here if len(numbers) == 1 else ~here))
-        logits = np.tensordot(list(weights.values()), _stacked(_of(held_out, here)), 1)
-        found[here] = np.exp(_normed(logits))
+        found[here] = pooled(weights, _of(held_out, here).parts)
     return found
+
+
+def pooled(weights: Mapping[str, float], parts: Mapping[str, Doubles]) -> Doubles:
+    """Probabilities (n, K) of the blend, from log probabilities of its parts."""
+    logits = np.tensordot([weights[name] for name in parts], _stacked(parts), 1)
+    return np.exp(_normed(logits))
 
 
 def _of(held_out: OutOfFold, chosen: npt.NDArray[np.bool_]) -> OutOfFold:
@@ -209,9 +219,9 @@ def _of(held_out: OutOfFold, chosen: npt.NDArray[np.bool_]) -> OutOfFold:
     return OutOfFold(parts, held_out.targets[chosen], held_out.folds[chosen])
 
 
-def _stacked(held_out: OutOfFold) -> Doubles:
+def _stacked(parts: Mapping[str, Doubles]) -> Doubles:
     """Log probabilities of all parts, floored as in serving, (P, n, K)."""
-    found: Doubles = np.stack([floored(torch.from_numpy(z)).numpy() for z in held_out.parts.values()])
+    found: Doubles = np.stack([floored(torch.from_numpy(z)).numpy() for z in parts.values()])
     return found
 
 
