@@ -2,14 +2,16 @@
 
     python -m benchmarks.accuracy [--panel] [--source DIR] [--manifest FILE] [--split-column COL]
                                   [--sets NAME,…] [--tasks NAME,…] [--seeds 3] [--home DIR]
-                                  [--ablation] [--json]
+                                  [--ablation] [--choices] [--json]
 
 Real labelled clips through `ingest` and `extract`, then trainings on the stored features, with the code that
 `vidpipe train` runs. Without `--panel`, the tasks of tasks.py on one collection (default: the shared UCF101
 subset). With it, first the shared sets of other people's videos, each by group K-fold and by its own split.
 Columns: panel.py. `--home DIR` keeps features and results: the next time only what is missing is made.
 
-`--ablation` takes the LSTM apart: one choice after the other is undone, on tasks `5`, `uneven`, `movement`.
+`--choices` undoes one choice of the linear heads and the weights at a time (choices.py), on the trials whose
+networks are in `--home`. `--ablation` takes the LSTM apart: one choice after the other is undone, on tasks
+`5`, `uneven`, `movement`.
 Every figure is a test accuracy: its mean over the seeds, which draw the videos and the weights.
 
 Cheap: `--panel --sets car_crash --tasks "" --seeds 1`.
@@ -27,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import choices
 from benchmarks.panel import DEFAULT, Records, lines, row, summary
 from benchmarks.tasks import (
     Clips,
@@ -130,6 +133,16 @@ def panel(tasks: Mapping[str, tuple[Task, int]], records: Records) -> dict[str, 
     return {name: asdict(r) for name, r in rows.items()}
 
 
+def what_choices_are_worth(tasks: Mapping[str, tuple[Task, int]], records: Records) -> dict[str, Any]:
+    """Each choice undone, on the tasks of which there are trained networks."""
+    found: dict[str, Any] = {}
+    for name, (task, seeds) in tasks.items():
+        if trials := list(records.trained(name, task, seeds)):
+            found[name] = choices.compared(trials)
+            print("\n".join([f"{name}, {len(trials)} trials", *choices.lines(found[name])]), flush=True)
+    return found
+
+
 def ablation(tasks: Mapping[str, Task], seeds: int) -> dict[str, Any]:
     """The LSTM by itself on some tasks, with one choice undone at a time: mean and deviation over seeds."""
     found: dict[str, Any] = {}
@@ -167,7 +180,8 @@ def measure(given: argparse.Namespace, home: Path, folder: Path) -> dict[str, An
         chosen[f"{name} folds"] = group_folds(clips), given.seeds
     for name, task in tasks_of(ports, given, folder, given.tasks).items():
         chosen[name] = task, 1 if name in ONCE else given.seeds
-    return panel(chosen, Records(ports.limits.spec.feature_set_id, home))
+    records = Records(ports.limits.spec.feature_set_id, home)
+    return what_choices_are_worth(chosen, records) if given.choices else panel(chosen, records)
 
 
 def _names(text: str) -> list[str]:
@@ -184,6 +198,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--tasks", type=_names, default=[*TASKS])
     parser.add_argument("--home", type=Path, help="Keep features and results there for the next time.")
+    parser.add_argument("--choices", action="store_true")
     parser.add_argument("--ablation", action="store_true")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()

@@ -67,7 +67,7 @@ def networks(trial: Trial, seed: int, config: TrainingConfig = DEFAULT) -> Recor
     seconds = time.monotonic() - started
     given = {
         TEXTBOOK: _with_val(trial, config.plain(), trial.blocks),
-        BEFORE: _with_val(_without_flow(trial), config, trial.blocks[:-1]),
+        BEFORE: _with_val(without_flow(trial), config, trial.blocks[:-1]),
         "lstm": predict(fit.fitted.classifier.lstm, trial.test.features),
     }
     return {
@@ -109,13 +109,14 @@ def _with_val(trial: Trial, config: TrainingConfig, blocks: Sequence[int]) -> Fl
     return predict(trainer.model, trial.test.features)
 
 
-def _without_flow(trial: Trial) -> Trial:
+def without_flow(trial: Trial) -> Trial:
+    """The same trial on the features of the CNN alone."""
     kept = sum(trial.blocks[:-1])
 
     def cut(data: Sequences) -> Sequences:
         return replace(data, features=tuple(f[:, :kept] for f in data.features))
 
-    return replace(trial, data=cut(trial.data), test=cut(trial.test))
+    return replace(trial, data=cut(trial.data), test=cut(trial.test), blocks=trial.blocks[:-1])
 
 
 def _answers(given: Doubles, targets: Indices) -> dict[str, list[float]]:
@@ -136,6 +137,10 @@ class Kept:
             found = json.loads(line)
             if found["made_by"] == made_by:
                 self._known[found["task"], found["seed"], found["trial"]] = found
+
+    def known(self, name: str, seed: int, number: int) -> Record | None:
+        """What is known."""
+        return self._known.get((name, seed, number))
 
     def get(self, key: Key, make: Callable[[], Record]) -> Record:
         """What is known, else what is made now."""
@@ -166,6 +171,13 @@ class Records:
             return self._networks.get(key, lambda: networks(trial, key[1]))
 
         return self._records.get(key, lambda: record(trial, key[1], trained()))
+
+    def trained(self, name: str, task: Task, seeds: int) -> Iterator[tuple[Trial, int, Record]]:
+        """The trials of a task whose networks are known, their seed, and what those networks score."""
+        for seed in range(seeds):
+            for number, trial in enumerate(task(seed)):
+                if found := self._networks.known(name, seed, number):
+                    yield trial, seed, found
 
 
 @dataclass(frozen=True, slots=True)

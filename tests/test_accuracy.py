@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import panel
+from benchmarks import choices, panel
 from benchmarks.panel import COLUMNS, lines, row, standard_error
 from benchmarks.tasks import Clips, Trial, few, group_folds, order
 from vidpipe.learning.cross_fitting import CrossFit, subset
@@ -135,8 +135,14 @@ def test_a_record_holds_every_column_for_every_test_video() -> None:
     config = TrainingConfig(epochs=1, hidden_size=8, projection=8)
     fit = CrossFit(small.data, small.folds, config, small.blocks)
     list(fit.epochs())
-    found = panel.record(small, 0, panel.networks(small, 0, config), config)
+    trained = panel.networks(small, 0, config)
+    found = panel.record(small, 0, trained, config)
     assert found["weights"] == {k: pytest.approx(w, abs=2e-3) for k, w in fit.fitted.weights.items()}
+    worth = choices.compared([(small, 0, trained)])
+    right = np.mean(found["columns"]["registered"]["right"])
+    assert worth["as it is"]["accuracy"][0] == pytest.approx(right)
+    alone = np.mean(found["columns"]["lstm"]["right"])
+    assert worth["no linear heads"]["accuracy"][0] == pytest.approx(alone - right)
     scores = predict(fit.fitted.classifier, small.test.features)
     assert found["columns"]["registered"]["score"] == pytest.approx(scores.max(1).tolist(), abs=2e-3)
     assert list(found["columns"]) == list(COLUMNS)

@@ -168,7 +168,7 @@ def log_probabilities(model: torch.nn.Module, data: Sequences) -> Doubles:
     return found
 
 
-def fit_weights(held_out: OutOfFold) -> dict[str, float]:
+def fit_weights(held_out: OutOfFold, shrinkage: float = SHRINKAGE) -> dict[str, float]:
     """Blend weights: non-negative, with the highest likelihood of the out-of-fold videos' labels.
 
     Their sum is free: it does what a temperature does. The truth counts as (n + 1) / (n + 2), not as certain:
@@ -186,8 +186,8 @@ def fit_weights(held_out: OutOfFold) -> dict[str, float]:
     def loss(w: Doubles) -> tuple[float, Doubles]:
         normed = _normed(np.tensordot(w, z, 1))
         slack = w - w.mean()
-        value = SHRINKAGE * (slack @ slack) - (truth * normed).sum()
-        gradient = np.tensordot(z, np.exp(normed) - truth, ([1, 2], [0, 1])) + 2 * SHRINKAGE * slack
+        value = shrinkage * (slack @ slack) - (truth * normed).sum()
+        gradient = np.tensordot(z, np.exp(normed) - truth, ([1, 2], [0, 1])) + 2 * shrinkage * slack
         return float(value), gradient
 
     equal = np.full(P, 1 / P)
