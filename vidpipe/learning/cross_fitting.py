@@ -138,7 +138,7 @@ class CrossFit:
 def linear_parts(
     data: Sequences, folds: Indices, config: TrainingConfig, blocks: Sequence[int]
 ) -> tuple[dict[str, LinearHead], dict[str, Doubles]]:
-    """Linear heads of the best penalty, fitted on all videos, and their out-of-fold log probabilities (n, K)."""
+    """Linear heads of the best penalty, fitted on all videos, and out-of-fold log probabilities (n, K)."""
     heads: dict[str, LinearHead] = {}
     parts: dict[str, Doubles] = {}
     targets, held_out = data.targets, np.flatnonzero(folds >= 0)
