@@ -17,6 +17,7 @@ from vidpipe.learning.training import TrainingConfig
 from vidpipe.records.features import StoredFeatures
 from vidpipe.records.models import LabelledVideo, Sequences
 from vidpipe.splits import ResolvedSplit
+from vidpipe.steps.train import RECIPE
 from vidpipe.vision.backbones import default_spec
 
 SPEC = default_spec(4.0)
@@ -123,7 +124,7 @@ def test_a_panel_that_was_stopped_trains_only_what_is_missing(
     for spec_id, seeds in (("a", 1), ("a", 2), ("b", 1)):
         run(spec_id, seeds)
     assert trained == [0] * 5 + [1] * 5 + [0] * 5, "another feature set knows no records"
-    monkeypatch.setattr(panel, "RECIPE", panel.RECIPE + 1)
+    monkeypatch.setattr(panel, "RECIPE", RECIPE + 1)
     run("a", 2)
     assert len(trained) == 15 and len(joined) == 25, "another recipe trains no network again"
 
