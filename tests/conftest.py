@@ -46,8 +46,8 @@ SLOW_MODULES = {
     "training", "tune", "windows", "world_breaks",
 }  # fmt: skip
 """Test modules that took more than fifty seconds on two busy cores, or start the command line throughout."""
-SLOW_FIXTURES = {"home_of_clips", "labelled_clips", "vidpipe", "s3_server"}
-"""Whatever uses one of them extracts features, starts processes of its own, or a server."""
+SLOW_FIXTURES = {"clips", "vidpipe", "s3_server"}
+"""Whatever uses one of them encodes and extracts videos, starts processes of its own, or a server."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
