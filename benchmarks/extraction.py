@@ -29,7 +29,7 @@ import numpy as np
 
 from vidpipe.adapters.features.store import FeatureStore
 from vidpipe.adapters.media.binaries import find_tools
-from vidpipe.adapters.media.commands import decode_command
+from vidpipe.adapters.media.commands import Input, decode_command
 from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.records.features import FeatureSpec
 from vidpipe.records.videos import PendingVideo
@@ -63,7 +63,7 @@ def decode_bare(files: Sequence[Path]) -> None:
     """The engine's own ffmpeg command, its frames thrown away."""
 
     def one(file: Path) -> None:
-        command = decode_command(TOOLS.ffmpeg, file, SPEC.sample_fps, [SPEC.view])  # without flow
+        command = decode_command(TOOLS.ffmpeg, Input.of(file), SPEC.sample_fps, [SPEC.view])  # without flow
         subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
     with ThreadPoolExecutor(WORKERS) as pool:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import certain
 
 from vidpipe.adapters.media.binaries import Tools
 from vidpipe.adapters.media.container_ends import ends_early
@@ -87,7 +88,7 @@ def test_of_every_container_that_is_cut_off_something_tells(
     good, bad = report(videos, whole), report(videos, cut)
 
     assert not good.is_damaged and good.frames_expected == good.frames_decoded
-    assert bad.is_damaged and 0 < bad.frames_decoded < good.frames_decoded
+    assert bad.is_damaged and 0 < certain(bad.frames_decoded) < certain(good.frames_decoded)
 
 
 def test_a_hole_in_a_transport_stream_is_damage_and_a_splice_is_none(
@@ -103,7 +104,7 @@ def test_a_hole_in_a_transport_stream_is_damage_and_a_splice_is_none(
 
     bad, good = report(videos, holed), report(videos, spliced)
 
-    assert bad.is_damaged and bad.frames_decoded < 99
+    assert bad.is_damaged and certain(bad.frames_decoded) < 99
     assert bad.frames_expected == 100
     assert (good.is_damaged, good.frames_expected, good.frames_decoded) == (False, 200, 200)
 
@@ -127,7 +128,7 @@ def test_a_lossless_cut_hides_packets_and_is_whole(encode: Callable[..., Path], 
     cut = report(videos, trimmed)
 
     assert not cut.is_damaged
-    assert cut.frames_expected == cut.frames_decoded < 100
+    assert cut.frames_expected == certain(cut.frames_decoded) < 100
 
 
 def test_an_interlaced_stream_has_no_loss(encode: Callable[..., Path], videos: VideoFiles) -> None:
@@ -154,7 +155,6 @@ def test_the_recording_is_taken_whatever_stands_before_it(
 @pytest.mark.parametrize(
     ("head", "name"),
     [
-        (b"\0" * 128 + b"DICM", "DICOM"),
         (b"\x89MCAP0\r\n", "MCAP"),
         (b"#ROSBAG V2.0\n", "ROS bag"),
         (b"II*\0", "TIFF"),

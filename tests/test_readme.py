@@ -116,6 +116,7 @@ def test_every_option_that_readme_or_docs_name_exists() -> None:
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", told))
     others = {
         "--kills",
+        "--accuracy",
         "--backend-store-uri",
         "--host",
         "--no-prompt",

@@ -33,7 +33,7 @@ CONTRACT = {
     "videos": "video_id bytes container video_codec width_px height_px rotation source_fps is_vfr "
     "duration_s frames_expected frames_decoded verdict",
     "feature_sets": "feature_set_id spec created_at",
-    "video_features": "video_id feature_set_id n_frames part row_offset numerics run_id",
+    "video_features": "video_id feature_set_id n_frames part row_offset numerics run_id sampling",
     "failures": "collection path video_id stage error_class message attempts status first_at last_at",
     "runs": "run_id kind status started_at finished_at videos frames failed seconds frames_per_s "
     "read_bytes written_bytes detail",

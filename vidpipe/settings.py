@@ -38,6 +38,11 @@ class Settings(BaseSettings):
     )
     model_name: str = Field("video-classifier", description="Name of the registered model.")
     sample_fps: float = Field(4.0, gt=0, le=1000, description="Frames sampled per second of video.")
+    sampling: Literal["full", "keyframes"] = Field(
+        "full",
+        description="Frames decoded to be sampled from; keyframes: key frames alone, several times as fast, "
+        "without optical flow.",
+    )
     cnn_dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
         description="Arithmetic of the CNN; auto: bfloat16, which is faster, on CPUs that have it.",

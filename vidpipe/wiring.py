@@ -160,7 +160,7 @@ def open_ports(
         progress=progress,
         executor=executor or InProcessExecutor(),
         limits=Limits(
-            spec=default_spec(settings.sample_fps),
+            spec=default_spec(settings.sample_fps, settings.sampling),
             workers=settings.workers,
             part_frames=settings.part_frames,
             top_k=settings.top_k,

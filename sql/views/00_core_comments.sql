@@ -111,6 +111,7 @@ comment on column core.video_feature.row_offset is 'First row of this video in t
 comment on column core.video_feature.numerics is
 'Numerics class that computed it: dtype, engine, decoder build, device family.';
 comment on column core.video_feature.run_id is 'The run that committed it.';
+comment on column core.video_feature.sampling is 'full, or keyframes: which frames were decoded.';
 
 comment on table core.failure is
 'One row per collection, path and stage that went wrong.';

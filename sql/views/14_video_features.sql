@@ -7,7 +7,8 @@ select
     feature.part,
     feature.row_offset,
     feature.numerics,
-    feature.run_id
+    feature.run_id,
+    feature.sampling
 from core.video_feature as feature
 inner join core.video as video on feature.video_key = video.video_key
 inner join core.feature_set as feature_set on feature.feature_set_key = feature_set.feature_set_key;
@@ -22,3 +23,5 @@ comment on column video_features.row_offset is 'First row of this video in the p
 comment on column video_features.numerics is
 'Numerics class that computed it: dtype, engine, decoder build, device family.';
 comment on column video_features.run_id is 'The run that committed it.';
+comment on column video_features.sampling is
+'Frames decoded to be sampled from: full, or keyframes alone (VIDPIPE_SAMPLING); full also where key frames are more than 2 s apart, or all frames are.';

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from vidpipe.records.features import (
     FlowSpec,
+    KeyframeRule,
     View,
 )
 from vidpipe.records.videos import (
@@ -32,6 +33,7 @@ class Videos(Protocol):
         duration_s: float | None,
         flow: FlowSpec | None = None,
         stream_index: int | None = None,
+        keyframes: KeyframeRule | None = None,
     ) -> Decoding: ...
     def thumbnail(self, file: Path, duration_s: float | None) -> bytes: ...
     def picture(self, file: Path, at_s: float) -> bytes: ...

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from vidpipe.errors import ConfigurationError
 from vidpipe.records.videos import Floats, Windows, canonical_json, short_hash
@@ -44,6 +44,16 @@ class FlowSpec:
     method: str
     pooling: str
 
+
+@dataclass(frozen=True, slots=True)
+class KeyframeRule:
+    """Only key frames are decoded (`-skip_frame nokey`), and of these what the sampling rate takes."""
+
+    most_gap_s: float
+    """Seconds between key frames, or from the last to the end, beyond which a video is decoded in full."""
+
+
+Sampling = Literal["full", "keyframes"]
 
 READERS = (1, 2)
 """How a video's bytes become the pictures that a transform gets.
@@ -85,8 +95,15 @@ class FeatureSpec:
     """One of `READERS`."""
     flow: FlowSpec | None = None
     """None: no optical flow."""
+    keyframes: KeyframeRule | None = None
+    """None: every frame is decoded. Otherwise there is no optical flow: its frames are not there."""
 
     def __post_init__(self) -> None:
+        if self.flow and self.keyframes:
+            raise ConfigurationError(
+                "a feature spec of key frames has no optical flow.",
+                next_step="leave out one of the two.",
+            )
         if not 0 < self.sample_fps <= 1000:
             raise ConfigurationError(
                 f"sample_fps must be above 0 and at most 1000, got {self.sample_fps}.",
@@ -118,7 +135,8 @@ class FeatureSpec:
         raw = json.loads(text)
         try:
             flow = {"flow": FlowSpec(**raw["flow"])} if raw.get("flow") else {}
-            spec = cls(**{**raw, "transform": FrameTransform(**raw["transform"]), **flow})
+            rule = {"keyframes": KeyframeRule(**raw["keyframes"])} if raw.get("keyframes") else {}
+            spec = cls(**{**raw, "transform": FrameTransform(**raw["transform"]), **flow, **rule})
         except TypeError as error:
             raise ConfigurationError(
                 f"a feature spec that this vidpipe does not know: {error}.",
@@ -138,6 +156,8 @@ class FeatureSpec:
             del fields["reader"]
         if self.flow is None:
             del fields["flow"]
+        if self.keyframes is None:
+            del fields["keyframes"]
         return fields
 
     def difference(self, other: FeatureSpec) -> str:
@@ -173,8 +193,8 @@ class VideoFeatures:
 class DecodeReport:
     """Decoder statistics at the end of one video."""
 
-    frames_decoded: int
-    """Counted before sampling."""
+    frames_decoded: int | None
+    """Counted before sampling; None where only key frames were decoded, which says nothing of the others."""
     decode_errors: int
     last_line: str
     """Its last complaint, empty when it had none."""
@@ -188,6 +208,8 @@ class DecodeReport:
     """Of the sampled frames, those that equal the one before."""
     is_blank: bool = False
     """Every sampled frame is of one value."""
+    sampling: Sampling = "full"
+    """Which frames were decoded: all, or the key frames alone."""
     misread: str = ""
     """How reader 1 samples other frames of this video; empty where it does not."""
 

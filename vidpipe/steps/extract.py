@@ -66,7 +66,7 @@ class ExtractShard:
     """Shard of videos for one part of each of some specs, decoded once by one worker."""
 
     specs: tuple[FeatureSpec, ...]
-    """Of one sampling rate, one size, and one optical flow or none."""
+    """Of one sampling rule, one size, and one optical flow or none."""
     videos: tuple[PendingVideo, ...]
     cost: float
     """In sampled frames."""
@@ -128,7 +128,7 @@ def work(ports: Ports, shard: ExtractShard) -> list[PartResult]:
     """Compute one shard into a part for each spec; reads videos and writes the store, never the database."""
     from vidpipe.vision.backbones import Backbones  # torch takes a second to import
 
-    sample_fps = shard.specs[0].sample_fps
+    sample_fps, keyframes = shard.specs[0].sample_fps, shard.specs[0].keyframes
     views = list(dict.fromkeys(spec.view for spec in shard.specs))
     flow = next((spec.flow for spec in shard.specs if spec.flow), None)  # one: see `_shards`
     backbones = [ports.load_backbone(spec) for spec in shard.specs]
@@ -144,13 +144,15 @@ def work(ports: Ports, shard: ExtractShard) -> list[PartResult]:
                 ports.staging,
                 shard.videos,
                 lambda file, v: ports.videos.decode(
-                    file, sample_fps, views, v.duration_s, flow, v.stream_index
+                    file, sample_fps, views, v.duration_s, flow, v.stream_index, keyframes
                 ),
             ),
             embed=Backbones(backbones, [views.index(spec.view) for spec in shard.specs]),
             sink=_SideBySide(parts, [spec.feature_size for spec in shard.specs]),
             workers=ports.limits.workers,
-            on_frame=lambda v: ports.progress.in_progress(_cost(v, sample_fps) / _samples(v, sample_fps), 1),
+            on_frame=lambda v: ports.progress.in_progress(
+                _cost(v, shard.specs[0]) / _samples(v, sample_fps), 1
+            ),
         )
         return [
             _finished(spec, part, of_spec, outcomes)
@@ -327,12 +329,12 @@ def _shards(
         ids = tuple(spec.feature_set_id for spec in specs)
         alike.setdefault(ids, (tuple(specs), []))[1].append(found[video_id])
     for together, videos in alike.values():
-        for some, cost in _cut(videos, together[0].sample_fps, part_frames):
+        for some, cost in _cut(videos, together[0], part_frames):
             yield ExtractShard(together, some, cost, again)
 
 
 def _passes(specs: Iterable[FeatureSpec]) -> dict[str, int]:
-    """Partition specs by decode: one sampling rate, one size and at most one flow each."""
+    """Partition specs by decode: one sampling rule, one size and at most one flow each."""
     passes: list[list[FeatureSpec]] = []
     for spec in specs:
         for others in passes:
@@ -347,18 +349,19 @@ def _passes(specs: Iterable[FeatureSpec]) -> dict[str, int]:
 def _go_together(one: FeatureSpec, other: FeatureSpec) -> bool:
     flows = {one.flow, other.flow} - {None}
     sizes = one.transform.size_px, other.transform.size_px
-    return one.sample_fps == other.sample_fps and sizes[0] == sizes[1] and len(flows) < 2
+    rules = (one.sample_fps, one.keyframes), (other.sample_fps, other.keyframes)
+    return rules[0] == rules[1] and sizes[0] == sizes[1] and len(flows) < 2
 
 
 def _cut(
-    videos: Sequence[PendingVideo], sample_fps: float, part_frames: int
+    videos: Sequence[PendingVideo], spec: FeatureSpec, part_frames: int
 ) -> Iterator[tuple[tuple[PendingVideo, ...], float]]:
     """Cut videos into shards of about the same expected cost; a long video has its own."""
     some: list[PendingVideo] = []
     cost = 0.0
     for video in videos:
         some.append(video)
-        cost += _cost(video, sample_fps)
+        cost += _cost(video, spec)
         if cost >= part_frames:
             yield tuple(some), cost
             some, cost = [], 0.0
@@ -366,8 +369,11 @@ def _cut(
         yield tuple(some), cost
 
 
-def _cost(video: PendingVideo, sample_fps: float) -> float:
-    return expected_cost(video.duration_s, video.frames_expected, video.pixels, sample_fps)
+def _cost(video: PendingVideo, spec: FeatureSpec) -> float:
+    return expected_cost(
+        video.duration_s, video.frames_expected, video.pixels, spec.sample_fps,
+        key_frames=spec.keyframes is not None,
+    )  # fmt: skip
 
 
 def _samples(video: PendingVideo, sample_fps: float) -> int:

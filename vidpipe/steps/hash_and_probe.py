@@ -178,5 +178,5 @@ def _recorded(
 ) -> Failure | None:
     if error is None:
         return None
-    log.warning("%s: %s", path, error.message)
-    return Failure(collection, path, video_id, stage, type(error).__name__, error.message)
+    log.warning("%s: %s", path, error)
+    return Failure(collection, path, video_id, stage, type(error).__name__, str(error))

@@ -20,13 +20,14 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vidpipe import cores
 from vidpipe.errors import ConfigurationError, UnsafeModel
-from vidpipe.records.features import FeatureSpec, FrameTransform
+from vidpipe.records.features import FeatureSpec, FrameTransform, KeyframeRule, Sampling
 from vidpipe.records.videos import Floats, Pixels, consecutive_slices
 from vidpipe.vision.fused_cnn import REVISION, FusedTrunk, can_fuse
 from vidpipe.vision.optical_flow import FLOW_SIZE, default_flow
 from vidpipe.vision.optical_flow import numerics as flow_numerics
 from vidpipe.vision.pooling import MapSizes, Pooling
 from vidpipe.vision.quantization import mean_after_relu6
+from vidpipe.vision.sampling import KEYFRAME_GAP_S
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 
@@ -46,17 +47,19 @@ BATCH_FRAMES = 4
 """Small enough for the activations to stay in a core's cache: 16 runs at 0.8 of the speed."""
 
 
-def default_spec(sample_fps: float) -> FeatureSpec:
+def default_spec(sample_fps: float, sampling: Sampling = "full") -> FeatureSpec:
     """Default feature spec, used until a model version asks for another."""
+    flow = default_flow(sample_fps) if sampling == "full" else None
     return FeatureSpec(
         sample_fps=sample_fps,
         backbone=EFFICIENTNET_LITE0,
         weights_sha256=LITE0_SHA256,
         transform=LITE0_TRANSFORM,
         pooling=POOLING,
-        feature_size=Pooling(POOLING, LITE0_MAPS).feature_size + FLOW_SIZE,
+        feature_size=Pooling(POOLING, LITE0_MAPS).feature_size + (FLOW_SIZE if flow else 0),
         reader=2,
-        flow=default_flow(sample_fps),
+        flow=flow,
+        keyframes=None if sampling == "full" else KeyframeRule(KEYFRAME_GAP_S),
     )
 
 

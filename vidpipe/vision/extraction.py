@@ -302,7 +302,7 @@ def _outcome(end: _End, part: str, first_row: int | None, n_frames: int) -> Extr
     video = end.video
     if end.error or first_row is None:
         error = end.error or VideoError(f"{video.file.name} gave no frame.")
-        return ExtractedVideo(video.video_id, None, None, error.verdict, type(error).__name__, error.message)
+        return ExtractedVideo(video.video_id, None, None, error.verdict, type(error).__name__, str(error))
     stored = StoredFeatures(video.video_id, part, first_row, n_frames)
     return ExtractedVideo(video.video_id, stored, end.report, _verdict(end.report))
 

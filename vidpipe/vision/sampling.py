@@ -60,14 +60,55 @@ def select_expression(sample_fps: float, start_s: float | None = None) -> str:
     return f"isnan(prev_selected_t)+gt({cell.format('t')},{cell.format('prev_selected_t')})"
 
 
+KEYFRAME_GAP_S = 2.0
+"""Key frames further apart than this say too little of a video: many clips last but a few seconds."""
+
+
+class KeyframeGaps:
+    """Check that the key frames of a stream are dense enough to be sampled alone, packet by packet.
+
+    A stream of key frames alone has nothing to skip: it is decoded in full, whatever its flags are worth.
+    """
+
+    def __init__(self, most_gap_s: float) -> None:
+        self._most_gap_s = most_gap_s
+        self._last_s = -math.inf
+        self._end_s = -math.inf
+        self._keys = self._packets = 0
+        self.is_sparse = False
+        """By now; what follows cannot mend it."""
+
+    def add(self, time_s: float, duration_s: float, *, is_key: bool) -> None:
+        """The next packet that will be shown, in the order of the file."""
+        self._packets += 1
+        self._end_s = max(self._end_s, time_s + duration_s)
+        if math.isnan(time_s):
+            self.is_sparse = True
+        elif is_key:
+            self.is_sparse = self.is_sparse or (self._keys > 0 and self._is_gap(time_s))
+            self._last_s = max(self._last_s, time_s)
+            self._keys += 1
+
+    @property
+    def suffice(self) -> bool:
+        """Whether the key frames do, now that all packets have been seen."""
+        return 0 < self._keys < self._packets and not self.is_sparse and not self._is_gap(self._end_s)
+
+    def _is_gap(self, until_s: float) -> bool:
+        return until_s - self._last_s > self._most_gap_s + EDGE_S
+
+
 MEGAPIXELS_A_SAMPLE = 2.0
 """Decoding so many costs about what the CNN needs for one sampled frame (README, Speed)."""
 
 
-def expected_cost(duration_s: float | None, frames: int | None, pixels: int, sample_fps: float) -> float:
+def expected_cost(
+    duration_s: float | None, frames: int | None, pixels: int, sample_fps: float, *, key_frames: bool = False
+) -> float:
     """Estimated cost of a video in sampled frames: embedding those, and decoding all in between."""
-    decoded_megapixels = (frames or 0) * pixels / 1e6
-    return expected_samples(duration_s, frames, sample_fps) + decoded_megapixels / MEGAPIXELS_A_SAMPLE
+    samples = expected_samples(duration_s, frames, sample_fps)
+    decoded_megapixels = (samples if key_frames else frames or 0) * pixels / 1e6
+    return samples + decoded_megapixels / MEGAPIXELS_A_SAMPLE
 
 
 def expected_samples(duration_s: float | None, frames: int | None, sample_fps: float) -> int:

@@ -30,7 +30,7 @@ OUTCOMES = {
     "video_id": "string", "n_frames": "int32", "row_offset": "int64", "verdict": "string",
     "frames_expected": "int64", "frames_decoded": "int64", "decode_errors": "int64",
     "black_share": "float64", "frozen_share": "float64", "error_class": "string",
-    "message": "string",
+    "message": "string", "sampling": "string",
 }  # fmt: skip
 PREDICTIONS = {
     "video_id": "string", "rank": "uint8", "label": "string", "score": "float32",
@@ -117,4 +117,5 @@ def outcome_row(video: ExtractedVideo) -> tuple[Any, ...]:
         report.frozen_share if report else None,
         video.error_class,
         video.message,
+        report.sampling if report else None,
     )

@@ -5,7 +5,8 @@ Demuxers and protocols are restricted to real containers on the local disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,19 @@ PICTURE_PX = 160
 SHOWN_FRAMES, SHOWN_FLOW = "showinfo@frames", "showinfo@flow"
 """Filters that log the times of what passes, by the names that stand in the log.
 Source: https://ffmpeg.org/ffmpeg-filters.html#Filtergraph-syntax-1, `filter_name@id`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """Input of an ffmpeg command: a URL and its options."""
+
+    url: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, file: Path, demuxer: str | None = None) -> Input:
+        """A local file; `demuxer` where ffmpeg would choose a wrong one."""
+        return cls(f"file:{file}", _input_options(file, demuxer))
 
 
 Stretch = Callable[[Any], Any]
@@ -65,6 +79,14 @@ def packet_flags_command(
     ]  # fmt: skip
 
 
+def packet_times_command(binary: str, file: Path, stream: str, demuxer: str | None) -> list[str]:
+    """ffprobe command for presentation times, durations and flags of one stream's packets, a line each."""
+    return [
+        *_probing(binary, demuxer), "-select_streams", stream, "-show_entries",
+        "packet=pts_time,duration_time,flags", "-print_format", "csv=p=0", f"file:{file}",
+    ]  # fmt: skip
+
+
 def _probing(binary: str, demuxer: str | None) -> list[str]:
     forced = ["-f", demuxer] if demuxer else []
     return [
@@ -80,17 +102,17 @@ def stream_specifier(stream_index: int | None) -> str:
 
 def decode_command(
     binary: str,
-    file: Path,
+    source: Input,
     sample_fps: float,
     views: Sequence[View],
     *,
     flow: FlowSpec | None = None,
     flow_pipe: int = -1,
     stream_index: int | None = None,
-    demuxer: str | None = None,
     start_s: float | None = None,
     look: Look = PLAIN,
     levels: Levels | None = None,
+    key_frames_only: bool = False,
 ) -> list[str]:
     """ffmpeg command that samples frames, logs their times, and crops and resizes them to RGB on stdout.
 
@@ -98,18 +120,18 @@ def decode_command(
 
     Args:
         binary: ffmpeg.
-        file: A local file.
+        source: What to read.
         sample_fps: One frame per 1/sample_fps seconds.
         views: One or more, of one size: they go to stdout one below the other.
         flow: Grey pictures for optical flow, from the same decode.
         flow_pipe: The descriptor that these go to.
         stream_index: The stream to read; None: the first that is no attached picture.
-        demuxer: ffmpeg's, where it would choose a wrong one.
         start_s: When the first frame shows, where that is known.
         look: How reader 2 maps the stream's pixels to RGB.
         levels: Black and white of a deep grey picture.
+        key_frames_only: Decode no other frame.
     """
-    stream = _opened(file, stream_index, demuxer)
+    stream = _opened(source, stream_index, key_frames_only=key_frames_only)
     deep = (lambda frames: stretched(frames, look.deep or "", levels)) if look.deep and levels else None
     selected = select_expression(sample_fps, start_s)
     if flow is None:
@@ -124,17 +146,26 @@ def decode_command(
 
 
 def pixels_command(
-    binary: str, file: Path, sample_fps: float, deep: str, stream_index: int | None, demuxer: str | None
+    binary: str,
+    source: Input,
+    sample_fps: float,
+    deep: str,
+    stream_index: int | None,
+    *,
+    key_frames_only: bool,
 ) -> list[str]:
     """ffmpeg command that writes the sampled frames unscaled in a deep grey format to stdout."""
-    stream = _opened(file, stream_index, demuxer).filter("select", select_expression(sample_fps))
+    opened = _opened(source, stream_index, key_frames_only=key_frames_only)
+    stream = opened.filter("select", select_expression(sample_fps))
     return _verbosely(_output(stream, "pipe:1", deep), binary)
 
 
-def _opened(file: Path, stream_index: int | None, demuxer: str | None) -> Any:
+def _opened(source: Input, stream_index: int | None, *, key_frames_only: bool) -> Any:
+    """Source: `skip_frame` in https://ffmpeg.org/ffmpeg-codecs.html."""
+    skip = {"skip_frame": "nokey"} if key_frames_only else {}
     return ffmpeg.input(
-        f"file:{file}", protocol_whitelist="file,pipe", format_whitelist=CONTAINERS,
-        threads=1, max_pixels=MAX_PIXELS, **_input_options(file, demuxer),
+        source.url, protocol_whitelist="file,pipe", format_whitelist=CONTAINERS,
+        threads=1, max_pixels=MAX_PIXELS, **skip, **source.options,
     )[stream_specifier(stream_index)]  # fmt: skip
 
 
@@ -176,9 +207,10 @@ def _input_options(file: Path, demuxer: str | None) -> dict[str, str]:
 
 def picture_command(binary: str, file: Path, at_s: float, demuxer: str | None = None) -> list[str]:
     """ffmpeg command for one frame, within a square of `PICTURE_PX`, as JPEG on stdout."""
+    source = Input.of(file, demuxer)
     stream = ffmpeg.input(
-        f"file:{file}", ss=f"{at_s:.3f}", protocol_whitelist="file,pipe", format_whitelist=CONTAINERS,
-        threads=1, max_pixels=MAX_PIXELS, **_input_options(file, demuxer),
+        source.url, ss=f"{at_s:.3f}", protocol_whitelist="file,pipe", format_whitelist=CONTAINERS,
+        threads=1, max_pixels=MAX_PIXELS, **source.options,
     )["V:0"]  # fmt: skip
     small = stream.filter(
         "scale", PICTURE_PX, PICTURE_PX, force_original_aspect_ratio="decrease", flags="area"

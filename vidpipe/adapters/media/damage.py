@@ -104,6 +104,12 @@ def assess(
     )
 
 
+def assess_key_frames(file: Path, log: FfmpegLog) -> Damage:
+    """Damage that a decode of the key frames alone can see; the others were never asked for."""
+    torn = log.decode_errors + log.torn_frames > 0
+    return Damage(None, torn or log.is_cut or ends_early(file))
+
+
 def _lost(log: FfmpegLog, frames: int, flags: PacketFlags) -> int:
     """Number of packets that should have given a frame and gave none."""
     shown = log.packets - flags.hidden

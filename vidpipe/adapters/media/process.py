@@ -34,6 +34,7 @@ class LimitedProcess:
         *,
         brief: bool = False,
         pass_fds: Sequence[int] = (),
+        stdin: int = subprocess.DEVNULL,
     ) -> None:
         """Start the process.
 
@@ -44,7 +45,7 @@ class LimitedProcess:
         self._waited_s = 0.0
         self._popen = subprocess.Popen(
             command if brief else [*die_with_parent("KILL"), *command],
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
@@ -58,6 +59,12 @@ class LimitedProcess:
         assert self._popen.stderr is not None
         for raw in iter(lambda: self._popen.stderr.readline(1 << 16), b""):  # type: ignore[union-attr]
             on_line(raw.decode("utf-8", "replace").rstrip())
+
+    @property
+    def stdout(self) -> int:
+        """Descriptor of what it writes, for another process to read instead of us."""
+        assert self._popen.stdout is not None
+        return self._popen.stdout.fileno()
 
     def read_into(self, buffer: memoryview) -> int:
         """Fill `buffer` from stdout; fewer bytes only at the end of the stream.

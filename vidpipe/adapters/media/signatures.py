@@ -21,7 +21,6 @@ GREY_16_TAGS = ("Y16 ", "Y1[0][16]")
 """Of 16-bit grey in AVI, as ffprobe spells them: cameras' and ffmpeg's own."""
 
 _FOREIGN: tuple[tuple[int, bytes, str, str], ...] = (
-    (128, b"DICM", "a DICOM file", "export its frames as a video, for example MP4."),
     (0, b"\x89MCAP0\r\n", "an MCAP log", "export its image topic as a video."),
     (0, b"#ROSBAG V", "a ROS bag", "export its image topic as a video."),
     (0, b"SQLite format 3\0", "a database, such as a ROS 2 bag", "export its image topic as a video."),

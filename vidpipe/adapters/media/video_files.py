@@ -7,20 +7,16 @@ pipes are drained.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from queue import Empty
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vidpipe.adapters.media.binaries import Tools
-from vidpipe.adapters.media.colour import PLAIN, Look, Tags, look_of
 from vidpipe.adapters.media.commands import (
+    Input,
     decode_command,
     packet_flags_command,
     picture_command,
@@ -28,10 +24,13 @@ from vidpipe.adapters.media.commands import (
     probe_command,
     stream_specifier,
 )
-from vidpipe.adapters.media.damage import PacketFlags, assess
+from vidpipe.adapters.media.damage import PacketFlags
+from vidpipe.adapters.media.decoding import Decoding, Pass, PlainFile, Source
 from vidpipe.adapters.media.deep_grey import Levels, dtype_of, levels_of
-from vidpipe.adapters.media.log import FfmpegLog, decode_error, refusal
-from vidpipe.adapters.media.optical_flow_reader import FlowReader
+from vidpipe.adapters.media.dicom.files import DicomSource, dicom_facts, is_dicom
+from vidpipe.adapters.media.dicom.files import build as dicom_build
+from vidpipe.adapters.media.keyframes import key_frames_suffice
+from vidpipe.adapters.media.log import FfmpegLog, refusal
 from vidpipe.adapters.media.probe import has_rivals, media_facts
 from vidpipe.adapters.media.process import LimitedProcess
 from vidpipe.adapters.media.ser import is_ser, ser_rate
@@ -42,170 +41,13 @@ from vidpipe.adapters.media.signatures import (
     refuse_torn_stream,
 )
 from vidpipe.adapters.media.webp import is_animated, webp_facts
-from vidpipe.errors import Forbidden, NoFrames, Unreadable, Vanished, VideoError
-from vidpipe.records.features import DecodeReport, FlowSpec, View
-from vidpipe.records.videos import Floats, MediaFacts, Pixels
-from vidpipe.vision.sampling import Sampler
+from vidpipe.errors import Forbidden, NoFrames, Vanished, VideoError
+from vidpipe.records.features import FlowSpec, KeyframeRule, View
+from vidpipe.records.videos import MediaFacts
 
 PROBE_WAIT_S = 20.0
-COLOURS_WAIT_S = 5.0
-"""They stand in the line after that with the frame's time."""
 PICTURE_WAIT_S = 10.0
 CHUNK_BYTES = 1 << 20
-
-
-class _FiltersRebuilt(Exception):
-    """ffmpeg rebuilt its filter graph because the frame size changed, and lost its sampling state."""
-
-
-class _OtherColours(Exception):
-    """The stream's colour tags need another conversion than the one it was decoded with."""
-
-    def __init__(self, look: Look) -> None:
-        super().__init__(look)
-        self.look = look
-
-
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """Parameters of one ffmpeg run over a video."""
-
-    start_s: float | None = None
-    """When the first frame shows; None: as ffmpeg finds it."""
-    look: Look = PLAIN
-    levels: Levels | None = None
-    """Black and white of a deep grey picture."""
-
-
-class Decoding:
-    """The sampled frames of one video, in order: iterate once, then read `report`.
-
-    Yields `(time_s, pixels)`, pixels uint8 of shape (V * size, size, 3), RGB: the V views of the frame one
-    below the other. `flow` is what the frame yielded last has of optical flow, None where none is wanted.
-
-    Raises (while iterating):
-        VideoError: The video is bad; which subclass says how.
-    """
-
-    def __init__(
-        self,
-        command: Callable[[int, Pass], list[str]],
-        file: Path,
-        shape: tuple[int, int, int],
-        wait_s: float,
-        flow: FlowSpec | None,
-        packet_flags: Callable[[bool], PacketFlags],
-        sample_fps: float,
-        stream_index: int | None,
-        *,
-        levels: Callable[[str], Levels] | None,
-    ) -> None:
-        """Prepare; ffmpeg is started by iteration.
-
-        Args:
-            command: Builds ffmpeg's command from the descriptor for grey pictures and the pass.
-            file: What it decodes.
-            shape: Of one frame.
-            wait_s: How long the decoder may keep us waiting.
-            flow: How optical flow is computed.
-            packet_flags: Flags of the stream's packets, with times on request; asked for only where frames
-                are missing.
-            sample_fps: What the command samples by.
-            stream_index: Which stream it reads; None: the first.
-            levels: Measures a deep grey video, in this format; None: pixels are mapped as ffmpeg does it.
-        """
-        self.report: DecodeReport | None = None
-        self.flow: Floats | None = None
-        self._command, self._file, self._shape, self._wait_s = command, file, shape, wait_s
-        self._flow_spec = flow
-        self._packet_flags = packet_flags
-        self._sample_fps, self._stream_index = sample_fps, stream_index
-        self._levels = levels
-
-    def __iter__(self) -> Generator[tuple[float, Pixels], None, None]:
-        """Yield the sampled frames; decode again from the start where sampling or colours were wrong.
-
-        Where ffmpeg loses its sampling state, the first frame's time says which frames are to come.
-        """
-        now, first_s, given = Pass(), 0.0, 0
-        while True:
-            try:
-                with closing(self._frames(now)) as frames:
-                    for time_s, pixels in islice(frames, given, None):
-                        first_s = time_s if given == 0 else first_s
-                        yield time_s, pixels
-                        given += 1
-                return
-            except _FiltersRebuilt:
-                now = replace(now, start_s=first_s)
-            except _OtherColours as found:
-                levels = self._levels(found.look.deep) if self._levels and found.look.deep else None
-                now = replace(now, look=found.look, levels=levels)
-
-    def _frames(self, now: Pass) -> Generator[tuple[float, Pixels], None, None]:
-        log, start_s = FfmpegLog(), now.start_s
-        sampler = Sampler(self._sample_fps, start_s) if start_s is not None else None
-        with ExitStack() as ends:
-            flows = FlowReader(self._flow_spec, log, start_s) if self._flow_spec else None
-            pipes = (flows.write_end,) if flows else ()
-            command = self._command(flows.write_end if flows else -1, now)
-            process = LimitedProcess(command, self._wait_s, log.line, pass_fds=pipes)
-            if flows:
-                ends.enter_context(flows.reading())
-            ends.callback(process.kill)
-            frames = 0
-            while (pixels := self._next_frame(process)) is not None:
-                time_s = self._time_of_next(log, may_be_rebuilt=start_s is not None)
-                if frames == 0 and (look := self._look(log)) != now.look:
-                    raise _OtherColours(look)
-                if sampler and not sampler.takes(time_s):
-                    continue
-                self.flow = flows.until(time_s) if flows else None
-                yield time_s, pixels
-                frames += 1
-            code = process.finish()
-        if frames == 0:
-            raise decode_error(self._file, log, code)
-        misread = self._misread(log, was_rebuilt=start_s is not None)
-        self.report = self._reported(log, log.frames_decoded or frames, misread)
-
-    def _look(self, log: FfmpegLog) -> Look:
-        """Colour conversion by the tags of the stream and of its first frame, as ffmpeg logs them."""
-        index = log.first_stream if self._stream_index is None else self._stream_index
-        if self._levels is None or index is None or index not in log.streams:
-            return PLAIN
-        tags = Tags.parse(log.streams[index])
-        log.colours_shown.wait(COLOURS_WAIT_S)
-        return look_of(replace(tags, pix_fmt=log.pix_fmt or tags.pix_fmt).seen_in(log.colours))
-
-    def _reported(self, log: FfmpegLog, frames: int, misread: str) -> DecodeReport:
-        stream = log.first_stream if self._stream_index is None else self._stream_index
-        damage = assess(self._file, log, frames, log.corrupt_packets.get(stream or 0, 0), self._packet_flags)
-        return DecodeReport(
-            frames, log.decode_errors + log.torn_frames, log.last, damage.frames_expected, damage.is_damaged,
-            misread=misread,
-        )  # fmt: skip
-
-    def _misread(self, log: FfmpegLog, *, was_rebuilt: bool) -> str:
-        """The reason why reader 1 samples other frames of this video; empty where it does not."""
-        if self._stream_index is not None and log.first_stream not in (None, self._stream_index):
-            return f"decodes stream {log.first_stream}, but the main video is stream {self._stream_index}"
-        return "restarts sampling where the frame size changes" if was_rebuilt else ""
-
-    def _time_of_next(self, log: FfmpegLog, *, may_be_rebuilt: bool) -> float:
-        """Time of the next frame, from its log line, which comes before or just after its pixels."""
-        try:
-            while (time_s := log.times_s.get(timeout=PROBE_WAIT_S)) is None:
-                if not may_be_rebuilt:
-                    raise _FiltersRebuilt
-        except Empty:
-            raise Unreadable(f"{self._file.name}: ffmpeg gave a frame without a time. {log.said}") from None
-        return time_s
-
-    def _next_frame(self, process: LimitedProcess) -> Pixels | None:
-        pixels: Pixels = np.empty(self._shape, np.uint8)
-        filled = process.read_into(pixels.reshape(-1).data)
-        return pixels if filled == pixels.nbytes else None
 
 
 class VideoFiles:
@@ -218,7 +60,7 @@ class VideoFiles:
     @property
     def decoder(self) -> str:
         """Name of the decoder build, part of the numerics class."""
-        return f"ffmpeg-{self.tools.version}"
+        return f"ffmpeg-{self.tools.version}{dicom_build()}"
 
     def probe(self, file: Path) -> MediaFacts:
         """Read the metadata of the main video stream with ffprobe, without decoding a frame.
@@ -230,6 +72,8 @@ class VideoFiles:
         if not os.access(file, os.R_OK):
             raise Vanished(f"{file} is gone or may not be read.")
         head = read_head(file)
+        if is_dicom(head):
+            return dicom_facts(file)
         refuse_foreign(file, head)
         if is_animated(head):
             return webp_facts(file, head)
@@ -264,6 +108,7 @@ class VideoFiles:
         duration_s: float | None,
         flow: FlowSpec | None = None,
         stream_index: int | None = None,
+        keyframes: KeyframeRule | None = None,
     ) -> Decoding:
         """Prepare a `Decoding`, whose iteration runs ffmpeg on `file`, once for all views.
 
@@ -274,36 +119,54 @@ class VideoFiles:
             duration_s: Where known, it lengthens the wait for the decoder.
             flow: Optical flow, from the same decode.
             stream_index: The stream to read; None: the first that is no attached picture.
+            keyframes: Decode only key frames, where they are dense enough; DICOM has none to skip.
         """
         _refuse_control_characters(file)
         wait_s = self._min_wait_s + self._wait_s_per_s * (duration_s or 0.0)
-        demuxer = forced_demuxer(file, read_head(file))
+        source = self._source(file, stream_index, wait_s)
+        stream_index = stream_index if isinstance(source, PlainFile) else None
         size_px = views[0].transform.size_px
 
-        def command(flow_pipe: int, now: Pass) -> list[str]:
+        def command(what: Input, flow_pipe: int, now: Pass) -> list[str]:
             return decode_command(
-                self.tools.ffmpeg, file, sample_fps, views, flow=flow, flow_pipe=flow_pipe,
-                stream_index=stream_index, demuxer=demuxer, start_s=now.start_s, look=now.look,
-                levels=now.levels,
+                self.tools.ffmpeg, what, sample_fps, views, flow=flow, flow_pipe=flow_pipe,
+                stream_index=stream_index, start_s=now.start_s, look=now.look, levels=now.levels,
+                key_frames_only=now.key_frames_only,
             )  # fmt: skip
 
+        def measured(deep: str, now: Pass) -> Levels:
+            with source.opened(FfmpegLog()) as (what, stdin):
+                pixels = pixels_command(
+                    self.tools.ffmpeg, what, sample_fps, deep, stream_index,
+                    key_frames_only=now.key_frames_only,
+                )  # fmt: skip
+                return levels_of(_chunks(pixels, wait_s, dtype_of(deep), stdin))
+
+        return Decoding(
+            command, file, source, (len(views) * size_px, size_px, 3), wait_s, flow, sample_fps, stream_index,
+            levels=measured if any(view.reader > 1 for view in views) else None,
+            key_frames_suffice=lambda: keyframes is not None and source.key_frames_suffice(keyframes),
+        )  # fmt: skip
+
+    def _source(self, file: Path, stream_index: int | None, wait_s: float) -> Source:
+        """Source of a file: ffmpeg itself, or the DICOM reader."""
+        head = read_head(file)
+        if is_dicom(head):
+            return DicomSource(file, wait_s)
+        demuxer = forced_demuxer(file, head)
+        stream = stream_specifier(stream_index)
+
         def packet_flags(times: bool) -> PacketFlags:
-            stream = stream_specifier(stream_index)
             asking = packet_flags_command(self.tools.ffprobe, file, stream, demuxer, times=times)
             try:
                 return PacketFlags.parse(self._asked(file, asking, wait_s))
             except VideoError:  # decoded by ffmpeg, unknown to an older ffprobe: nothing says what is hidden
                 return PacketFlags()
 
-        def measured(deep: str) -> Levels:
-            pixels = pixels_command(self.tools.ffmpeg, file, sample_fps, deep, stream_index, demuxer)
-            return levels_of(_chunks(pixels, wait_s, dtype_of(deep)))
+        def suffice(rule: KeyframeRule) -> bool:
+            return key_frames_suffice(self.tools.ffprobe, file, stream, demuxer, rule, wait_s)
 
-        return Decoding(
-            command, file, (len(views) * size_px, size_px, 3), wait_s, flow,
-            packet_flags, sample_fps, stream_index,
-            levels=measured if any(view.reader > 1 for view in views) else None,
-        )  # fmt: skip
+        return PlainFile(file, demuxer, stream_index, packet_flags, suffice)
 
     def thumbnail(self, file: Path, duration_s: float | None) -> bytes:
         """Thumbnail of the middle frame as a small JPEG; of the first where the duration is unknown or wrong.
@@ -314,6 +177,8 @@ class VideoFiles:
         _refuse_control_characters(file)
         if not os.access(file, os.R_OK):
             raise Vanished(f"{file} is gone or may not be read.")
+        if is_dicom(read_head(file)):
+            raise Forbidden(f"{file.name} is a DICOM file: its pictures may show a patient's name.")
         middle_s = (duration_s or 0.0) / 2
         picture = self.picture(file, middle_s) or (self.picture(file, 0.0) if middle_s else b"")
         if not picture:
@@ -321,12 +186,12 @@ class VideoFiles:
         return picture
 
     def picture(self, file: Path, at_s: float) -> bytes:
-        """Picture of the frame at this time as a small JPEG; empty where ffmpeg gives none."""
-        process = LimitedProcess(
-            picture_command(self.tools.ffmpeg, file, at_s, forced_demuxer(file, read_head(file))),
-            PICTURE_WAIT_S,
-            lambda _: None,
-        )
+        """The frame at this time as a small JPEG; nothing of DICOM, or where ffmpeg gives nothing."""
+        head = read_head(file)
+        if is_dicom(head):
+            return b""
+        command = picture_command(self.tools.ffmpeg, file, at_s, forced_demuxer(file, head))
+        process = LimitedProcess(command, PICTURE_WAIT_S, lambda _: None)
         try:
             picture = process.read_all()
             process.finish()
@@ -335,9 +200,11 @@ class VideoFiles:
         return picture
 
 
-def _chunks(command: list[str], wait_s: float, dtype: npt.DTypeLike) -> Iterator[npt.NDArray[Any]]:
+def _chunks(
+    command: list[str], wait_s: float, dtype: npt.DTypeLike, stdin: int
+) -> Iterator[npt.NDArray[Any]]:
     """Yield a command's stdout as arrays of numbers."""
-    process = LimitedProcess(command, wait_s, lambda _: None)
+    process = LimitedProcess(command, wait_s, lambda _: None, stdin=stdin)
     try:
         buffer = np.empty(CHUNK_BYTES, np.uint8)
         while filled := process.read_into(buffer.data):

@@ -23,7 +23,8 @@ import numpy as np
 import pandas as pd
 
 from vidpipe.adapters.media.binaries import find_tools
-from vidpipe.adapters.media.video_files import Decoding, VideoFiles
+from vidpipe.adapters.media.decoding import Decoding
+from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.adapters.models import bundle
 from vidpipe.errors import ConfigurationError
 from vidpipe.learning.inference import predict
@@ -116,7 +117,13 @@ def _of_files(
         file = files[int(video.video_id)]
         facts = videos.probe(file)
         return videos.decode(
-            file, spec.sample_fps, [spec.view], facts.duration_s, spec.flow, facts.stream_index
+            file,
+            spec.sample_fps,
+            [spec.view],
+            facts.duration_s,
+            spec.flow,
+            facts.stream_index,
+            spec.keyframes,
         )
 
     pending = [PendingVideo(str(n), file, None, None) for n, file in files.items()]

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from vidpipe.adapters.sources.dicom_files import holds_several_frames, is_dicom_file
 from vidpipe.adapters.sources.identity import sha256_of
 from vidpipe.adapters.sources.manifest_files import ManifestFiles, read_named
 from vidpipe.errors import ConfigurationError
@@ -22,6 +23,7 @@ VIDEO_EXTENSIONS = frozenset({
     ".mod", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogv", ".qt", ".rm", ".rmvb", ".ser",
     ".tod", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".y4m",
 })  # fmt: skip
+DICOM_EXTENSIONS = frozenset({".dcm", ".dicom"})
 OTHER_EXTENSIONS = frozenset({
     ".aac", ".aif", ".csv", ".flac", ".heic", ".heif", ".jpeg", ".jpg", ".json", ".m3u", ".m3u8",
     ".m4a", ".md", ".mp3", ".oga", ".ogg", ".opus", ".parquet", ".pdf", ".png", ".srt", ".svg", ".swf",
@@ -90,7 +92,7 @@ class Catalog(ManifestFiles):
         shown = [f for f in objects if not any(part.startswith(".") for part in PurePosixPath(f.path).parts)]
         files = [
             f for f in shown
-            if globs.take(f.path) and (_suffix(f.path) in VIDEO_EXTENSIONS or globs.name_suffix_of(f.path))
+            if globs.take(f.path) and (_names_video(f.path) or globs.name_suffix_of(f.path))
         ]  # fmt: skip
         passed_over = Counter(_suffix(f.path) for f in shown) - Counter(_suffix(f.path) for f in files)
         return Listing(_labelled(files, label_from), dict(passed_over))
@@ -127,6 +129,10 @@ def _sorted_out(source: Path, globs: Globs) -> tuple[list[tuple[Path, str]], dic
     return sorted(taken), dict(passed_over)
 
 
+def _names_video(path: str) -> bool:
+    return _suffix(path) in VIDEO_EXTENSIONS | DICOM_EXTENSIONS
+
+
 def _suffix(path: str) -> str:
     """Suffix of a file name in lower case, with its dot; empty where there is none."""
     return PurePosixPath(path).suffix.lower()
@@ -159,6 +165,8 @@ def _looks_like_video(file: Path) -> bool:
         return True
     if extension == ".webp":
         return _is_animated_webp(file)
+    if extension in DICOM_EXTENSIONS or (extension not in OTHER_EXTENSIONS and is_dicom_file(file)):
+        return holds_several_frames(file)
     return extension not in OTHER_EXTENSIONS and _has_video_signature(file)
 
 

@@ -1,0 +1,239 @@
+"""The sampled frames of one video as ffmpeg gives them, and a second pass where the first one went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from queue import Empty
+from subprocess import DEVNULL
+from typing import Protocol
+
+import numpy as np
+
+from vidpipe.adapters.media.colour import PLAIN, Look, Tags, look_of
+from vidpipe.adapters.media.commands import Input
+from vidpipe.adapters.media.damage import Damage, PacketFlags, assess, assess_key_frames
+from vidpipe.adapters.media.deep_grey import Levels
+from vidpipe.adapters.media.log import FfmpegLog, decode_error
+from vidpipe.adapters.media.optical_flow_reader import FlowReader
+from vidpipe.adapters.media.process import LimitedProcess
+from vidpipe.errors import NoFrames, Unreadable
+from vidpipe.records.features import DecodeReport, FlowSpec, KeyframeRule
+from vidpipe.records.videos import Floats, Pixels
+from vidpipe.vision.sampling import Sampler
+
+TIME_WAIT_S = 20.0
+COLOURS_WAIT_S = 5.0
+"""They stand in the line after that with the frame's time."""
+
+
+class Source(Protocol):
+    """Source of a video's bytes for ffmpeg, and the damage found in it."""
+
+    misread: str
+    """What reader 1 does with such a file instead; empty where it is right."""
+
+    def opened(self, log: FfmpegLog) -> AbstractContextManager[tuple[Input, int]]:
+        """Context manager with ffmpeg's input and the descriptor for its standard input."""
+
+    def key_frames_suffice(self, rule: KeyframeRule) -> bool:
+        """Whether the key frames alone may be decoded."""
+
+    def damage(self, log: FfmpegLog, frames: int) -> Damage:
+        """Compare a finished decode with the frames that the file promises."""
+
+
+class PlainFile:
+    """A file that ffmpeg opens itself."""
+
+    misread = ""
+
+    def __init__(
+        self,
+        file: Path,
+        demuxer: str | None,
+        stream_index: int | None,
+        packet_flags: Callable[[bool], PacketFlags],
+        key_frames_suffice: Callable[[KeyframeRule], bool],
+    ) -> None:
+        """`packet_flags`: of the stream, with times on request; asked for only where frames are missing."""
+        self._file, self._demuxer, self._packet_flags = file, demuxer, packet_flags
+        self._stream_index = stream_index
+        self.key_frames_suffice = key_frames_suffice
+
+    @contextmanager
+    def opened(self, log: FfmpegLog) -> Iterator[tuple[Input, int]]:  # noqa: ARG002
+        """The file, and nothing on standard input."""
+        yield Input.of(self._file, self._demuxer), DEVNULL
+
+    def damage(self, log: FfmpegLog, frames: int) -> Damage:
+        """Packets against frames."""
+        stream = log.first_stream if self._stream_index is None else self._stream_index
+        return assess(self._file, log, frames, log.corrupt_packets.get(stream or 0, 0), self._packet_flags)
+
+
+class _FiltersRebuilt(Exception):
+    """ffmpeg rebuilt its filter graph because the frame size changed, and lost its sampling state."""
+
+
+class _OtherColours(Exception):
+    """The stream's colour tags need another conversion than the one it was decoded with."""
+
+    def __init__(self, look: Look) -> None:
+        super().__init__(look)
+        self.look = look
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Parameters of one ffmpeg run over a video."""
+
+    start_s: float | None = None
+    """When the first frame shows; None: as ffmpeg finds it."""
+    look: Look = PLAIN
+    levels: Levels | None = None
+    """Black and white of a deep grey picture."""
+    key_frames_only: bool = False
+
+
+class Decoding:
+    """The sampled frames of one video, in order: iterate once, then read `report`.
+
+    Yields `(time_s, pixels)`, pixels uint8 of shape (V * size, size, 3), RGB: the V views of the frame one
+    below the other. `flow` is what the frame yielded last has of optical flow, None where none is wanted.
+
+    Raises (while iterating):
+        VideoError: The video is bad; which subclass says how.
+    """
+
+    def __init__(
+        self,
+        command: Callable[[Input, int, Pass], list[str]],
+        file: Path,
+        source: Source,
+        shape: tuple[int, int, int],
+        wait_s: float,
+        flow: FlowSpec | None,
+        sample_fps: float,
+        stream_index: int | None,
+        *,
+        levels: Callable[[str, Pass], Levels] | None,
+        key_frames_suffice: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Prepare; ffmpeg is started by iteration.
+
+        Args:
+            command: ffmpeg's, of what it opens, the descriptor for grey pictures, and what is known by now.
+            file: What it decodes.
+            source: How ffmpeg comes by it.
+            shape: Of one frame.
+            wait_s: How long the decoder may keep us waiting.
+            flow: How optical flow is computed.
+            sample_fps: What the command samples by.
+            stream_index: Which stream it reads; None: the first.
+            levels: Measures a deep grey video, in this format; None: pixels are mapped as ffmpeg does it.
+            key_frames_suffice: Whether only key frames are to be decoded; asked when decoding begins.
+        """
+        self.report: DecodeReport | None = None
+        self.flow: Floats | None = None
+        self._command, self._file, self._source = command, file, source
+        self._shape, self._wait_s = shape, wait_s
+        self._flow_spec = flow
+        self._sample_fps, self._stream_index = sample_fps, stream_index
+        self._levels = levels
+        self._key_frames_suffice = key_frames_suffice
+
+    def __iter__(self) -> Generator[tuple[float, Pixels], None, None]:
+        """Yield the sampled frames; decode again from the start where sampling or colours were wrong.
+
+        Where ffmpeg loses its sampling state, the first frame's time says which frames are to come.
+        """
+        now, first_s, given = Pass(key_frames_only=self._key_frames_suffice()), 0.0, 0
+        while True:
+            try:
+                with closing(self._frames(now)) as frames:
+                    for time_s, pixels in islice(frames, given, None):
+                        first_s = time_s if given == 0 else first_s
+                        yield time_s, pixels
+                        given += 1
+                return
+            except _FiltersRebuilt:
+                now = replace(now, start_s=first_s)
+            except _OtherColours as found:
+                levels = self._levels(found.look.deep, now) if self._levels and found.look.deep else None
+                now = replace(now, look=found.look, levels=levels)
+            except (NoFrames, Unreadable):
+                if given or not now.key_frames_only:
+                    raise
+                now = Pass()  # flagged as key frames, and the decoder knows none of them as such
+
+    def _frames(self, now: Pass) -> Generator[tuple[float, Pixels], None, None]:
+        log, start_s = FfmpegLog(), now.start_s
+        sampler = Sampler(self._sample_fps, start_s) if start_s is not None else None
+        with ExitStack() as ends:
+            flows = FlowReader(self._flow_spec, log, start_s) if self._flow_spec else None
+            pipes = (flows.write_end,) if flows else ()
+            what, stdin = ends.enter_context(self._source.opened(log))
+            command = self._command(what, flows.write_end if flows else -1, now)
+            process = LimitedProcess(command, self._wait_s, log.line, pass_fds=pipes, stdin=stdin)
+            if flows:
+                ends.enter_context(flows.reading())
+            ends.callback(process.kill)
+            frames = 0
+            while (pixels := self._next_frame(process)) is not None:
+                time_s = self._time_of_next(log, may_be_rebuilt=start_s is not None)
+                if frames == 0 and (look := self._look(log)) != now.look:
+                    raise _OtherColours(look)
+                if sampler and not sampler.takes(time_s):
+                    continue
+                self.flow = flows.until(time_s) if flows else None
+                yield time_s, pixels
+                frames += 1
+            code = process.finish()
+        if frames == 0:
+            raise decode_error(self._file, log, code)
+        misread = self._misread(log, was_rebuilt=start_s is not None)
+        self.report = self._reported(log, log.frames_decoded or frames, misread, now)
+
+    def _look(self, log: FfmpegLog) -> Look:
+        """Colour conversion by the stream's tags, which ffmpeg logs before the first frame."""
+        index = log.first_stream if self._stream_index is None else self._stream_index
+        if self._levels is None or index is None or index not in log.streams:
+            return PLAIN
+        tags = Tags.parse(log.streams[index])
+        log.colours_shown.wait(COLOURS_WAIT_S)
+        return look_of(replace(tags, pix_fmt=log.pix_fmt or tags.pix_fmt).seen_in(log.colours))
+
+    def _reported(self, log: FfmpegLog, frames: int, misread: str, now: Pass) -> DecodeReport:
+        only = now.key_frames_only
+        damage = assess_key_frames(self._file, log) if only else self._source.damage(log, frames)
+        return DecodeReport(
+            None if only else frames, log.decode_errors + log.torn_frames, log.last, damage.frames_expected,
+            damage.is_damaged, sampling="keyframes" if only else "full", misread=misread,
+        )  # fmt: skip
+
+    def _misread(self, log: FfmpegLog, *, was_rebuilt: bool) -> str:
+        """The reason why reader 1 samples other frames of this video; empty where it does not."""
+        if self._source.misread:
+            return self._source.misread
+        if self._stream_index is not None and log.first_stream not in (None, self._stream_index):
+            return f"decodes stream {log.first_stream}, but the main video is stream {self._stream_index}"
+        return "restarts sampling where the frame size changes" if was_rebuilt else ""
+
+    def _time_of_next(self, log: FfmpegLog, *, may_be_rebuilt: bool) -> float:
+        """Time of the next frame, from its log line, which comes before or just after its pixels."""
+        try:
+            while (time_s := log.times_s.get(timeout=TIME_WAIT_S)) is None:
+                if not may_be_rebuilt:
+                    raise _FiltersRebuilt
+        except Empty:
+            raise Unreadable(f"{self._file.name}: ffmpeg gave a frame without a time. {log.said}") from None
+        return time_s
+
+    def _next_frame(self, process: LimitedProcess) -> Pixels | None:
+        pixels: Pixels = np.empty(self._shape, np.uint8)
+        filled = process.read_into(pixels.reshape(-1).data)
+        return pixels if filled == pixels.nbytes else None

@@ -1,0 +1,1 @@
+"""DICOM multi-frame (ultrasound, endoscopy, angiography): a second reader, with pydicom, for ffmpeg."""
