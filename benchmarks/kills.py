@@ -231,7 +231,7 @@ def read_contents(home: Path) -> Contents:
                 columns = [c[0] for c in cursor.description or []]
                 contents.tables[name] = [_renumbered(columns, row, numbers) for row in cursor.fetchall()]
             contents.tables["models"] = models
-            contents.tables["video_features"], contents.half_parts = _features(root, warehouse)
+            contents.tables["video_features"], contents.half_parts = feature_rows(root, warehouse)
     except duckdb.Error:
         traceback.print_exc()
         contents.broken_warehouses = 1
@@ -261,7 +261,7 @@ def _renumbered(columns: Sequence[str], row: Row, numbers: Mapping[int, int]) ->
     )
 
 
-def _features(root: Path, database: Any) -> tuple[list[Row], int]:
+def feature_rows(root: Path, database: Any) -> tuple[list[Row], int]:
     """Each video's features as a hash of their bits; how many could not be read as the ledger says."""
     from vidpipe.adapters.features.store import FeatureStore
     from vidpipe.errors import IncompatibleFeatures
@@ -312,7 +312,7 @@ def inspect(home: Path) -> Contents:
         try:
             with duckdb.connect(str(root / "warehouse.duckdb"), read_only=True) as warehouse:
                 warehouse.execute("select count(*) from runs").fetchall()
-                _, contents.half_parts = _features(root, warehouse)
+                _, contents.half_parts = feature_rows(root, warehouse)
                 if _doubled_keys(warehouse):
                     raise duckdb.Error("half-published: a key occurs twice")
         except duckdb.Error:
@@ -323,7 +323,7 @@ def inspect(home: Path) -> Contents:
             for file in (root / "state").glob("ledger.duckdb*"):
                 shutil.copyfile(file, Path(folder) / file.name)
             with duckdb.connect(str(Path(folder) / "ledger.duckdb")) as ledger:
-                contents.half_parts += _features(root, ledger)[1]
+                contents.half_parts += feature_rows(root, ledger)[1]
     return contents
 
 

@@ -57,6 +57,17 @@ def test_a_user_without_a_folder_has_that_of_the_home(
     assert Path.home() == tmp_path, "MLflow asks for it when it is imported"
 
 
+def test_a_working_folder_that_was_removed_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(FileNotFoundError):
+        Path.cwd()
+    open_home(load_settings(tmp_path))
+    assert Path.cwd().is_dir(), "MLflow asks for it"
+
+
 # -- what a terminal can show ------------------------------------------------------------------------
 
 

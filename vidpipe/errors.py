@@ -130,7 +130,7 @@ class RegistryUnreachable(TransientError, ConnectionError):
 
 
 class StorageUnreachable(TransientError, ConnectionError):
-    """Object storage does not answer."""
+    """Object storage, or the mount of a folder, does not answer."""
 
 
 class LeaseLost(TransientError, ConnectionError):

@@ -67,6 +67,7 @@ class Home:
 def open_home(settings: Settings) -> Home:
     """Open a home: databases and lease, created on first use."""
     know_user_folder(settings.home)
+    stand_somewhere()
     return Home(settings)
 
 
@@ -193,6 +194,14 @@ def know_user_folder(home: Path) -> None:
         Path.home()
     except RuntimeError:
         os.environ["HOME"] = str(home)
+
+
+def stand_somewhere() -> None:
+    """Leave a working folder that was removed: MLflow asks for it, and fails."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        os.chdir("/")
 
 
 def _policy(settings: Settings) -> Policy:

@@ -119,9 +119,16 @@ def retry(
 
 
 @nights.command()
-def gc(home: HomeOption = None, as_json: JsonOption = False, wait: WaitOption = False) -> None:
+def gc(
+    lost_parts: Annotated[
+        bool, typer.Option("--lost-parts", help="Recompute features whose parts are gone, even if all are.")
+    ] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    wait: WaitOption = False,
+) -> None:
     """Delete unused feature parts and temporary files older than a day, and reports older than 90 days."""
-    run_step(home, as_json, lazy_step("gc"), wait=wait)
+    run_step(home, as_json, lazy_step("gc", lost_parts=lost_parts), wait=wait)
 
 
 @nights.command()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from vidpipe.ports import Ports
 from vidpipe.steps.champion_alias import serving
+from vidpipe.steps.lost_parts import forget_lost_parts
 from vidpipe.steps.runs import Report, recorded
 
 OLD_S = 24 * 3600.0
@@ -19,18 +20,26 @@ class GcReport(Report):
     run_id: int
     files: int
     bytes: int
+    lost_parts: int
+    """Parts that were gone, and whose videos will be read again."""
 
 
-def gc(ports: Ports, *, older_than_s: float = OLD_S) -> GcReport:
+def gc(ports: Ports, *, older_than_s: float = OLD_S, lost_parts: bool = False) -> GcReport:
     """Remove unnamed parts, temporary files and staged objects older than a day, and old reports.
+
+    Args:
+        ports: The outside world.
+        older_than_s: Younger files stay.
+        lost_parts: Forget the features of parts that are gone, even if all are.
 
     Raises:
         LeaseHeld: Another run is at work.
     """
     with recorded(ports, "gc") as run:
+        lost = forget_lost_parts(ports, even_all=True) if lost_parts else 0
         files, size_bytes = collect(ports, older_than_s)
-        run.detail = {"files": files, "bytes": size_bytes}
-        return GcReport(run.run_id, files, size_bytes)
+        run.detail = {"files": files, "bytes": size_bytes, "lost_parts": lost}
+        return GcReport(run.run_id, files, size_bytes, lost)
 
 
 def collect(ports: Ports, older_than_s: float) -> tuple[int, int]:

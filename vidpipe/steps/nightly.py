@@ -14,13 +14,20 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from vidpipe.errors import ConfigurationError, StopError, StorageUnreachable, VidpipeError
+from vidpipe.errors import (
+    ConfigurationError,
+    IncompatibleFeatures,
+    StopError,
+    StorageUnreachable,
+    VidpipeError,
+)
 from vidpipe.ports import Ports
 from vidpipe.steps.champion_alias import ODD, champion
 from vidpipe.steps.classify import ClassifyReport, classify, shadow
 from vidpipe.steps.extract import ExtractReport, extract
 from vidpipe.steps.gc import OLD_S, collect
 from vidpipe.steps.ingest import IngestReport, ingest_again
+from vidpipe.steps.lost_parts import forget_lost_parts
 from vidpipe.steps.report import report
 from vidpipe.steps.runs import Report, RunLog, recorded
 
@@ -160,6 +167,8 @@ def nightly(
         for collection in ports.ledger.sources.collections():
             with night.timed("ingest"):
                 run_stage(f"ingest-{collection.name}", ingest_collection, ports, night, collection.name)
+        with night.without(StorageUnreachable, IncompatibleFeatures):
+            forget_lost_parts(ports)
         with night.without(StorageUnreachable):
             night.extract(ports, retry_failed=True)
         well = len(night.problems)

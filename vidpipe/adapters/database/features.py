@@ -6,7 +6,15 @@ from collections.abc import Iterable, Sequence
 
 from vidpipe.adapters.database.connection import Database, now_utc
 from vidpipe.adapters.database.failures import Failures
-from vidpipe.adapters.database.rows import IDS, MOVES, OUTCOMES, listed_file, outcome_row, worst_outcomes
+from vidpipe.adapters.database.rows import (
+    IDS,
+    MOVES,
+    OUTCOMES,
+    PARTS,
+    listed_file,
+    outcome_row,
+    worst_outcomes,
+)
 from vidpipe.errors import Misread
 from vidpipe.records.features import FeatureSpec, PartResult, StoredFeatures
 from vidpipe.records.models import LabelledVideo
@@ -108,6 +116,12 @@ class Features:
         """Every part that is in use, as (feature_set_id, part)."""
         with self._database.session() as session:
             return {(feature_set_id, part) for feature_set_id, part in session.rows("parts_named")}
+
+    def forget_parts(self, gone: Iterable[tuple[str, str]]) -> None:
+        """Let videos that are there lack the features of these parts, (feature_set_id, part), again."""
+        with self._database.session() as session:
+            session.give("given", PARTS, sorted(gone))
+            session.run("features_of_lost_parts")
 
     def parts_of_video(self, video_id: str) -> list[tuple[str, str]]:
         """The parts that hold a video's features, as (feature_set_id, part)."""

@@ -48,6 +48,7 @@ SPANS = {"path": "string", "start_s": "float64", "end_s": "float64", "label": "s
 COUNTS = {"label": "string", "score_bin": "uint8", "videos": "int64"}
 SPLIT_VIDEOS = {"video_id": "string", "split": "string"}
 MOVES = {"video_id": "string", "part": "string", "row_offset": "int64"}
+PARTS = {"feature_set_id": "string", "part": "string"}
 GIVEN_LABELS = {"video_id": "string", "label": "string"}
 GIVEN_PATHS = {"path": "string"}
 IDS = {"video_id": "string"}

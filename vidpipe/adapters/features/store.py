@@ -133,6 +133,18 @@ class FeatureStore:
                 files, size_bytes = files + 1, size_bytes + freed_bytes
         return files, size_bytes
 
+    def gone(self, named: Set[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Of the `named` parts (feature_set_id, part) those that are not there.
+
+        Raises:
+            StorageUnreachable: The bucket does not answer.
+        """
+        if self._bucket:
+            there = (Path(name) for name, _, _ in self._bucket.ages_s())
+        else:
+            there = iter(self._root.glob("feature_set=*/part-*"))
+        return set(named) - {_named_as(file) for file in there}
+
     def try_out(self) -> str | None:
         """Check that parts can be written, by a test file; returns the bucket's address, None for a folder.
 

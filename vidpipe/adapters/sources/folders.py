@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from vidpipe.adapters.sources.dicom_files import holds_several_frames, is_dicom_file
 from vidpipe.adapters.sources.identity import sha256_of
 from vidpipe.adapters.sources.manifest_files import ManifestFiles, read_named
+from vidpipe.adapters.sources.silence import Tick, answered
 from vidpipe.errors import ConfigurationError
 from vidpipe.records.globs import ALL, Globs
 from vidpipe.records.videos import Listing, SourceFile
@@ -43,24 +44,9 @@ class Catalog(ManifestFiles):
 
         Raises:
             ConfigurationError: `source` is not a folder that can be listed.
+            StorageUnreachable: Its mount does not answer.
         """
-        try:
-            if not source.is_dir():
-                raise ConfigurationError(
-                    f"{source} is not a folder.", next_step="check that it exists and is mounted."
-                )
-            taken, passed_over = _sorted_out(source, globs)
-            found = [_source_file(file, path) for file, path in taken]
-        except PermissionError as error:
-            raise ConfigurationError(
-                f"may not list {error.filename}.", next_step="grant read access, then ingest again."
-            ) from None
-        except OSError as error:
-            raise ConfigurationError(
-                f"cannot list {error.filename}: {error.strerror}.",
-                next_step="check that it is mounted, then ingest again.",
-            ) from None
-        return Listing(_labelled([file for file in found if file], label_from), passed_over)
+        return answered(source, lambda tick: _listed_folder(source, label_from, globs, tick))
 
     def list_manifest(self, source: Path, manifest: Path) -> tuple[list[SourceFile], list[str]]:
         """List the files that a manifest names, sorted by path, and the named paths that do not exist.
@@ -70,16 +56,21 @@ class Catalog(ManifestFiles):
         Raises:
             ConfigurationError: No `path` column, a path twice, or one that leaves the source, or spans that
                 overlap or are none.
+            StorageUnreachable: The mount of the source or of the manifest does not answer.
         """
 
-        def look(path: str) -> SourceFile | None:
-            try:
-                found = (source / path).stat()
-            except OSError:
-                return None
-            return _listed(path, found)
+        def named(tick: Tick) -> tuple[list[SourceFile], list[str]]:
+            def look(path: str) -> SourceFile | None:
+                tick()
+                try:
+                    found = (source / path).stat()
+                except OSError:
+                    return None
+                return _listed(path, found)
 
-        return read_named(manifest, str(source), look)
+            return read_named(manifest, str(source), look)
+
+        return answered(source, named)
 
     def pick_videos(
         self, objects: Sequence[SourceFile], *, label_from: str | None = None, globs: Globs = ALL
@@ -116,11 +107,32 @@ class Catalog(ManifestFiles):
         return sha256_of(file)
 
 
-def _sorted_out(source: Path, globs: Globs) -> tuple[list[tuple[Path, str]], dict[str, int]]:
+def _listed_folder(source: Path, label_from: str | None, globs: Globs, tick: Tick) -> Listing:
+    try:
+        if not source.is_dir():
+            raise ConfigurationError(
+                f"{source} is not a folder.", next_step="check that it exists and is mounted."
+            )
+        taken, passed_over = _sorted_out(source, globs, tick)
+        found = [_source_file(file, path, tick) for file, path in taken]
+    except PermissionError as error:
+        raise ConfigurationError(
+            f"may not list {error.filename}.", next_step="grant read access, then ingest again."
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot list {error.filename}: {error.strerror}.",
+            next_step="check that it is mounted, then ingest again.",
+        ) from None
+    return Listing(_labelled([file for file in found if file], label_from), passed_over)
+
+
+def _sorted_out(source: Path, globs: Globs, tick: Tick) -> tuple[list[tuple[Path, str]], dict[str, int]]:
     """Walk a folder: videos sorted by relative path, and the number of other files by suffix."""
     taken: list[tuple[Path, str]] = []
     passed_over: Counter[str] = Counter()
     for file in _walk(source):
+        tick()
         path = _utf8(file.relative_to(source).as_posix())
         if globs.take(path) and (globs.name_suffix_of(path) or _looks_like_video(file)):
             taken.append((file, path))
@@ -203,7 +215,8 @@ def _has_video_signature(file: Path) -> bool:
     )
 
 
-def _source_file(file: Path, path: str) -> SourceFile | None:
+def _source_file(file: Path, path: str, tick: Tick) -> SourceFile | None:
+    tick()
     try:
         found = file.stat()
     except FileNotFoundError:

@@ -1,0 +1,54 @@
+"""Feature parts that are gone are computed again; where all are gone, a person is asked first."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from vidpipe.ports import Ports
+from vidpipe.steps.extract import extract
+from vidpipe.steps.gc import gc
+from vidpipe.steps.ingest import ingest
+from vidpipe.steps.nightly import nightly
+
+
+def parts(home: Any) -> list[Path]:
+    return sorted(home.settings.home.glob("features/*/part-*"))
+
+
+def test_a_part_that_is_gone_is_computed_again_and_all_of_them_only_when_asked(
+    ports: Ports, home: Any, clips: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    for file in sorted(clips.incoming.glob("*.mp4"))[:2]:
+        shutil.copy2(file, tmp_path / "in")
+        ingest(ports, "in", tmp_path / "in")
+        extract(ports)
+    one, other = parts(home)
+    one.unlink()
+    night = nightly(ports)
+    assert (night.status, night.extracted, night.problems) == ("no_champion", 1, [])
+    assert len(parts(home)) == 2 and other in parts(home)
+    shutil.rmtree(home.settings.home / "features")
+    away = nightly(ports)
+    assert (away.status, away.extracted) == ("failed", 0)
+    assert "none of the 2 feature parts" in away.problems[0] and "vidpipe gc --lost-parts" in away.problems[0]
+    assert gc(ports, lost_parts=True).lost_parts == 2
+    healed = nightly(ports)
+    assert (healed.status, healed.extracted) == ("no_champion", 2)
+
+
+def test_features_of_a_video_that_is_gone_too_stay_on_record(
+    ports: Ports, home: Any, clips: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    shutil.copy2(min(clips.incoming.glob("*.mp4")), tmp_path / "in")
+    ingest(ports, "in", tmp_path / "in")
+    extract(ports)
+    shutil.rmtree(tmp_path / "in")
+    (tmp_path / "in").mkdir()
+    ingest(ports, "in", tmp_path / "in", allow_missing=True)
+    parts(home)[0].unlink()
+    assert gc(ports, lost_parts=True).lost_parts == 1
+    assert len(ports.ledger.features.named_parts()) == 1, "a backup may still bring the part back"
