@@ -64,6 +64,8 @@ def test_a_working_folder_that_was_removed_is_left(tmp_path: Path, monkeypatch: 
     gone.rmdir()
     with pytest.raises(FileNotFoundError):
         Path.cwd()
+    with pytest.raises(ConfigurationError, match="the working folder was removed"):
+        load_settings(Path("home"))
     open_home(load_settings(tmp_path))
     assert Path.cwd().is_dir(), "MLflow asks for it"
 

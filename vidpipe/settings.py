@@ -122,13 +122,23 @@ class Settings(BaseSettings):
     gate_strict: bool = Field(False, description="Refuse a promotion where the gate would only warn.")
 
 
+def _absolute(home: Path) -> Path:
+    try:
+        return home.expanduser().absolute()
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"the working folder was removed, and the home {home} would be in it.",
+            next_step="cd to a folder that is there, or pass --home with an absolute path.",
+        ) from None
+
+
 def load_settings(home: Path | None = None) -> Settings:
     """Settings from the environment and `<home>/vidpipe.toml`.
 
     Raises:
         ConfigurationError: An unknown name, or a value that cannot be right.
     """
-    root = (home or Path(os.environ.get("VIDPIPE_HOME") or ".vidpipe")).expanduser().absolute()
+    root = _absolute(home or Path(os.environ.get("VIDPIPE_HOME") or ".vidpipe"))
     file = root / "vidpipe.toml"
     _accept_former_names(os.environ)
     _refuse_unknown_variables()
