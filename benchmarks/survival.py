@@ -1,11 +1,12 @@
 """What a home survives: eight nights at once, readers all the while, a large publish, a breaking world,
-hostile files.
+more than a hundred accidents by name, hostile files.
 
-    python -m benchmarks.survival [--predictions 10000000] [--json]
+    python -m benchmarks.survival [--accidents REGEX] [--predictions 10000000] [--json]
 
-Real processes and real files in temporary homes. Exits 1 when anything is lost, doubled or half-published,
-when a reader meets an error, or when a hostile file crashes or hangs the job. The hostile corpus is judged
-where `../shared/data/hostile` exists.
+Real processes and real files in temporary homes. Exits 1 when anything is lost, doubled, half-published or
+under a wrong identity, when a reader meets an error, when an accident shows a traceback or is unexplained,
+or when a hostile file crashes or hangs the job. `--accidents` plays those accidents alone whose names match.
+The hostile corpus is judged where `../shared/data/hostile` exists.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -370,6 +372,29 @@ def breaking_world(folder: Path) -> dict[str, Any]:
     return {"faults of the world": len(ran), "faults not survived": len(ran) - sum(ran.values())}
 
 
+def accidents(folder: Path, wanted: str = "") -> dict[str, Any]:
+    """Accidents by name, each done to a copy of one prepared home: see benchmarks/accidents."""
+    from benchmarks.accidents import ALL, prepare
+    from benchmarks.accidents.stage import may_mount
+
+    (folder / "accidents").mkdir()
+    stage, mounts = prepare(folder / "accidents"), may_mount()
+    chosen = [a for a in ALL if re.search(wanted, a.name) and (mounts or not a.needs_mount)]
+    counts: Counter[str] = Counter()
+    for number, accident in enumerate(chosen, start=1):
+        verdict = stage.try_out(accident)
+        counts.update(verdict.counts)
+        print(f"{number}/{len(chosen)} {accident.name}: {verdict.total or 'well'}", file=sys.stderr)
+        print("\n".join(verdict.said), end="\n" * bool(verdict.said), file=sys.stderr)
+        counts["accidents not survived"] += verdict.total > 0
+    return {
+        "accidents": len(chosen),
+        "accidents left out, since nothing may be mounted": sum(a.needs_mount for a in ALL) * (not mounts),
+        "accidents not survived": counts.pop("accidents not survived", 0),
+        **{f"accidents: {name}": counts[name] for name in counts},
+    }  # fmt: skip
+
+
 def hostile(folder: Path) -> dict[str, Any]:
     """The hostile corpus through ingest and extract, against its manifest."""
     home, crashes, hangs = folder / "hostile", 0, 0
@@ -410,7 +435,7 @@ def hostile(folder: Path) -> dict[str, Any]:
 MUST_BE_ZERO = (
     "nights that failed", "runs at once", "rows doubled", "videos lost", "reader errors",
     "inconsistent snapshots", "prediction rows lost", "files without a row", "files without a verdict",
-    "frames_decoded unlike the manifest", "crashes", "hangs", "faults not survived",
+    "frames_decoded unlike the manifest", "crashes", "hangs", "faults not survived", "accidents not survived",
 )  # fmt: skip
 
 
@@ -422,18 +447,18 @@ def losses(found: Mapping[str, Any]) -> list[str]:
 def main() -> int:
     """Measure, print; 1 when anything that must be zero is not."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--accidents", metavar="REGEX", help="play these accidents and nothing else")
     parser.add_argument("--predictions", type=int, default=10_000_000, help="rows of the large publish")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="vidpipe-survival-") as name:
         folder = Path(name)
-        found = {
-            **concurrent_nights(folder),
-            **large_publish(folder, given.predictions),
-            **breaking_world(folder),
-        }
-        if HOSTILE.is_dir():
-            found |= hostile(folder)
+        found = accidents(folder, given.accidents or "")  # first: it forks, and must have opened nothing
+        if given.accidents is None:
+            found |= concurrent_nights(folder) | large_publish(folder, given.predictions)
+            found |= breaking_world(folder)
+            if HOSTILE.is_dir():
+                found |= hostile(folder)
     found["losses"] = len(losses(found))
     print(json.dumps(found) if given.json else _table(found))
     return int(found["losses"] > 0)

@@ -107,9 +107,17 @@ class Verdict:
     """Each of them in words."""
 
     @property
+    def counts(self) -> dict[str, int]:
+        """All five, by name."""
+        return {
+            "lost": self.lost, "doubled": self.doubled, "under a wrong identity": self.wrong_identity,
+            "tracebacks": self.tracebacks, "unexplained": self.unexplained,
+        }  # fmt: skip
+
+    @property
     def total(self) -> int:
         """Of all five."""
-        return self.lost + self.doubled + self.wrong_identity + self.tracebacks + self.unexplained
+        return sum(self.counts.values())
 
 
 @dataclass(frozen=True, slots=True)
