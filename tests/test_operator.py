@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import test_odd_registry
-import test_silence
+import test_timeouts
 import test_versions
 import test_world_breaks
 from conftest import ROOT
@@ -249,7 +249,7 @@ ROWS: dict[str, Callable[[Scene], None]] = {
     "a collection is ingested from another folder": another_source,
 }
 ELSEWHERE = {
-    "a source's mount hangs": (test_silence, "a_night_with_a_silent_source_does_the_others"),
+    "a source's mount hangs": (test_timeouts, "a_night_with_a_silent_source_does_the_others"),
     "the disk is full": (test_world_breaks, "a_disk_that_fills_while_a_part_is_written"),
     "somebody has the ledger open": (test_world_breaks, "a_ledger_that_somebody_has_open_is_waited_for"),
     "the clock was set back": (test_world_breaks, "a_clock_set_back_loses_no_row"),

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from vidpipe.adapters.sources.dicom_files import holds_several_frames, is_dicom_file
 from vidpipe.adapters.sources.identity import sha256_of
 from vidpipe.adapters.sources.manifest_files import ManifestFiles, read_named
-from vidpipe.adapters.sources.silence import Tick, answered
+from vidpipe.adapters.sources.timeouts import Tick, answered
 from vidpipe.errors import ConfigurationError
 from vidpipe.records.globs import ALL, Globs
 from vidpipe.records.videos import Listing, SourceFile

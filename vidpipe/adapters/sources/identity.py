@@ -18,7 +18,7 @@ from io import FileIO
 from pathlib import Path
 from typing import TypeVar
 
-from vidpipe.adapters.sources.silence import Tick, answered, refuse_silent
+from vidpipe.adapters.sources.timeouts import Tick, answered, refuse_silent
 from vidpipe.errors import StillChanging, StorageUnreachable, Vanished, VideoError
 from vidpipe.records.videos import LocalFile
 

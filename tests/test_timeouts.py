@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from vidpipe.adapters.sources import silence
+from vidpipe.adapters.sources import timeouts
 from vidpipe.adapters.sources.folders import Catalog
 from vidpipe.adapters.sources.identity import sha256_of, unchanged
-from vidpipe.adapters.sources.silence import answered
+from vidpipe.adapters.sources.timeouts import answered
 from vidpipe.errors import StorageUnreachable, Vanished
 from vidpipe.ports import Ports
 from vidpipe.records.videos import LocalFile
@@ -42,8 +42,8 @@ sys.stdin.read()
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(silence, "SILENT_S", 0.3)
-    monkeypatch.setattr(silence, "_silent_until", {})
+    monkeypatch.setattr(timeouts, "SILENT_S", 0.3)
+    monkeypatch.setattr(timeouts, "_silent_until", {})
 
 
 @contextmanager
@@ -96,7 +96,7 @@ def test_a_night_with_a_silent_source_does_the_others_and_makes_up_for_it(
     assert (night.status, night.ingested, night.extracted, night.failed) == ("failed", 1, 2, 1)
     (problem,) = night.problems
     assert problem.startswith("far: ") and "does not answer" in problem
-    silence._silent_until.clear()
+    timeouts._silent_until.clear()
     healed = nightly(ports)
     assert (healed.status, healed.extracted, healed.failed) == ("no_champion", 1, 0)
 
