@@ -364,7 +364,7 @@ def breaking_world(folder: Path) -> dict[str, Any]:
     command heals.
     """
     report = folder / "faults.xml"
-    command = ["-m", "pytest", "-q", "tests/test_world_breaks.py", f"--junit-xml={report}"]
+    command = ["-m", "pytest", "-q", "tests/night/test_world_breaks.py", f"--junit-xml={report}"]
     subprocess.run([sys.executable, *command], cwd=ROOT, stdout=subprocess.DEVNULL, check=False)
     ran = {case.get("name", "?"): len(case) == 0 for case in ElementTree.parse(report).iter("testcase")}
     for name in sorted(n for n, survived in ran.items() if not survived):

@@ -144,16 +144,18 @@ ANEW = "python docs/generate.py --samples HOME writes the results in docs/sql.md
 ELSEWHERE: Mapping[str, str] = {
     r"make (demo|test)$": "by people, and by .ci/run",
     r"vidpipe serve --cron": "tests/services/test_serve.py",
-    r"docker compose |cp docker/": "tests/test_docker.py checks the files; no Docker engine runs them",
+    r"docker compose |cp docker/": "tests/unit/docs/test_docker.py holds the files to rules; no engine",
     r"(prefect|mlflow server|docker/deploy\.sh)\b": "tests/services/test_services.py",
     r"python -m flows\.alert": "tests/services/test_services.py",
-    r"\.venv/bin/python -m flows\.nightly": "tests/test_flows.py, within the test's process",
-    r"vidpipe ingest s3://": "tests/test_objects.py and tests/services/test_object_storage.py",
+    r"\.venv/bin/python -m flows\.nightly": "tests/flows/test_flows.py, within the test's process",
+    r"vidpipe ingest s3://": "tests/services/test_object_storage.py and "
+    "tests/unit/adapters/sources/test_objects.py",
     r"dask |VIDPIPE_CLUSTER=": "tests/services/test_clusters.py starts clusters of its own; these by hand",
     r"\.venv/bin/pip install ": "downloads",
     r"export ": "a variable for the commands that follow it",
     r"\.venv/bin/python -m benchmarks\.": "by hand: minutes to hours",
-    r"(\.venv/bin/)?mlflow (ui|models serve) |curl -s 127": "by hand; tests/test_served_model.py loads it",
+    r"(\.venv/bin/)?mlflow (ui|models serve) |curl -s 127": "by hand; "
+    "tests/unit/adapters/models/test_served_model.py loads it",
 }
 """Commands, as patterns, that are not played here, and who runs them."""
 

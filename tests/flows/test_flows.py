@@ -12,9 +12,7 @@ from uuid import UUID
 
 import pytest
 import yaml
-from conftest import certain, concrete
-
-ROOT = Path(__file__).resolve().parent.parent
+from conftest import ROOT, certain, concrete
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,9 @@ from typing import Any
 
 import duckdb
 import pytest
+from conftest import ROOT
 
 from benchmarks.kills import Contents, compare, inspect, open_story, read_contents, tidy
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")

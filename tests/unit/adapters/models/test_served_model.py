@@ -40,7 +40,6 @@ from vidpipe.steps.ingest import ingest
 from vidpipe.steps.train import train
 from vidpipe.vision.backbones import default_spec
 
-ROOT = Path(__file__).resolve().parent.parent
 LABELS = 4
 D = default_spec(4.0).feature_size
 OUTPUT = ["label", "score", "top", "error"]

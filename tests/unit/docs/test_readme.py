@@ -6,16 +6,15 @@ import ast
 import re
 from importlib import import_module
 from inspect import signature
-from pathlib import Path
 
 import duckdb
+from conftest import ROOT
 from typer.main import get_command
 
 from vidpipe.adapters.database import sqlfiles
 from vidpipe.cli.main import NOUNS, app
 from vidpipe.settings import Settings
 
-ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = {file.name: file.read_text(encoding="utf-8") for file in (ROOT / "docs").glob("*.md")}
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import yaml
 from botocore.session import Session
+from conftest import ROOT
 
 from vidpipe.settings import load_settings
 
-ROOT = Path(__file__).resolve().parent.parent
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
 TEXT = (ROOT / "docker" / "compose.yaml").read_text(encoding="utf-8")
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
