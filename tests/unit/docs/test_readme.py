@@ -71,7 +71,7 @@ RIDDLE = re.compile(r"(what|who|which|whose|how|where|when|why|of|as|the same|su
 """How a first sentence begins or ends that no search finds: a question or a relative clause."""
 
 
-UNREAD = ("adapters/media/", "adapters/sources/timeouts")
+UNREAD = ("adapters/media/",)
 """Files whose docstrings have not been gone through yet; to be emptied."""
 
 

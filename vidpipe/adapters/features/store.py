@@ -134,7 +134,7 @@ class FeatureStore:
         return files, size_bytes
 
     def gone(self, named: Set[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Of the `named` parts (feature_set_id, part) those that are not there.
+        """Missing parts among those that are `named`, as (feature_set_id, part).
 
         Raises:
             StorageUnreachable: The bucket does not answer.

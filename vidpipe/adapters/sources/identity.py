@@ -102,7 +102,7 @@ def _first_look(file: LocalFile, tick: Tick) -> tuple[int | None, _Stamp | None]
 
 
 def _heard(path: Path, look: Callable[[Tick], T]) -> T:
-    """What a look at a file gives; a mount that hangs is no fault of the bytes."""
+    """Call the file system; a mount that hangs raises Vanished, which does not blame the bytes."""
     try:
         return answered(path, look)
     except StorageUnreachable as error:

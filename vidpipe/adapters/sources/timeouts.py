@@ -95,7 +95,7 @@ class _Call(Generic[T]):
 
 
 def _mount_point(path: Path) -> str:
-    """Where the path's file system is mounted, without asking that; elsewhere than on Linux, its folder."""
+    """Mount point of a path, without touching its file system; elsewhere than on Linux, its folder."""
     try:
         lines = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
