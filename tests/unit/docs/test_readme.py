@@ -115,6 +115,8 @@ def test_every_option_that_readme_or_docs_name_exists() -> None:
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", told))
     others = {
         "--kills",
+        "--panel",
+        "--choices",
         "--accuracy",
         "--backend-store-uri",
         "--host",
