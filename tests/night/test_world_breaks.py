@@ -510,7 +510,7 @@ def test_a_clock_set_back_loses_no_row_and_brings_no_old_champion_back(
     before = now_utc()
     assert vidpipe(home, "nightly").code == 0
     yesterday = before - timedelta(days=1)
-    for module in ("ledger", "decisions", "connection"):
+    for module in ("runs", "sources", "failures", "features", "predictions", "decisions", "connection"):
         name = f"vidpipe.adapters.database.{module}.now_utc"
         monkeypatch.setattr(name, lambda: now_utc() - timedelta(days=1))
     assert vidpipe(home, "ingest", str(arrivals), "--collection", "new").code == 0

@@ -191,7 +191,9 @@ def test_a_setting_that_names_no_binary_is_refused_and_not_replaced_by_the_wheel
 def test_the_decoder_names_its_own_version(tools: Tools, videos: VideoFiles) -> None:
     says = subprocess.run([tools.ffmpeg, "-version"], capture_output=True, text=True, check=True).stdout
 
-    assert videos.decoder.removeprefix("ffmpeg-") == says.split()[2]
+    ffmpeg, _, dicom = videos.decoder.partition("+")
+    assert ffmpeg.removeprefix("ffmpeg-") == says.split()[2]
+    assert dicom.startswith("pydicom-")
 
 
 # -- codecs, pixels -----------------------------------------------------------------------------
