@@ -180,13 +180,16 @@ def _unlabelled(shared: Path | None, clips: Any) -> list[Path]:
 def test_the_champion_lies_on_the_server_and_its_files_went_through_it(installed: Installation) -> None:
     import mlflow
 
-    client = mlflow.MlflowClient(installed.fleet.mlflow_uri)
+    client = mlflow.MlflowClient(installed.fleet.mlflow_uri, installed.fleet.mlflow_uri)
     champion = client.get_model_version_by_alias("video-classifier", "champion")
     run = client.get_run(certain(champion.run_id))
     assert run.info.artifact_uri.startswith("mlflow-artifacts:/")
     assert run.data.params["collection"] == "tags" and "test_accuracy" in run.data.metrics
     assert list((installed.fleet.folder / "artifacts").rglob("*.safetensors"))
-    assert not list(installed.fleet.home.rglob("*.safetensors")), "the home keeps no copy"
+    copies = {
+        f.relative_to(installed.fleet.home).parts[0] for f in installed.fleet.home.rglob("*.safetensors")
+    }
+    assert copies <= {"models"}, "the home keeps the champion alone, for nights without the server"
     assert not (installed.fleet.home / "mlflow" / "mlflow.db").exists()
 
 
@@ -285,16 +288,12 @@ def test_nights_missed_by_a_worker_that_was_away_are_made_up_for_in_one(installe
 def test_mlflow_goes_away_in_the_middle_of_a_night_and_comes_back(installed: Installation) -> None:
     installed.arrive()
     run_id = _night_in_the_middle(installed, away=installed.fleet.mlflow)
-
-    def waits_to_try_again() -> bool:
-        tasks = installed.fleet.ask("POST", "/task_runs/filter", flow_runs={"id": {"any_": [run_id]}})
-        return any(t["state_name"] == "AwaitingRetry" for t in tasks)
-
-    until("classification waits to be tried again", waits_to_try_again)
-    assert installed.rows("select count(*) from latest_predictions") == [(installed.videos - 2,)]
-    installed.fleet.mlflow.start()
-    run = installed.wait_for(run_id)
-    assert (run["state_type"], run["state"]["message"]) == ("COMPLETED", "ok")
+    try:
+        run = installed.wait_for(run_id)
+    finally:
+        installed.fleet.mlflow.start()
+    assert run["state_type"] == "COMPLETED"
+    assert run["state"]["message"].startswith("degraded MLflow at "), "scored with the home's own copy"
     installed.assert_whole()
 
 
