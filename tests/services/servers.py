@@ -8,6 +8,7 @@ by which the last ones are found at the end.
 from __future__ import annotations
 
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -35,9 +36,11 @@ QUIET = {
 
 
 def free_port() -> int:
-    """A port of loopback that nobody uses."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """A port of loopback that nobody uses, nor any client will: below those that the kernel gives out."""
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def until(what: str, look: Callable[[], T], seconds: float = 90) -> T:
