@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 import duckdb
 
-from benchmarks.kills import HEAVY, TABLES, feature_rows, make_clips, wait
+from benchmarks.kills import HEAVY, TABLES, feature_rows, in_child, make_clips, wait
 
 SETTINGS = {"VIDPIPE_SAMPLE_FPS": "1", "VIDPIPE_WORKERS": "2", "VIDPIPE_PART_FRAMES": "6"}
 """Small parts, so that there are several, and few frames."""
@@ -132,7 +132,11 @@ class Truth:
 
 
 class Stage:
-    """A home to which something happens; always at the same path, since MLflow notes absolute ones."""
+    """A home to which something happens; always at the same path, since MLflow notes absolute ones.
+
+    This process imports everything and then only forks: it opens no database and computes nothing, so that no
+    thread and no lock can be caught half-way by a fork.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -234,6 +238,11 @@ class Stage:
         if last.report.get("status") not in WELL:
             verdict.unexplained += 1
             verdict.said.append(f"the next night: {last.code}, {last.stdout[-300:]}{last.stderr[-600:]}")
+        seen: Verdict = in_child(functools.partial(self._looked, accident, verdict), self.root / "log")
+        return seen
+
+    def _looked(self, accident: Accident, verdict: Verdict) -> Verdict:
+        """The verdict with what the tables say, in a child process: this one opens no database."""
         try:
             self._look(accident, verdict)
         except duckdb.Error as error:
@@ -398,17 +407,27 @@ def _do(stage: Stage, *arguments: str) -> None:
 
 def _truth(stage: Stage) -> Truth:
     """The undisturbed home's tables; and what all clips, the spare ones too, look like to its champion."""
+    log = stage.root / "log"
     stage.reset()
     _do(stage, "nightly")
-    file = stage.home / "warehouse.duckdb"
-    with duckdb.connect(str(file), read_only=True) as warehouse:
-        tables = read_tables(warehouse, TABLES | SEEN)
+    tables = in_child(functools.partial(_tables_of, stage.home), log)
     _do(stage, "ingest", str(stage.spare), "--collection", "spare")
     _do(stage, "nightly")
-    with duckdb.connect(str(file), read_only=True) as warehouse:
-        features = {row[2]: row[4] for row in feature_rows(stage.home, warehouse)[0]}
+    features, scores = in_child(functools.partial(_bits_of, stage.home), log)
+    return Truth(tables, features, scores)
+
+
+def _tables_of(home: Path) -> dict[str, Counter[Row]]:
+    with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as warehouse:
+        return read_tables(warehouse, TABLES | SEEN)
+
+
+def _bits_of(home: Path) -> tuple[dict[str, str], dict[str, tuple[str, float]]]:
+    """By the file's hash: that of its features' bits, and its label and score."""
+    with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as warehouse:
+        features = {row[2]: row[4] for row in feature_rows(home, warehouse)[0]}
         scores = warehouse.execute("select video_id, label, score from latest_predictions").fetchall()
-    return Truth(tables, features, {video_id: (label, score) for video_id, label, score in scores})
+    return features, {video_id: (label, score) for video_id, label, score in scores}
 
 
 # -- disks ------------------------------------------------------------------------------------------
