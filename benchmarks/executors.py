@@ -37,8 +37,9 @@ from vidpipe.ports import Ports
 from vidpipe.records.features import PartResult
 from vidpipe.settings import load_settings
 from vidpipe.shards import LATE, gather
-from vidpipe.steps.extract import ExtractShard, commit, plan, work
+from vidpipe.steps.extract import commit, work
 from vidpipe.steps.ingest import ingest
+from vidpipe.steps.plan_extraction import ExtractShard, plan
 from vidpipe.steps.runs import recorded
 from vidpipe.vision.sampling import expected_cost
 from vidpipe.wiring import open_home, open_ports

@@ -17,8 +17,9 @@ from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.errors import ConfigurationError
 from vidpipe.ports import Ports
 from vidpipe.records.features import FeatureSpec, FrameTransform, KeyframeRule, View
-from vidpipe.steps.extract import _passes, extract
+from vidpipe.steps.extract import extract
 from vidpipe.steps.ingest import ingest
+from vidpipe.steps.plan_extraction import decode_passes
 from vidpipe.vision.backbones import block_sizes, default_spec
 from vidpipe.vision.sampling import KeyframeGaps, expected_cost
 from vidpipe.wiring import Home
@@ -147,7 +148,7 @@ def test_the_rule_is_part_of_the_spec_and_old_specs_keep_their_hash() -> None:
 
 def test_specs_of_both_rules_come_from_two_decodes() -> None:
     no_flow = replace(FULL, flow=None, feature_size=KEYS.feature_size)
-    passes = _passes([FULL, KEYS, no_flow])
+    passes = decode_passes([FULL, KEYS, no_flow])
 
     assert passes[FULL.feature_set_id] == passes[no_flow.feature_set_id] != passes[KEYS.feature_set_id]
 

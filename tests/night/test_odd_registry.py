@@ -21,9 +21,10 @@ from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
 from vidpipe.steps.champion_alias import champion, verified
 from vidpipe.steps.classify import classify
-from vidpipe.steps.extract import _wanted_specs, extract
+from vidpipe.steps.extract import extract
 from vidpipe.steps.ingest import ingest
 from vidpipe.steps.nightly import nightly
+from vidpipe.steps.plan_extraction import wanted_specs
 from vidpipe.steps.promote import promote
 from vidpipe.steps.train import train
 
@@ -156,7 +157,7 @@ def test_a_night_with_an_odd_registry_reads_scores_and_says_what_is_wrong(
         night = nightly(ports)
         assert (night.status, night.classified) == ("degraded", 2), night.problems
         assert said in " ".join(night.problems)
-        assert _wanted_specs(ports, alone=False) == [spec]
+        assert wanted_specs(ports, alone=False) == [spec]
         answer = "select count(*), min(model_version), max(model_version) from latest_predictions"
         assert warehouse_rows(ports, answer) == [(6, 1, 1)]
         assert night.report is not None

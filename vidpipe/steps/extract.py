@@ -8,25 +8,22 @@ costs one shard.
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 
-from vidpipe.errors import Misread, NotFound, UnsafeModel
+from vidpipe.errors import Misread
 from vidpipe.ports import Ports
 from vidpipe.ports.features import Part
 from vidpipe.ports.sources import Staging
 from vidpipe.records.features import DecodeReport, ExtractedVideo, FeatureSpec, PartResult, VideoFeatures
 from vidpipe.records.videos import Floats, PendingVideo, Pixels, consecutive_slices
-from vidpipe.steps.champion_alias import ODD, serving
-from vidpipe.steps.lookup import require_collection
+from vidpipe.steps.plan_extraction import ExtractShard, cost_per_frame, plan
 from vidpipe.steps.runs import Report, RunLog, recorded
 from vidpipe.vision.extraction import Decoding
 from vidpipe.vision.extraction import extract as run_engine
-from vidpipe.vision.sampling import expected_cost, expected_samples
 
 log = logging.getLogger(__name__)
 
@@ -61,19 +58,6 @@ class ExtractReport(Report):
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class ExtractShard:
-    """Shard of videos for one part of each of some specs, decoded once by one worker."""
-
-    specs: tuple[FeatureSpec, ...]
-    """Of one sampling rule, one size, and one optical flow or none."""
-    videos: tuple[PendingVideo, ...]
-    cost: float
-    """In sampled frames."""
-    again: bool = False
-    """Videos that failed before."""
-
-
 def extract(
     ports: Ports, collection: str | None = None, *, retry_failed: bool = False, alone: bool = True
 ) -> ExtractReport:
@@ -94,43 +78,13 @@ def extract(
         return report(run, skipped)
 
 
-def plan(
-    ports: Ports, collection: str | None = None, *, retry_failed: bool = False, alone: bool = True
-) -> tuple[list[ExtractShard], int]:
-    """Shards of work to do, and the number of videos that are complete already.
-
-    Args:
-        ports: The outside world.
-        collection: One collection, or all.
-        retry_failed: Include known-bad, unchanged videos that are due for another try.
-        alone: `extract` by itself also makes features of the setting's spec; a night with a
-            champion makes only those that some model version asks for.
-    """
-    require_collection(ports, collection)
-    specs = _wanted_specs(ports, alone=alone)
-    new = {
-        spec: ports.ledger.features.pending_videos(spec.feature_set_id, collection, retry_failed=False)
-        for spec in specs
-    }
-    shards = list(_shards(new, ports.limits.part_frames, again=False))
-    if retry_failed:
-        due = {
-            spec: ports.ledger.features.pending_videos(spec.feature_set_id, collection, retry_failed=True)
-            for spec in specs
-        }
-        known = {spec: {v.video_id for v in videos} for spec, videos in new.items()}
-        again = {spec: [v for v in due[spec] if v.video_id not in known[spec]] for spec in specs}
-        shards += _shards(again, ports.limits.part_frames, again=True)
-    return shards, _complete(ports, new, collection)
-
-
 def work(ports: Ports, shard: ExtractShard) -> list[PartResult]:
     """Compute one shard into a part for each spec; reads videos and writes the store, never the database."""
     from vidpipe.vision.backbones import Backbones  # torch takes a second to import
 
     sample_fps, keyframes = shard.specs[0].sample_fps, shard.specs[0].keyframes
     views = list(dict.fromkeys(spec.view for spec in shard.specs))
-    flow = next((spec.flow for spec in shard.specs if spec.flow), None)  # one: see `_shards`
+    flow = next((spec.flow for spec in shard.specs if spec.flow), None)  # one: see `decode_passes`
     backbones = [ports.load_backbone(spec) for spec in shard.specs]
     numerics = [f"{backbone.numerics}/{ports.videos.decoder}" for backbone in backbones]
     with ExitStack() as parts_in_the_making:
@@ -150,9 +104,7 @@ def work(ports: Ports, shard: ExtractShard) -> list[PartResult]:
             embed=Backbones(backbones, [views.index(spec.view) for spec in shard.specs]),
             sink=_SideBySide(parts, [spec.feature_size for spec in shard.specs]),
             workers=ports.limits.workers,
-            on_frame=lambda v: ports.progress.in_progress(
-                _cost(v, shard.specs[0]) / _samples(v, sample_fps), 1
-            ),
+            on_frame=lambda v: ports.progress.in_progress(cost_per_frame(v, shard.specs[0]), 1),
         )
         return [
             _finished(spec, part, of_spec, outcomes)
@@ -270,111 +222,3 @@ def _as_read_by(spec: FeatureSpec, video: ExtractedVideo) -> ExtractedVideo:
         return video
     error = Misread(f"feature set {spec.feature_set_id} uses reader 1, which {video.report.misread}.")
     return replace(video, stored=None, error_class=type(error).__name__, message=error.message)
-
-
-def _wanted_specs(ports: Ports, *, alone: bool) -> list[FeatureSpec]:
-    """Specs that the registry's versions need; while it cannot be read, those that collections serve from."""
-    try:
-        specs = _registry_specs(ports, alone=alone)
-    except ODD as error:
-        log.warning("%s Extracting the feature sets of the stored predictions instead.", error.message)
-        specs = ports.ledger.predictions.serving_specs() or [ports.limits.spec]
-    return list({spec.feature_set_id: spec for spec in specs}.values())
-
-
-def _registry_specs(ports: Ports, *, alone: bool) -> list[FeatureSpec]:
-    """Specs of champion, challenger and serving versions; the default one before any, and for `extract`.
-
-    A version that is gone, or another tool's, falls out; what serves is read as before.
-    """
-    aliases = ports.registry.aliases()
-    versions = {aliases[a] for a in ("champion", "challenger") if a in aliases} | serving(ports)
-    specs, lost = list[FeatureSpec](), False
-    for number in sorted(versions):
-        try:
-            specs.append(ports.registry.version(str(number)).spec)
-        except (NotFound, UnsafeModel) as error:
-            log.warning("features for version %d are left out: %s", number, error.message)
-            lost = True
-    if lost:
-        specs += ports.ledger.predictions.serving_specs()
-    if alone or not specs or ("champion" not in aliases and not lost):
-        specs.insert(0, ports.limits.spec)
-    return specs
-
-
-def _complete(
-    ports: Ports, pending: Mapping[FeatureSpec, Sequence[PendingVideo]], collection: str | None
-) -> int:
-    """Number of videos with features of every spec."""
-    first = next(iter(pending))
-    lack_first = {v.video_id for v in pending[first]}
-    lack_another = {v.video_id for videos in pending.values() for v in videos} - lack_first
-    return ports.ledger.features.count_features(first.feature_set_id, collection) - len(lack_another)
-
-
-def _shards(
-    pending: Mapping[FeatureSpec, Sequence[PendingVideo]], part_frames: int, *, again: bool
-) -> Iterator[ExtractShard]:
-    """Group videos that lack the same specs, as far as one decode can give these."""
-    passes = _passes(pending)
-    lacking: dict[tuple[str, int], list[FeatureSpec]] = defaultdict(list)
-    found: dict[str, PendingVideo] = {}
-    for spec, videos in pending.items():
-        for video in videos:
-            found[video.video_id] = video
-            lacking[video.video_id, passes[spec.feature_set_id]].append(spec)
-    alike: dict[tuple[str, ...], tuple[tuple[FeatureSpec, ...], list[PendingVideo]]] = {}
-    for (video_id, _), specs in lacking.items():
-        ids = tuple(spec.feature_set_id for spec in specs)
-        alike.setdefault(ids, (tuple(specs), []))[1].append(found[video_id])
-    for together, videos in alike.values():
-        for some, cost in _cut(videos, together[0], part_frames):
-            yield ExtractShard(together, some, cost, again)
-
-
-def _passes(specs: Iterable[FeatureSpec]) -> dict[str, int]:
-    """Partition specs by decode: one sampling rule, one size and at most one flow each."""
-    passes: list[list[FeatureSpec]] = []
-    for spec in specs:
-        for others in passes:
-            if all(_go_together(spec, other) for other in others):
-                others.append(spec)
-                break
-        else:
-            passes.append([spec])
-    return {spec.feature_set_id: number for number, some in enumerate(passes) for spec in some}
-
-
-def _go_together(one: FeatureSpec, other: FeatureSpec) -> bool:
-    flows = {one.flow, other.flow} - {None}
-    sizes = one.transform.size_px, other.transform.size_px
-    rules = (one.sample_fps, one.keyframes), (other.sample_fps, other.keyframes)
-    return rules[0] == rules[1] and sizes[0] == sizes[1] and len(flows) < 2
-
-
-def _cut(
-    videos: Sequence[PendingVideo], spec: FeatureSpec, part_frames: int
-) -> Iterator[tuple[tuple[PendingVideo, ...], float]]:
-    """Cut videos into shards of about the same expected cost; a long video has its own."""
-    some: list[PendingVideo] = []
-    cost = 0.0
-    for video in videos:
-        some.append(video)
-        cost += _cost(video, spec)
-        if cost >= part_frames:
-            yield tuple(some), cost
-            some, cost = [], 0.0
-    if some:
-        yield tuple(some), cost
-
-
-def _cost(video: PendingVideo, spec: FeatureSpec) -> float:
-    return expected_cost(
-        video.duration_s, video.frames_expected, video.pixels, spec.sample_fps,
-        key_frames=spec.keyframes is not None,
-    )  # fmt: skip
-
-
-def _samples(video: PendingVideo, sample_fps: float) -> int:
-    return expected_samples(video.duration_s, video.frames_expected, sample_fps)

@@ -17,7 +17,9 @@ from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.ports import Ports
 from vidpipe.records.features import FeatureSpec
 from vidpipe.steps import extract as step
+from vidpipe.steps import plan_extraction
 from vidpipe.steps.ingest import ingest
+from vidpipe.steps.plan_extraction import plan
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def old(ports: Ports) -> FeatureSpec:
 @pytest.fixture
 def wanted(ports: Ports, old: FeatureSpec, monkeypatch: pytest.MonkeyPatch) -> list[FeatureSpec]:
     specs = [ports.limits.spec, old]
-    monkeypatch.setattr(step, "_wanted_specs", lambda ports, *, alone: list(specs))
+    monkeypatch.setattr(plan_extraction, "wanted_specs", lambda ports, *, alone: list(specs))
     return specs
 
 
@@ -94,7 +96,7 @@ def test_only_the_spec_that_is_lacking_is_made_and_with_the_same_bits(
     wanted[:] = [old]
     step.extract(ports)
     wanted[:] = [ports.limits.spec, old]
-    batches, complete = step.plan(ports)
+    batches, complete = plan(ports)
     assert ([b.specs for b in batches], complete) == ([(ports.limits.spec,)], 0)
     step.extract(ports)
 
@@ -141,5 +143,5 @@ def test_specs_of_another_rate_are_batches_of_their_own(
     ports: Ports, source: Path, wanted: list[FeatureSpec], old: FeatureSpec
 ) -> None:
     wanted.append(replace(old, sample_fps=8.0))
-    batches, _ = step.plan(ports)
+    batches, _ = plan(ports)
     assert [[s.sample_fps for s in b.specs] for b in batches] == [[4.0, 4.0], [8.0]]
