@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -37,20 +38,21 @@ from vidpipe.steps.runs import Report
 
 
 class LogProgress(Metered):
-    """Progress as log lines and as a Prefect progress artifact, updated at every tenth."""
+    """Progress as log lines and a Prefect progress artifact: every tenth, once a second at most, and the end."""
 
     @contextmanager
     def stage(self, name: str, total: float, unit: str) -> Iterator[Callable[[float, int], None]]:
-        """Context manager of one stage: logs whenever another tenth of `total` is done."""
+        """Context manager of one stage, whose `total` is the work to be done."""
         logger = get_run_logger()
         key = "vidpipe-progress-" + re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
         artifact = cast(UUID, create_progress_artifact(0.0, key=key, description=name))
-        reported = 0.0
+        reported, last = 0.0, time.monotonic()
 
         def show(meter: Meter) -> None:
-            nonlocal reported
-            if meter.share - reported >= 0.1 or meter.share == 1 != reported:
-                reported = meter.share
+            nonlocal reported, last
+            is_due = meter.share - reported >= 0.1 and time.monotonic() - last >= 1
+            if is_due or meter.share == 1 != reported:
+                reported, last = meter.share, time.monotonic()
                 logger.info("%s: %s", name, str(meter))
                 update_progress_artifact(artifact, 100 * reported, description=f"{name}: {meter}")
 
