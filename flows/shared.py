@@ -38,7 +38,7 @@ from vidpipe.steps.runs import Report
 
 
 class LogProgress(Metered):
-    """Progress as log lines and a Prefect progress artifact: every tenth, once a second at most, and the end."""
+    """Progress as log lines and a Prefect progress artifact: at every tenth, once a second at most."""
 
     @contextmanager
     def stage(self, name: str, total: float, unit: str) -> Iterator[Callable[[float, int], None]]:
