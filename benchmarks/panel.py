@@ -161,7 +161,7 @@ class Records:
         self._records = Kept(f"{spec_id} recipe {RECIPE}", folder and folder / "panel.jsonl")
 
     def of_task(self, name: str, task: Task, seeds: int) -> Iterator[Record]:
-        """The records of a task, trained where they are not known."""
+        """Records of one task; those that are missing are trained."""
         for seed in range(seeds):
             for number, trial in enumerate(task(seed)):
                 yield self._of(trial, (name, seed, number))

@@ -56,8 +56,8 @@ class Accident:
     name: str
     play: Callable[[Stage], object]
     same: Literal["all", "served", "files"] = "all"
-    """What equals the undisturbed home's afterwards: all tables; those that people are served from, where the
-    challenger is gone; or the rows of each file, where other files are there."""
+    """Tables that must equal the undisturbed home's: all; those that people are served from, where the accident
+    takes the challenger away for good; or the rows of each file, where it changes which files there are."""
     same_model: bool = True
     """Afterwards the prepared champion serves."""
     needs_mount: bool = False
@@ -75,7 +75,7 @@ class Ended:
 
     @property
     def report(self) -> dict[str, Any]:
-        """Its JSON; empty where it printed none."""
+        """The JSON object that the verb printed; empty where it printed none."""
         with suppress(ValueError):
             found: dict[str, Any] = json.loads(self.stdout)
             return found

@@ -27,7 +27,7 @@ RECORDERS = {
     "live.mkv": (*X264, "-live", "1"),
     "no_index.avi": ("-c:v", "mjpeg"),
 }
-TOLD = """
+OUTCOMES = """
 select cv.path, v.verdict, v.frames_decoded, f.status
 from collection_videos as cv
 left join videos as v on cv.video_id = v.video_id
@@ -48,7 +48,7 @@ def recordings(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 @pytest.fixture
 def cameras(recordings: dict[str, bytes], tmp_path: Path) -> Iterator[tuple[Path, Callable[[], None]]]:
-    """A folder into which all recorders write a little every 0.2 s, until they are told to end."""
+    """A folder into which all recorders write a little every 0.2 s, until they are stopped."""
     folder, stop = tmp_path / "cams", threading.Event()
     folder.mkdir()
     left = {name: content[len(content) // 2 :] for name, content in recordings.items()}
@@ -78,9 +78,9 @@ def cameras(recordings: dict[str, bytes], tmp_path: Path) -> Iterator[tuple[Path
     end()
 
 
-def told(ports: Ports) -> dict[str, tuple[Any, ...]]:
+def outcomes(ports: Ports) -> dict[str, tuple[Any, ...]]:
     """Path to verdict, frames and the state of its failure."""
-    rows = ports.warehouse.query(TOLD).rows  # type: ignore[attr-defined]
+    rows = ports.warehouse.query(OUTCOMES).rows  # type: ignore[attr-defined]
     return {row[0]: tuple(row[1:]) for row in rows}
 
 
@@ -94,7 +94,7 @@ def test_what_recorders_still_write_waits_and_is_read_when_it_is_whole(
     end()
     night = nightly(ports, failure_budget="0")
     assert (night.status, night.failed, night.waiting) == ("no_champion", 0, 0)
-    assert told(ports) == dict.fromkeys(RECORDERS, ("ok", 20, "resolved"))
+    assert outcomes(ports) == dict.fromkeys(RECORDERS, ("ok", 20, "resolved"))
 
 
 def test_a_recorder_that_pauses_is_read_as_far_as_it_got_and_again_when_it_is_whole(
@@ -107,7 +107,7 @@ def test_a_recorder_that_pauses_is_read_as_far_as_it_got_and_again_when_it_is_wh
         os.utime(folder / name, (1e9, 1e9))
     assert ingest(ports, "cams", folder).waiting == 0
     extract(ports)
-    first = told(ports)
+    first = outcomes(ports)
     assert first.pop("moov_last.mp4")[0] == "unreadable"
     assert {verdict for verdict, _, _ in first.values()} == {"partial"}
     assert all(0 < frames < 20 for _, frames, _ in first.values())
@@ -116,5 +116,5 @@ def test_a_recorder_that_pauses_is_read_as_far_as_it_got_and_again_when_it_is_wh
         os.utime(folder / name, (1.1e9, 1.1e9))
     night = nightly(ports, failure_budget="0")
     assert (night.failed, night.extracted) == (0, len(RECORDERS))
-    assert {name: row[:2] for name, row in told(ports).items()} == dict.fromkeys(RECORDERS, ("ok", 20))
-    assert told(ports)["moov_last.mp4"][2] == "resolved"
+    assert {name: row[:2] for name, row in outcomes(ports).items()} == dict.fromkeys(RECORDERS, ("ok", 20))
+    assert outcomes(ports)["moov_last.mp4"][2] == "resolved"

@@ -2,7 +2,7 @@
 
 They are in two stores. So: write an intent row, move the alias, make the row final, publish. A crash between
 any two is rolled forward by `settle` at the next start, or closed as not carried out when the registry no
-longer has the version. Whoever decides asks for the version first, so that no intent is written in vain. An
+longer has the version. A decision asks for the version first, so that no intent is written in vain. An
 alias that somebody moved by hand is recorded as `external`, unless its version cannot serve.
 
 Versions are compared by number and digest, since MLflow counts from 1 again in a new model or store.

@@ -161,7 +161,7 @@ def _pump(
     queue: Queue[_Event | BaseException],
     stop: threading.Event,
 ) -> None:
-    """Decode one video into its bounded queue, until told to stop."""
+    """Decode one video into its bounded queue, until it is stopped."""
 
     def put(event: _Event | BaseException) -> bool:
         while not stop.is_set():

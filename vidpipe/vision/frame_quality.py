@@ -26,7 +26,7 @@ class PictureStats:
         self._last: np.ndarray[tuple[int, ...], np.dtype[np.int16]] | None = None
 
     def add(self, pixels: Pixels) -> None:
-        """Count the next frame, uint8 (V * W, W, 3); black and frozen are told by its first view."""
+        """Count the next frame, uint8 (V * W, W, 3); its first view decides on black and frozen."""
         self.is_blank = self.is_blank and _is_uniform(pixels)
         small = pixels[: pixels.shape[1]][::STEP_PX, ::STEP_PX].astype(np.int16)
         self._frames += 1
