@@ -56,8 +56,8 @@ class Accident:
     name: str
     play: Callable[[Stage], object]
     same: Literal["all", "served", "files"] = "all"
-    """Tables that must equal the undisturbed home's: all; those that people are served from, where the accident
-    takes the challenger away for good; or the rows of each file, where it changes which files there are."""
+    """Tables that must equal the undisturbed home's: all; those that people are served from, where the
+    challenger is gone for good; or the rows of each file, where the accident changes which files there are."""
     same_model: bool = True
     """Afterwards the prepared champion serves."""
     needs_mount: bool = False

@@ -1,4 +1,4 @@
-"""Deep grey pictures: contrast stretched by percentiles of the video, blank ones recognised, odd raw AVIs named."""
+"""Deep grey pictures: contrast by percentiles of the video, blank ones recognised, odd raw AVIs named."""
 
 from __future__ import annotations
 
