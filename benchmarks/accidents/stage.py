@@ -57,7 +57,7 @@ class Accident:
     play: Callable[[Stage], object]
     same: Literal["all", "served", "files"] = "all"
     """Tables that must equal the undisturbed home's: all; those that people are served from, where the
-    challenger is gone for good; or the rows of each file, where the accident changes which files there are."""
+    challenger is gone for good; or the rows of each file, where the accident changes the files themselves."""
     same_model: bool = True
     """Afterwards the prepared champion serves."""
     needs_mount: bool = False
