@@ -462,11 +462,14 @@ class Disk:
 
     def grow(self) -> None:
         """Room again, and writable."""
-        self._remount("rw,size=256m")
+        if os.statvfs(self._folder).f_flag & os.ST_RDONLY:
+            subprocess.run(["umount", "--lazy", str(self._folder)], check=True)
+        self._remount("size=256m")
 
     def forbid(self) -> None:
-        """Read-only, as a disk with errors becomes."""
-        self._remount("ro")
+        """Read-only from now on, as a disk with errors becomes: by a view over it, since files are open."""
+        subprocess.run(["mount", "--bind", str(self._folder), str(self._folder)], check=True)
+        self._remount("bind,ro")
 
     def _remount(self, options: str) -> None:
         subprocess.run(["mount", "-o", f"remount,{options}", str(self._folder)], check=True)

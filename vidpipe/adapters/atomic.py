@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -19,7 +19,13 @@ def replacing(file: Path) -> Iterator[Path]:
         yield temp
         temp.replace(file)
     finally:
-        temp.unlink(missing_ok=True)
+        discard(temp)
+
+
+def discard(temp: Path) -> None:
+    """Delete a temporary file, if the disk allows it: what made it useless is the error that people need."""
+    with suppress(OSError):
+        temp.unlink()
 
 
 def sync(path: Path) -> None:

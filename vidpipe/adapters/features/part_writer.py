@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -23,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vidpipe.adapters.atomic import sync
+from vidpipe.adapters.atomic import discard, sync
 from vidpipe.errors import StorageFailed, StorageUnreachable
 from vidpipe.records.features import FeatureSpec, VideoFeatures
 
@@ -68,8 +69,9 @@ class PartWriter:
         trace: TracebackType | None,
     ) -> None:
         if self._temp.exists():
-            self._writer.close()
-            self._temp.unlink(missing_ok=True)
+            with suppress(OSError):  # of a disk that is full or read-only, which was said already
+                self._writer.close()
+            discard(self._temp)
 
     def append(self, features: VideoFeatures, first_frame: int = 0) -> None:
         """Write the next rows; a long video comes in several calls, with rising `first_frame`."""

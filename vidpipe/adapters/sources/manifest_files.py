@@ -3,13 +3,13 @@
 import csv
 import logging
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from io import StringIO
 from itertools import pairwise
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from vidpipe.adapters.atomic import replacing
 from vidpipe.adapters.sources.csv_files import Table, read_table
 from vidpipe.errors import ConfigurationError, StorageFailed
 from vidpipe.records.names import SPLIT_WORDS, folded
@@ -55,7 +55,8 @@ class ManifestFiles:
                     f"{manifest} is there already, with other content than this manifest's.",
                     next_step="pass --overwrite to replace the file, or another --output.",
                 )
-            _write_whole(manifest, text)
+            with replacing(manifest) as temp:
+                temp.write_bytes(text)
         except OSError as error:
             raise StorageFailed(
                 f"cannot write {manifest}: {error.strerror}.",
@@ -234,12 +235,3 @@ def _csv_text(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
     for row in rows:
         (quoting if any("\r" in value for value in row) else plain).writerow(row)
     return stream.getvalue().encode()
-
-
-def _write_whole(file: Path, content: bytes) -> None:
-    temp = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        temp.write_bytes(content)
-        temp.replace(file)
-    finally:
-        temp.unlink(missing_ok=True)

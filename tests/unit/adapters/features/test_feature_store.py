@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from conftest import certain
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vidpipe.adapters.atomic import replacing
 from vidpipe.adapters.features.part_reader import PartReader
 from vidpipe.adapters.features.part_writer import TEMP_SUFFIX
 from vidpipe.adapters.features.store import FeatureStore
@@ -158,7 +160,7 @@ def test_any_video_in_any_slices_is_found_among_any_neighbours(
 
 
 def test_reading_one_video_touches_only_its_row_groups(
-    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+    store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored = write(store, *(features(f"v{i}", 5) for i in range(20)))
     asked: list[list[int]] = []
@@ -374,3 +376,16 @@ def test_a_disk_that_ends_is_a_clear_error_and_leaves_no_file(
     else:
         assert len(left) == 1
         assert not left[0].endswith(TEMP_SUFFIX)
+
+
+def test_a_disk_that_became_read_only_hides_no_error_behind_that_of_the_cleaning_up(
+    store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(file: Path, **_: Any) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(file))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(ZeroDivisionError), store.new_part(SPEC, NUMERICS):
+        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError), replacing(tmp_path / "page.html"):
+        raise ZeroDivisionError
