@@ -84,6 +84,10 @@ def test_denser_key_frames_are_thinned_to_the_rate(make: Callable[..., Path], vi
         ("reordered.avi", 10, ()),  # no presentation times
         ("raw.264", 10, ()),  # no times, so nobody knows how far apart they are
         ("refresh.mp4", 600, ("-x264-params", "intra-refresh=1:keyint=20")),
+        ("refresh_often.mp4", 600, ("-x264-params", "intra-refresh=1:keyint=10")),
+        ("open.mkv", 20, ("-x264-params", "open-gop=1")),  # order numbers wrap among the skipped frames
+        ("vp9.webm", 10, ("-c:v", "libvpx-vp9", "-cpu-used", "8")),  # its decoder skips nothing
+        ("vp9_short.webm", 10, ("-c:v", "libvpx-vp9", "-cpu-used", "8", "-t", "0.9")),
     ],
 )
 def test_a_video_is_decoded_in_full_where_key_frames_say_too_little(
@@ -95,7 +99,7 @@ def test_a_video_is_decoded_in_full_where_key_frames_say_too_little(
     full_s, full_pictures, full = decoded(videos, file, None)
 
     assert report == full
-    assert (report.sampling, report.frames_decoded) == ("full", 60)
+    assert (report.sampling, report.frames_decoded) == ("full", 9 if "short" in name else 60)
     assert times_s == full_s
     assert (pictures == full_pictures).all()
 
@@ -115,6 +119,18 @@ def test_key_frames_that_an_edit_list_hides_are_not_counted(
     assert times_s == [0.5, 2.5]
 
 
+def test_key_frames_that_are_not_shown_are_damage(make: Callable[..., Path], videos: VideoFiles) -> None:
+    """The later half of a stream is of another encoder, whose key frames the decoder shows out of order."""
+    own, others = make("own.ts", 10), make("open.ts", 20, "-x264-params", "open-gop=1")
+    joined = own.with_name("joined.ts")
+    command = [videos.tools.ffmpeg, "-loglevel", "error", "-y", "-i", f"concat:{own}|{others}", "-c", "copy"]
+    subprocess.run([*command, joined], check=True)
+
+    _, _, report = decoded(videos, joined)
+
+    assert (report.sampling, report.is_damaged) == ("keyframes", True)
+
+
 def gaps(times_s: Sequence[float], end_s: float) -> KeyframeGaps:
     """A key frame at each time, and packets between and after them."""
     found = KeyframeGaps(2.0)
@@ -130,7 +146,11 @@ def test_the_bound_holds_between_key_frames_and_to_the_end() -> None:
     assert not gaps([0, 2.1, 4], 6).suffice
     assert not gaps([0, 2, 4], 6.2).suffice
     assert not gaps([], 1).suffice
-    assert gaps([5, 0.5, 3], 0.9).is_sparse is False  # a clock that jumps back is no gap
+    assert gaps([5, 0.5, 2], 3).is_sparse  # a clock that jumps back says nothing of what follows
+    late = KeyframeGaps(2.0)
+    late.add(0, 0.1, is_key=False)
+    late.add(2.1, 0.1, is_key=True)
+    assert late.is_sparse
     only_keys = KeyframeGaps(2.0)
     only_keys.add(0, 0.1, is_key=True)
     assert not only_keys.suffice

@@ -67,35 +67,41 @@ KEYFRAME_GAP_S = 2.0
 class KeyframeGaps:
     """Check that the key frames of a stream are dense enough to be sampled alone, packet by packet.
 
-    A stream of key frames alone has nothing to skip: it is decoded in full, whatever its flags are worth.
+    A stream of key frames alone has nothing to skip: it is decoded in full, whatever its flags are worth. So
+    is one whose clock runs backwards, as where two recordings were joined.
+
+    Attributes:
+        times_s: Of the key frames.
     """
 
     def __init__(self, most_gap_s: float) -> None:
         self._most_gap_s = most_gap_s
-        self._last_s = -math.inf
-        self._end_s = -math.inf
-        self._keys = self._packets = 0
+        self.times_s: list[float] = []
+        self._start_s = self._end_s = -math.inf
+        self._packets = 0
         self.is_sparse = False
         """By now; what follows cannot mend it."""
 
     def add(self, time_s: float, duration_s: float, *, is_key: bool) -> None:
         """The next packet that will be shown, in the order of the file."""
+        self._start_s = time_s if not self._packets else self._start_s
         self._packets += 1
         self._end_s = max(self._end_s, time_s + duration_s)
         if math.isnan(time_s):
             self.is_sparse = True
         elif is_key:
-            self.is_sparse = self.is_sparse or (self._keys > 0 and self._is_gap(time_s))
-            self._last_s = max(self._last_s, time_s)
-            self._keys += 1
+            is_back = bool(self.times_s) and time_s < self.times_s[-1]
+            self.is_sparse = self.is_sparse or is_back or self._is_gap(time_s)
+            self.times_s.append(time_s)
 
     @property
     def suffice(self) -> bool:
         """Whether the key frames do, now that all packets have been seen."""
-        return 0 < self._keys < self._packets and not self.is_sparse and not self._is_gap(self._end_s)
+        return 0 < len(self.times_s) < self._packets and not self.is_sparse and not self._is_gap(self._end_s)
 
     def _is_gap(self, until_s: float) -> bool:
-        return until_s - self._last_s > self._most_gap_s + EDGE_S
+        since_s = self.times_s[-1] if self.times_s else self._start_s
+        return until_s - since_s > self._most_gap_s + EDGE_S
 
 
 MEGAPIXELS_A_SAMPLE = 2.0

@@ -104,10 +104,14 @@ def assess(
     )
 
 
-def assess_key_frames(file: Path, log: FfmpegLog) -> Damage:
-    """Damage that a decode of the key frames alone can see; the others were never asked for."""
+def assess_key_frames(file: Path, log: FfmpegLog, lost: int, wanted: int) -> Damage:
+    """Damage that a decode of the key frames alone can see; the others were never asked for.
+
+    `lost` of the `wanted` samples, which the key packets promise, did not come.
+    """
     torn = log.decode_errors + log.torn_frames > 0
-    return Damage(None, torn or log.is_cut or ends_early(file))
+    is_lost = lost > LOST_SHARE_OK * wanted + 1
+    return Damage(None, torn or is_lost or log.is_cut or ends_early(file))
 
 
 def _lost(log: FfmpegLog, frames: int, flags: PacketFlags) -> int:

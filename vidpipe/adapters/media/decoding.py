@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -23,11 +23,15 @@ from vidpipe.adapters.media.process import LimitedProcess
 from vidpipe.errors import NoFrames, Unreadable
 from vidpipe.records.features import DecodeReport, FlowSpec, KeyframeRule
 from vidpipe.records.videos import Floats, Pixels
-from vidpipe.vision.sampling import Sampler
+from vidpipe.vision.sampling import Sampler, sampled_indices
 
 TIME_WAIT_S = 20.0
 COLOURS_WAIT_S = 5.0
 """They stand in the line after that with the frame's time."""
+PROOF_FRAMES = 4
+"""So many frames of key frames alone are held back until their times are those of the key frames."""
+PROOF_S = 0.002
+"""Times of ffmpeg and ffprobe are the same but for rounding to a container's time base."""
 
 
 class Source(Protocol):
@@ -39,8 +43,8 @@ class Source(Protocol):
     def opened(self, log: FfmpegLog) -> AbstractContextManager[tuple[Input, int]]:
         """Context manager with ffmpeg's input and the descriptor for its standard input."""
 
-    def key_frames_suffice(self, rule: KeyframeRule) -> bool:
-        """Whether the key frames alone may be decoded."""
+    def key_times(self, rule: KeyframeRule) -> Sequence[float]:
+        """Times of the key frames, where these alone may be decoded; none elsewhere."""
 
     def damage(self, log: FfmpegLog, frames: int) -> Damage:
         """Compare a finished decode with the frames that the file promises."""
@@ -57,12 +61,12 @@ class PlainFile:
         demuxer: str | None,
         stream_index: int | None,
         packet_flags: Callable[[bool], PacketFlags],
-        key_frames_suffice: Callable[[KeyframeRule], bool],
+        key_times: Callable[[KeyframeRule], Sequence[float]],
     ) -> None:
         """`packet_flags`: of the stream, with times on request; asked for only where frames are missing."""
         self._file, self._demuxer, self._packet_flags = file, demuxer, packet_flags
         self._stream_index = stream_index
-        self.key_frames_suffice = key_frames_suffice
+        self.key_times = key_times
 
     @contextmanager
     def opened(self, log: FfmpegLog) -> Iterator[tuple[Input, int]]:  # noqa: ARG002
@@ -77,6 +81,10 @@ class PlainFile:
 
 class _FiltersRebuilt(Exception):
     """ffmpeg rebuilt its filter graph because the frame size changed, and lost its sampling state."""
+
+
+class _OtherFrames(Exception):
+    """The decoder gives other frames than those that the container flags as key frames."""
 
 
 class _OtherColours(Exception):
@@ -96,7 +104,13 @@ class Pass:
     look: Look = PLAIN
     levels: Levels | None = None
     """Black and white of a deep grey picture."""
-    key_frames_only: bool = False
+    key_times_s: Sequence[float] = ()
+    """Times of the key frames, where these alone are decoded."""
+
+    @property
+    def key_frames_only(self) -> bool:
+        """Whether no other frame is decoded."""
+        return bool(self.key_times_s)
 
 
 class Decoding:
@@ -121,7 +135,7 @@ class Decoding:
         stream_index: int | None,
         *,
         levels: Callable[[str, Pass], Levels] | None,
-        key_frames_suffice: Callable[[], bool] = lambda: False,
+        key_times: Callable[[], Sequence[float]] = tuple,
     ) -> None:
         """Prepare; ffmpeg is started by iteration.
 
@@ -135,7 +149,7 @@ class Decoding:
             sample_fps: What the command samples by.
             stream_index: Which stream it reads; None: the first.
             levels: Measures a deep grey video, in this format; None: pixels are mapped as ffmpeg does it.
-            key_frames_suffice: Whether only key frames are to be decoded; asked when decoding begins.
+            key_times: Times of the key frames, if only these are to be decoded; asked when decoding begins.
         """
         self.report: DecodeReport | None = None
         self.flow: Floats | None = None
@@ -144,31 +158,46 @@ class Decoding:
         self._flow_spec = flow
         self._sample_fps, self._stream_index = sample_fps, stream_index
         self._levels = levels
-        self._key_frames_suffice = key_frames_suffice
+        self._key_times = key_times
+        self._first_s = 0.0
 
     def __iter__(self) -> Generator[tuple[float, Pixels], None, None]:
         """Yield the sampled frames; decode again from the start where sampling or colours were wrong.
 
         Where ffmpeg loses its sampling state, the first frame's time says which frames are to come.
         """
-        now, first_s, given = Pass(key_frames_only=self._key_frames_suffice()), 0.0, 0
+        now, given = Pass(key_times_s=self._key_times()), 0
         while True:
             try:
                 with closing(self._frames(now)) as frames:
-                    for time_s, pixels in islice(frames, given, None):
-                        first_s = time_s if given == 0 else first_s
-                        yield time_s, pixels
+                    shown = self._proven(frames, now) if now.key_frames_only and not given else frames
+                    for frame in islice(shown, given, None):
+                        yield frame
                         given += 1
                 return
             except _FiltersRebuilt:
-                now = replace(now, start_s=first_s)
+                now = replace(now, start_s=self._first_s)
             except _OtherColours as found:
                 levels = self._levels(found.look.deep, now) if self._levels and found.look.deep else None
                 now = replace(now, look=found.look, levels=levels)
-            except (NoFrames, Unreadable):
+            except (_OtherFrames, NoFrames, Unreadable):
                 if given or not now.key_frames_only:
                     raise
-                now = Pass()  # flagged as key frames, and the decoder knows none of them as such
+                now = Pass()
+
+    def _proven(self, frames: Iterator[tuple[float, Pixels]], now: Pass) -> Iterator[tuple[float, Pixels]]:
+        """Hold the first frames back until they are known to be the key frames.
+
+        A decoder may know fewer of them than the container flags (H.264 with open GOPs or intra refresh), or
+        may skip nothing (VP9).
+        """
+        wanted = sampled_indices(now.key_times_s, self._sample_fps)[:PROOF_FRAMES]
+        held = list(islice(frames, PROOF_FRAMES))
+        late_s = [time_s - now.key_times_s[n] for (time_s, _), n in zip(held, wanted, strict=False)]
+        if len(held) != len(wanted) or max(late_s) - min(late_s) > PROOF_S:
+            raise _OtherFrames
+        yield from held
+        yield from frames
 
     def _frames(self, now: Pass) -> Generator[tuple[float, Pixels], None, None]:
         log, start_s = FfmpegLog(), now.start_s
@@ -189,6 +218,7 @@ class Decoding:
                     raise _OtherColours(look)
                 if sampler and not sampler.takes(time_s):
                     continue
+                self._first_s = time_s if frames == 0 else self._first_s
                 self.flow = flows.until(time_s) if flows else None
                 yield time_s, pixels
                 frames += 1
@@ -196,7 +226,7 @@ class Decoding:
         if frames == 0:
             raise decode_error(self._file, log, code)
         misread = self._misread(log, was_rebuilt=start_s is not None)
-        self.report = self._reported(log, log.frames_decoded or frames, misread, now)
+        self.report = self._reported(log, frames, misread, now)
 
     def _look(self, log: FfmpegLog) -> Look:
         """Colour conversion by the stream's tags, which ffmpeg logs before the first frame."""
@@ -207,12 +237,17 @@ class Decoding:
         log.colours_shown.wait(COLOURS_WAIT_S)
         return look_of(replace(tags, pix_fmt=log.pix_fmt or tags.pix_fmt).seen_in(log.colours))
 
-    def _reported(self, log: FfmpegLog, frames: int, misread: str, now: Pass) -> DecodeReport:
-        only = now.key_frames_only
-        damage = assess_key_frames(self._file, log) if only else self._source.damage(log, frames)
+    def _reported(self, log: FfmpegLog, sampled: int, misread: str, now: Pass) -> DecodeReport:
+        frames = log.frames_decoded or sampled
+        if now.key_frames_only:
+            wanted = len(sampled_indices(now.key_times_s, self._sample_fps))
+            damage = assess_key_frames(self._file, log, wanted - sampled, wanted)
+        else:
+            damage = self._source.damage(log, frames)
         return DecodeReport(
-            None if only else frames, log.decode_errors + log.torn_frames, log.last, damage.frames_expected,
-            damage.is_damaged, sampling="keyframes" if only else "full", misread=misread,
+            None if now.key_frames_only else frames, log.decode_errors + log.torn_frames, log.last,
+            damage.frames_expected, damage.is_damaged,
+            sampling="keyframes" if now.key_frames_only else "full", misread=misread,
         )  # fmt: skip
 
     def _misread(self, log: FfmpegLog, *, was_rebuilt: bool) -> str:

@@ -1,8 +1,8 @@
-"""Key frames of a stream, by its packets: whether they are dense enough to be sampled alone."""
+"""Key frames of a stream, by its packets: when they show, if they are dense enough to be sampled alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from math import nan
 from pathlib import Path
@@ -16,10 +16,10 @@ from vidpipe.vision.sampling import KeyframeGaps
 CHUNK_BYTES = 1 << 16
 
 
-def key_frames_suffice(
+def key_times(
     ffprobe: str, file: Path, stream: str, demuxer: str | None, rule: KeyframeRule, wait_s: float
-) -> bool:
-    """Whether a video may be read by its key frames; False also where ffprobe does not say so.
+) -> Sequence[float]:
+    """Times of the key frames by which a video may be read; none also where ffprobe does not say so.
 
     Nothing is decoded; a stream whose key frames are sparse is left at the first gap.
     """
@@ -31,11 +31,12 @@ def key_frames_suffice(
             for line in _lines(process):
                 _add(gaps, line)
                 if gaps.is_sparse:
-                    return False
-            return process.finish() == 0 and gaps.suffice
+                    return ()
+            if process.finish() == 0 and gaps.suffice:
+                return gaps.times_s
     finally:
         process.kill()
-    return False
+    return ()
 
 
 def _add(gaps: KeyframeGaps, line: bytes) -> None:

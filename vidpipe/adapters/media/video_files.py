@@ -29,7 +29,7 @@ from vidpipe.adapters.media.decoding import Decoding, Pass, PlainFile, Source
 from vidpipe.adapters.media.deep_grey import Levels, dtype_of, levels_of
 from vidpipe.adapters.media.dicom.files import DicomSource, dicom_facts, is_dicom
 from vidpipe.adapters.media.dicom.files import build as dicom_build
-from vidpipe.adapters.media.keyframes import key_frames_suffice
+from vidpipe.adapters.media.keyframes import key_times
 from vidpipe.adapters.media.log import FfmpegLog, refusal
 from vidpipe.adapters.media.probe import has_rivals, media_facts
 from vidpipe.adapters.media.process import LimitedProcess
@@ -145,7 +145,7 @@ class VideoFiles:
         return Decoding(
             command, file, source, (len(views) * size_px, size_px, 3), wait_s, flow, sample_fps, stream_index,
             levels=measured if any(view.reader > 1 for view in views) else None,
-            key_frames_suffice=lambda: keyframes is not None and source.key_frames_suffice(keyframes),
+            key_times=lambda: source.key_times(keyframes) if keyframes else (),
         )  # fmt: skip
 
     def _source(self, file: Path, stream_index: int | None, wait_s: float) -> Source:
@@ -163,10 +163,10 @@ class VideoFiles:
             except VideoError:  # decoded by ffmpeg, unknown to an older ffprobe: nothing says what is hidden
                 return PacketFlags()
 
-        def suffice(rule: KeyframeRule) -> bool:
-            return key_frames_suffice(self.tools.ffprobe, file, stream, demuxer, rule, wait_s)
+        def times(rule: KeyframeRule) -> Sequence[float]:
+            return key_times(self.tools.ffprobe, file, stream, demuxer, rule, wait_s)
 
-        return PlainFile(file, demuxer, stream_index, packet_flags, suffice)
+        return PlainFile(file, demuxer, stream_index, packet_flags, times)
 
     def thumbnail(self, file: Path, duration_s: float | None) -> bytes:
         """Thumbnail of the middle frame as a small JPEG; of the first where the duration is unknown or wrong.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -107,9 +107,9 @@ class DicomSource:
         finally:
             reader.kill()
 
-    def key_frames_suffice(self, rule: KeyframeRule) -> bool:  # noqa: ARG002
+    def key_times(self, rule: KeyframeRule) -> Sequence[float]:  # noqa: ARG002
         """Frames are decoded in full: most are key frames, and the reader skips none."""
-        return False
+        return ()
 
     def damage(self, log: FfmpegLog, frames: int) -> Damage:
         """Frames that the header promises and that did not come; the reader's and ffmpeg's complaints."""
