@@ -34,7 +34,7 @@ from vidpipe.adapters.media.dicom.header import Refusal, facts, frame_times, pix
 from vidpipe.adapters.media.dicom.pixels import Pictures, grey_table
 from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.adapters.sources.folders import Catalog
-from vidpipe.errors import Forbidden, NoVideoStream, Unreadable
+from vidpipe.errors import Forbidden, NoVideoStream, TooSlow, Unreadable
 from vidpipe.ports import Ports
 from vidpipe.records.features import DecodeReport, FrameTransform, View
 from vidpipe.records.videos import Pixels
@@ -506,6 +506,33 @@ def test_a_reader_that_ends_without_a_word_is_an_error_with_a_next_step(
         videos.probe(write(tmp_path / "loop.dcm", greys()))
 
     assert caught.value.next_step and "Pulaski" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_reader_may_take_longer_than_ffmpeg(
+    tools: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = dicom_files._program
+    slowly = ["sh", "-c", 'sleep 3; exec "$@"', "sh"]
+    monkeypatch.setattr(dicom_files, "_program", lambda verb, file: [*slowly, *program(verb, file)])
+
+    times_s, _, _ = seen(VideoFiles(tools, min_wait_s=2.0, wait_s_per_s=0.0), write(tmp_path / "x", greys()))
+
+    assert times_s == [0, 0.3, 0.5, 0.8]
+
+
+def test_a_stream_that_never_comes_leaves_no_pipe_open(
+    tools: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = encapsulated(tmp_path / "scope.dcm", header_of(greys()), [bytes(8)], MPEG4HP41)
+    monkeypatch.setattr(dicom_files, "_program", lambda verb, file: ["sleep", "60"])
+    videos = VideoFiles(tools, min_wait_s=0.1, wait_s_per_s=0.0)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+
+    with pytest.raises(TooSlow):
+        seen(videos, file)
+
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_the_program_says_nothing_of_its_own_on_either_channel(tmp_path: Path) -> None:

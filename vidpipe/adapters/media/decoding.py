@@ -39,6 +39,8 @@ class Source(Protocol):
 
     misread: str
     """What reader 1 does with such a file instead; empty where it is right."""
+    slower: float
+    """How much longer its frames may take than those of a file that ffmpeg opens itself."""
 
     def opened(self, log: FfmpegLog) -> AbstractContextManager[tuple[Input, int]]:
         """Context manager with ffmpeg's input and the descriptor for its standard input."""
@@ -54,6 +56,7 @@ class PlainFile:
     """A file that ffmpeg opens itself."""
 
     misread = ""
+    slower = 1.0
 
     def __init__(
         self,
@@ -203,9 +206,9 @@ class Decoding:
         log, start_s = FfmpegLog(), now.start_s
         sampler = Sampler(self._sample_fps, start_s) if start_s is not None else None
         with ExitStack() as ends:
+            what, stdin = ends.enter_context(self._source.opened(log))
             flows = FlowReader(self._flow_spec, log, start_s) if self._flow_spec else None
             pipes = (flows.write_end,) if flows else ()
-            what, stdin = ends.enter_context(self._source.opened(log))
             command = self._command(what, flows.write_end if flows else -1, now)
             process = LimitedProcess(command, self._wait_s, log.line, pass_fds=pipes, stdin=stdin)
             if flows:

@@ -124,6 +124,7 @@ class VideoFiles:
         _refuse_control_characters(file)
         wait_s = self._min_wait_s + self._wait_s_per_s * (duration_s or 0.0)
         source = self._source(file, stream_index, wait_s)
+        wait_s *= source.slower
         stream_index = stream_index if isinstance(source, PlainFile) else None
         size_px = views[0].transform.size_px
 

@@ -30,8 +30,6 @@ from vidpipe.records.videos import MediaFacts
 
 FACTS_WAIT_S = 30.0
 INSTALL = "pip install 'vidpipe[dicom]', then vidpipe retry."
-SLOWER = 4.0
-"""How much longer frames may take than ffmpeg's: decoded one by one, they cross a pipe uncompressed."""
 RAW_DEMUXERS = {"h264": "h264", "hevc": "hevc", "mpeg2video": "mpegvideo"}
 REFUSED = re.compile(r"(no_video|unreadable) (.*)")
 _STREAM_SYNTAX = re.compile(rb"\x02\0\x10\0UI..1\.2\.840\.10008\.1\.2\.4\.10[0-8][.\0\x02]", re.S)
@@ -79,6 +77,8 @@ class DicomSource:
     """One DICOM file as a source of frames: see `decoding.Source`."""
 
     misread = "it does not read DICOM"
+    slower = 4.0
+    """Frames are decoded one by one and cross a pipe uncompressed."""
 
     def __init__(self, file: Path, wait_s: float) -> None:
         """Start nothing yet.
@@ -87,7 +87,7 @@ class DicomSource:
             Forbidden: The extra `vidpipe[dicom]` is not installed.
         """
         _require_extra(file)
-        self._file, self._wait_s = file, wait_s * SLOWER
+        self._file, self._wait_s = file, wait_s * self.slower
         self._is_stream = bool(_STREAM_SYNTAX.search(read_head(file)))
         self._promised = self._errors = 0
 
