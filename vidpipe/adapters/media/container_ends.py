@@ -48,10 +48,17 @@ def _boxes_end_early(at: At, size: int) -> bool:
         length = int.from_bytes(header[:4])
         if length == 1:
             length = int.from_bytes(header[8:16])
-        if length < 8 or not header[4:8].isascii():
+        if length < 8 or header[4:8] not in _BOXES:
             return False  # up to the end, or bytes that a recorder left behind
         offset += length
     return offset > size
+
+
+_BOXES = (
+    b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"wide", b"free", b"skip", b"uuid", b"meta", b"mfra",
+    b"sidx", b"ssix", b"prft", b"emsg", b"pdin", b"udta", b"pnot", b"PICT",
+)  # fmt: skip
+"""Of the outermost level. Source: ISO/IEC 14496-12, table 1; the QuickTime File Format."""
 
 
 def _riff_ends_early(at: At, size: int) -> bool:

@@ -56,6 +56,13 @@ def test_a_whole_file_is_not_damaged_and_one_cut_in_half_is(
         assert ends_early(cut) and not ends_early(whole)
 
 
+def test_bytes_that_a_camera_leaves_behind_the_last_box_cut_nothing_off(encode: Callable[..., Path]) -> None:
+    file = encode("x.mp4", "-f", "lavfi", "-i", SOURCE, *X264)
+    file.write_bytes(file.read_bytes() + b"MODEL: X3 8db42d694ccc418790edff439fe026bf")
+
+    assert not ends_early(file)
+
+
 PAL = ("-s", "720x576", "-pix_fmt", "yuv420p", "-c:v", "dvvideo")
 
 
