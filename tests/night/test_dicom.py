@@ -31,7 +31,7 @@ from pydicom.uid import (
 from vidpipe.adapters.media.binaries import Tools
 from vidpipe.adapters.media.dicom import files as dicom_files
 from vidpipe.adapters.media.dicom.header import Refusal, facts, frame_times, pixel_aspect, read_header
-from vidpipe.adapters.media.dicom.pixels import Pictures, grey_table
+from vidpipe.adapters.media.dicom.pixels import Pictures, decoded, grey_table
 from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.adapters.sources.folders import Catalog
 from vidpipe.errors import Forbidden, NoVideoStream, TooSlow, Unreadable
@@ -303,6 +303,21 @@ def test_slices_are_no_instants() -> None:
     assert refused.value.kind == "no_video"
 
 
+def test_slices_at_different_places_are_no_instants_even_where_each_has_its_time() -> None:
+    def frames(*places: float) -> list[Dataset]:
+        groups = [Dataset() for _ in places]
+        for number, (group, place) in enumerate(zip(groups, places, strict=True)):
+            content, position = Dataset(), Dataset()
+            content.FrameAcquisitionDateTime = f"2026010112000{number}"
+            position.ImagePositionPatient = [0, 0, place]
+            group.FrameContentSequence, group.PlanePositionSequence = [content], [position]
+        return groups
+
+    assert times(PerFrameFunctionalGroupsSequence=frames(2, 2, 2, 2)) == ([0, 1, 2, 3], False)
+    with pytest.raises(Refusal, match="slices"):
+        times(PerFrameFunctionalGroupsSequence=frames(2, 4, 6, 8))
+
+
 @pytest.mark.slow
 def test_uneven_times_follow_the_sampling_rule(videos: VideoFiles, tmp_path: Path) -> None:
     steps = [0, 30, 300, 40, 40, 700, 20, 500, 10, 90]
@@ -381,6 +396,13 @@ def test_a_file_cut_off_is_partial_and_says_how_many_were_promised(
 
     assert report.frames_decoded in (5, 6)
     assert (report.frames_expected, report.is_damaged) == (N, True)
+
+
+def test_a_file_that_promises_far_too_many_frames_is_left_at_its_end(tmp_path: Path) -> None:
+    file, said = write(tmp_path / "loop.dcm", greys(), NumberOfFrames=10_000_000), list[str]()
+
+    assert sum(1 for _ in decoded(file, read_header(file), 10_000_000, said.append)) == N
+    assert len(said) == 1
 
 
 @pytest.mark.slow

@@ -114,6 +114,8 @@ def depth(header: Dataset) -> int:
 
 def frame_times(header: Dataset, count: int) -> tuple[list[float], bool]:
     """Frame times in seconds from the first frame, and whether they are assumed."""
+    if _are_slices(header):
+        raise Refusal("no_video", "its frames are slices at different places, not instants")
     for times_s in (_by_vector(header, count), _by_moments(header, count)):
         if times_s:
             return times_s, False
@@ -123,6 +125,19 @@ def frame_times(header: Dataset, count: int) -> tuple[list[float], bool]:
     if step_s is None and pointers and not any(int(p) in TIME_POINTERS for p in pointers):
         raise Refusal("no_video", "its frames are slices, pages or views, not instants")
     return [n * (step_s or 1 / ASSUMED_FPS) for n in range(count)], step_s is None
+
+
+def _are_slices(header: Dataset) -> bool:
+    """Whether frames of an enhanced object (CT, MR, PET) lie at different places; a scanner times these, too.
+
+    Source: DICOM PS3.3 C.7.6.16.2.3, Plane Position.
+    """
+    places = {
+        tuple(item.get("ImagePositionPatient") or ())
+        for group in header.get("PerFrameFunctionalGroupsSequence") or []
+        for item in (group.get("PlanePositionSequence") or [])[:1]
+    }
+    return len(places) > 1
 
 
 def _by_vector(header: Dataset, count: int) -> list[float] | None:

@@ -117,7 +117,8 @@ def decoded(
     syntax = header.file_meta.TransferSyntaxUID
     source: Any = dcmread(file) if syntax == DEFLATED else file
     plugin = "pylibjpeg" if syntax == RLE else ""  # pydicom's own is Python, and takes twenty times as long
-    is_halved = codec_of(header) == "rawvideo" and header.PhotometricInterpretation == "YBR_FULL_422"
+    is_raw = codec_of(header) == "rawvideo"
+    is_halved = is_raw and header.PhotometricInterpretation == "YBR_FULL_422"
     number = 0
     while number < count:
         wanted = range(number, count)
@@ -132,4 +133,6 @@ def decoded(
             raise
         except Exception as error:
             say(f"error frame {number} of {count} does not decode ({type(error).__name__})")
+            if is_raw:
+                return  # the file ends here, whatever number of frames the header promises
             number += 1
