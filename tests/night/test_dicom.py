@@ -503,9 +503,9 @@ def test_without_the_extra_a_file_is_a_failure_that_names_it_and_retry_reads_it_
 def test_no_picture_of_a_patient_is_shown(videos: VideoFiles, tmp_path: Path) -> None:
     file = write(tmp_path / "loop.dcm", greys())
 
-    assert videos.picture(file, 0.0) == b""
+    assert videos.pictures(file, [0.0, 0.1]) == [b"", b""]
     with pytest.raises(Forbidden, match="patient"):
-        videos.thumbnail(file, 1.0)
+        videos.thumbnail(file)
 
 
 def test_a_stream_behind_the_head_of_a_dicom_file_is_not_torn_out_of_it(

@@ -136,7 +136,7 @@ def _picture(videos: Videos, staging: Staging, row: Mapping[str, Any], deadline:
         return Picture(None, "no time left for a picture")
     place = place_of(row["source"], _listed(row), row["video_id"])
     try:
-        jpeg = _thumbnail(videos, staging, place, row["duration_s"])
+        jpeg = _thumbnail(videos, staging, place)
     except StillChanging:
         return Picture(None, "the file has changed since")
     except _NoPicture as error:
@@ -160,8 +160,8 @@ def _listed(row: Mapping[str, Any]) -> SourceFile:
     return SourceFile(**{name: row[name] for name in names})
 
 
-def _thumbnail(videos: Videos, staging: Staging, place: Place, duration_s: float | None) -> bytes:
+def _thumbnail(videos: Videos, staging: Staging, place: Place) -> bytes:
     if isinstance(place, StoredObject) and place.size_bytes > MAX_OBJECT_BYTES:
         raise _NoPicture("too large to fetch for a picture")
     with staging.local(place) as file:
-        return videos.thumbnail(file, duration_s)
+        return videos.thumbnail(file)

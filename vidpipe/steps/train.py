@@ -332,8 +332,8 @@ def _pictures(
         return []
     try:
         with ports.staging.local(place) as file:
-            found = [(float(at_s), ports.videos.picture(file, float(at_s))) for at_s in chosen]
+            found = ports.videos.pictures(file, chosen.tolist())
     except VideoError as error:
         log.info("no pictures of %s: %s", video.path, error)
         return []
-    return [(at_s, jpeg) for at_s, jpeg in found if jpeg]
+    return [(at_s, jpeg) for at_s, jpeg in zip(chosen.tolist(), found, strict=True) if jpeg]

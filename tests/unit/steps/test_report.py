@@ -24,7 +24,7 @@ from vidpipe.adapters.database.warehouse import Warehouse
 from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.adapters.reports import Reports
 from vidpipe.adapters.sources.staging import Staging
-from vidpipe.errors import NoFrames, NotFound, StorageFailed, Vanished
+from vidpipe.errors import NoFrames, NotFound, StorageFailed, Vanished, VideoError
 from vidpipe.ports import Ports
 from vidpipe.report.page import SECTIONS, Picture, clock, label_mix, short, span, timeline
 from vidpipe.steps import nightly as night_steps
@@ -122,7 +122,7 @@ class FakeVideos(VideoFiles):
     def __init__(self, jpeg: bytes = b"\xff\xd8jpeg") -> None:
         self.jpeg = jpeg
 
-    def thumbnail(self, file: Path, duration_s: float | None) -> bytes:
+    def thumbnail(self, file: Path) -> bytes:
         return self.jpeg
 
 
@@ -424,27 +424,25 @@ def test_a_thumbnail_is_a_small_jpeg_from_the_middle(videos: VideoFiles, clips: 
     from PIL import Image
 
     file = sorted(clips.incoming.glob("*.mp4"))[0]
-    facts = videos.probe(file)
-    jpeg = videos.thumbnail(file, facts.duration_s)
+    jpeg = videos.thumbnail(file)
 
     picture = Image.open(BytesIO(jpeg))
     assert picture.format == "JPEG" and max(picture.size) == 160
     assert len(jpeg) < MAX_PICTURE_BYTES
-    assert videos.thumbnail(file, 1e6) == videos.thumbnail(file, None)  # a duration that lies
 
 
 def test_what_gives_no_frame_gives_an_error_of_ours(videos: VideoFiles, tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("not a video")
     (tmp_path / "list.m3u8").write_text("#EXTM3U\n#EXTINF:1,\n/etc/passwd\n")
     for name in ("text.mp4", "list.m3u8"):
-        with pytest.raises(NoFrames):
-            videos.thumbnail(tmp_path / name, 10.0)
+        with pytest.raises(VideoError):
+            videos.thumbnail(tmp_path / name)
     with pytest.raises(Vanished):
-        videos.thumbnail(tmp_path / "gone.mp4", 10.0)
+        videos.thumbnail(tmp_path / "gone.mp4")
 
 
 class BrokenVideos(FakeVideos):
-    def thumbnail(self, file: Path, duration_s: float | None) -> bytes:
+    def thumbnail(self, file: Path) -> bytes:
         raise NoFrames(f"{file.name}: no frame decodes.")
 
 

@@ -105,20 +105,20 @@ def look_of(tags: Tags) -> Look:
     return PLAIN
 
 
-def scaled(frames: Any, size_px: int, flags: str, look: Look) -> Any:
-    """Scale the frames of an ffmpeg-python stream to squares, converted by `look`."""
+def scaled(frames: Any, size_px: tuple[int, int], flags: str, look: Look) -> Any:
+    """Scale the frames of an ffmpeg-python stream to a width and height, converted by `look`."""
     if look.hdr:
         return _tone_mapped(frames, size_px, flags, look.hdr)
     matrix = {"in_color_matrix": look.matrix} if look.matrix else {}
-    return frames.filter("scale", size_px, size_px, flags=flags, **matrix)
+    return frames.filter("scale", *size_px, flags=flags, **matrix)
 
 
-def _tone_mapped(frames: Any, size_px: int, flags: str, tags: Tags) -> Any:
+def _tone_mapped(frames: Any, size_px: tuple[int, int], flags: str, tags: Tags) -> Any:
     """Tone-map after resizing, with chroma at full resolution: 4K costs no more than a small video."""
     tagged = frames.filter(
         "setparams", colorspace=tags.matrix, color_primaries=tags.primaries, color_trc=tags.transfer
     )
-    small = tagged.filter("scale", size_px, size_px, flags=flags)
+    small = tagged.filter("scale", *size_px, flags=flags)
     deep = small.filter("format", "gbrp12le" if tags.matrix == "gbr" else "yuv444p12le")
     light = deep.filter("zscale", transfer="linear", npl=REFERENCE_WHITE_NITS).filter("format", "gbrpf32le")
     mapped = light.filter("zscale", primaries="bt709").filter(

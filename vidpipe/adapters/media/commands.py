@@ -1,4 +1,4 @@
-"""Command lines of ffmpeg and ffprobe for probing, decoding and thumbnails.
+"""Command lines of ffmpeg and ffprobe for probing, decoding and stills.
 
 Demuxers and protocols are restricted to real containers on the local disk.
 """
@@ -26,7 +26,6 @@ CONTAINERS = (
 """Demuxers that read one local file and nothing else: no playlist, no concat script, no image sequence."""
 MAX_PIXELS = 8192 * 8192
 """Source: `max_pixels` in https://ffmpeg.org/ffmpeg-codecs.html; 8K video has 33 million."""
-PICTURE_PX = 160
 SHOWN_FRAMES, SHOWN_FLOW = "showinfo@frames", "showinfo@flow"
 """Filters that log the times of what passes, by the names that stand in the log.
 Source: https://ffmpeg.org/ffmpeg-filters.html#Filtergraph-syntax-1, `filter_name@id`."""
@@ -176,8 +175,8 @@ def _verbosely(output: Any, binary: str) -> list[str]:
     return arguments
 
 
-def _output(frames: Any, to: str, pix_fmt: str) -> Any:
-    return frames.output(to, format="rawvideo", pix_fmt=pix_fmt, fps_mode="passthrough")
+def _output(frames: Any, to: str, pix_fmt: str, **options: Any) -> Any:
+    return frames.output(to, format="rawvideo", pix_fmt=pix_fmt, fps_mode="passthrough", **options)
 
 
 def _frames(stream: Any, selected: str, views: Sequence[View], look: Look, deep: Stretch | None) -> Any:
@@ -205,21 +204,34 @@ def _input_options(file: Path, demuxer: str | None) -> dict[str, str]:
     return {**forced, **forced_codec(head), **ser_options(file, head)}
 
 
-def picture_command(binary: str, file: Path, at_s: float, demuxer: str | None = None) -> list[str]:
-    """ffmpeg command for one frame, within a square of `PICTURE_PX`, as JPEG on stdout."""
-    source = Input.of(file, demuxer)
-    stream = ffmpeg.input(
-        source.url, ss=f"{at_s:.3f}", protocol_whitelist="file,pipe", format_whitelist=CONTAINERS,
-        threads=1, max_pixels=MAX_PIXELS, **source.options,
-    )["V:0"]  # fmt: skip
-    small = stream.filter(
-        "scale", PICTURE_PX, PICTURE_PX, force_original_aspect_ratio="decrease", flags="area"
-    ).filter("setsar", 1)
-    output = small.output("pipe:", format="mjpeg", vframes=1, pix_fmt="yuvj420p", **{"q:v": 5})
-    arguments: list[str] = output.global_args(
-        "-nostdin", "-hide_banner", "-loglevel", "error", "-filter_threads", "1"
-    ).compile(cmd=binary)
-    return arguments
+def still_command(
+    binary: str,
+    source: Input,
+    size_px: tuple[int, int],
+    *,
+    skip_s: float,
+    stream_index: int,
+    look: Look,
+    levels: Levels | None,
+) -> list[str]:
+    """ffmpeg command for one frame in RGB of this width and height on stdout, its time logged."""
+    frame = _one_frame(source, skip_s, stream_index).filter(SHOWN_FRAMES, checksum=0)
+    seen = stretched(frame, look.deep, levels) if look.deep and levels else frame
+    return _verbosely(_output(scaled(seen, size_px, "area", look), "pipe:1", "rgb24", vframes=1), binary)
+
+
+def still_pixels_command(
+    binary: str, source: Input, deep: str, skip_s: float, stream_index: int
+) -> list[str]:
+    """ffmpeg command that writes the same frame unscaled in a deep grey format to stdout."""
+    frame = _one_frame(source, skip_s, stream_index)
+    return _verbosely(_output(frame, "pipe:1", deep, vframes=1), binary)
+
+
+def _one_frame(source: Input, skip_s: float, stream_index: int) -> Any:
+    """Frames of a stream from `skip_s` after the first one on."""
+    stream = _opened(source, stream_index, key_frames_only=False)
+    return stream.filter("select", f"gte(t-start_t,{skip_s:.3f})") if skip_s else stream
 
 
 def _view(frames: Any, view: View, look: Look, deep: Stretch | None) -> Any:
@@ -230,7 +242,7 @@ def _view(frames: Any, view: View, look: Look, deep: Stretch | None) -> Any:
     if transform.crop_share is not None:
         frames = frames.filter("crop", *_crop(transform.crop_share, view.reader))
     seen = look if view.reader > 1 else PLAIN
-    return scaled(frames, transform.size_px, transform.interpolation, seen)
+    return scaled(frames, (transform.size_px, transform.size_px), transform.interpolation, seen)
 
 
 def _crop(share: float, reader: int) -> tuple[str, str]:

@@ -9,7 +9,7 @@ moves neither. Pixels that are no number are black.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,10 @@ import ffmpeg
 import numpy as np
 import numpy.typing as npt
 
+from vidpipe.adapters.media.process import LimitedProcess
+
 PERCENTILES = (0.1, 99.9)
+CHUNK_BYTES = 1 << 20
 MOST_PIXELS = 1 << 21
 """Held at once; of longer videos one pixel in 7, 49 … of these, which falls on all columns."""
 
@@ -62,6 +65,21 @@ def levels_of(chunks: Iterable[npt.NDArray[Any]]) -> Levels:
         return Levels(0.0, 1.0)
     low, high = np.percentile(pixels, PERCENTILES, method="nearest")
     return Levels(float(low), float(high))
+
+
+def measured(command: list[str], deep: str, wait_s: float, stdin: int) -> Levels:
+    """Levels of the pixels that a command writes to stdout in a deep format."""
+    process = LimitedProcess(command, wait_s, lambda _: None, stdin=stdin)
+    try:
+        return levels_of(_chunks(process, dtype_of(deep)))
+    finally:
+        process.kill()
+
+
+def _chunks(process: LimitedProcess, dtype: npt.DTypeLike) -> Iterator[npt.NDArray[Any]]:
+    buffer = np.empty(CHUNK_BYTES, np.uint8)
+    while filled := process.read_into(buffer.data):
+        yield buffer[: filled - filled % 4].view(dtype)
 
 
 def stretched(frames: Any, deep: str, levels: Levels) -> Any:

@@ -7,26 +7,21 @@ pipes are drained.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from vidpipe.adapters.media.binaries import Tools
 from vidpipe.adapters.media.commands import (
     Input,
     decode_command,
     packet_flags_command,
-    picture_command,
     pixels_command,
     probe_command,
     stream_specifier,
 )
 from vidpipe.adapters.media.damage import PacketFlags
 from vidpipe.adapters.media.decoding import Decoding, Pass, PlainFile, Source
-from vidpipe.adapters.media.deep_grey import Levels, dtype_of, levels_of
+from vidpipe.adapters.media.deep_grey import Levels, measured
 from vidpipe.adapters.media.dicom.files import DicomSource, dicom_facts, is_dicom
 from vidpipe.adapters.media.dicom.files import build as dicom_build
 from vidpipe.adapters.media.keyframes import key_times
@@ -40,14 +35,13 @@ from vidpipe.adapters.media.signatures import (
     refuse_foreign,
     refuse_torn_stream,
 )
+from vidpipe.adapters.media.stills import STILL_WAIT_S, still_at
 from vidpipe.adapters.media.webp import is_animated, webp_facts
 from vidpipe.errors import Forbidden, NoFrames, Vanished, VideoError
 from vidpipe.records.features import FlowSpec, KeyframeRule, View
 from vidpipe.records.videos import MediaFacts
 
 PROBE_WAIT_S = 20.0
-PICTURE_WAIT_S = 10.0
-CHUNK_BYTES = 1 << 20
 
 
 class VideoFiles:
@@ -135,17 +129,17 @@ class VideoFiles:
                 key_frames_only=now.key_frames_only,
             )  # fmt: skip
 
-        def measured(deep: str, now: Pass) -> Levels:
+        def levels(deep: str, now: Pass) -> Levels:
             with source.opened(FfmpegLog()) as (what, stdin):
                 pixels = pixels_command(
                     self.tools.ffmpeg, what, sample_fps, deep, stream_index,
                     key_frames_only=now.key_frames_only,
                 )  # fmt: skip
-                return levels_of(_chunks(pixels, wait_s, dtype_of(deep), stdin))
+                return measured(pixels, deep, wait_s, stdin)
 
         return Decoding(
             command, file, source, (len(views) * size_px, size_px, 3), wait_s, flow, sample_fps, stream_index,
-            levels=measured if any(view.reader > 1 for view in views) else None,
+            levels=levels if any(view.reader > 1 for view in views) else None,
             key_times=lambda: source.key_times(keyframes) if keyframes else (),
         )  # fmt: skip
 
@@ -169,49 +163,34 @@ class VideoFiles:
 
         return PlainFile(file, demuxer, stream_index, packet_flags, times)
 
-    def thumbnail(self, file: Path, duration_s: float | None) -> bytes:
-        """Thumbnail of the middle frame as a small JPEG; of the first where the duration is unknown or wrong.
+    def thumbnail(self, file: Path) -> bytes:
+        """Thumbnail of the middle frame as a small JPEG; of an earlier one where none decodes there.
 
         Raises:
-            VideoError: The file is gone or gives no frame.
+            VideoError: The file is gone, refused, shows a patient, or gives no frame.
         """
-        _refuse_control_characters(file)
-        if not os.access(file, os.R_OK):
-            raise Vanished(f"{file} is gone or may not be read.")
+        facts = self.probe(file)
         if is_dicom(read_head(file)):
             raise Forbidden(f"{file.name} is a DICOM file: its pictures may show a patient's name.")
-        middle_s = (duration_s or 0.0) / 2
-        picture = self.picture(file, middle_s) or (self.picture(file, 0.0) if middle_s else b"")
+        (picture,) = self._stills(file, facts, [(facts.duration_s or 0.0) / 2])
         if not picture:
             raise NoFrames(f"{file.name}: no frame decodes.")
         return picture
 
-    def picture(self, file: Path, at_s: float) -> bytes:
-        """The frame at this time as a small JPEG; nothing of DICOM, or where ffmpeg gives nothing."""
-        head = read_head(file)
-        if is_dicom(head):
-            return b""
-        command = picture_command(self.tools.ffmpeg, file, at_s, forced_demuxer(file, head))
-        process = LimitedProcess(command, PICTURE_WAIT_S, lambda _: None)
-        try:
-            picture = process.read_all()
-            process.finish()
-        finally:
-            process.kill()
-        return picture
+    def pictures(self, file: Path, times_s: Sequence[float]) -> list[bytes]:
+        """The frames at these times as small JPEGs; empty ones of DICOM, and where nothing decodes.
 
+        Raises:
+            VideoError: The file is gone or refused.
+        """
+        facts = self.probe(file)
+        if is_dicom(read_head(file)):
+            return [b""] * len(times_s)
+        return self._stills(file, facts, times_s)
 
-def _chunks(
-    command: list[str], wait_s: float, dtype: npt.DTypeLike, stdin: int
-) -> Iterator[npt.NDArray[Any]]:
-    """Yield a command's stdout as arrays of numbers."""
-    process = LimitedProcess(command, wait_s, lambda _: None, stdin=stdin)
-    try:
-        buffer = np.empty(CHUNK_BYTES, np.uint8)
-        while filled := process.read_into(buffer.data):
-            yield buffer[: filled - filled % 4].view(dtype)
-    finally:
-        process.kill()
+    def _stills(self, file: Path, facts: MediaFacts, times_s: Sequence[float]) -> list[bytes]:
+        source = self._source(file, facts.stream_index, STILL_WAIT_S)
+        return [still_at(self.tools.ffmpeg, file, source, facts, at_s) for at_s in times_s]
 
 
 def _refuse_control_characters(file: Path) -> None:
