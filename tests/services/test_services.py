@@ -328,6 +328,27 @@ def _night_in_the_middle(installed: Installation, away: Service) -> str:
     return run_id
 
 
+def test_a_night_cancelled_on_prefects_page_ends_with_its_decoders_and_the_next_one_does_the_work(
+    installed: Installation,
+) -> None:
+    installed.arrive()
+    installed.fleet.close_gate()
+    try:
+        run_id = installed.trigger("nightly")
+        installed.fleet.wait_at_gate()
+        cancelled = {"type": "CANCELLING", "name": "Cancelling"}
+        installed.fleet.ask("POST", f"/flow_runs/{run_id}/set_state", state=cancelled)
+        run = installed.wait_for(run_id)
+        until("its processes are gone", lambda: not marked(run_id, "PREFECT__FLOW_RUN_ID"))
+    finally:
+        installed.fleet.open_gate()
+    assert run["state_type"] == "CANCELLED"
+    run = installed.wait_for(installed.trigger("nightly"))
+    assert (run["state_type"], run["state"]["message"]) == ("COMPLETED", "ok")
+    assert installed.nights()[-2:] == ["crashed", "ok"]
+    installed.assert_whole()
+
+
 def test_a_night_that_is_killed_with_its_worker_is_called_crashed_and_its_slot_is_free(
     installed: Installation,
 ) -> None:

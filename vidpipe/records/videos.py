@@ -176,6 +176,10 @@ class ListedVideo:
     label: str | None = None
     group: str | None = None
     splits: Mapping[str, SplitName] = field(default_factory=dict)
+    spans: tuple[LabelledSpan, ...] = ()
+    """Parts with labels of their own, in any order; they may overlap."""
+    doubt: str = ""
+    """The reason why no label can be told; such a file is left out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from vidpipe.errors import ConfigurationError
 from vidpipe.ports.sources import Catalog
-from vidpipe.records.videos import ListedVideo
+from vidpipe.records.videos import LabelledSpan, ListedVideo
 from vidpipe.splits import SPLITS
 from vidpipe.steps.runs import Report
 
@@ -34,6 +34,8 @@ class ManifestReport(Report):
     status: str
     """`written`, or `unchanged` where the same manifest was there already."""
     rows: int
+    """Videos; one with labelled spans has a line for each in the manifest."""
+    spans: int
     labels: int
     """Different ones."""
     unlabelled: int
@@ -42,7 +44,8 @@ class ManifestReport(Report):
     """By column: videos in train, val and test."""
     left_out: dict[str, int]
     """By reason: missing (listed, not there), ambiguous (several files fit), conflicting (lines contradict
-    each other), outside (a path that leaves the root), unnameable (a manifest cannot carry the name)."""
+    each other), outside (a path that leaves the root), unnameable (a manifest cannot carry the name), several
+    labels, annotators disagree."""
     left_out_first: list[str]
     unlisted: int
     """Videos there that no list names."""
@@ -80,6 +83,8 @@ def manifest(
     rows, reasons = join(listed, paths, by_stem=by_stem)
     if not rows:
         raise _nothing_there(listed, paths, root)
+    warnings = _overlap_warnings(rows)
+    rows = [replace(row, spans=disjoint(row.spans)) for row in rows]
     left_out = reasons + [("unnameable", path) for path in there if not _is_nameable(path)]
     if val_as_test:
         rows = _judged_on_val(rows)
@@ -90,15 +95,16 @@ def manifest(
         manifest=str(output),
         status="written" if written else "unchanged",
         rows=len(rows),
-        labels=len({row.label for row in rows} - {None}),
-        unlabelled=sum(row.label is None for row in rows),
+        spans=sum(len(row.spans) for row in rows),
+        labels=len({label for row in rows for label in _labels(row)}),
+        unlabelled=sum(not _labels(row) for row in rows),
         groups=len({row.group for row in rows} - {None}),
         splits={c: _counts(rows, c) for c in columns},
         left_out=dict(Counter(reason for reason, _ in left_out)),
         left_out_first=[f"{reason}: {_shown(name)}" for reason, name in left_out[:SHOWN]],
         unlisted=len(unlisted),
         unlisted_first=[_shown(path) for path in unlisted[:SHOWN]],
-        warnings=[warning for c in columns for warning in _warnings(rows, c)],
+        warnings=warnings + [warning for c in columns for warning in _warnings(rows, c)],
     )
 
 
@@ -122,14 +128,9 @@ def join(
         else:
             outside = not _is_inside(video.path)
             left_out["outside" if outside else "ambiguous" if fitting else "missing", video.path] = None
-    rows = []
-    for path in sorted(said):
-        row = _merged(path, said[path])
-        if row:
-            rows.append(row)
-        else:
-            left_out["conflicting", path] = None
-    return rows, list(left_out)
+    merged = [_merged(path, said[path]) for path in sorted(said)]
+    left_out |= {(row.doubt, row.path): None for row in merged if row.doubt}
+    return [row for row in merged if not row.doubt], list(left_out)
 
 
 def _by_path(paths: Sequence[str]) -> Callable[[str], list[str]]:
@@ -158,14 +159,46 @@ def _fit(path: PurePosixPath, name: PurePosixPath) -> tuple[bool, bool, bool]:
     return path == name, path.parent.name == name.parent.name, path.suffix == name.suffix
 
 
-def _merged(path: str, videos: Sequence[ListedVideo]) -> ListedVideo | None:
-    """Merge several lines about one file; None where they contradict each other."""
+def _merged(path: str, videos: Sequence[ListedVideo]) -> ListedVideo:
+    """Merge several lines about one file; a doubt where they contradict each other."""
     labels = {v.label for v in videos} - {None}
     groups = {v.group for v in videos} - {None}
     splits = {item for v in videos for item in v.splits.items()}
-    if len(labels) > 1 or len(groups) > 1 or len(dict(splits)) < len(splits):
-        return None
-    return ListedVideo(path, next(iter(labels), None), next(iter(groups), None), dict(splits))
+    doubts = [v.doubt for v in videos if v.doubt]
+    spans = tuple(span for v in videos for span in v.spans)
+    if len(labels) > 1 or len(groups) > 1 or len(dict(splits)) < len(splits) or (labels and spans):
+        doubts.append("conflicting")
+    return ListedVideo(
+        path, next(iter(labels), None), next(iter(groups), None), dict(splits), spans,
+        doubt=doubts[0] if doubts else "",
+    )  # fmt: skip
+
+
+def disjoint(spans: Sequence[LabelledSpan]) -> tuple[LabelledSpan, ...]:
+    """Spans in order of time: what has two labels at once is left out, and pieces of one label are joined."""
+    found: list[LabelledSpan] = []
+    for start_s, end_s, labels in _pieces(spans):
+        if len(labels) != 1:
+            continue
+        (label,) = labels
+        if found and found[-1].end_s == start_s and found[-1].label == label:
+            found[-1] = replace(found[-1], end_s=end_s)
+        else:
+            found.append(LabelledSpan(start_s, end_s, label))
+    return tuple(found)
+
+
+def _pieces(spans: Sequence[LabelledSpan]) -> Iterator[tuple[float, float, set[str]]]:
+    """Start, end and labels of each piece between two times at which a span begins or ends."""
+    changes = [change for s in spans for change in ((s.start_s, 1, s.label), (s.end_s, -1, s.label))]
+    running: Counter[str] = Counter()
+    before_s = 0.0
+    for time_s, change, label in sorted(changes):
+        labels = {name for name, times in running.items() if times > 0}
+        if labels and time_s > before_s:
+            yield before_s, time_s, labels
+        running[label] += change
+        before_s = time_s
 
 
 def _is_inside(name: str) -> bool:
@@ -189,7 +222,7 @@ def _unlisted(
 
 
 def _judged_on_val(rows: Sequence[ListedVideo]) -> list[ListedVideo]:
-    if known := next((r for r in rows if r.label and "test" in r.splits.values()), None):
+    if known := next((r for r in rows if _labels(r) and "test" in r.splits.values()), None):
         raise ConfigurationError(
             f"--val-as-test, but there are test videos with labels, such as {_shown(known.path)}.",
             next_step="leave out --val-as-test.",
@@ -204,9 +237,23 @@ def _counts(rows: Sequence[ListedVideo], column: str) -> dict[str, int]:
     return {name: found[name] for name in SPLITS}
 
 
+def _overlap_warnings(rows: Iterable[ListedVideo]) -> list[str]:
+    """Warning about time with two labels at once, which is left out."""
+    lost = [
+        sum(end_s - start_s for start_s, end_s, labels in _pieces(row.spans) if len(labels) > 1)
+        for row in rows
+    ]
+    videos = sum(seconds > 0 for seconds in lost)
+    return (
+        [f"in {videos} videos, {sum(lost):.1f} s have two labels at once, and are left out."]
+        if videos
+        else []
+    )
+
+
 def _warnings(rows: Sequence[ListedVideo], column: str) -> list[str]:
     """Warnings about split columns that `train` would refuse."""
-    labelled = [row for row in rows if row.label and column in row.splits]
+    labelled = [row for row in rows if _labels(row) and column in row.splits]
     warnings = []
     where: dict[str, set[str]] = defaultdict(set)
     for row in labelled:
@@ -228,16 +275,24 @@ def _warnings(rows: Sequence[ListedVideo], column: str) -> list[str]:
 
 
 def _table(rows: Sequence[ListedVideo], splits: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Columns and cells of the manifest, without empty columns."""
-    cells: Mapping[str, Callable[[ListedVideo], str]] = {
-        "label": lambda row: row.label or "",
-        "group": lambda row: row.group or "",
+    """Columns and cells of the manifest, a line for each span, without empty columns."""
+    cells: Mapping[str, Callable[[ListedVideo, LabelledSpan | None], str]] = {
+        "label": lambda row, span: (span.label if span else row.label) or "",
+        "group": lambda row, _: row.group or "",
+        "start_s": lambda _, span: f"{span.start_s:.3f}" if span else "",
+        "end_s": lambda _, span: f"{span.end_s:.3f}" if span else "",
     }
-    used = [name for name, value in cells.items() if any(value(row) for row in rows)]
+    lines = [(row, span) for row in rows for span in row.spans or (None,)]
+    used = [name for name, value in cells.items() if any(value(*line) for line in lines)]
     return ["path", *used, *splits], [
-        [row.path, *(cells[name](row) for name in used), *(row.splits.get(c, "") for c in splits)]
-        for row in rows
+        [row.path, *(cells[name](row, span) for name in used), *(row.splits.get(c, "") for c in splits)]
+        for row, span in lines
     ]
+
+
+def _labels(row: ListedVideo) -> set[str]:
+    """Labels of a video and its spans."""
+    return {span.label for span in row.spans} | ({row.label} if row.label else set())
 
 
 def _nothing_there(listed: Sequence[ListedVideo], paths: Sequence[str], root: Path) -> ConfigurationError:

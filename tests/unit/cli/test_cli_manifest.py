@@ -43,6 +43,15 @@ def test_every_format_ends_in_a_manifest_and_the_next_command(vidpipe: Any, tmp_
         "trainlist01.txt": "Run/x.avi 1\n",
         "testlist01.txt": "Run/y.avi\n",
         "run_test_split1.txt": "x.avi 1\n",
+        "net.json": '{"database": {"x": {"subset": "training", "annotations": '
+        '[{"segment": [1, 2], "label": "a"}, {"segment": [3, 4], "label": "a"}]}}}',
+        "ava.csv": "x,0902,0,0,1,1,12,0\n",
+        "none.csv": "",
+        "studio.json": '[{"id": 1, "video": "/data/upload/1/0a1b2c3d-x.mp4", "choice": "cat"}]',
+        "via.json": '{"attribute": {"1": {"aname": "what"}}, "file": {"1": {"fname": "x.mp4"}}, '
+        '"metadata": {"a": {"vid": "1", "z": [], "xy": [], "av": {"1": "cat"}}}}',
+        "cvat.xml": "<annotations><meta><task><source>x.mp4</source></task></meta>"
+        '<tag frame="0" label="cat"/></annotations>',
     }
     for name, text in files.items():
         (tmp_path / name).write_text(text)
@@ -54,6 +63,11 @@ def test_every_format_ends_in_a_manifest_and_the_next_command(vidpipe: Any, tmp_
         ("csv", "--file", tmp_path / "any.csv", "--path-column=name", "--label-column=what"): ("dog", 1),
         ("ucf101", "--lists", tmp_path): ("Run", 1),
         ("hmdb51", "--lists", tmp_path): ("run", 1),
+        ("activitynet", "--file", tmp_path / "net.json"): ("a", 1),
+        ("ava", "--train", tmp_path / "ava.csv", "--validation", tmp_path / "none.csv"): ("12", 1),
+        ("label-studio", "--file", tmp_path / "studio.json"): ("cat", 1),
+        ("via", "--file", tmp_path / "via.json"): ("cat", 1),
+        ("cvat", "--file", tmp_path / "cvat.xml"): ("cat", 1),
         ("folders",): ("", 3),
     }  # fmt: skip
     for (reader, *options), (label, count) in wanted.items():

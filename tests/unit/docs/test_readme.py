@@ -104,7 +104,7 @@ def test_every_next_command_that_an_error_names_exists() -> None:
 def test_every_dataset_format_is_in_the_table_and_no_other() -> None:
     formats = set(get_command(app).commands["manifest"].commands)  # type: ignore[attr-defined]
     section = PAGES["tutorial.md"].split("## Datasets people have")[1].split("\n## ")[0]
-    assert set(re.findall(r"^\| `(\w+)", section, re.M)) - {"FORMAT"} == formats
+    assert set(re.findall(r"^\| `([\w-]+)", section, re.M)) - {"FORMAT"} == formats
 
 
 def test_every_option_that_readme_or_docs_name_exists() -> None:

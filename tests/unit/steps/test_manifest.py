@@ -12,9 +12,9 @@ from conftest import rows_of, tree
 
 from vidpipe.adapters.sources.folders import Catalog
 from vidpipe.errors import ConfigurationError, StorageFailed
-from vidpipe.records.videos import ListedVideo
+from vidpipe.records.videos import LabelledSpan, ListedVideo
 from vidpipe.splits import SPLITS
-from vidpipe.steps.manifest import ManifestReport, join, manifest
+from vidpipe.steps.manifest import ManifestReport, disjoint, join, manifest
 
 
 def made(
@@ -197,3 +197,46 @@ def test_an_output_that_cannot_be_written_is_refused_by_name(place: str, tmp_pat
             Catalog(), lambda _: [ListedVideo("a")], root, tmp_path / place, by_stem=True, overwrite=True
         )
     assert str(tmp_path / place) in caught.value.message and caught.value.next_step
+
+
+# -- spans and doubts ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ([(0, 2, "a"), (3, 4, "b")], [(0, 2, "a"), (3, 4, "b")]),
+        ([(3, 4, "b"), (0, 2, "a")], [(0, 2, "a"), (3, 4, "b")]),
+        ([(0, 2, "a"), (1, 3, "a"), (3, 5, "a")], [(0, 5, "a")]),
+        ([(0, 3, "a"), (2, 5, "b")], [(0, 2, "a"), (3, 5, "b")]),
+        ([(0, 9, "a"), (2, 3, "b")], [(0, 2, "a"), (3, 9, "a")]),
+        ([(0, 9, "a"), (0, 9, "b")], []),
+        ([(0, 2, "a"), (2, 4, "b")], [(0, 2, "a"), (2, 4, "b")]),
+    ],
+)
+def test_time_with_two_labels_is_left_out_of_both(
+    given: list[tuple[float, float, str]], kept: list[tuple[float, float, str]]
+) -> None:
+    assert disjoint([LabelledSpan(*span) for span in given]) == tuple(LabelledSpan(*span) for span in kept)
+
+
+def test_spans_are_lines_of_the_manifest_that_ingest_takes_and_doubts_are_counted(tmp_path: Path) -> None:
+    root = tree(tmp_path / "root", "a.mp4", "b.mp4", "c.mp4", "d.mp4")
+    listed = [
+        ListedVideo("a.mp4", spans=(LabelledSpan(0, 3, "walk"), LabelledSpan(2, 5, "run"))),
+        ListedVideo("b.mp4", "walk"),
+        ListedVideo("c.mp4", doubt="several labels"),
+        ListedVideo("d.mp4", "walk", spans=(LabelledSpan(0, 1, "walk"),)),
+    ]
+    output = tmp_path / "m.csv"
+
+    report = manifest(Catalog(), lambda _: listed, root, output, by_stem=True)
+
+    assert output.read_text().splitlines() == [
+        "path,label,start_s,end_s", "a.mp4,walk,0.000,2.000", "a.mp4,run,3.000,5.000", "b.mp4,walk,,"
+    ]  # fmt: skip
+    assert (report.rows, report.spans, report.labels, report.unlabelled) == (2, 2, 2, 0)
+    assert report.left_out == {"several labels": 1, "conflicting": 1}
+    assert report.warnings == ["in 1 videos, 1.0 s have two labels at once, and are left out."]
+    files, _ = Catalog().list_manifest(root, output)
+    assert [len(file.spans) for file in files] == [2, 0]
