@@ -10,6 +10,7 @@ VidpipeError
 │   ├── TooSlow             the decoder ran past its wall clock
 │   ├── TooLarge            an object larger than the disk space set aside for staging
 │   ├── Forbidden           a playlist, a script or a link: not a media container
+│   ├── BadValue            a stated value of a video does not parse; the video is processed all the same
 │   └── Misread             an older spec's reader samples wrong frames: no features of that spec
 ├── TransientError          try again: a service is busy or unreachable
 │   ├── LedgerLocked
@@ -110,6 +111,12 @@ class Forbidden(VideoError, PermissionError):
 
 class Misread(VideoError):
     """An older spec's reader samples wrong frames: no features of that spec."""
+
+    verdict = None
+
+
+class BadValue(VideoError, ValueError):
+    """A stated value of a video does not parse; the video is processed all the same."""
 
     verdict = None
 

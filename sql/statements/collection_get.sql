@@ -6,6 +6,9 @@ select
     window_s,
     stride_s,
     include_globs,
-    exclude_globs
+    exclude_globs,
+    attribute_types,
+    time_from_name,
+    time_zone
 from core.collection
 where name = $name

@@ -10,7 +10,10 @@ when matched then
             window_s = $window_s,
             stride_s = $stride_s,
             include_globs = $include_globs,
-            exclude_globs = $exclude_globs
+            exclude_globs = $exclude_globs,
+            attribute_types = map($attribute_names::varchar[], $attribute_types::varchar[]),
+            time_from_name = $time_from_name,
+            time_zone = $time_zone
 when not matched then
     insert (
         collection_key,
@@ -22,7 +25,10 @@ when not matched then
         window_s,
         stride_s,
         include_globs,
-        exclude_globs
+        exclude_globs,
+        attribute_types,
+        time_from_name,
+        time_zone
     )
     values (
         nextval('core.collection_keys'),
@@ -34,5 +40,8 @@ when not matched then
         $window_s,
         $stride_s,
         $include_globs,
-        $exclude_globs
+        $exclude_globs,
+        map($attribute_names::varchar[], $attribute_types::varchar[]),
+        $time_from_name,
+        $time_zone
     )

@@ -5,6 +5,9 @@ set
     group_name = listing.group_name,
     splits = listing.splits,
     attributes = listing.attributes,
+    typed = listing.typed,
+    recorded_at = listing.recorded_at,
+    recorded_at_source = listing.recorded_at_source,
     present = true,
     last_seen_at = $now
 from listing

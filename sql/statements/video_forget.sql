@@ -33,6 +33,8 @@ set
     display_width_px = null,
     display_height_px = null,
     times_assumed = null,
+    recorded_at = null,
+    recorded_text = null,
     frames_decoded = null,
     decode_errors = null,
     black_share = null,

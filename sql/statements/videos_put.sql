@@ -21,17 +21,19 @@ when matched then
             display_width_px = given.display_width_px,
             display_height_px = given.display_height_px,
             times_assumed = given.times_assumed,
+            recorded_at = given.recorded_at,
+            recorded_text = given.recorded_text,
             verdict = given.verdict,
             frames_decoded = case when given.verdict is not null then 0 end
 when not matched then insert (
     video_key, video_id, bytes, container, video_codec, width_px, height_px, rotation, source_fps, is_vfr,
     duration_s, frames_expected, stream_index, stream_count, mirrored, field_order, sample_aspect_ratio,
-    display_width_px, display_height_px, times_assumed, verdict, frames_decoded
+    display_width_px, display_height_px, times_assumed, recorded_at, recorded_text, verdict, frames_decoded
 )
 values (
     nextval('core.video_keys'), given.video_id, given.bytes, given.container, given.video_codec,
     given.width_px, given.height_px, given.rotation, given.source_fps, given.is_vfr, given.duration_s,
     given.frames_expected, given.stream_index, given.stream_count, given.mirrored, given.field_order,
     given.sample_aspect_ratio, given.display_width_px, given.display_height_px, given.times_assumed,
-    given.verdict, case when given.verdict is not null then 0 end
+    given.recorded_at, given.recorded_text, given.verdict, case when given.verdict is not null then 0 end
 )

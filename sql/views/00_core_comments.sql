@@ -26,6 +26,10 @@ comment on column core.video.display_width_px is
 'Width with square pixels, after rotation.';
 comment on column core.video.display_height_px is
 'Height with square pixels, after rotation.';
+comment on column core.video.recorded_at is
+'When the recording began, UTC, as the container says; a time without a zone is taken as UTC.';
+comment on column core.video.recorded_text is
+'What the container says, where that names no time zone or is no date and time.';
 comment on column core.video.times_assumed is
 'True for raw streams without timestamps: times are counted from the stream''s frame rate, or 25 a second where it has none, and may be off.';
 comment on column core.video.frames_expected is
@@ -52,6 +56,9 @@ comment on column core.collection.created_at is 'When it was first ingested, UTC
 comment on column core.collection.window_s is
 'Length in seconds of the windows that its videos are scored in; null where each is scored as a whole.';
 comment on column core.collection.stride_s is 'From the start of one window to that of the next, in seconds.';
+comment on column core.collection.attribute_types is 'Declared columns of the manifest to their types.';
+comment on column core.collection.time_from_name is 'Pattern of file names that the recording time is read from.';
+comment on column core.collection.time_zone is 'Zone of recording times that name none; null: UTC.';
 comment on column core.collection.include_globs is
 'Patterns of the files that are taken, as --include gave them; empty or null: all.';
 comment on column core.collection.exclude_globs is
@@ -65,6 +72,11 @@ comment on column core.collection_video.video_key is 'The video; null while the 
 comment on column core.collection_video.label is 'Known label, if any.';
 comment on column core.collection_video.group_name is 'Videos of one group are always in the same split.';
 comment on column core.collection_video.splits is 'Split column of the manifest to train, val or test.';
+comment on column core.collection_video.typed is
+'Declared attributes that parse, in the spelling that is cast to their types.';
+comment on column core.collection_video.recorded_at is
+'When the recording began, UTC, as manifest, name or the collection''s time zone have it.';
+comment on column core.collection_video.recorded_at_source is 'manifest, name or container.';
 comment on column core.collection_video.attributes is 'Other columns of the manifest to their values.';
 comment on column core.collection_video.ctime_ns is
 'When the file system last changed the file, in nanoseconds, when last hashed.';
@@ -118,7 +130,7 @@ comment on table core.failure is
 comment on column core.failure.collection_key is 'The collection.';
 comment on column core.failure.path is 'Path of the file, relative to the collection''s source.';
 comment on column core.failure.video_key is 'The video, if the file could be hashed.';
-comment on column core.failure.stage is 'ingest, probe, extract or classify.';
+comment on column core.failure.stage is 'ingest, describe (a stated value does not parse; the video is processed all the same), probe, extract or classify.';
 comment on column core.failure.error_class is 'Class of the error.';
 comment on column core.failure.message is 'What happened, in one line.';
 comment on column core.failure.attempts is 'How often it was tried.';

@@ -24,6 +24,8 @@ select
     listed.group_name,
     listed.splits,
     listed.attributes,
+    listed.recorded_at,
+    listed.recorded_at_source,
     listed.present,
     listed.etag,
     listed.first_seen_at,
@@ -46,6 +48,8 @@ comment on column core.item.labelled_at is 'When a person gave it, UTC; null for
 comment on column core.item.group_name is 'Videos of one group are always in the same split.';
 comment on column core.item.splits is 'Split column of the manifest to train, val or test.';
 comment on column core.item.attributes is 'Other columns of the manifest to their values.';
+comment on column core.item.recorded_at is 'Start of the recording, UTC; null where the container alone says.';
+comment on column core.item.recorded_at_source is 'manifest, name or container.';
 comment on column core.item.present is 'False when the path is no longer there.';
 comment on column core.item.etag is 'Object storage''s mark of the content; null for a file.';
 comment on column core.item.first_seen_at is 'When the path was first listed, UTC.';

@@ -6,6 +6,7 @@ select
     video.video_id,
     prediction.start_s,
     prediction.end_s,
+    coalesce(listed.recorded_at, video.recorded_at) as recorded_at,
     prediction.rank,
     label.label,
     prediction.score,
@@ -17,6 +18,10 @@ inner join core.window_prediction as prediction
     on
         present.video_key = prediction.video_key
         and serving.model_version = prediction.model_version
+inner join core.collection_video as listed
+    on
+        present.collection_key = listed.collection_key
+        and present.path = listed.path
 inner join core.collection as collection on present.collection_key = collection.collection_key
 inner join core.video as video on present.video_key = video.video_key
 inner join core.label as label on prediction.label_key = label.label_key;
@@ -28,6 +33,7 @@ comment on column core.serving_window.path is 'Path in the collection; the first
 comment on column core.serving_window.video_id is 'SHA-256 of the file''s bytes: the identity of the video.';
 comment on column core.serving_window.start_s is 'Start of the window in seconds, inclusive.';
 comment on column core.serving_window.end_s is 'End of the window in seconds, exclusive.';
+comment on column core.serving_window.recorded_at is 'When the recording began, UTC.';
 comment on column core.serving_window.rank is '1 is the best.';
 comment on column core.serving_window.label is 'The label.';
 comment on column core.serving_window.score is 'Softmax probability, 0 to 1.';

@@ -9,7 +9,10 @@ select
     window_s,
     stride_s,
     include_globs,
-    exclude_globs
+    exclude_globs,
+    attribute_types,
+    time_from_name,
+    coalesce(time_zone, 'UTC') as time_zone
 from core.collection;
 
 comment on view collections is
@@ -27,3 +30,9 @@ comment on column collections.include_globs is
 'Patterns of the files that are taken, as --include gave them; empty or null: all.';
 comment on column collections.exclude_globs is
 'Patterns of the files that are passed over, as --exclude gave them.';
+comment on column collections.attribute_types is
+'Columns of the manifest that --attribute declares, to their types: those of the view attributes_<collection>.';
+comment on column collections.time_from_name is
+'Pattern of file names that the recording time is read from, as --time-from-name gave it.';
+comment on column collections.time_zone is
+'Zone of recording times that name none, as --time-zone gave it. Stored times are UTC.';

@@ -10,6 +10,10 @@ select
     item.group_name,
     item.splits,
     item.attributes,
+    coalesce(item.recorded_at, video.recorded_at) as recorded_at,
+    coalesce(
+        item.recorded_at_source, case when video.recorded_at is not null then 'container' end
+    ) as recorded_at_source,
     item.present,
     item.etag,
     item.first_seen_at,
@@ -33,6 +37,10 @@ comment on column collection_videos.group_name is 'Videos of one group are alway
 comment on column collection_videos.splits is 'Split column of the manifest to train, val or test.';
 comment on column collection_videos.attributes is
 'Every other column of the manifest to its value: attributes[''camera'']; names are in lower case.';
+comment on column collection_videos.recorded_at is
+'When the recording began, UTC: of the manifest''s column recorded_at, else the file''s name, else the container. A time without a zone is taken in the collection''s time zone.';
+comment on column collection_videos.recorded_at_source is
+'Where that comes from: manifest, name or container; null without a time.';
 comment on column collection_videos.present is 'False when the path is no longer there.';
 comment on column collection_videos.etag is
 'Object storage''s mark of the content when last hashed; null for a file.';

@@ -19,6 +19,7 @@ select
     display_width_px,
     display_height_px,
     times_assumed,
+    recorded_at,
     frames_expected,
     frames_decoded,
     decode_errors,
@@ -56,6 +57,8 @@ comment on column videos.display_height_px is
 'Height with square pixels, after rotation.';
 comment on column videos.times_assumed is
 'True for raw streams without timestamps: times are counted from the stream''s frame rate, or 25 a second where it has none, and may be off.';
+comment on column videos.recorded_at is
+'When the recording began, UTC, as the container alone says (creation_time, QuickTime''s creationdate, date tags; a time without a zone is taken as UTC); null where it says nothing, or its clock was not set. What manifest and name say stands in collection_videos.';
 comment on column videos.frames_expected is
 'Frames that the packets of the stream promise, without those that the container hides; before decoding, what the index says; null where nothing honest can be said, as for a file that is cut off.';
 comment on column videos.frames_decoded is 'Frames that were decoded.';

@@ -31,9 +31,11 @@ final as (
         max(score) as peak_score,
         avg(score) as mean_score,
         count(*) as windows,
-        model_version
+        model_version,
+        recorded_at + to_microseconds(round(min(start_s) * 1e6)::bigint) as start_at,
+        recorded_at + to_microseconds(round(max(end_s) * 1e6)::bigint) as end_at
     from numbered
-    group by collection, path, video_id, segment, label, model_version
+    group by collection, path, video_id, segment, label, model_version, recorded_at
 )
 
 select * from final;
@@ -50,3 +52,6 @@ comment on column timeline.peak_score is 'Highest score that the label has in it
 comment on column timeline.mean_score is 'Mean of the label''s scores in its windows.';
 comment on column timeline.windows is 'Windows in it.';
 comment on column timeline.model_version is 'Version that serves the collection.';
+comment on column timeline.start_at is
+'Its start by the clock, UTC: recorded_at + start_s; null where nothing says when the video was recorded.';
+comment on column timeline.end_at is 'Its end by the clock, UTC.';

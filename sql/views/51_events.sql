@@ -31,9 +31,11 @@ create or replace macro events_above(min_score) as table (
         avg(score) as mean_score,
         count(*) as windows,
         model_version,
-        max(predicted_at) as predicted_at
+        max(predicted_at) as predicted_at,
+        recorded_at + to_microseconds(round(min(start_s) * 1e6)::bigint) as start_at,
+        recorded_at + to_microseconds(round(max(end_s) * 1e6)::bigint) as end_at
     from numbered
-    group by collection, path, video_id, label, segment, model_version
+    group by collection, path, video_id, label, segment, model_version, recorded_at
 );
 
 create or replace view events as
@@ -52,6 +54,9 @@ comment on column events.mean_score is 'Mean of the label''s scores in its windo
 comment on column events.windows is 'Windows in it.';
 comment on column events.model_version is 'Version that serves the collection.';
 comment on column events.predicted_at is 'When its newest window was scored, UTC.';
+comment on column events.start_at is
+'Its start by the clock, UTC: recorded_at + start_s; null where nothing says when the video was recorded.';
+comment on column events.end_at is 'Its end by the clock, UTC.';
 
 -- Last in its file: sqlfluff cannot parse a comment on a macro.
 comment on macro table events_above is -- noqa: PRS

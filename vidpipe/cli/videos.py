@@ -90,6 +90,27 @@ def ingest(
             help="Pass over files and folders that match, such as 'thumbs'; '' forgets. Remembered."
         ),
     ] = None,
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME:TYPE",
+            help="Column of the manifest as a typed column of the view attributes_<collection>, such as "
+            "temperature:double; text, integer, bigint, double, boolean, date, time or timestamp; may be "
+            "repeated; '' forgets. Remembered.",
+        ),
+    ] = None,
+    time_from_name: Annotated[
+        str | None,
+        typer.Option(
+            help="How file names say when a video was recorded: 'cam_%Y%m%d_%H%M%S'; '' forgets. Remembered."
+        ),
+    ] = None,
+    time_zone: Annotated[
+        str | None,
+        typer.Option(
+            help="Zone of recording times that name none: Europe/Berlin, +02:00. Default: UTC. Remembered."
+        ),
+    ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
     wait: WaitOption = False,
@@ -100,7 +121,7 @@ def ingest(
     work = lazy_step(
         "ingest", collection, source, manifest=manifest, label_from=label_from, window_s=window_s,
         stride_s=stride_s, replace_source=replace_source, allow_missing=allow_missing, include=include,
-        exclude=exclude,
+        exclude=exclude, attributes=attribute, time_from_name=time_from_name, time_zone=time_zone,
     )  # fmt: skip
     run_step(home, as_json, work, wait=wait, show=print_ingest)
 

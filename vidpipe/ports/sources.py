@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -24,12 +24,14 @@ class Catalog(Protocol):
     """Reader of folders and manifests."""
 
     def list_folder(self, source: Path, *, label_from: str | None = None, globs: Globs = ...) -> Listing: ...
-    def list_manifest(self, source: Path, manifest: Path) -> tuple[list[SourceFile], list[str]]: ...
+    def list_manifest(
+        self, source: Path, manifest: Path, declared: Collection[str] = ()
+    ) -> tuple[list[SourceFile], list[str]]: ...
     def pick_videos(
         self, objects: Sequence[SourceFile], *, label_from: str | None = None, globs: Globs = ...
     ) -> Listing: ...
     def pick_named(
-        self, source: str, objects: Sequence[SourceFile], manifest: Path
+        self, source: str, objects: Sequence[SourceFile], manifest: Path, declared: Collection[str] = ()
     ) -> tuple[list[SourceFile], list[str]]: ...
     def write_manifest(
         self, manifest: Path, columns: Sequence[str], rows: Sequence[Sequence[str]], *, overwrite: bool

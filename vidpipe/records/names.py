@@ -5,8 +5,10 @@ from __future__ import annotations
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from vidpipe.records.videos import SplitName
+if TYPE_CHECKING:  # videos.py imports what imports this module
+    from vidpipe.records.videos import SplitName
 
 SPLIT_WORDS: Mapping[str, SplitName] = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validate": "val",

@@ -11,11 +11,13 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from vidpipe.errors import ConfigurationError
+from vidpipe.records.attributes import UNDECLARED, Declared
 from vidpipe.records.globs import ALL, Globs
 
 if TYPE_CHECKING:  # numpy takes 0.1 s to load, which `vidpipe status` does not have
@@ -24,7 +26,8 @@ if TYPE_CHECKING:  # numpy takes 0.1 s to load, which `vidpipe status` does not 
 
 Floats: TypeAlias = "npt.NDArray[np.float32]"
 Pixels: TypeAlias = "npt.NDArray[np.uint8]"
-Stage = Literal["ingest", "probe", "extract", "classify"]
+Stage = Literal["ingest", "describe", "probe", "extract", "classify"]
+"""`describe`: a stated value of a video does not parse; the video is processed all the same."""
 SplitName = Literal["train", "val", "test"]
 
 
@@ -115,6 +118,14 @@ class SourceFile:
     """Where the manifest labels parts of it, in order of time; it has no label as a whole then."""
     attributes: Mapping[str, str] = field(default_factory=dict)
     """What the manifest's other columns say of it."""
+    line: int | None = None
+    """Of the manifest that names it, from 1."""
+    typed: Mapping[str, str] = field(default_factory=dict)
+    """Declared attributes that parse, in the spelling that DuckDB casts to their types."""
+    recorded_at: datetime | None = None
+    """Start of the recording as manifest, name or collection's time zone have it; None: as `videos`."""
+    recorded_at_source: str | None = None
+    """manifest, name or container."""
     ctime_ns: int | None = None
     """When the file system last changed it: unlike `mtime_ns`, no program can set it back."""
 
@@ -209,6 +220,7 @@ class Collection:
     windows: Windows | None = None
     """None: each video is scored as a whole."""
     globs: Globs = ALL
+    declared: Declared = UNDECLARED
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +254,10 @@ class MediaFacts:
     """After rotation and with square pixels."""
     times_assumed: bool = False
     """The stream carries no timestamps: its times come from a frame rate."""
+    recorded_at: datetime | None = None
+    """As the container says; a time without a zone is taken as UTC."""
+    recorded_text: str | None = None
+    """What the container says, where that names no time zone or is no date and time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,23 +7,27 @@ inode; of an object, size and etag) is not read again.
 from __future__ import annotations
 
 import logging
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.ports import Ports
-from vidpipe.records.globs import Globs, counted
+from vidpipe.records.globs import counted
 from vidpipe.records.names import look_alikes
-from vidpipe.records.videos import Collection, Failure, Listing, Place, SourceFile, Windows
+from vidpipe.records.videos import Collection, Failure, Listing, Place, SourceFile
+from vidpipe.steps.collection_request import requested
+from vidpipe.steps.describe import RECORDED_AT, describe
 from vidpipe.steps.hash_and_probe import loads, read_files
-from vidpipe.steps.runs import Report, recorded
-from vidpipe.uris import checked_uri, is_uri
+from vidpipe.steps.runs import Report, RunLog, recorded
+from vidpipe.uris import is_uri
 
 log = logging.getLogger(__name__)
+
+SHOWN_BAD_VALUES = 5
+"""So many are logged; all of them are recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ class IngestReport(Report):
     columns_not_understood: Sequence[str]
     """All others that have a value: stored as the video's attributes."""
     warnings: Sequence[str]
+    bad_values: int
+    """Paths of which a stated value does not parse: failures of stage `describe`."""
     passed_over: Mapping[str, int]
     """By suffix: files that are no videos, or that the collection's patterns leave out."""
 
@@ -76,6 +82,9 @@ def ingest(
     allow_missing: bool = False,
     include: Sequence[str] | None = None,
     exclude: Sequence[str] | None = None,
+    attributes: Sequence[str] | None = None,
+    time_from_name: str | None = None,
+    time_zone: str | None = None,
     retry_failed: bool = False,
     between: Callable[[], object] | None = None,
 ) -> IngestReport:
@@ -94,6 +103,9 @@ def ingest(
         allow_missing: Accept a listing that is empty, or lost more than half.
         include: Glob patterns of the files to take; None: as before, at first all (see records/globs.py).
         exclude: Glob patterns of the files to pass over.
+        attributes: Typed columns of the manifest, such as `temperature:double`; None: as before.
+        time_from_name: Pattern of recording times in file names, as of strptime; None: as before, '': none.
+        time_zone: Of recording times that name none; None: as before, at first UTC.
         retry_failed: Probe known-bad, unchanged videos again.
         between: Called after each load, when there are more new objects than staging holds together: whoever
             extracts then finds them on the disk.
@@ -104,9 +116,11 @@ def ingest(
         StorageUnreachable: The bucket cannot be listed or read now.
     """
     with recorded(ports, "ingest") as run:
-        wanted = _request(ports, collection, source, manifest, label_from, replace_source)
-        wanted = replace(wanted, windows=_windows(ports, collection, window_s, stride_s))
-        wanted = replace(wanted, globs=_globs(ports, wanted, include, exclude, replace_source))
+        wanted = requested(
+            ports, collection, source, manifest, label_from, window_s=window_s, stride_s=stride_s,
+            replace_source=replace_source, include=include, exclude=exclude, attributes=attributes,
+            time_from_name=time_from_name, time_zone=time_zone,
+        )  # fmt: skip
         listing = _listing(ports, wanted, allow_missing=allow_missing)
         files = listing.files
         ports.ledger.sources.put_collection(wanted)
@@ -118,7 +132,9 @@ def ingest(
             if between and len(load) < len(changed):
                 between()
         read_files(ports, run, wanted, [f for f in files if f.path in again], again=True)
+        files, bad = describe(ports, wanted, files)
         removed = ports.ledger.sources.put_listing(collection, files)
+        _record_bad_values(ports, run, collection, bad)
         unchanged = len(files) - len(changed)
         run.videos = new + unchanged
         run.detail = {
@@ -126,7 +142,7 @@ def ingest(
         }  # fmt: skip
         return IngestReport(
             run.run_id, collection, run.videos, new, unchanged, removed, run.failed, run.failed_again,
-            run.waiting, run.read_bytes, **_taken(wanted, listing),
+            run.waiting, run.read_bytes, bad_values=len(bad), **_taken(wanted, listing),
         )  # fmt: skip
 
 
@@ -144,75 +160,6 @@ def ingest_again(
 
 
 # -- what is there ------------------------------------------------------------------------------
-
-
-def _request(
-    ports: Ports,
-    name: str,
-    source: str | Path,
-    manifest: str | Path | None,
-    label_from: str | None,
-    replace: bool,
-) -> Collection:
-    """The collection as requested; omitted options keep their recorded values."""
-    if not name or name != name.strip():
-        raise ConfigurationError(f"{name!r} is no collection name.", next_step="pass --collection NAME.")
-    if label_from not in (None, "folder"):
-        raise ConfigurationError(
-            f"--label-from {label_from!r} is unknown.", next_step="pass --label-from folder."
-        )
-    source = _absolute(source)
-    if source.lower().endswith(".csv") and (is_uri(source) or Path(source).is_file()):
-        source, manifest = source.rsplit("/", 1)[0], manifest or source
-    known = ports.ledger.sources.collection(name)
-    if known and known.source != source and not replace:
-        raise ConfigurationError(
-            f"the collection {name!r} has the source {known.source}, not {source}.",
-            next_step="pass --replace-source, or another --collection.",
-        )
-    if known and not replace:
-        manifest = manifest or known.manifest
-        label_from = label_from or known.label_from
-    return Collection(name, source, _absolute(manifest) if manifest else None, label_from)
-
-
-def _windows(ports: Ports, name: str, window_s: float | None, stride_s: float | None) -> Windows | None:
-    """The requested windows; omitted options keep recorded values, but a new length resets the stride."""
-    known = ports.ledger.sources.collection(name)
-    before = known.windows if known else None
-    if window_s is None and stride_s is None:
-        return before
-    if window_s == 0:
-        return None
-    length_s = window_s if window_s is not None else before.window_s if before else None
-    if length_s is None:
-        raise ConfigurationError(
-            f"--stride-s {stride_s} has no effect without windows.", next_step="pass --window-s, too."
-        )
-    return Windows(length_s, length_s / 2 if stride_s is None else stride_s)
-
-
-def _globs(
-    ports: Ports,
-    wanted: Collection,
-    include: Sequence[str] | None,
-    exclude: Sequence[str] | None,
-    forget: bool,
-) -> Globs:
-    """The requested patterns; omitted ones keep their recorded values, unless the source is replaced."""
-    known = ports.ledger.sources.collection(wanted.name)
-    before = known.globs if known and not forget else Globs()
-    return Globs.of(
-        before.include if include is None else include, before.exclude if exclude is None else exclude
-    )
-
-
-def _absolute(place: str | Path) -> str:
-    """A URI, or an absolute path without `..`; symlinks are kept, since a mount point may be one."""
-    text = checked_uri(str(place)) if is_uri(str(place)) else str(place)
-    if is_uri(text):
-        return text
-    return os.path.abspath(Path(text).expanduser())  # noqa: PTH100  (resolve would follow links)
 
 
 def _listing(ports: Ports, wanted: Collection, *, allow_missing: bool) -> Listing:
@@ -257,15 +204,29 @@ def _listing(ports: Ports, wanted: Collection, *, allow_missing: bool) -> Listin
     return listing
 
 
+def _record_bad_values(ports: Ports, run: RunLog, collection: str, bad: Sequence[Failure]) -> None:
+    """Record stated values that do not parse; those that were known before count as tried again."""
+    new = ports.ledger.failures.describe(collection, bad)
+    classes = [failure.error_class for failure in bad]
+    run.count_failures(classes[:new], again=False)
+    run.count_failures(classes[new:], again=True)
+    for failure in bad[:SHOWN_BAD_VALUES]:
+        log.warning("%s", failure.message)
+    if len(bad) > SHOWN_BAD_VALUES:
+        log.warning("%s: %d values do not parse; all of them stand in failures.", collection, len(bad))
+
+
 def _taken(wanted: Collection, listing: Listing) -> dict[str, Any]:
     """Counts of labels, groups and splits in the listing, by which a misread column is noticed."""
     files = listing.files
     spans = [span.label for f in files for span in f.spans]
     labels = {*(f.label for f in files if f.label), *spans}
     groups = {f.group for f in files if f.group}
+    attributes = {name for f in files for name in f.attributes}
     columns = sorted({column for f in files for column in f.splits})
+    described = [name for name in (*wanted.declared.attributes, RECORDED_AT) if name in attributes]
     used = {"path": True, "label": labels, "group": groups, "start_s": spans, "end_s": spans}
-    kept = [name for name, values in used.items() if values] + columns if wanted.manifest else []
+    kept = [name for name, values in used.items() if values] + columns + described if wanted.manifest else []
     warnings = [
         f"labels that differ only in case, spaces or invisible characters: {', '.join(map(ascii, alike))}; "
         "each is a label of its own."
@@ -279,7 +240,7 @@ def _taken(wanted: Collection, listing: Listing) -> dict[str, Any]:
         "groups": len(groups),
         "splits": {c: dict(Counter(f.splits[c] for f in files if c in f.splits)) for c in columns},
         "columns_kept": kept,
-        "columns_not_understood": sorted({name for f in files for name in f.attributes}),
+        "columns_not_understood": sorted(attributes - {*described}),
         "warnings": warnings,
         "passed_over": dict(listing.passed_over),
     }
@@ -295,18 +256,20 @@ def _found(ports: Ports, wanted: Collection) -> Listing:
 
 def _named(ports: Ports, wanted: Collection, manifest: str) -> tuple[Listing, list[str]]:
     """List the videos that a manifest names and no pattern excludes, and the missing paths."""
-    files, missing = _read_manifest(ports, wanted.source, manifest)
+    files, missing = _read_manifest(ports, wanted.source, manifest, tuple(wanted.declared.attributes))
     take = wanted.globs.take
     left_out = Counter(PurePosixPath(f.path).suffix.lower() for f in files if not take(f.path))
     return Listing([f for f in files if take(f.path)], left_out), [path for path in missing if take(path)]
 
 
-def _read_manifest(ports: Ports, source: str, manifest: str) -> tuple[list[SourceFile], list[str]]:
+def _read_manifest(
+    ports: Ports, source: str, manifest: str, declared: Sequence[str]
+) -> tuple[list[SourceFile], list[str]]:
     place: Place = ports.objects.find(manifest) if is_uri(manifest) else Path(manifest)
     with ports.staging.local(place) as file:
         if is_uri(source):
-            return ports.catalog.pick_named(source, ports.objects.list(source), file)
-        return ports.catalog.list_manifest(Path(source), file)
+            return ports.catalog.pick_named(source, ports.objects.list(source), file, declared)
+        return ports.catalog.list_manifest(Path(source), file, declared)
 
 
 def _record_missing(ports: Ports, wanted: Collection, paths: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vidpipe.adapters.database.connection import Database, Session, now_utc
-from vidpipe.adapters.database.rows import FAILURES
+from vidpipe.adapters.database.rows import FAILURES, GIVEN_PATHS
 from vidpipe.errors import Misread, StillChanging
 from vidpipe.records.videos import Failure
 
@@ -32,6 +32,15 @@ class Failures:
             "failures_put", max_attempts=self._max_attempts, waiting=StillChanging.__name__,
             misread=Misread.__name__, now=now_utc(),
         )  # fmt: skip
+
+    def describe(self, collection: str, failures: Sequence[Failure]) -> int:
+        """Record a collection's values that do not parse, resolve others; returns the number of new ones."""
+        with self._database.session() as session:
+            known = {path for (path,) in session.rows("failures_described", collection=collection)}
+            session.give("given", GIVEN_PATHS, [(f.path,) for f in failures])
+            session.run("failures_resolve_described", collection=collection)
+            self.put_in(session, failures)
+        return sum(f.path not in known for f in failures)
 
     def reset(self, collection: str | None) -> int:
         """Reset attempts and verdicts of failing videos; returns the number of failures to retry."""

@@ -15,7 +15,8 @@ from vidpipe.records.videos import Prediction, ProbedVideo, SourceFile, Windows
 LISTING = {
     "path": "string", "size_bytes": "int64", "mtime_ns": "int64", "inode": "uint64",
     "label": "string", "group_name": "string", "splits": "map", "etag": "string",
-    "ctime_ns": "int64", "attributes": "map", "video_id": "string",
+    "ctime_ns": "int64", "attributes": "map", "typed": "map", "recorded_at": "timestamp[us]",
+    "recorded_at_source": "string", "video_id": "string",
 }  # fmt: skip
 VIDEOS = {
     "video_id": "string", "bytes": "int64", "container": "string", "video_codec": "string",
@@ -23,7 +24,8 @@ VIDEOS = {
     "is_vfr": "bool", "duration_s": "float64", "frames_expected": "int64",
     "stream_index": "int32", "stream_count": "int32", "mirrored": "bool",
     "field_order": "string", "sample_aspect_ratio": "string", "display_width_px": "int32",
-    "display_height_px": "int32", "times_assumed": "bool", "verdict": "string",
+    "display_height_px": "int32", "times_assumed": "bool", "recorded_at": "timestamp[us]",
+    "recorded_text": "string", "verdict": "string",
 }  # fmt: skip
 FAILURES = dict.fromkeys(("collection", "path", "video_id", "stage", "error_class", "message"), "string")
 OUTCOMES = {
@@ -79,19 +81,21 @@ def listing_row(file: SourceFile, video_id: str | None) -> tuple[Any, ...]:
     splits = list(file.splits.items())
     return (
         file.path, file.size_bytes, file.mtime_ns, file.inode, file.label, file.group, splits, file.etag,
-        file.ctime_ns, list(file.attributes.items()), video_id,
+        file.ctime_ns, list(file.attributes.items()), list(file.typed.items()), file.recorded_at,
+        file.recorded_at_source, video_id,
     )  # fmt: skip
 
 
 def video_row(video: ProbedVideo) -> tuple[Any, ...]:
     """Row of a video with its metadata."""
     f = video.facts
-    facts: tuple[Any, ...] = (None,) * 17
+    facts: tuple[Any, ...] = (None,) * 19
     if f:
         facts = (
             f.container, f.video_codec, f.width_px, f.height_px, f.rotation, f.source_fps, f.is_vfr,
             f.duration_s, f.frames_expected, f.stream_index, f.stream_count, f.mirrored, f.field_order,
             f.sample_aspect_ratio, f.display_width_px, f.display_height_px, f.times_assumed,
+            f.recorded_at, f.recorded_text,
         )  # fmt: skip
     return (video.video_id, video.size_bytes, *facts, video.verdict)
 

@@ -19,6 +19,7 @@ from vidpipe.adapters.database.rows import (
     video_row,
     windows_row,
 )
+from vidpipe.records.attributes import Declared
 from vidpipe.records.globs import Globs
 from vidpipe.records.videos import Collection, Failure, Place, ProbedVideo, SourceFile, Stage, Windows
 from vidpipe.uris import place_of
@@ -49,12 +50,15 @@ class Sources:
     def put_collection(self, collection: Collection) -> None:
         """Create the collection, or change its source or windows."""
         window_s, stride_s = windows_row(collection.windows)
+        declared = collection.declared
         with self._database.session() as session:
             session.run(
                 "collection_put", name=collection.name, source=collection.source,
                 manifest=collection.manifest, label_from=collection.label_from, window_s=window_s,
                 stride_s=stride_s, include_globs=list(collection.globs.include),
                 exclude_globs=list(collection.globs.exclude), now=now_utc(),
+                attribute_names=list(declared.attributes), attribute_types=list(declared.attributes.values()),
+                time_from_name=declared.time_from_name, time_zone=declared.time_zone,
             )  # fmt: skip
 
     # -- what they list -------------------------------------------------------------------------
@@ -107,6 +111,17 @@ class Sources:
             session.run("labelled_spans_put", collection=collection)
             return len(session.rows("listing_absent", collection=collection))
 
+    def container_times(self, collection: str) -> dict[str, str]:
+        """Container times by path, of those without a zone and those that are no date and time."""
+        with self._database.session() as session:
+            return dict(session.rows("container_times", collection=collection))
+
+    def timeless(self, collection: str, paths: Iterable[str]) -> set[str]:
+        """Paths, of those given, with probed videos whose container says no recording time."""
+        with self._database.session() as session:
+            session.give("given", GIVEN_PATHS, [(path,) for path in paths])
+            return {path for (path,) in session.rows("timeless_paths", collection=collection)}
+
     def place_of(self, collection: str, path: str) -> Place | None:
         """Location of the file at a path as it was hashed; None if there is none."""
         with self._database.session() as session:
@@ -142,6 +157,8 @@ class Sources:
 def _collection(
     name: str, source: str, manifest: str | None, label_from: str | None, window_s: float | None,
     stride_s: float | None, include: list[str] | None, exclude: list[str] | None,
+    attributes: dict[str, str] | None, time_from_name: str | None, time_zone: str | None,
 ) -> Collection:  # fmt: skip
     windows, globs = Windows.of(window_s, stride_s), Globs.of(include, exclude)
-    return Collection(name, source, manifest, label_from, windows, globs)
+    declared = Declared.of(attributes, time_from_name, time_zone)
+    return Collection(name, source, manifest, label_from, windows, globs, declared)

@@ -19,11 +19,13 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import duckdb
 
 from vidpipe.adapters.atomic import replacing, sync
 from vidpipe.adapters.database import sqlfiles
+from vidpipe.adapters.database.attribute_views import create_attribute_views, quoted
 from vidpipe.adapters.database.connection import STORAGE_VERSION, columns_of, dicts
 from vidpipe.errors import ConfigurationError, NotFound, StorageFailed
 from vidpipe.ports.outcome import NamedQuery
@@ -202,10 +204,11 @@ class Warehouse:
 
 def _write_parquet(connection: duckdb.DuckDBPyConnection, relation: str, folder: Path) -> dict[str, Any]:
     """Write one relation, whose name has been checked against the catalogue, as Parquet."""
-    file = folder / f"{relation}.parquet"
+    file = folder / f"{quote(relation, safe=' ')}.parquet"  # a collection may be called a/b
+    rows_of = connection.sql(f"from {quoted(relation)}")
     with replacing(file) as temp:
-        connection.table(relation).write_parquet(str(temp), compression="zstd")
-    rows = connection.table(relation).count("*").fetchall()[0][0]
+        rows_of.write_parquet(str(temp), compression="zstd")
+    rows = rows_of.count("*").fetchall()[0][0]
     return {"relation": relation, "rows": rows, "bytes": file.stat().st_size, "file": str(file)}
 
 
@@ -218,4 +221,5 @@ def _compute(copy: Path) -> None:
     with duckdb.connect(str(copy), config=config) as connection:
         connection.begin()
         connection.execute(sqlfiles.statement("snapshot"))
+        create_attribute_views(connection)
         connection.commit()

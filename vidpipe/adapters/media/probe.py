@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from vidpipe.adapters.media.recording_tags import recording_facts, recording_tag
 from vidpipe.adapters.media.signatures import GREY_16_TAGS, RAW_DEMUXERS
 from vidpipe.errors import NoVideoStream, Unreadable
 from vidpipe.records.videos import MediaFacts
@@ -65,6 +66,7 @@ def media_facts(file: Path, answer: bytes, *, times_assumed: bool = False) -> Me
     display_width, display_height = _square(*stored, stream.get("sample_aspect_ratio"))
     nominal, average = _rates(stream, name)
     assumed = times_assumed or name in RAW_DEMUXERS
+    recorded_at, recorded_text = recording_facts(recording_tag(container, stream))
     duration_s = _positive(stream.get("duration")) or _positive(container.get("duration"))
     return MediaFacts(
         container=name,
@@ -86,6 +88,8 @@ def media_facts(file: Path, answer: bytes, *, times_assumed: bool = False) -> Me
         display_width_px=display_width if upright else display_height,
         display_height_px=display_height if upright else display_width,
         times_assumed=assumed,
+        recorded_at=recorded_at,
+        recorded_text=recorded_text,
     )
 
 

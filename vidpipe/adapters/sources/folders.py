@@ -6,7 +6,7 @@ A folder is walked, without following links to folders; a manifest names files b
 import errno
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -48,14 +48,17 @@ class Catalog(ManifestFiles):
         """
         return answered(source, lambda tick: _listed_folder(source, label_from, globs, tick))
 
-    def list_manifest(self, source: Path, manifest: Path) -> tuple[list[SourceFile], list[str]]:
+    def list_manifest(
+        self, source: Path, manifest: Path, declared: Collection[str] = ()
+    ) -> tuple[list[SourceFile], list[str]]:
         """List the files that a manifest names, sorted by path, and the named paths that do not exist.
 
-        Lines with `start_s` and `end_s` label parts of a video; there may be several of a path.
+        Lines with `start_s` and `end_s` label parts of a video; there may be several of a path. `declared`
+        names the columns that are typed attributes.
 
         Raises:
-            ConfigurationError: No `path` column, a path twice, or one that leaves the source, or spans that
-                overlap or are none.
+            ConfigurationError: No `path` column, or a declared one, a path twice, or one that leaves the
+                source, or spans that overlap or are none.
             StorageUnreachable: The mount of the source or of the manifest does not answer.
         """
 
@@ -68,7 +71,7 @@ class Catalog(ManifestFiles):
                     return None
                 return _listed(path, found)
 
-            return read_named(manifest, str(source), look)
+            return read_named(manifest, str(source), look, declared)
 
         return answered(source, named)
 
@@ -89,14 +92,14 @@ class Catalog(ManifestFiles):
         return Listing(_labelled(files, label_from), dict(passed_over))
 
     def pick_named(
-        self, source: str, objects: Sequence[SourceFile], manifest: Path
+        self, source: str, objects: Sequence[SourceFile], manifest: Path, declared: Collection[str] = ()
     ) -> tuple[list[SourceFile], list[str]]:
         """Choose the listed objects that a manifest names, and list the named paths without one.
 
         Raises:
             ConfigurationError: As `list_manifest`.
         """
-        return read_named(manifest, source, {file.path: file for file in objects}.get)
+        return read_named(manifest, source, {file.path: file for file in objects}.get, declared)
 
     def hash_file(self, file: Path) -> str:
         """SHA-256 of a file's bytes, in hex: its `video_id`.

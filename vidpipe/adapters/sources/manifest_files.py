@@ -3,7 +3,7 @@
 import csv
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from io import StringIO
 from itertools import pairwise
@@ -66,7 +66,7 @@ class ManifestFiles:
 
 
 def read_named(
-    manifest: Path, source: str, look: Callable[[str], SourceFile | None]
+    manifest: Path, source: str, look: Callable[[str], SourceFile | None], declared: Collection[str] = ()
 ) -> tuple[list[SourceFile], list[str]]:
     """Files that a manifest names, sorted by path, with its values; and the named paths without a file.
 
@@ -74,18 +74,21 @@ def read_named(
         manifest: A CSV in UTF-8.
         source: Where its paths lead from, for messages.
         look: The file at a path, where there is one.
+        declared: Columns that must be there, and are attributes even where their values look like splits.
 
     Raises:
         ConfigurationError: As `Catalog.list_manifest`.
     """
     table = _read(manifest, ("path",))
-    split_columns = _split_columns(manifest, table)
+    _refuse_undeclared(manifest, table, declared)
+    split_columns = _split_columns(manifest, table, declared)
     others = [name for name in table.columns if name not in (*OWN, *split_columns)]
     files: list[SourceFile] = []
     missing: list[str] = []
     lines = [
         (_checked_path(line.cells["path"], source, manifest, line.number), line.cells) for line in table.lines
     ]
+    numbers = {path: line.number for (path, _), line in zip(lines, table.lines, strict=True)}
     of_spans = _span_rows(lines)
     spans = _spans(of_spans, manifest)
     whole = [(path, row) for path, row in lines if not _is_span(row)]
@@ -100,7 +103,7 @@ def read_named(
         files.append(
             replace(
                 found, label=label, group=group, splits=splits, attributes=attributes,
-                spans=spans.get(path, ()),
+                spans=spans.get(path, ()), line=numbers[path],
             )
         )  # fmt: skip
     _refuse_backslashes(missing, manifest, look)
@@ -115,7 +118,17 @@ def _read(file: Path, needed: Sequence[str]) -> Table:
     return table
 
 
-def _split_columns(manifest: Path, table: Table) -> list[str]:
+def _refuse_undeclared(manifest: Path, table: Table, declared: Collection[str]) -> None:
+    if absent := [name for name in declared if name not in table.columns]:
+        raise ConfigurationError(
+            f"{manifest} has no column {absent[0]!r}, which the collection declares as an attribute; it has "
+            f"{', '.join(table.columns)}.",
+            next_step="correct the header, or pass --attribute for each typed column that there is "
+            "(--attribute '' forgets them).",
+        )
+
+
+def _split_columns(manifest: Path, table: Table, declared: Collection[str]) -> list[str]:
     """Split columns: those whose values are all words for train, val or test; blanks do not count.
 
     Raises:
@@ -125,7 +138,7 @@ def _split_columns(manifest: Path, table: Table) -> list[str]:
     for name in table.columns:
         values = [(line.number, line.cells[name]) for line in table.lines if line.cells[name]]
         unknown = [(number, value) for number, value in values if folded(value) not in SPLIT_WORDS]
-        if name in OWN or not values:
+        if name in (*OWN, *declared) or not values:
             continue
         if not unknown:
             columns.append(name)

@@ -27,11 +27,12 @@ T0 = datetime(2026, 3, 1, 12)
 DAY = timedelta(days=1)
 
 CONTRACT = {
-    "collections": "collection source manifest created_at window_s stride_s",
+    "collections": "collection source manifest created_at window_s stride_s attribute_types time_from_name "
+    "time_zone",
     "collection_videos": "collection path video_id label label_source labelled_at group_name splits "
-    "present etag first_seen_at last_seen_at",
+    "present etag first_seen_at last_seen_at attributes recorded_at recorded_at_source",
     "videos": "video_id bytes container video_codec width_px height_px rotation source_fps is_vfr "
-    "duration_s frames_expected frames_decoded verdict",
+    "duration_s frames_expected frames_decoded verdict recorded_at",
     "feature_sets": "feature_set_id spec created_at",
     "video_features": "video_id feature_set_id n_frames part row_offset numerics run_id sampling",
     "failures": "collection path video_id stage error_class message attempts status first_at last_at",
@@ -61,8 +62,10 @@ CONTRACT = {
     "reference_predictions": "model_version label score_from videos",
     "label_shift": "collection serving_version other_version label serving_videos other_videos share_change",
     "given_labels": "collection video_id label source given_at",
-    "timeline": "collection path video_id start_s end_s label peak_score mean_score windows model_version",
-    "events": "collection path video_id label start_s end_s peak_score mean_score windows model_version "
+    "timeline": "collection path video_id start_s end_s label peak_score mean_score windows model_version "
+    "start_at end_at",
+    "events": "collection path video_id label start_s end_s start_at end_at peak_score mean_score windows "
+    "model_version "
     "predicted_at",
     "drift": "collection day model_version videos label_drift_from_training score_drift_from_training "
     "label_drift_from_recent score_drift_from_recent",
@@ -165,7 +168,7 @@ def tell_story(con: duckdb.DuckDBPyConnection) -> None:
         })  # fmt: skip
 
     listed(1, "z.mp4", 1)
-    listed(1, "a.mp4", 1, label="cat")
+    listed(1, "a.mp4", 1, label="cat", recorded_at=T0)
     listed(1, "b.mp4", 2, label="dog", splits={"split": "test"})
     listed(1, "new.mp4", 4, first_seen_at=T0 + 3 * DAY, last_seen_at=T0 + 3 * DAY)
     listed(1, "old.mp4", 6)
@@ -481,6 +484,18 @@ def test_timeline_shows_present_videos_only_and_copies_once(long: Connection) ->
     assert rows(long, "select path from timeline where video_id = 'v1'") == [("a.mp4",)]
     long.execute("update core.collection_video set present = false where video_key in (1, 2)")
     assert rows(long, "from timeline") == []
+
+
+def test_timeline_and_events_speak_wall_clock_time_where_a_recording_time_is_known(long: Connection) -> None:
+    long.execute("update core.collection_video set recorded_at = '2026-07-01 12:00:00' where path = 'b.mp4'")
+    long.execute("update core.video set recorded_at = '2020-01-01 00:00:00' where video_id = 'v2'")
+    of_two = "where path in ('b.mp4', 'x.mp4') group by path order by path"
+    clock = "select path, min(start_at), max(end_at) from {} " + of_two
+    here = (datetime(2026, 7, 1, 12), datetime(2026, 7, 1, 12, 0, 50))
+    content_s = (datetime(2020, 1, 1), datetime(2020, 1, 1, 0, 0, 10))
+    for relation in ("timeline", "events"):
+        assert rows(long, clock.format(relation)) == [("b.mp4", *here), ("x.mp4", *content_s)]
+    assert rows(long, "select count(start_at) from timeline where path = 'a.mp4'") == [(1,)]
 
 
 EVENTS = "select path, label, start_s, end_s, peak_score, windows from {} where path = 'b.mp4' order by all"
