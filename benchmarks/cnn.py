@@ -26,13 +26,15 @@ import numpy as np
 
 from vidpipe import cores
 from vidpipe.records.videos import Floats, Pixels, consecutive_slices
-from vidpipe.vision import backbones, fused_cnn
-from vidpipe.vision.backbones import Backbone, EagerTrunk, default_spec
+from vidpipe.vision import backbones, fused_cnn, lite
+from vidpipe.vision.backbone_table import DEFAULT, built_in
+from vidpipe.vision.backbones import Backbone, default_spec
 from vidpipe.vision.pooling import Pooling
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "ucf101"
 SPEC = default_spec(4.0)
-POOLING = Pooling(SPEC.pooling, backbones.LITE0_MAPS)
+LITE0 = built_in(DEFAULT)
+POOLING = Pooling(SPEC.pooling, LITE0.maps)
 FRAMES = 256
 SECONDS = 4.0
 ROUNDS = 2
@@ -47,7 +49,7 @@ def replace(owner: object, name: str, function: Callable[..., Any]) -> None:
 
 
 def eager() -> Backbone:
-    replace(backbones, "can_fuse", lambda: False)
+    replace(lite, "can_fuse", lambda: False)
     return backbones.load_backbone(SPEC, dtype="float32")
 
 
@@ -69,7 +71,7 @@ def each_tap_by_itself() -> Backbone:
 
 
 def eager_bfloat16() -> Backbone:
-    replace(backbones, "can_fuse", lambda: False)
+    replace(lite, "can_fuse", lambda: False)
     return backbones.load_backbone(SPEC, dtype="bfloat16")
 
 
@@ -91,16 +93,15 @@ def openvino(precision: str) -> Stream:
     class Whole(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            net = backbones._lite0(SPEC.weights_sha256).requires_grad_(False)
-            middle = backbones.LITE0_MIDDLE_BLOCK
-            self.trunk = EagerTrunk(net, torch.device("cpu"), torch.float32, middle)
+            net = lite.load_net(LITE0, SPEC.weights_sha256).requires_grad_(False)
+            self.trunk = lite.EagerTrunk(net, torch.device("cpu"), torch.float32, LITE0.middle_block)
 
         def forward(self, pixels: torch.Tensor) -> torch.Tensor:
             last, middle = self.trunk((pixels.permute(0, 3, 1, 2).float() - 127) / 128)
             assert middle is not None
             return torch.cat([last.mean((2, 3)), middle.permute(0, 2, 3, 1).flatten(1)], 1)  # as Pooling.rows
 
-    shape = (backbones.BATCH_FRAMES, 224, 224, 3)
+    shape = (lite.BATCH_FRAMES, 224, 224, 3)
     example = torch.zeros(shape, dtype=torch.uint8)
     model = ov.convert_model(Whole().eval(), example_input=example, input=[shape])
     options = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "THROUGHPUT"}
@@ -148,7 +149,7 @@ def sample_frames(folder: Path) -> Pixels:
 
 def run_engine(name: str, frames: Pixels, target: Path) -> dict[str, float]:
     """Features of all frames into `target`; seconds to start, and frames a second afterwards."""
-    B = backbones.BATCH_FRAMES
+    B = lite.BATCH_FRAMES
     batches = [frames[k : k + B] for k in range(0, len(frames), B)]
     started = time.perf_counter()
     stream = ENGINES[name]()

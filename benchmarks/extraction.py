@@ -33,7 +33,8 @@ from vidpipe.adapters.media.commands import Input, decode_command
 from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.records.features import FeatureSpec
 from vidpipe.records.videos import PendingVideo
-from vidpipe.vision import backbones
+from vidpipe.vision import lite
+from vidpipe.vision.backbone_table import built_in
 from vidpipe.vision.backbones import default_spec, load_backbone
 from vidpipe.vision.extraction import extract
 from vidpipe.vision.optical_flow import FLOW_SIZE
@@ -84,7 +85,7 @@ def plain_loop(files: Sequence[Path]) -> int:
     import torch
     from PIL import Image
 
-    net: Any = backbones._lite0(SPEC.weights_sha256)
+    net: Any = lite.load_net(built_in(SPEC.backbone), SPEC.weights_sha256)
     frames = 0
     for file in files:
         size = subprocess.run(

@@ -43,6 +43,11 @@ class Settings(BaseSettings):
         description="Frames decoded to be sampled from; keyframes: key frames alone, several times as fast, "
         "without optical flow.",
     )
+    backbone: str = Field(
+        "efficientnet-lite0",
+        min_length=1,
+        description="Network that turns frames into features: a name of `vidpipe backbones`, or a file.",
+    )
     cnn_dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
         description="Arithmetic of the CNN; auto: bfloat16, which is faster, on CPUs that have it.",

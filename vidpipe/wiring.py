@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import getpass
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from vidpipe.adapters.backbones import BackboneFolder
 from vidpipe.adapters.database.ledger import Ledger
 from vidpipe.adapters.database.warehouse import Warehouse
 from vidpipe.adapters.locks.file_lease import FileLease
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from vidpipe.adapters.features.store import FeatureStore
     from vidpipe.adapters.media.video_files import VideoFiles
     from vidpipe.evaluation.gate import Policy
+    from vidpipe.records.features import FeatureSpec
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ def open_probes(home: Home) -> Probes:
     return Probes(
         ffmpeg=lambda: tool_facts(find_tool("ffmpeg", settings.ffmpeg), decoders=True),
         ffprobe=lambda: tool_facts(find_tool("ffprobe", settings.ffprobe)),
-        network=partial(machine.network, settings.cnn_dtype),
+        network=partial(machine.network, settings.cnn_dtype, settings.backbone),
         disk=partial(machine.disk, settings.home),
         mlflow=partial(machine.mlflow, settings.home / "mlflow", settings.mlflow_uri),
         models=partial(machine.models, settings.home / "mlflow", settings.mlflow_uri, settings.model_name),
@@ -144,9 +147,11 @@ def open_ports(
     """Open all ports of the steps; by default, shards are computed in this process."""
     from vidpipe.adapters.models.bundle import Bundle
     from vidpipe.adapters.models.registry import Registry
-    from vidpipe.vision.backbones import default_spec, load_backbone
+    from vidpipe.vision.backbones import load_backbone
 
     settings = home.settings
+    backbones = BackboneFolder(settings.home / "backbones")
+    spec, keep = chosen_backbone(settings, backbones)
     return Ports(
         catalog=open_catalog(),
         objects=Objects(),
@@ -161,7 +166,7 @@ def open_ports(
         progress=progress,
         executor=executor or InProcessExecutor(),
         limits=Limits(
-            spec=default_spec(settings.sample_fps, settings.sampling),
+            spec=spec,
             workers=settings.workers,
             part_frames=settings.part_frames,
             top_k=settings.top_k,
@@ -172,9 +177,57 @@ def open_ports(
             wait_for_lease=wait_for_lease,
         ),
         make_bundle=Bundle,
-        load_backbone=cache(partial(load_backbone, dtype=settings.cnn_dtype)),
+        load_backbone=cache(partial(load_backbone, dtype=settings.cnn_dtype, find_file=backbones.find)),
+        require_backbone=partial(_require, keep, backbones),
         actor=user_name(),
     )
+
+
+def chosen_backbone(
+    settings: Settings, folder: BackboneFolder
+) -> tuple[FeatureSpec, Callable[[FeatureSpec], None]]:
+    """Spec of the setting's backbone, and what keeps a copy of its file before features are made.
+
+    Raises:
+        ConfigurationError: No such backbone, or a file that is none.
+        UnsafeModel: Features of this home were made with another file at this path.
+    """
+    from vidpipe.vision.backbone_files import named_file, read_backbone
+    from vidpipe.vision.backbones import default_spec
+
+    file = named_file(settings.backbone)
+    if file is None:
+        spec = default_spec(settings.sample_fps, settings.sampling, settings.backbone)
+        return spec, lambda _spec: None
+    found = read_backbone(file)
+    folder.check(file, found.sha256)
+
+    def keep(wanted: FeatureSpec) -> None:
+        if wanted.weights_sha256 == found.sha256:
+            folder.keep(file, found.sha256)
+
+    return default_spec(settings.sample_fps, settings.sampling, found), keep
+
+
+def list_backbones(home: Home) -> list[dict[str, Any]]:
+    """Backbones with a name, the setting's file and the files that features were made with."""
+    from vidpipe.steps.backbones import backbones, files_among, named
+    from vidpipe.vision.backbone_files import named_file
+    from vidpipe.vision.backbones import load_backbone
+
+    settings, folder = home.settings, BackboneFolder(home.settings.home / "backbones")
+    file = named_file(settings.backbone)
+    files = [*([file] if file else []), *folder.files()]
+    candidates = [*named(settings.sample_fps), *files_among(files, settings.sample_fps)]
+    chosen = str(file) if file else settings.backbone
+    return backbones(candidates, chosen, partial(load_backbone, dtype=settings.cnn_dtype))
+
+
+def _require(keep: Callable[[FeatureSpec], None], folder: BackboneFolder, spec: FeatureSpec) -> None:
+    from vidpipe.vision.backbones import require_backbone
+
+    keep(spec)
+    require_backbone(spec, folder.find)
 
 
 def user_name() -> str:

@@ -5,6 +5,7 @@ Nothing here changes anything, and nothing waits for long.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import duckdb
@@ -82,13 +84,13 @@ def _file_system(mount: Path) -> str:
     return types.get(str(mount), "unknown")
 
 
-def network(dtype: str) -> NetworkFacts:
-    """Check PyTorch and the CNN's weights in a subprocess, since a build that this CPU cannot run crashes.
+def network(dtype: str, backbone: str) -> NetworkFacts:
+    """Check PyTorch and the backbone in a subprocess, since a build that this CPU cannot run crashes.
 
     Raises:
         ConfigurationError: It does not load.
     """
-    command = [sys.executable, "-m", "vidpipe.adapters.machine", dtype]
+    command = [sys.executable, "-m", "vidpipe.adapters.machine", dtype, backbone]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=NETWORK_WAIT_S, check=False)
     if ended.returncode != 0:
         last = (ended.stderr.strip().splitlines() or [f"it ended with code {ended.returncode}"])[-1]
@@ -99,24 +101,42 @@ def network(dtype: str) -> NetworkFacts:
     return NetworkFacts(**json.loads(ended.stdout))
 
 
-def _network_here(dtype: str) -> NetworkFacts:
+def _network_here(dtype: str, backbone: str) -> NetworkFacts:
     import torch
 
     from vidpipe import cores
-    from vidpipe.vision import backbones
     from vidpipe.vision.fused_cnn import can_fuse
+    from vidpipe.vision.lite import best_dtype
 
     gpu = torch.cuda.is_available()
     device = torch.device("cuda" if gpu else "cpu")
     return NetworkFacts(
         torch=torch.__version__,
         device=torch.cuda.get_device_name() if gpu else f"cpu-{torch.backends.cpu.get_cpu_capability()}",
-        dtype=backbones.best_dtype(device) if dtype == "auto" else dtype,
+        dtype=best_dtype(device) if dtype == "auto" else dtype,
         fused=not gpu and can_fuse(),
         threads=cores.count(),
-        weights_sha256=backbones.installed_weights_sha256(),
-        expected_sha256=backbones.LITE0_SHA256,
+        **_weights(backbone),
     )
+
+
+def _weights(backbone: str) -> dict[str, Any]:
+    """Fields of `NetworkFacts` about the backbone that the setting names."""
+    from vidpipe.vision.backbone_files import named_file, read_backbone
+    from vidpipe.vision.backbone_table import built_in
+
+    facts = {"backbone": backbone, "weights_sha256": None, "expected_sha256": ""}
+    try:
+        if file := named_file(backbone):
+            found = read_backbone(file).sha256
+            return facts | {"weights_sha256": found, "expected_sha256": found}
+        of = built_in(backbone)
+    except ConfigurationError as error:
+        return facts | {"problem": error.message, "repair": error.next_step}
+    installed = of.weights_file()
+    got = hashlib.sha256(installed.read_bytes()).hexdigest() if installed else None
+    repair = of.reinstall if installed else of.install
+    return facts | {"weights_sha256": got, "expected_sha256": of.weights_sha256, "repair": repair}
 
 
 def mlflow(home: Path, uri: str | None) -> ServiceFacts:
@@ -203,4 +223,4 @@ def _version_conflicts(requirements: Iterable[Requirement]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(asdict(_network_here(sys.argv[1]))))
+    sys.stdout.write(json.dumps(asdict(_network_here(*sys.argv[1:3]))))

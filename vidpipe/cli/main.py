@@ -25,7 +25,7 @@ from vidpipe.cli.videos import arriving
 NOUNS = {
     "Start": ("demo",),
     "Videos": ("ingest", "manifest", "extract", "classify", "explain", "retry", "forget"),
-    "Models": ("train", "tune", "evaluate", "freeze-eval", "promote", "rollback", "models"),
+    "Models": ("train", "tune", "evaluate", "freeze-eval", "promote", "rollback", "models", "backbones"),
     "Labels": ("label-queue", "label"),
     "Nights": ("nightly", "serve", "report"),
     "Query": ("sql", "export", "collections"),

@@ -1,4 +1,4 @@
-"""CLI verbs about the state of a home: `status`, `collections`, `models`, `explain`, `report`, `doctor`."""
+"""CLI verbs about a home: `status`, `collections`, `models`, `backbones`, `explain`, `report`, `doctor`."""
 
 from __future__ import annotations
 
@@ -63,6 +63,18 @@ def models(home: HomeOption = None, as_json: JsonOption = False) -> None:
         return step.models(open_ports(opened, TerminalProgress()))
 
     show_records(home, as_json, "models", read)
+
+
+@standing.command()
+def backbones(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """List backbones that VIDPIPE_BACKBONE may name: size, input, features, licence, measured frames/s."""
+
+    def read(opened: Home) -> list[dict[str, Any]]:
+        from vidpipe.wiring import list_backbones
+
+        return list_backbones(opened)
+
+    show_records(home, as_json, "backbones", read)
 
 
 @standing.command()

@@ -61,4 +61,6 @@ class Ports:
     limits: Limits
     make_bundle: Callable[..., ModelBundle]
     load_backbone: Callable[[FeatureSpec], Backbone]
+    require_backbone: Callable[[FeatureSpec], None]
+    """Raises where the backbone of a spec is missing or another one; keeps a copy of a file."""
     actor: str = field(default="unknown")

@@ -53,6 +53,34 @@ class KeyframeRule:
     """Seconds between key frames, or from the last to the end, beyond which a video is decoded in full."""
 
 
+@dataclass(frozen=True, slots=True)
+class ClipRule:
+    """Clips of consecutive sampled frames, each of which gives one row of features."""
+
+    frames: int
+    """T of the network's input."""
+    stride: int
+    """Sampled frames from the start of one clip to that of the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSpec:
+    """Input and output of a network from a file; those of built-in backbones are in their table."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    """Of RGB from 0 to 1; of 0 to 255 where any number is above 1."""
+    layout: str
+    """Order of the input's axes, such as NCHW or NCTHW."""
+    output: str
+    """Name of the output that is read."""
+    channels: int
+    side: int = 0
+    """Height and width of the map, or of the patches among the tokens; 0: the output has no places."""
+    clip: ClipRule | None = None
+    """None: it sees single frames."""
+
+
 Sampling = Literal["full", "keyframes"]
 
 READERS = (1, 2)
@@ -72,6 +100,15 @@ class View:
 
     transform: FrameTransform
     reader: int = 1
+
+
+def squares(views: Sequence[View]) -> list[tuple[int, int]]:
+    """Places of a frame's views, which lie one below the other: (first row, side)."""
+    found, top = list[tuple[int, int]](), 0
+    for view in views:
+        found.append((top, view.transform.size_px))
+        top += view.transform.size_px
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +134,8 @@ class FeatureSpec:
     """None: no optical flow."""
     keyframes: KeyframeRule | None = None
     """None: every frame is decoded. Otherwise there is no optical flow: its frames are not there."""
+    network: NetworkSpec | None = None
+    """Of a backbone from a file; None: a built-in one."""
 
     def __post_init__(self) -> None:
         if self.flow and self.keyframes:
@@ -115,6 +154,11 @@ class FeatureSpec:
     def view(self) -> View:
         """The crop of each frame that the backbone sees."""
         return View(self.transform, self.reader)
+
+    @property
+    def clip(self) -> ClipRule | None:
+        """Clips that the backbone sees; None: single frames."""
+        return self.network.clip if self.network else None
 
     @property
     def feature_set_id(self) -> str:
@@ -136,7 +180,8 @@ class FeatureSpec:
         try:
             flow = {"flow": FlowSpec(**raw["flow"])} if raw.get("flow") else {}
             rule = {"keyframes": KeyframeRule(**raw["keyframes"])} if raw.get("keyframes") else {}
-            spec = cls(**{**raw, "transform": FrameTransform(**raw["transform"]), **flow, **rule})
+            net = {"network": _network_of(raw["network"])} if raw.get("network") else {}
+            spec = cls(**{**raw, "transform": FrameTransform(**raw["transform"]), **flow, **rule, **net})
         except TypeError as error:
             raise ConfigurationError(
                 f"a feature spec that this vidpipe does not know: {error}.",
@@ -158,12 +203,19 @@ class FeatureSpec:
             del fields["flow"]
         if self.keyframes is None:
             del fields["keyframes"]
+        if self.network is None:
+            del fields["network"]
         return fields
 
     def difference(self, other: FeatureSpec) -> str:
         """The differing fields, as `name: mine against theirs`, for an error message."""
         mine, theirs = asdict(self), asdict(other)
         return "; ".join(f"{k}: {mine[k]!r} against {theirs[k]!r}" for k in mine if mine[k] != theirs[k])
+
+
+def _network_of(raw: dict[str, Any]) -> NetworkSpec:
+    clip = {"clip": ClipRule(**raw["clip"])} if raw.get("clip") else {}
+    return NetworkSpec(**{**raw, "mean": tuple(raw["mean"]), "std": tuple(raw["std"]), **clip})
 
 
 @dataclass(frozen=True, slots=True, eq=False)

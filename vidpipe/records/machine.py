@@ -33,6 +33,12 @@ class NetworkFacts:
     weights_sha256: str | None
     """Of the installed file; None where there is none."""
     expected_sha256: str
+    backbone: str = "efficientnet-lite0"
+    """What `VIDPIPE_BACKBONE` names."""
+    repair: str = ""
+    """How its weights are installed."""
+    problem: str = ""
+    """Why it cannot be used, where something else than its weights is wrong."""
 
 
 @dataclass(frozen=True, slots=True)

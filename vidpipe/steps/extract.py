@@ -18,7 +18,15 @@ from vidpipe.errors import Misread
 from vidpipe.ports import Ports
 from vidpipe.ports.features import Part
 from vidpipe.ports.sources import Staging
-from vidpipe.records.features import DecodeReport, ExtractedVideo, FeatureSpec, PartResult, VideoFeatures
+from vidpipe.records.features import (
+    DecodeReport,
+    ExtractedVideo,
+    FeatureSpec,
+    PartResult,
+    VideoFeatures,
+    View,
+    squares,
+)
 from vidpipe.records.videos import Floats, PendingVideo, Pixels, consecutive_slices
 from vidpipe.steps.plan_extraction import ExtractShard, cost_per_frame, plan
 from vidpipe.steps.runs import Report, RunLog, recorded
@@ -83,7 +91,8 @@ def work(ports: Ports, shard: ExtractShard) -> list[PartResult]:
     from vidpipe.vision.backbones import Backbones  # torch takes a second to import
 
     sample_fps, keyframes = shard.specs[0].sample_fps, shard.specs[0].keyframes
-    views = list(dict.fromkeys(spec.view for spec in shard.specs))
+    views = distinct_views(shard.specs)
+    places = dict(zip(views, squares(views), strict=True))
     flow = next((spec.flow for spec in shard.specs if spec.flow), None)  # one: see `decode_passes`
     backbones = [ports.load_backbone(spec) for spec in shard.specs]
     numerics = [f"{backbone.numerics}/{ports.videos.decoder}" for backbone in backbones]
@@ -101,15 +110,21 @@ def work(ports: Ports, shard: ExtractShard) -> list[PartResult]:
                     file, sample_fps, views, v.duration_s, flow, v.stream_index, keyframes
                 ),
             ),
-            embed=Backbones(backbones, [views.index(spec.view) for spec in shard.specs]),
+            embed=Backbones(backbones, [places[spec.view] for spec in shard.specs]),
             sink=_SideBySide(parts, [spec.feature_size for spec in shard.specs]),
             workers=ports.limits.workers,
+            clip=shard.specs[0].clip,
             on_frame=lambda v: ports.progress.in_progress(cost_per_frame(v, shard.specs[0]), 1),
         )
         return [
             _finished(spec, part, of_spec, outcomes)
             for spec, part, of_spec in zip(shard.specs, parts, numerics, strict=True)
         ]
+
+
+def distinct_views(specs: Sequence[FeatureSpec]) -> list[View]:
+    """Views of the specs, each once, the largest first: what a picture shows is judged by it."""
+    return sorted(dict.fromkeys(spec.view for spec in specs), key=lambda view: -view.transform.size_px)
 
 
 def commit(ports: Ports, run: RunLog, shard: ExtractShard, results: Sequence[PartResult]) -> None:

@@ -163,6 +163,7 @@ def nightly(
     """
     budget = parse_budget(failure_budget, ports.limits.failure_budget)
     with recorded(ports, "nightly") as run:
+        require_backbones(ports)
         night = Night()
         for collection in ports.ledger.sources.collections():
             with night.timed("ingest"):
@@ -180,6 +181,17 @@ def nightly(
         collect(ports, OLD_S)
         ended = conclude(run, night, budget)
     return replace(ended, report=run_stage("report", write_report, ports, ended.run_id))
+
+
+def require_backbones(ports: Ports) -> None:
+    """Check the backbones of the setting and of what serves before anything is read.
+
+    Raises:
+        ConfigurationError: One is missing, or lacks a package.
+        UnsafeModel: One is another file than features were made with.
+    """
+    for spec in dict.fromkeys([ports.limits.spec, *ports.ledger.predictions.serving_specs()]):
+        ports.require_backbone(spec)
 
 
 def write_report(ports: Ports, run_id: int) -> str | None:

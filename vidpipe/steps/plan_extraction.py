@@ -23,7 +23,7 @@ class ExtractShard:
     """Shard of videos for one part of each of some specs, decoded once by one worker."""
 
     specs: tuple[FeatureSpec, ...]
-    """Of one sampling rule, one size, and one optical flow or none."""
+    """Of one sampling rule, and one optical flow or none; or one of clips alone."""
     videos: tuple[PendingVideo, ...]
     cost: float
     """In sampled frames."""
@@ -45,6 +45,8 @@ def plan(
     """
     require_collection(ports, collection)
     specs = wanted_specs(ports, alone=alone)
+    for spec in specs:
+        ports.require_backbone(spec)
     new = {
         spec: ports.ledger.features.pending_videos(spec.feature_set_id, collection, retry_failed=False)
         for spec in specs
@@ -123,7 +125,7 @@ def _shards(
 
 
 def decode_passes(specs: Iterable[FeatureSpec]) -> dict[str, int]:
-    """Partition specs by decode: one sampling rule, one size and at most one flow each."""
+    """Partition specs by decode: one sampling rule and at most one flow each; one of clips goes alone."""
     passes: list[list[FeatureSpec]] = []
     for spec in specs:
         for others in passes:
@@ -137,9 +139,8 @@ def decode_passes(specs: Iterable[FeatureSpec]) -> dict[str, int]:
 
 def _go_together(one: FeatureSpec, other: FeatureSpec) -> bool:
     flows = {one.flow, other.flow} - {None}
-    sizes = one.transform.size_px, other.transform.size_px
     rules = (one.sample_fps, one.keyframes), (other.sample_fps, other.keyframes)
-    return rules[0] == rules[1] and sizes[0] == sizes[1] and len(flows) < 2
+    return rules[0] == rules[1] and len(flows) < 2 and not (one.clip or other.clip)
 
 
 def _cut(
@@ -159,8 +160,9 @@ def _cut(
 
 
 def cost_per_frame(video: PendingVideo, spec: FeatureSpec) -> float:
-    """Share of a video's expected cost that each of its sampled frames stands for."""
-    return _cost(video, spec) / expected_samples(video.duration_s, video.frames_expected, spec.sample_fps)
+    """Share of a video's expected cost that each of its rows, a frame or a clip, stands for."""
+    samples = expected_samples(video.duration_s, video.frames_expected, spec.sample_fps)
+    return _cost(video, spec) / samples * (spec.clip.stride if spec.clip else 1)
 
 
 def _cost(video: PendingVideo, spec: FeatureSpec) -> float:

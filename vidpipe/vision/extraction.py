@@ -25,7 +25,13 @@ from typing import Protocol
 import numpy as np
 
 from vidpipe.errors import VideoError
-from vidpipe.records.features import DecodeReport, ExtractedVideo, StoredFeatures, VideoFeatures
+from vidpipe.records.features import (
+    ClipRule,
+    DecodeReport,
+    ExtractedVideo,
+    StoredFeatures,
+    VideoFeatures,
+)
 from vidpipe.records.videos import Floats, PendingVideo, Pixels
 from vidpipe.vision.frame_quality import PictureStats
 
@@ -101,6 +107,7 @@ def extract(
     embed: FrameEmbedder,
     sink: RowSink,
     workers: int,
+    clip: ClipRule | None = None,
     on_frame: Callable[[PendingVideo], None] = lambda video: None,
 ) -> list[ExtractedVideo]:
     """Decode, embed and write videos in the given order; returns one outcome for each.
@@ -113,11 +120,12 @@ def extract(
         embed: The CNN.
         sink: Takes the rows.
         workers: Decoders side by side.
-        on_frame: Called after each of a video's frames, for progress.
+        clip: Clips of frames that the CNN sees, each a row; None: single frames.
+        on_frame: Called after each of a video's rows, for progress.
     """
     outcomes: list[ExtractedVideo] = []
     writer = _RowWriter(sink, embed)
-    with closing(_events(videos, decode, workers)) as events:  # ends the decoders whatever happens
+    with closing(_events(videos, decode, workers, clip)) as events:  # ends the decoders whatever happens
         for event, activations in _embedded(events, embed):
             if isinstance(event, _Frame):
                 assert activations is not None
@@ -132,18 +140,22 @@ def extract(
 
 
 def _events(
-    videos: Sequence[PendingVideo], decode: Callable[[PendingVideo], Decoding], workers: int
+    videos: Sequence[PendingVideo],
+    decode: Callable[[PendingVideo], Decoding],
+    workers: int,
+    clip: ClipRule | None,
 ) -> Generator[_Event, None, None]:
     """Yield all frames and ends, video by video, decoded ahead by a pool of threads."""
     stop = threading.Event()
     ahead: deque[Queue[_Event | BaseException]] = deque()
     rest = iter(videos)
+    most = max(2, AHEAD_FRAMES // clip.frames) if clip else AHEAD_FRAMES
     with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
 
         def start(count: int) -> None:
             for video in islice(rest, count):
-                ahead.append(Queue(AHEAD_FRAMES))
-                pool.submit(_pump, video, decode, ahead[-1], stop)
+                ahead.append(Queue(most))
+                pool.submit(_pump, video, decode, ahead[-1], stop, clip)
 
         try:
             start(2 * workers + 1)
@@ -160,6 +172,7 @@ def _pump(
     decode: Callable[[PendingVideo], Decoding],
     queue: Queue[_Event | BaseException],
     stop: threading.Event,
+    clip: ClipRule | None,
 ) -> None:
     """Decode one video into its bounded queue, until it is stopped."""
 
@@ -176,9 +189,9 @@ def _pump(
         decoding = decode(video)
         frames = iter(decoding)
         picture = PictureStats()
+        seen = picture.watching(frames)
         try:
-            for time_s, pixels in frames:
-                picture.add(pixels)
+            for time_s, pixels in clips(seen, clip) if clip else seen:
                 if not put(_Frame(video, time_s, pixels, decoding.flow)):
                     return
         finally:
@@ -188,6 +201,33 @@ def _pump(
         put(_End(video, None, error))
     except BaseException as error:
         put(error)
+
+
+def clips(frames: Iterable[tuple[float, Pixels]], rule: ClipRule) -> Iterator[tuple[float, Pixels]]:
+    """Group frames into clips uint8 (T, H, W, 3), each with the time of its middle.
+
+    One starts every `stride` frames. If frames are left at the end, a last one repeats the last frame until
+    it is full; so a video of any length gives at least one.
+    """
+    held: list[tuple[float, Pixels]] = []
+    unseen = skip = 0
+    for frame in frames:
+        if skip:
+            skip -= 1
+            continue
+        held.append(frame)
+        unseen += 1
+        if len(held) == rule.frames:
+            yield _clip(held, rule.frames)
+            skip = max(0, rule.stride - rule.frames)
+            held, unseen = held[rule.stride :], 0
+    if unseen:
+        yield _clip(held, rule.frames)
+
+
+def _clip(held: Sequence[tuple[float, Pixels]], T: int) -> tuple[float, Pixels]:
+    pictures = [pixels for _, pixels in held]
+    return (held[0][0] + held[-1][0]) / 2, np.stack(pictures + pictures[-1:] * (T - len(pictures)))
 
 
 def _with_picture(report: DecodeReport | None, picture: PictureStats) -> DecodeReport | None:

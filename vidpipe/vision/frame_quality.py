@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 
 from vidpipe.records.videos import Pixels
@@ -26,7 +28,7 @@ class PictureStats:
         self._last: np.ndarray[tuple[int, ...], np.dtype[np.int16]] | None = None
 
     def add(self, pixels: Pixels) -> None:
-        """Count the next frame, uint8 (V * W, W, 3); its first view decides on black and frozen."""
+        """Count the next frame, uint8 (H, W, 3); the first of its views decides on black and frozen."""
         self.is_blank = self.is_blank and _is_uniform(pixels)
         small = pixels[: pixels.shape[1]][::STEP_PX, ::STEP_PX].astype(np.int16)
         self._frames += 1
@@ -34,6 +36,12 @@ class PictureStats:
         if self._last is not None and self._last.shape == small.shape:
             self._frozen += bool(np.abs(small - self._last).mean() <= FROZEN_NOISE)
         self._last = small
+
+    def watching(self, frames: Iterable[tuple[float, Pixels]]) -> Iterator[tuple[float, Pixels]]:
+        """Count frames as they pass."""
+        for time_s, pixels in frames:
+            self.add(pixels)
+            yield time_s, pixels
 
     @property
     def black_share(self) -> float:
@@ -47,8 +55,8 @@ class PictureStats:
 
 
 def _is_uniform(pixels: Pixels) -> bool:
-    """Whether each of the views, one below the other, is of one value."""
+    """Whether each of the views, one below the other, is of one value; of sizes that differ, the first."""
     side = pixels.shape[1]
-    views = pixels.reshape(-1, side, side, 3) if len(pixels) % side == 0 else pixels[None]
+    views = pixels.reshape(-1, side, side, 3) if len(pixels) % side == 0 else pixels[None, :side]
     low, high = views.min(axis=(1, 2)).astype(np.int16), views.max(axis=(1, 2)).astype(np.int16)
     return bool((high - low).max() <= UNIFORM_RANGE)

@@ -1,6 +1,8 @@
 """Pooling of CNN feature maps to a frame's features: average, spatial grid, motion.
 
     average   means over the CNN's last feature map                                         what is there
+    class     a transformer's class token, in its place
+    vector    what a network gives for the whole frame, in its place
     grid      means over a 3 x 3 grid of a middle map                                       where it is
     motion    means over the same grid of |middle map - that of the sampled frame before|   what moves, where
 
@@ -14,28 +16,21 @@ is stored takes half the room, and what is scored without a store has the same b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from vidpipe.errors import ConfigurationError
 from vidpipe.records.videos import Floats
+from vidpipe.vision.backbone_table import MapSizes
 
-KINDS = ("average", "grid", "motion")
+if TYPE_CHECKING:  # takes a second to load, which naming a feature spec does not have
+    import torch
+
+WHOLE = ("average", "class", "vector")
+"""Kinds that describe the whole frame: its first numbers, as they come."""
+KINDS = (*WHOLE, "grid", "motion")
 GRID = 3
-
-
-@dataclass(frozen=True, slots=True)
-class MapSizes:
-    """Sizes of a CNN's feature maps for one frame."""
-
-    last: int
-    """Channels of the last map."""
-    middle: int
-    """Channels of the middle map."""
-    side: int
-    """Height and width of the middle map."""
 
 
 class Pooling:
@@ -62,11 +57,11 @@ class Pooling:
             )
         self._maps = maps
         cells = GRID**2 * maps.middle
-        self.sizes = tuple({"average": maps.last}.get(kind, cells) for kind in self._kinds)
+        self.sizes = tuple(maps.last if kind in WHOLE else cells for kind in self._kinds)
         self.feature_size = sum(self.sizes)
-        self.needs_middle = self._kinds != ["average"]
+        self.needs_middle = not set(self._kinds) <= set(WHOLE)
         self.activation_size = maps.last + (maps.middle * maps.side**2 if self.needs_middle else 0)
-        self._cells = _cells(maps.side)
+        self._cells = _cells(maps.side) if self.needs_middle else np.zeros((0, 0), np.float32)
 
     def activations(self, last: torch.Tensor, middle: torch.Tensor | None) -> Floats:
         """Activations of one batch, float32 (B, R).
@@ -75,6 +70,8 @@ class Pooling:
             last: The last map, (B, C, h, w).
             middle: The middle map, (B, C', side, side), where it is needed.
         """
+        import torch
+
         average = last.float().mean((2, 3))
         if middle is None:
             pooled: Floats = average.cpu().numpy()
@@ -92,7 +89,8 @@ class Pooling:
         """
         if not self.needs_middle:
             return _rounded(activations)
-        found = {"average": activations[: self._maps.last], "grid": self._means(self._middle(activations))}
+        found = dict.fromkeys(WHOLE, activations[: self._maps.last])
+        found["grid"] = self._means(self._middle(activations))
         if before is None:
             found["motion"] = np.zeros(GRID**2 * self._maps.middle, np.float32)
         elif "motion" in self._kinds:

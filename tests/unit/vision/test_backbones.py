@@ -19,10 +19,11 @@ from efficientnet_lite_pytorch import EfficientNet
 from vidpipe.adapters.media.binaries import Tools
 from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.errors import ConfigurationError, UnsafeModel
-from vidpipe.records.features import View
+from vidpipe.records.features import View, squares
 from vidpipe.records.videos import Floats, Pixels
-from vidpipe.vision import backbones, fused_cnn
-from vidpipe.vision.backbones import LITE0_MAPS, Backbone, Backbones, default_spec, load_backbone
+from vidpipe.vision import fused_cnn, lite
+from vidpipe.vision.backbone_table import BuiltIn, built_in
+from vidpipe.vision.backbones import Backbone, Backbones, default_spec, load_backbone
 from vidpipe.vision.optical_flow import FLOW_SIZE
 
 SPEC = default_spec(4.0)
@@ -74,7 +75,7 @@ def classes_of() -> Callable[[Floats], Floats]:
 
 def embed(backbone: Backbone, frames: Pixels) -> Floats:
     """Means over the last map of any number of frames, (T, 1280), in batches of the backbone's own size."""
-    return all_rows(backbone, frames)[:, : LITE0_MAPS.last]
+    return all_rows(backbone, frames)[:, : built_in(SPEC.backbone).maps.last]
 
 
 def all_rows(backbone: Backbone | Backbones, frames: Pixels) -> Floats:
@@ -185,7 +186,7 @@ def test_features_do_not_depend_on_the_number_of_threads(
 def test_without_the_fused_operators_the_eager_network_gives_the_same(
     backbone: Backbone, seen: Callable[[str], Pixels], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backbones, "can_fuse", lambda: False)
+    monkeypatch.setattr(lite, "can_fuse", lambda: False)
     eager = load_backbone(SPEC)
     frames = seen("flower.jpg")
     assert "float32-eager" in eager.numerics
@@ -255,7 +256,7 @@ def test_several_specs_in_one_decode_give_each_its_own_bits(
         replace(SPEC, transform=CENTRE, pooling="average", feature_size=1280, reader=1, flow=None),
         dtype="float32",
     )
-    both = Backbones([backbone, old], [0, 1])
+    both = Backbones([backbone, old], squares([View(SPEC.transform), View(CENTRE)]))
 
     def frames(views: list[View]) -> Pixels:
         return np.stack([p for _, p in videos.decode(file, 2.0, views, 10.0)])
@@ -281,7 +282,7 @@ def test_weights_that_were_tampered_with_are_refused(tmp_path: Path, monkeypatch
     content = bytearray(Path(EfficientnetLite0ModelFile.get_model_file_path()).read_bytes())
     content[-100] ^= 1
     file.write_bytes(content)
-    monkeypatch.setattr(EfficientnetLite0ModelFile, "get_model_file_path", lambda: str(file))
+    monkeypatch.setattr(BuiltIn, "weights_file", lambda of: file)
 
     with pytest.raises(UnsafeModel, match=r"weights\.pth"):
         load_backbone(SPEC)
@@ -296,4 +297,4 @@ def test_an_unknown_backbone_or_pooling_is_a_configuration_error(change: dict[st
 def test_the_default_spec_names_the_weights_that_are_installed() -> None:
     installed = Path(EfficientnetLite0ModelFile.get_model_file_path()).read_bytes()
 
-    assert SPEC.weights_sha256 == hashlib.sha256(installed).hexdigest() == backbones.LITE0_SHA256
+    assert SPEC.weights_sha256 == hashlib.sha256(installed).hexdigest()

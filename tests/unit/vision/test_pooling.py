@@ -10,7 +10,8 @@ import torch
 from torch.nn import functional
 
 from vidpipe.errors import ConfigurationError
-from vidpipe.vision.pooling import GRID, MapSizes, Pooling
+from vidpipe.vision.backbone_table import MapSizes
+from vidpipe.vision.pooling import GRID, Pooling
 
 SIZES = MapSizes(last=6, middle=4, side=14)
 CELLS = GRID**2 * SIZES.middle
@@ -68,7 +69,7 @@ def test_each_pooling_is_a_part_of_the_whole_with_the_same_bits(
 
 @pytest.mark.parametrize("name", ["", "maximum", "grid+average", "average+average", "average+"])
 def test_an_unknown_pooling_is_a_configuration_error(name: str) -> None:
-    with pytest.raises(ConfigurationError, match="known are average, grid, motion"):
+    with pytest.raises(ConfigurationError, match="known are average, class, vector, grid, motion"):
         Pooling(name, SIZES)
 
 

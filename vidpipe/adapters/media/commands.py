@@ -121,7 +121,7 @@ def decode_command(
         binary: ffmpeg.
         source: What to read.
         sample_fps: One frame per 1/sample_fps seconds.
-        views: One or more, of one size: they go to stdout one below the other.
+        views: One or more: they go to stdout one below the other, to the right black up to the widest.
         flow: Grey pictures for optical flow, from the same decode.
         flow_pipe: The descriptor that these go to.
         stream_index: The stream to read; None: the first that is no attached picture.
@@ -185,8 +185,19 @@ def _frames(stream: Any, selected: str, views: Sequence[View], look: Look, deep:
     if len(views) == 1:
         return _view(sampled, views[0], look, deep)
     copies = sampled.filter_multi_output("split", len(views))
-    squares = [_view(copies.stream(n), view, look, deep) for n, view in enumerate(views)]
+    widest = max(view.transform.size_px for view in views)
+    squares = [
+        _widened(_view(copies.stream(n), view, look, deep), view.transform.size_px, widest)
+        for n, view in enumerate(views)
+    ]
     return ffmpeg.filter(squares, "vstack", inputs=len(views))
+
+
+def _widened(square: Any, size_px: int, width_px: int) -> Any:
+    """In RGB already, so that no chroma sample is shared with the black."""
+    return (
+        square if size_px == width_px else square.filter("format", "rgb24").filter("pad", width_px, size_px)
+    )
 
 
 def _greys(stream: Any, flow: FlowSpec, start_s: float | None, deep: Stretch | None) -> Any:

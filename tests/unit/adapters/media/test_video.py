@@ -34,7 +34,7 @@ from vidpipe.errors import (
     VideoError,
 )
 from vidpipe.records.features import FrameTransform, View
-from vidpipe.vision.backbones import LITE0_TRANSFORM
+from vidpipe.vision.backbones import default_spec
 from vidpipe.vision.sampling import sampled_indices
 
 SMALL = FrameTransform(size_px=32, crop_share=1.0, interpolation="bicubic")
@@ -793,4 +793,4 @@ def test_a_name_that_could_forge_log_lines_is_refused(videos: VideoFiles, tmp_pa
     with pytest.raises(Forbidden, match="control character"):
         videos.probe(file)
     with pytest.raises(Forbidden, match="control character"):
-        videos.decode(file, 4.0, [View(LITE0_TRANSFORM)], None)
+        videos.decode(file, 4.0, [View(default_spec(4.0).transform)], None)
