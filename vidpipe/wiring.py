@@ -134,6 +134,7 @@ def open_probes(home: Home) -> Probes:
         lease_holder=home.lease.holder,
         unfinished=home.ledger.unfinished,
         unnamed_parts=lambda named: open_store(settings).unnamed_ages_s(named),
+        gone_parts=lambda named: len(open_store(settings).gone(named)),
         features=lambda: open_store(settings).try_out(),
         reach=partial(machine.reach, Objects().reach),
         staging=partial(machine.staging, settings.home / "staging", settings.staging_bytes),

@@ -42,6 +42,8 @@ class Probes:
     """None while there is no ledger."""
     unnamed_parts: Callable[[frozenset[tuple[str, str]]], Sequence[float]]
     """Ages in seconds of the parts that are not among these."""
+    gone_parts: Callable[[frozenset[tuple[str, str]]], int]
+    """How many of these parts are not there."""
     features: Callable[[], str | None]
     """The bucket where parts lie, once it has been written to; None for a folder."""
     reach: Callable[[str], None]

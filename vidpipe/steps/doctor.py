@@ -94,7 +94,7 @@ def doctor(probes: Probes, *, wait_s: float = WAIT_S) -> DoctorReport:
         "ledger": lambda: _ledger(probes.unfinished()),
         "runs": lambda: _named(probes, lambda found: [_open_runs(found, probes)]),
         "decisions": lambda: _named(probes, lambda found: [_open_intents(found)]),
-        "parts": lambda: _named(probes, lambda found: [_orphans(probes.unnamed_parts(found.parts))]),
+        "parts": lambda: _named(probes, lambda found: [_parts(found.parts, probes)]),
         "features": lambda: _features(probes.features()),
         "sources": lambda: _named(probes, lambda found: _sources(found.sources, probes)),
         "staging": lambda: _named(probes, lambda found: _staging(found.sources, probes)),
@@ -279,6 +279,19 @@ def _open_intents(found: Unfinished) -> Line:
         "decisions", "warning", f"promotion {named} was interrupted",
         "vidpipe nightly finishes it, or closes it where the version is gone.",
     )  # fmt: skip
+
+
+def _parts(named: frozenset[tuple[str, str]], probes: Probes) -> Line:
+    """Parts that are gone; else parts that nothing names."""
+    gone = probes.gone_parts(named)
+    if not gone:
+        return _orphans(probes.unnamed_parts(named))
+    if gone == len(named):
+        message = f"none of the {gone} feature parts that the ledger names is there"
+        repair = "mount or restore the features' folder; lost for good: vidpipe gc --lost-parts"
+        return Line("parts", "fix", message, repair)
+    message = f"{gone} of the {len(named)} that the ledger names are gone"
+    return Line("parts", "warning", message, "vidpipe nightly computes them again.")
 
 
 def _orphans(ages_s: Sequence[float]) -> Line:

@@ -35,6 +35,7 @@ TOOL = ToolFacts("/bin/ffmpeg", "n9", 12.0, frozenset({*DECODERS, "gif"}))
 NETWORK = NetworkFacts("2.13", "cpu-AVX512", "bfloat16", True, 2, "a" * 64, "a" * 64)
 DISK = DiskFacts(Path("/home/x"), True, True, "/", "ext4", 100 << 30)
 TIDY = Unfinished(2, 2, [], [], frozenset(), ["/videos", "s3://bucket/videos"])
+PARTS = frozenset({("spec", "part-1"), ("spec", "part-2")})
 ROOM = StagingFacts(8 << 30, 1 << 30, 100 << 30)
 WELL = Probes(
     ffmpeg=lambda: TOOL,
@@ -48,6 +49,7 @@ WELL = Probes(
     lease_holder=lambda: None,
     unfinished=lambda: TIDY,
     unnamed_parts=lambda named: [],
+    gone_parts=lambda named: 0,
     features=lambda: "s3://bucket/features",
     reach=lambda source: None,
     staging=lambda: ROOM,
@@ -97,6 +99,12 @@ DAY_OLD = 25 * 3600.0
         ("decisions", "warning", {"unfinished": lambda: replace(TIDY, open_intents=[(3, "promoted", 4)])}),
         ("ledger", "fix", {"unfinished": lambda: replace(TIDY, schema=9)}),
         ("parts", "warning", {"unnamed_parts": lambda named: [1.0, DAY_OLD]}),
+        (
+            "parts",
+            "warning",
+            {"unfinished": lambda: replace(TIDY, parts=PARTS), "gone_parts": lambda named: 1},
+        ),
+        ("parts", "fix", {"unfinished": lambda: replace(TIDY, parts=PARTS), "gone_parts": len}),
         ("warehouse", "fix", {"snapshot": lambda: ServiceFacts("w", "not a database")}),
         ("lease", "fix", {"lease_holder": raising(LeaseLost("PostgreSQL does not answer"))}),
         ("features", "fix", {"features": raising(ConfigurationError("may not write"))}),

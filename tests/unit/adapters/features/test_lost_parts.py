@@ -7,14 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from vidpipe.ports import Ports
+from vidpipe.steps.doctor import doctor
 from vidpipe.steps.extract import extract
 from vidpipe.steps.gc import gc
 from vidpipe.steps.ingest import ingest
 from vidpipe.steps.nightly import nightly
+from vidpipe.wiring import open_probes
 
 
 def parts(home: Any) -> list[Path]:
     return sorted(home.settings.home.glob("features/*/part-*"))
+
+
+def said_of_parts(home: Any) -> tuple[str, str]:
+    """State and message of doctor's line about the parts."""
+    report = doctor(open_probes(home), wait_s=60)
+    (line,) = [line for line in report.lines if line.check == "parts"]
+    return line.state, line.message
 
 
 def test_a_part_that_is_gone_is_computed_again_and_all_of_them_only_when_asked(
@@ -27,10 +36,13 @@ def test_a_part_that_is_gone_is_computed_again_and_all_of_them_only_when_asked(
         extract(ports)
     one, other = parts(home)
     one.unlink()
+    assert said_of_parts(home) == ("warning", "1 of the 2 that the ledger names are gone")
     night = nightly(ports)
     assert (night.status, night.extracted, night.problems) == ("no_champion", 1, [])
     assert len(parts(home)) == 2 and other in parts(home)
+    assert said_of_parts(home)[0] == "ok"
     shutil.rmtree(home.settings.home / "features")
+    assert said_of_parts(home) == ("fix", "none of the 2 feature parts that the ledger names is there")
     away = nightly(ports)
     assert (away.status, away.extracted) == ("failed", 0)
     assert "none of the 2 feature parts" in away.problems[0] and "vidpipe gc --lost-parts" in away.problems[0]
