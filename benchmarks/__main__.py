@@ -4,8 +4,8 @@ import subprocess
 import sys
 
 ALL = (
-    "cnn", "extraction", "keyframes", "rescoring", "scale", "warehouse", "start", "orchestration",
-    "executors", "accuracy", "devices", "survival", "kills",
+    "cnn", "extraction", "long_video", "keyframes", "rescoring", "scale", "warehouse", "start",
+    "orchestration", "executors", "accuracy", "devices", "survival", "kills",
 )  # fmt: skip
 
 

@@ -33,6 +33,9 @@ from vidpipe.steps.runs import Report, RunLog, recorded
 from vidpipe.vision.extraction import Decoding
 from vidpipe.vision.extraction import extract as run_engine
 
+MOST_DECODER_THREADS = 4
+"""For one video: each holds pictures of its own, and a decoder's memory is limited."""
+
 log = logging.getLogger(__name__)
 
 
@@ -94,6 +97,8 @@ def work(ports: Ports, shard: ExtractShard) -> list[PartResult]:
     views = distinct_views(shard.specs)
     places = dict(zip(views, squares(views), strict=True))
     flow = next((spec.flow for spec in shard.specs if spec.flow), None)  # one: see `decode_passes`
+    alone = len(shard.videos) == 1  # the other cores would have nothing to do
+    threads = min(ports.limits.workers, MOST_DECODER_THREADS) if alone else 1
     backbones = [ports.load_backbone(spec) for spec in shard.specs]
     numerics = [f"{backbone.numerics}/{ports.videos.decoder}" for backbone in backbones]
     with ExitStack() as parts_in_the_making:
@@ -107,7 +112,7 @@ def work(ports: Ports, shard: ExtractShard) -> list[PartResult]:
                 ports.staging,
                 shard.videos,
                 lambda file, v: ports.videos.decode(
-                    file, sample_fps, views, v.duration_s, flow, v.stream_index, keyframes
+                    file, sample_fps, views, v.duration_s, flow, v.stream_index, keyframes, threads
                 ),
             ),
             embed=Backbones(backbones, [places[spec.view] for spec in shard.specs]),

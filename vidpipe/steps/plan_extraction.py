@@ -120,7 +120,7 @@ def _shards(
         ids = tuple(spec.feature_set_id for spec in specs)
         alike.setdefault(ids, (tuple(specs), []))[1].append(found[video_id])
     for together, videos in alike.values():
-        for some, cost in _cut(videos, together[0], part_frames):
+        for some, cost in cut(videos, together[0], part_frames):
             yield ExtractShard(together, some, cost, again)
 
 
@@ -143,15 +143,19 @@ def _go_together(one: FeatureSpec, other: FeatureSpec) -> bool:
     return rules[0] == rules[1] and len(flows) < 2 and not (one.clip or other.clip)
 
 
-def _cut(
+def cut(
     videos: Sequence[PendingVideo], spec: FeatureSpec, part_frames: int
 ) -> Iterator[tuple[tuple[PendingVideo, ...], float]]:
     """Cut videos into shards of about the same expected cost; a long video has its own."""
     some: list[PendingVideo] = []
     cost = 0.0
     for video in videos:
+        own = _cost(video, spec)
+        if own >= part_frames and some:
+            yield tuple(some), cost
+            some, cost = [], 0.0
         some.append(video)
-        cost += _cost(video, spec)
+        cost += own
         if cost >= part_frames:
             yield tuple(some), cost
             some, cost = [], 0.0

@@ -16,10 +16,11 @@ from vidpipe.adapters.media.binaries import Tools
 from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.ports import Ports
 from vidpipe.records.features import FeatureSpec
+from vidpipe.records.videos import LocalFile, PendingVideo
 from vidpipe.steps import extract as step
 from vidpipe.steps import plan_extraction
 from vidpipe.steps.ingest import ingest
-from vidpipe.steps.plan_extraction import plan
+from vidpipe.steps.plan_extraction import cut, plan
 
 
 @pytest.fixture
@@ -145,3 +146,32 @@ def test_specs_of_another_rate_are_batches_of_their_own(
     wanted.append(replace(old, sample_fps=8.0))
     batches, _ = plan(ports)
     assert [[s.sample_fps for s in b.specs] for b in batches] == [[4.0, 4.0], [8.0]]
+
+
+@pytest.mark.parametrize(("part_frames", "threads"), [(1, {3}), (10_000, {1})])
+def test_a_video_with_a_shard_of_its_own_is_decoded_by_all_cores(
+    ports: Ports, source: Path, monkeypatch: pytest.MonkeyPatch, part_frames: int, threads: set[int]
+) -> None:
+    """`source` is there for its side effect: three clips are ingested."""
+    used: set[int] = set()
+    decode = VideoFiles.decode
+
+    def noted(self: VideoFiles, file: Path, *rest: Any) -> Any:
+        used.add(rest[-1])
+        return decode(self, file, *rest)
+
+    monkeypatch.setattr(VideoFiles, "decode", noted)
+    limits = replace(ports.limits, part_frames=part_frames, workers=3)
+    assert step.extract(replace(ports, limits=limits)).videos == 3
+    assert used == threads
+
+
+def test_a_long_video_joins_no_shard_of_short_ones(ports: Ports) -> None:
+    spec = ports.limits.spec
+
+    def video(name: str, seconds: float) -> PendingVideo:
+        return PendingVideo(name, LocalFile(Path(name), 1, 0, 0), seconds, None, pixels=1920 * 1080)
+
+    videos = [video("a", 2), video("b", 2), video("long", 7200), video("c", 2)]
+    shards = [[v.video_id for v in some] for some, _ in cut(videos, spec, 4096)]
+    assert shards == [["a", "b"], ["long"], ["c"]]

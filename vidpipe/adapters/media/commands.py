@@ -112,6 +112,7 @@ def decode_command(
     look: Look = PLAIN,
     levels: Levels | None = None,
     key_frames_only: bool = False,
+    threads: int = 1,
 ) -> list[str]:
     """ffmpeg command that samples frames, logs their times, and crops and resizes them to RGB on stdout.
 
@@ -129,8 +130,9 @@ def decode_command(
         look: How reader 2 maps the stream's pixels to RGB.
         levels: Black and white of a deep grey picture.
         key_frames_only: Decode no other frame.
+        threads: Of the decoder.
     """
-    stream = _opened(source, stream_index, key_frames_only=key_frames_only)
+    stream = _opened(source, stream_index, key_frames_only=key_frames_only, threads=threads)
     deep = (lambda frames: stretched(frames, look.deep or "", levels)) if look.deep and levels else None
     selected = select_expression(sample_fps, start_s)
     if flow is None:
@@ -159,12 +161,12 @@ def pixels_command(
     return _verbosely(_output(stream, "pipe:1", deep), binary)
 
 
-def _opened(source: Input, stream_index: int | None, *, key_frames_only: bool) -> Any:
-    """Source: `skip_frame` in https://ffmpeg.org/ffmpeg-codecs.html."""
+def _opened(source: Input, stream_index: int | None, *, key_frames_only: bool, threads: int = 1) -> Any:
+    """Source: `skip_frame` and `threads` in https://ffmpeg.org/ffmpeg-codecs.html."""
     skip = {"skip_frame": "nokey"} if key_frames_only else {}
     return ffmpeg.input(
         source.url, protocol_whitelist="file,pipe", format_whitelist=CONTAINERS,
-        threads=1, max_pixels=MAX_PIXELS, **skip, **source.options,
+        threads=threads, max_pixels=MAX_PIXELS, **skip, **source.options,
     )[stream_specifier(stream_index)]  # fmt: skip
 
 

@@ -90,6 +90,10 @@ class _OtherFrames(Exception):
     """The decoder gives other frames than those that the container flags as key frames."""
 
 
+class _DecodeErrors(Exception):
+    """The stream is damaged: what the decoder makes of it is the same every time with one thread only."""
+
+
 class _OtherColours(Exception):
     """The stream's colour tags need another conversion than the one it was decoded with."""
 
@@ -109,6 +113,8 @@ class Pass:
     """Black and white of a deep grey picture."""
     key_times_s: Sequence[float] = ()
     """Times of the key frames, where these alone are decoded."""
+    threads: int = 1
+    """Of the decoder. Their number changes no bit of a stream that decodes without an error."""
 
     @property
     def key_frames_only(self) -> bool:
@@ -139,6 +145,7 @@ class Decoding:
         *,
         levels: Callable[[str, Pass], Levels] | None,
         key_times: Callable[[], Sequence[float]] = tuple,
+        threads: int = 1,
     ) -> None:
         """Prepare; ffmpeg is started by iteration.
 
@@ -153,6 +160,7 @@ class Decoding:
             stream_index: Which stream it reads; None: the first.
             levels: Measures a deep grey video, in this format; None: pixels are mapped as ffmpeg does it.
             key_times: Times of the key frames, if only these are to be decoded; asked when decoding begins.
+            threads: Of the decoder, unless the stream is damaged.
         """
         self.report: DecodeReport | None = None
         self.flow: Floats | None = None
@@ -161,7 +169,7 @@ class Decoding:
         self._flow_spec = flow
         self._sample_fps, self._stream_index = sample_fps, stream_index
         self._levels = levels
-        self._key_times = key_times
+        self._key_times, self._threads = key_times, threads
         self._first_s = 0.0
 
     def __iter__(self) -> Generator[tuple[float, Pixels], None, None]:
@@ -169,7 +177,7 @@ class Decoding:
 
         Where ffmpeg loses its sampling state, the first frame's time says which frames are to come.
         """
-        now, given = Pass(key_times_s=self._key_times()), 0
+        now, given = Pass(key_times_s=self._key_times(), threads=self._threads), 0
         while True:
             try:
                 with closing(self._frames(now)) as frames:
@@ -183,10 +191,12 @@ class Decoding:
             except _OtherColours as found:
                 levels = self._levels(found.look.deep, now) if self._levels and found.look.deep else None
                 now = replace(now, look=found.look, levels=levels)
+            except _DecodeErrors:
+                now = replace(now, threads=1)
             except (_OtherFrames, NoFrames, Unreadable):
                 if given or not now.key_frames_only:
                     raise
-                now = Pass()
+                now = Pass(threads=self._threads)
 
     def _proven(self, frames: Iterator[tuple[float, Pixels]], now: Pass) -> Iterator[tuple[float, Pixels]]:
         """Hold the first frames back until they are known to be the key frames.
@@ -217,6 +227,7 @@ class Decoding:
             frames = 0
             while (pixels := self._next_frame(process)) is not None:
                 time_s = self._time_of_next(log, may_be_rebuilt=start_s is not None)
+                _refuse_errors(log, now)
                 if frames == 0 and (look := self._look(log)) != now.look:
                     raise _OtherColours(look)
                 if sampler and not sampler.takes(time_s):
@@ -226,6 +237,7 @@ class Decoding:
                 yield time_s, pixels
                 frames += 1
             code = process.finish()
+        _refuse_errors(log, now)
         if frames == 0:
             raise decode_error(self._file, log, code)
         misread = self._misread(log, was_rebuilt=start_s is not None)
@@ -275,3 +287,9 @@ class Decoding:
         pixels: Pixels = np.empty(self._shape, np.uint8)
         filled = process.read_into(pixels.reshape(-1).data)
         return pixels if filled == pixels.nbytes else None
+
+
+def _refuse_errors(log: FfmpegLog, now: Pass) -> None:
+    """Raise where several threads met damage; an error is logged before the frame that it spoils."""
+    if now.threads > 1 and (log.decode_errors or log.torn_frames):
+        raise _DecodeErrors

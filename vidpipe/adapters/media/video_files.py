@@ -103,6 +103,7 @@ class VideoFiles:
         flow: FlowSpec | None = None,
         stream_index: int | None = None,
         keyframes: KeyframeRule | None = None,
+        threads: int = 1,
     ) -> Decoding:
         """Prepare a `Decoding`, whose iteration runs ffmpeg on `file`, once for all views.
 
@@ -114,6 +115,7 @@ class VideoFiles:
             flow: Optical flow, from the same decode.
             stream_index: The stream to read; None: the first that is no attached picture.
             keyframes: Decode only key frames, where they are dense enough; DICOM has none to skip.
+            threads: Of the decoder; more than one for a video that is decoded by itself.
         """
         _refuse_control_characters(file)
         wait_s = self._min_wait_s + self._wait_s_per_s * (duration_s or 0.0)
@@ -126,7 +128,7 @@ class VideoFiles:
             return decode_command(
                 self.tools.ffmpeg, what, sample_fps, views, flow=flow, flow_pipe=flow_pipe,
                 stream_index=stream_index, start_s=now.start_s, look=now.look, levels=now.levels,
-                key_frames_only=now.key_frames_only,
+                key_frames_only=now.key_frames_only, threads=now.threads,
             )  # fmt: skip
 
         def levels(deep: str, now: Pass) -> Levels:
@@ -140,7 +142,7 @@ class VideoFiles:
         return Decoding(
             command, file, source, (sum(sizes_px), max(sizes_px), 3), wait_s, flow, sample_fps, stream_index,
             levels=levels if any(view.reader > 1 for view in views) else None,
-            key_times=lambda: source.key_times(keyframes) if keyframes else (),
+            key_times=lambda: source.key_times(keyframes) if keyframes else (), threads=threads,
         )  # fmt: skip
 
     def _source(self, file: Path, stream_index: int | None, wait_s: float) -> Source:

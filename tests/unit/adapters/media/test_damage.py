@@ -5,17 +5,20 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import certain
 
 from vidpipe.adapters.media.binaries import Tools
+from vidpipe.adapters.media.commands import decode_command
 from vidpipe.adapters.media.container_ends import ends_early
 from vidpipe.adapters.media.damage import PacketFlags
 from vidpipe.adapters.media.log import FfmpegLog
 from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.errors import Forbidden, Unreadable
 from vidpipe.records.features import DecodeReport, FrameTransform, View
+from vidpipe.vision.optical_flow import default_flow
 
 TINY = View(FrameTransform(size_px=8, crop_share=None, interpolation="area"))
 SOURCE = "testsrc2=size=64x48:rate=25:duration=4"
@@ -54,6 +57,66 @@ def test_a_whole_file_is_not_damaged_and_one_cut_in_half_is(
         bad = report(videos, cut)
         assert bad.is_damaged and bad.frames_expected is None
         assert ends_early(cut) and not ends_early(whole)
+
+
+CODECS = {
+    "x.mp4": (*X264, "-bf", "3"),
+    "x.avi": ("-c:v", "mpeg4", "-bf", "2", "-q:v", "3"),
+    "x.mkv": ("-c:v", "libx265", "-x265-params", "log-level=none"),
+    "x.webm": ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8"),
+}
+
+
+Seen = Callable[[Path, int], tuple[list[float], bytes, DecodeReport | None]]
+
+
+@pytest.fixture
+def threads_used(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Decoder threads of each ffmpeg that was started."""
+    used: list[int] = []
+
+    def noted(*arguments: Any, **options: Any) -> list[str]:
+        used.append(options["threads"])
+        return decode_command(*arguments, **options)
+
+    monkeypatch.setattr("vidpipe.adapters.media.video_files.decode_command", noted)
+    return used
+
+
+@pytest.fixture
+def seen(videos: VideoFiles) -> Seen:
+    """Times, pixels and report of a file, decoded with so many threads."""
+
+    def run(file: Path, threads: int) -> tuple[list[float], bytes, DecodeReport | None]:
+        decoding = videos.decode(file, 4.0, [TINY], 4.0, default_flow(4.0), threads=threads)
+        times, frames = zip(*decoding, strict=True)
+        return list(times), b"".join(frame.tobytes() for frame in frames), decoding.report
+
+    return run
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_decoder_threads_change_no_bit_of_a_whole_video(
+    name: str, encode: Callable[..., Path], seen: Seen, threads_used: list[int]
+) -> None:
+    whole = encode(name, "-f", "lavfi", "-i", SOURCE, *CODECS[name])
+    assert seen(whole, 3) == seen(whole, 1) and threads_used == [3, 1]
+
+
+def test_a_damaged_video_is_decoded_by_one_thread_and_its_frames_come_once(
+    encode: Callable[..., Path], seen: Seen, threads_used: list[int]
+) -> None:
+    """Of MPEG-4. What ffmpeg makes of damaged H.264 is another picture every time, with one thread, too."""
+    file = encode("x.avi", "-f", "lavfi", "-i", SOURCE, *CODECS["x.avi"])
+    content = bytearray(file.read_bytes())
+    for at in range(len(content) // 3, 2 * len(content) // 3, 97):  # far from head and index
+        content[at] ^= 0x55
+    file.write_bytes(content)
+
+    threaded, alone = seen(file, 3), seen(file, 1)
+
+    assert threaded == alone and threads_used == [3, 1, 1]
+    assert alone[2] and alone[2].decode_errors
 
 
 def test_bytes_that_a_camera_leaves_behind_the_last_box_cut_nothing_off(encode: Callable[..., Path]) -> None:
