@@ -17,6 +17,7 @@ from vidpipe.adapters.backbones import BackboneFolder
 from vidpipe.adapters.database.ledger import Ledger
 from vidpipe.adapters.database.warehouse import Warehouse
 from vidpipe.adapters.locks.file_lease import FileLease
+from vidpipe.adapters.prometheus_file import PrometheusFile
 from vidpipe.adapters.reports import Reports
 from vidpipe.adapters.sources.buckets import BucketFolder, Objects
 from vidpipe.adapters.sources.folders import Catalog
@@ -163,6 +164,7 @@ def open_ports(
         ledger=home.ledger,
         warehouse=home.warehouse,
         reports=home.reports,
+        monitoring=PrometheusFile(settings.home / "metrics.prom"),
         lease=home.lease,
         progress=progress,
         executor=executor or InProcessExecutor(),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-if TYPE_CHECKING:  # torch takes a second to load and numpy 0.1, which `vidpipe status` does not have
-    pass
+from vidpipe.records.machine import Gauge
 
 
 class NamedQuery(Protocol):
@@ -22,6 +22,12 @@ class Warehouse(Protocol):
     def publish(self) -> None: ...
     def reading(self) -> AbstractContextManager[NamedQuery]: ...
     def sweep(self, older_than_s: float) -> tuple[int, int]: ...
+
+
+class Monitoring(Protocol):
+    """Text file of gauges that a monitoring system reads."""
+
+    def write(self, gauges: Sequence[Gauge]) -> None: ...
 
 
 class Reports(Protocol):

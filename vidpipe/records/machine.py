@@ -1,4 +1,4 @@
-"""Value types of `vidpipe doctor`: binaries, PyTorch and weights, disk, services, unfinished work."""
+"""Value types of `vidpipe doctor` and of monitoring: binaries, weights, disk, services, gauges."""
 
 from __future__ import annotations
 
@@ -105,3 +105,13 @@ class Unfinished:
     """Versions that collections serve."""
     digests: Mapping[int, str] = field(default_factory=dict)
     """Of the versions that numbers stand for, where they are known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """A number that monitoring reads, by Prometheus' rules of naming."""
+
+    name: str
+    help: str
+    value: float
+    labels: Mapping[str, str] = field(default_factory=dict)

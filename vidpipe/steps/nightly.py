@@ -28,6 +28,7 @@ from vidpipe.steps.extract import ExtractReport, extract
 from vidpipe.steps.gc import OLD_S, collect
 from vidpipe.steps.ingest import IngestReport, ingest_again
 from vidpipe.steps.lost_parts import forget_lost_parts
+from vidpipe.steps.monitoring import write_gauges
 from vidpipe.steps.report import report
 from vidpipe.steps.runs import Report, RunLog, recorded
 
@@ -180,6 +181,7 @@ def nightly(
                 run_stage("shadow", shadow_challenger, ports, night, run)
         collect(ports, OLD_S)
         ended = conclude(run, night, budget)
+    tell_monitoring(ports)
     return replace(ended, report=run_stage("report", write_report, ports, ended.run_id))
 
 
@@ -201,6 +203,14 @@ def write_report(ports: Ports, run_id: int) -> str | None:
     except Exception as error:  # any error: the night itself is done, and its numbers are in the warehouse
         log.warning("no report of run %s: %s: %s", run_id, type(error).__name__, error)
         return None
+
+
+def tell_monitoring(ports: Ports) -> None:
+    """Write the gauges of a published night; a failure is only logged."""
+    try:
+        write_gauges(ports.warehouse, ports.monitoring)
+    except VidpipeError as error:
+        log.warning("no metrics: %s", error)
 
 
 def night_since(ports: Ports, due: datetime) -> int | None:

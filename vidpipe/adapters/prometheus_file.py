@@ -1,0 +1,57 @@
+"""Text file of gauges for Prometheus, as node_exporter's textfile collector reads it.
+
+Source: https://github.com/prometheus/node_exporter#textfile-collector
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from vidpipe.adapters.atomic import discard, replacing
+from vidpipe.errors import StorageFailed
+from vidpipe.records.machine import Gauge
+
+LEFT_S = 3600.0
+
+
+class PrometheusFile:
+    """The file `metrics.prom` of one home."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def write(self, gauges: Sequence[Gauge]) -> None:
+        """Replace the file by these gauges, atomically.
+
+        Raises:
+            StorageFailed: The disk is full or read-only.
+        """
+        from prometheus_client import (
+            CollectorRegistry,
+            generate_latest,
+        )  # not for `vidpipe status` to wait for
+        from prometheus_client import Gauge as PrometheusGauge
+
+        registry = CollectorRegistry()
+        for gauge in gauges:
+            made = PrometheusGauge(gauge.name, gauge.help, sorted(gauge.labels), registry=registry)
+            (made.labels(**gauge.labels) if gauge.labels else made).set(gauge.value)
+        self._sweep()
+        try:
+            with replacing(self._file) as temp:
+                temp.write_bytes(generate_latest(registry))
+        except OSError as error:
+            raise StorageFailed(
+                f"cannot write {self._file}: {error.strerror}.",
+                next_step="free space; the next night writes it.",
+            ) from None
+
+    def _sweep(self) -> None:
+        """Delete what a killed night left unfinished."""
+        for left in self._file.parent.glob(f".{self._file.name}.*.tmp"):
+            with suppress(FileNotFoundError):  # finished since it was listed
+                if time.time() - left.stat().st_mtime > LEFT_S:
+                    discard(left)
