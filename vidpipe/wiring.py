@@ -195,14 +195,14 @@ def chosen_backbone(
         ConfigurationError: No such backbone, or a file that is none.
         UnsafeModel: Features of this home were made with another file at this path.
     """
-    from vidpipe.vision.backbone_files import named_file, read_backbone
+    from vidpipe.vision.backbone_files import named_file, read_backbone, timm_name
     from vidpipe.vision.backbones import default_spec
 
     file = named_file(settings.backbone)
     if file is None:
         spec = default_spec(settings.sample_fps, settings.sampling, settings.backbone)
         return spec, lambda _spec: None
-    found = read_backbone(file)
+    found = read_backbone(file, timm_name(settings.backbone))
     folder.check(file, found.sha256)
 
     def keep(wanted: FeatureSpec) -> None:
@@ -221,7 +221,7 @@ def list_backbones(home: Home) -> list[dict[str, Any]]:
     settings, folder = home.settings, BackboneFolder(home.settings.home / "backbones")
     file = named_file(settings.backbone)
     files = [*([file] if file else []), *folder.files()]
-    candidates = [*named(settings.sample_fps), *files_among(files, settings.sample_fps)]
+    candidates = [*named(settings.sample_fps), *files_among(files, settings.sample_fps, settings.backbone)]
     chosen = str(file) if file else settings.backbone
     return backbones(candidates, chosen, partial(load_backbone, dtype=settings.cnn_dtype))
 

@@ -178,7 +178,7 @@ def test_a_copy_that_is_damaged_or_gone_is_named(
     with pytest.raises(UnsafeModel, match=f"{copy} has SHA-256"):
         lite0.require_backbone(spec)
     copy.unlink()
-    with pytest.raises(ConfigurationError, match=f"{copy}, which is missing"):
+    with pytest.raises(ConfigurationError, match=f"missing in {copy.parent}"):
         lite0.require_backbone(spec)
     opened(str(file)).require_backbone(spec)  # from where it was, it is copied anew
     lite0.require_backbone(spec)

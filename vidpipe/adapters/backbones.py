@@ -65,11 +65,11 @@ class BackboneFolder:
             ConfigurationError: There is none.
             UnsafeModel: It is damaged.
         """
-        copy = self._file(spec.weights_sha256, f".{spec.backbone}")
-        if not copy.is_file():
+        copy = next((f for f in self.files() if f.stem == spec.weights_sha256), None)
+        if copy is None:
             raise ConfigurationError(
-                f"feature set {spec.feature_set_id} needs the backbone {copy}, which is missing; expected a "
-                f"file of SHA-256 {spec.weights_sha256[:16]}….",
+                f"feature set {spec.feature_set_id} needs a backbone {spec.backbone} that is missing in "
+                f"{self.folder}; expected a file of SHA-256 {spec.weights_sha256[:16]}….",
                 next_step="restore it from a backup of the home, or from where it was exported.",
             )
         _check(copy, spec.weights_sha256, "restore it from a backup of the home.")

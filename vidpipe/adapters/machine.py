@@ -122,13 +122,13 @@ def _network_here(dtype: str, backbone: str) -> NetworkFacts:
 
 def _weights(backbone: str) -> dict[str, Any]:
     """Fields of `NetworkFacts` about the backbone that the setting names."""
-    from vidpipe.vision.backbone_files import named_file, read_backbone
+    from vidpipe.vision.backbone_files import named_file, read_backbone, timm_name
     from vidpipe.vision.backbone_table import built_in
 
     facts = {"backbone": backbone, "weights_sha256": None, "expected_sha256": ""}
     try:
         if file := named_file(backbone):
-            found = read_backbone(file).sha256
+            found = read_backbone(file, timm_name(backbone)).sha256
             return facts | {"weights_sha256": found, "expected_sha256": found}
         of = built_in(backbone)
     except ConfigurationError as error:

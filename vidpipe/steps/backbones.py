@@ -12,7 +12,7 @@ import numpy as np
 
 from vidpipe.errors import VidpipeError
 from vidpipe.records.features import FeatureSpec
-from vidpipe.vision.backbone_files import read_backbone
+from vidpipe.vision.backbone_files import read_backbone, timm_name
 from vidpipe.vision.backbone_table import LITE
 from vidpipe.vision.backbones import Backbone, default_spec
 
@@ -44,11 +44,11 @@ def named(sample_fps: float) -> list[Candidate]:
     ]
 
 
-def files_among(files: Iterable[Path], sample_fps: float) -> Iterator[Candidate]:
+def files_among(files: Iterable[Path], sample_fps: float, setting: str = "") -> Iterator[Candidate]:
     """Backbones in files; what is wrong with one becomes what it needs."""
     for file in dict.fromkeys(files):
         try:
-            found = read_backbone(file)
+            found = read_backbone(file, timm_name(setting))
         except VidpipeError as error:
             yield Candidate(str(file), file, None, needs=str(error))
         else:

@@ -1,4 +1,4 @@
-"""Backbones in files of the user's own: an ONNX graph, with a TOML file beside it that says how to feed it.
+"""Backbones in files: an ONNX graph, or safetensors for timm, with a TOML file beside it on how to feed it.
 
     /models/dinov2_vits14.onnx          the graph and its weights, in one file
     /models/dinov2_vits14.onnx.toml     input_px, mean, std, layout, output, stride, fps, license
@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,8 +22,10 @@ import numpy as np
 from vidpipe.errors import ConfigurationError
 from vidpipe.records.features import ClipRule, NetworkSpec
 from vidpipe.records.videos import Floats
-from vidpipe.vision.onnx_network import GREATEST, NUMBERS, activations, as_input, open_session
+from vidpipe.vision.network_io import GREATEST, as_input
+from vidpipe.vision.onnx_network import NUMBERS, open_session
 from vidpipe.vision.sidecars import Sidecar, read_sidecar
+from vidpipe.vision.timm_network import SAFETENSORS, TIMM, TimmModel, cached_weights
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Source: https://pytorch.org/vision/stable/models.html, what most published weights were trained with."""
@@ -47,26 +49,44 @@ class FileBackbone:
     license: str | None
 
 
-SUFFIX = ".onnx"
-PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl")
+READ = (".onnx", SAFETENSORS)
+REFUSED = (".pt", ".pth", ".pt2", ".ckpt", ".bin", ".pkl", ".h5", ".tflite", ".xml", ".toml")
+"""Kinds that people may try; most of them are pickled, and unpickling runs code."""
 
 
 def named_file(backbone: str) -> Path | None:
     """The file that a setting names; None where it is the name of a built-in backbone.
 
     Raises:
-        ConfigurationError: A file of a kind that is not read.
+        ConfigurationError: A file of a kind that is not read, or a network of timm without its weights here.
     """
+    if backbone.startswith(TIMM):
+        return cached_weights(backbone.removeprefix(TIMM))
+    if backbone.startswith("torchvision:"):
+        raise ConfigurationError(
+            f"the backbone {backbone}: torchvision's weights are pickled; expected timm:NAME or a file.",
+            next_step="export it to ONNX: see docs/backbones.md.",
+        )
     file = Path(backbone).expanduser()
-    if file.suffix.lower() == SUFFIX:
+    if file.suffix.lower() in READ:
         return file
-    if "/" in backbone or file.suffix.lower() in PICKLES:
-        _wrong(file, f"a file of the kind {file.suffix or 'without a suffix'}", f"one that ends in {SUFFIX}")
+    if "/" in backbone or file.suffix.lower() in REFUSED:
+        got = f"a file of the kind {file.suffix}" if file.suffix else "a file of no kind"
+        _wrong(file, got, f"one that ends in {' or '.join(READ)}")
     return None
 
 
-def read_backbone(file: Path) -> FileBackbone:
+def timm_name(backbone: str) -> str | None:
+    """The network of timm that a setting names, if it does."""
+    return backbone.removeprefix(TIMM) if backbone.startswith(TIMM) else None
+
+
+def read_backbone(file: Path, timm: str | None = None) -> FileBackbone:
     """Read a backbone file, and compute one frame or clip with it, to know what comes out.
+
+    Args:
+        file: An ONNX graph, or safetensors.
+        timm: The network of timm whose weights it has; None: the TOML file beside it says it.
 
     Raises:
         ConfigurationError: It is missing, cannot be read, or has a shape or a dtype that is no backbone's.
@@ -79,6 +99,9 @@ def read_backbone(file: Path) -> FileBackbone:
             next_step="correct VIDPIPE_BACKBONE, or put the file there.",
         ) from None
     said = read_sidecar(file)
+    sha256 = hashlib.sha256(content).hexdigest()
+    if file.suffix.lower() == SAFETENSORS:
+        return _read_timm(file, content, sha256, said, timm or said.timm)
     session = open_session(file, content)
     fed = _Input.of(session, file, said)
     network = NetworkSpec(
@@ -87,12 +110,31 @@ def read_backbone(file: Path) -> FileBackbone:
     )  # fmt: skip
     output = _tried(session, file, fed, network)
     pooling, channels, side = _read_as(output, file, said, is_clip=fed.clip is not None)
-    network = NetworkSpec(
-        network.mean, network.std, network.layout, network.output, channels, side, network.clip
-    )
-    activations(output, network, pooling)
-    sha256 = hashlib.sha256(content).hexdigest()
+    network = replace(network, channels=channels, side=side)
     return FileBackbone(file, "onnx", sha256, fed.size_px, pooling, network, said.fps, said.license)
+
+
+def _read_timm(file: Path, content: bytes, sha256: str, said: Sidecar, name: str | None) -> FileBackbone:
+    if name is None:
+        _wrong(file, "weights alone", f'the name of their network, timm = "resnet18", in {file.name}.toml')
+    if said.stride is not None or said.layout not in (None, "NCHW"):
+        _wrong(file, "stride or layout in its TOML file", "single frames, NCHW, as timm's networks see them")
+    if said.output not in (None, *OUTPUTS):
+        _wrong(file, f"output = {said.output!r} in its TOML file", f"one of {', '.join(OUTPUTS)}")
+    model = TimmModel(name, file, content)
+    size_px = said.input_px or model.size_px
+    if size_px not in SIZES_PX:
+        _wrong(file, f"input of {size_px} pixels", f"{SIZES_PX.start} to {SIZES_PX.stop - 1}")
+    wanted = "vector" if said.output == "vector" else "features"
+    network = NetworkSpec(said.mean or model.mean, said.std or model.std, "NCHW", wanted, channels=0)
+    noise = np.random.default_rng(0).integers(0, 256, (size_px, size_px, 3), np.uint8)
+    output = model(as_input(noise, network), wanted)
+    pooling, channels, side = _read_as(output, file, said, is_clip=False)
+    network = replace(network, channels=channels, side=side)
+    kind = f"{TIMM}{name}"
+    return FileBackbone(
+        file, kind, sha256, size_px, pooling, network, said.fps, said.license or model.license
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from vidpipe.vision.optical_flow import FLOW_SIZE, default_flow
 from vidpipe.vision.optical_flow import numerics as flow_numerics
 from vidpipe.vision.pooling import Pooling
 from vidpipe.vision.sampling import KEYFRAME_GAP_S
+from vidpipe.vision.timm_network import TIMM, TimmNetwork
 
 INTERPOLATION = "bicubic+full_chroma_int"
 """The whole frame is resized. Where the weights were trained the centre is cropped, 0.875 of the short side,
@@ -227,8 +228,10 @@ def load_backbone(
     if spec.network is None:
         lite = LiteNetwork(built_in(spec.backbone), spec.weights_sha256, pooling, dtype)
         return Backbone(lite, pooling, has_flow=has_flow)
-    onnx = OnnxNetwork(_file_of(spec, find_file), spec)
-    return Backbone(onnx, pooling, 1 if spec.clip else BATCH_FRAMES, has_flow=has_flow)
+    kind = TimmNetwork if spec.backbone.startswith(TIMM) else OnnxNetwork
+    return Backbone(
+        kind(_file_of(spec, find_file), spec), pooling, 1 if spec.clip else BATCH_FRAMES, has_flow=has_flow
+    )
 
 
 def require_backbone(spec: FeatureSpec, find_file: Callable[[FeatureSpec], Path] | None = None) -> None:

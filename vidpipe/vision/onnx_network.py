@@ -15,16 +15,15 @@ import torch
 
 from vidpipe import cores
 from vidpipe.errors import ConfigurationError
-from vidpipe.records.features import FeatureSpec, NetworkSpec
+from vidpipe.records.features import FeatureSpec
 from vidpipe.records.videos import Floats, Pixels
 from vidpipe.vision.backbone_table import check_hash
+from vidpipe.vision.network_io import activations, as_input, stored_range
 
 NUMBERS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 EXTERNAL = b"\x0a\x08location"
 """How the first entry of a tensor's `external_data` begins.
 Source: https://github.com/onnx/onnx/blob/main/docs/ExternalData.md, with the key `location`, in protobuf."""
-GREATEST = float(np.finfo(np.float16).max)
-"""Features are stored as float16."""
 
 
 class OnnxNetwork:
@@ -60,12 +59,7 @@ class OnnxNetwork:
     def _activations(self, frame: Pixels) -> Floats:
         fed = as_input(frame, self._network).astype(NUMBERS[self._input.type])
         found = self._session.run([self._network.output], {self._input.name: fed})[0].astype(np.float32)
-        if not np.isfinite(found).all():
-            raise ConfigurationError(
-                f"the backbone {self._file} gives numbers that are not finite for a frame.",
-                next_step="check its mean and std in the TOML file beside it, or export it in float32.",
-            )
-        return activations(np.clip(found, -GREATEST, GREATEST), self._network, self._pooling)
+        return activations(stored_range(found, self._file), self._network, self._pooling)
 
 
 def _runtime() -> Any:
@@ -103,44 +97,3 @@ def open_session(file: Path, content: bytes) -> Any:
             f"the backbone {file} is no graph that ONNX Runtime {runtime.__version__} can read: {said[0]}",
             next_step="export it again: see docs/backbones.md.",
         ) from None
-
-
-def as_input(frame: Pixels, network: NetworkSpec) -> Floats:
-    """A frame (H, W, 3), or a clip (T, H, W, 3), normalised and laid out as a batch of one, float32."""
-    mean, std = np.array(network.mean, np.float32), np.array(network.std, np.float32)
-    pixels = frame.astype(np.float32)
-    if max(*network.mean, *network.std) <= 1:
-        pixels /= 255
-    pixels = (pixels - mean) / std
-    axes = "THWC"[-pixels.ndim :]
-    laid: Floats = np.ascontiguousarray(pixels.transpose([axes.index(a) for a in network.layout[1:]]))
-    return laid[None]
-
-
-def activations(output: Floats, network: NetworkSpec, pooling: str) -> Floats:
-    """Activations of one frame or clip, float32 (R,): numbers of the whole, then those of each place.
-
-    Args:
-        output: A map (1, C, side, side) or (1, side, side, C), of clips with an axis of times; tokens
-            (1, N, C); or a vector (1, C).
-        network: Its sizes.
-        pooling: Of the spec: whether there is a class token, and whether places are kept.
-    """
-    found: Floats = output[0]
-    if found.ndim == 1:
-        return found
-    by_place = _places(found, network) if found.ndim > 2 else found
-    patches = by_place[len(by_place) - network.side**2 :] if network.side else by_place
-    whole: Floats = by_place[0] if pooling.startswith("class") else patches.mean(axis=0)
-    joined: Floats = np.concatenate([whole, patches.reshape(-1)]) if network.side else whole
-    return joined
-
-
-def _places(found: Floats, network: NetworkSpec) -> Floats:
-    """A map's places in reading order, each with its channels, (side * side, C); of times, the mean."""
-    channels_last = found.shape[-1] == network.channels and found.shape[0] != network.channels
-    by_channel = np.moveaxis(found, -1, 0) if channels_last else found  # (C, [T,] h, w)
-    if by_channel.ndim == 4:
-        by_channel = by_channel.mean(axis=1)
-    flat: Floats = by_channel.reshape(len(by_channel), -1).T
-    return flat
