@@ -69,6 +69,7 @@ NOUNS = {Path: "PATH", int: "N", float: "X"}
 REPORTS = {
     "rollback": "PromoteReport",
     "label-queue": "QueueReport",
+    "label-issues": "IssuesReport",
     "report": "PageReport",
     "freeze-eval": "FreezeReport",
 }

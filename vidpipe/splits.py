@@ -245,11 +245,16 @@ def folds(split: ResolvedSplit, videos: Sequence[LabelledVideo], seed: int) -> n
         videos: Train and val videos, in any order.
         seed: Of the draw.
     """
-    from sklearn.model_selection import StratifiedGroupKFold
-
     if split.val:
         held_out = {(v.video_id, v.span) for v in split.val}
         return np.array([0 if (v.video_id, v.span) in held_out else -1 for v in videos], np.int64)
+    return group_folds(videos, seed)
+
+
+def group_folds(videos: Sequence[LabelledVideo], seed: int) -> npt.NDArray[np.int64]:
+    """Stratified group k-fold of labelled videos: the fold in which each is held out, (N,), from 0."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
     groups = [v.group for v in videos]
     if len(set(groups)) < 2:
         log.warning("all %d training videos are of one group: cv scores are too high.", len(videos))

@@ -267,3 +267,19 @@ comment on column core.migration.applied_at is 'When it ran, UTC.';
 comment on table core.views_applied is
 'One row: which text of the views this file carries.';
 comment on column core.views_applied.views_hash is 'Hash of that text.';
+comment on table core.label_check is 'One row per collection whose labels label-issues has checked.';
+comment on column core.label_check.collection_key is 'The collection.';
+comment on column core.label_check.dataset_hash is 'Hash of the videos and labels that were checked.';
+comment on column core.label_check.videos is 'Labelled videos that were checked.';
+comment on column core.label_check.unjudged is 'Of these, videos of labels too rare to be judged.';
+comment on column core.label_check.checked_at is 'When, UTC.';
+comment on table core.label_issue is
+'One row per collection and video whose label disagrees with out-of-fold scores.';
+comment on column core.label_issue.collection_key is 'The collection.';
+comment on column core.label_issue.video_key is 'The video.';
+comment on column core.label_issue.rank is '1 is the likeliest wrong.';
+comment on column core.label_issue.label is 'The label that it had.';
+comment on column core.label_issue.suggested is 'The other label with the highest score.';
+comment on column core.label_issue.label_score is 'Out-of-fold score of its label, 0 to 1.';
+comment on column core.label_issue.suggested_score is 'Out-of-fold score of the suggested label.';
+comment on column core.label_issue.is_confident is 'The suggested label scores as videos of that label do.';

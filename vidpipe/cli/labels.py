@@ -1,4 +1,4 @@
-"""CLI verbs of active learning: `label-queue` lists what to label next, `label` imports labels."""
+"""CLI verbs of labels: `label-queue` (what to label next), `label-issues` (doubtful), `label` (import)."""
 
 from __future__ import annotations
 
@@ -23,6 +23,20 @@ def label_queue(
 ) -> None:
     """Write a CSV of the unlabelled videos most worth labelling; fill it in, then `vidpipe label`."""
     work = lazy_step("label.label_queue", output, collection=collection, limit=limit, overwrite=overwrite)
+    run_step(home, as_json, work)
+
+
+@labelling.command("label-issues")
+def label_issues(
+    output: Annotated[Path, typer.Option("--output", help="The CSV to write.")],
+    collection: CollectionOption = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="How many videos at most. Default: all.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a CSV of labels that are probably wrong, likeliest first; fill it in, then `vidpipe label`."""
+    work = lazy_step("label_issues", output, collection=collection, limit=limit, overwrite=overwrite)
     run_step(home, as_json, work)
 
 

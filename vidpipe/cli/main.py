@@ -26,7 +26,7 @@ NOUNS = {
     "Start": ("demo",),
     "Videos": ("ingest", "manifest", "extract", "classify", "explain", "retry", "forget"),
     "Models": ("train", "tune", "evaluate", "freeze-eval", "promote", "rollback", "models", "backbones"),
-    "Labels": ("label-queue", "label"),
+    "Labels": ("label-queue", "label-issues", "label"),
     "Nights": ("nightly", "serve", "report"),
     "Query": ("sql", "export", "collections"),
     "State": ("status", "doctor", "gc"),

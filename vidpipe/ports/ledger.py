@@ -20,6 +20,8 @@ from vidpipe.records.models import (
 from vidpipe.records.videos import (
     Collection,
     Failure,
+    LabelCheck,
+    LabelIssue,
     PendingVideo,
     Place,
     Prediction,
@@ -154,6 +156,14 @@ class Decisions(Protocol):
     def agreeing_nights(self, challenger: VersionId, champion: VersionId, agreement: float) -> int: ...
 
 
+class LabelIssues(Protocol):
+    """Labels that out-of-fold scores disagree with."""
+
+    def check_of(self, collection: str) -> LabelCheck | None: ...
+    def put(self, collection: str, check: LabelCheck, issues: Sequence[LabelIssue]) -> None: ...
+    def of(self, collection: str) -> list[LabelIssue]: ...
+
+
 class Versions(Protocol):
     """Model versions by number and digest."""
 
@@ -177,6 +187,8 @@ class Ledger(Protocol):
     def predictions(self) -> Predictions: ...
     @property
     def decisions(self) -> Decisions: ...
+    @property
+    def label_issues(self) -> LabelIssues: ...
     @property
     def versions(self) -> Versions: ...
     def table(self, statement: str) -> list[dict[str, Any]]: ...

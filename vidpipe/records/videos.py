@@ -207,6 +207,31 @@ class GivenLabel:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelIssue:
+    """A labelled video whose label disagrees with out-of-fold scores."""
+
+    video_id: str
+    path: str
+    label: str
+    suggested: str
+    label_score: float
+    suggested_score: float
+    """Scores of the given and of the suggested label, 0 to 1."""
+    is_confident: bool
+    """The suggested label scores as videos of that label do."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCheck:
+    """Result of a check of a collection's labels."""
+
+    dataset_hash: str
+    videos: int
+    unjudged: int
+    """Videos whose label is too rare to be judged."""
+
+
+@dataclass(frozen=True, slots=True)
 class Collection:
     """A named set of videos with one source and an optional manifest."""
 

@@ -18,8 +18,8 @@ log = logging.getLogger(__name__)
 LEASE, TRAINING, PROMOTION = "lease", "training", "promotion"
 LOCKS = {
     "ingest": LEASE, "extract": LEASE, "classify": LEASE, "nightly": LEASE, "retry": LEASE, "gc": LEASE,
-    "forget": LEASE, "label": LEASE, "train": TRAINING, "tune": TRAINING, "promote": PROMOTION,
-    "rollback": PROMOTION, "freeze-eval": PROMOTION,
+    "forget": LEASE, "label": LEASE, "label-issues": TRAINING, "train": TRAINING, "tune": TRAINING,
+    "promote": PROMOTION, "rollback": PROMOTION, "freeze-eval": PROMOTION,
 }  # fmt: skip
 """Where each kind of run works: under the lease, or under a lock beside it."""
 

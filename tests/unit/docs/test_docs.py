@@ -91,6 +91,8 @@ PLAYED: Mapping[str, Mapping[str, Expected]] = {
         "vidpipe explain VIDEO_ID": Expected(r"version 1: \w+ 0\.\d+\n(.*\n)* +looks +at \d+ of \d+ frames"),
         "vidpipe label-queue --limit 50 --output todo.csv": Expected(r"queued +13\n"),
         "vidpipe label todo.csv": Expected(r"labelled +1\n(.*\n)* +blank +12\n"),
+        "vidpipe label-issues --collection tags --output doubtful.csv": Expected(r"videos +24\n"),
+        "vidpipe label doubtful.csv": Expected(r"labelled +0\n"),
         "vidpipe tune --collection tags --split-column split --budget-s 600": Expected(r"trials +\d+\n"),
     },
     "sql.md": {
@@ -108,6 +110,12 @@ PLAYED: Mapping[str, Mapping[str, Expected]] = {
         ),
         "vidpipe export exported": Expected(r"latest_predictions +\d+"),
         "vidpipe export exported --relation latest_predictions --relation nights": Expected(r"nights +\d+"),
+        "vidpipe ingest ~/gates --collection gates --manifest ~/gates/list.csv --attribute camera:text"
+        " --attribute temperature:double --time-from-name 'cam_%Y%m%d_%H%M%S'"
+        " --time-zone Europe/Berlin": Expected(r"bad_values +0\n"),
+        'vidpipe sql "select camera, avg(temperature) from attributes_gates group by camera"': Expected(
+            r"north +12\.5"
+        ),
     },
     "long-videos.md": {
         "vidpipe ingest ~/cameras --collection cameras --window-s 10 --stride-s 5": Expected(r"videos +2\n"),
@@ -264,6 +272,10 @@ class Stage:
         first = min((home / "videos").glob("*/*.mp4"))
         # One more byte after the end is another content, and no player minds.
         (home / "later.mp4").write_bytes(first.read_bytes() + b"\0")
+        (home / "gates").mkdir()
+        shutil.copy(first, home / "gates" / "cam_20261129_170500.mp4")
+        listed = "path,camera,temperature\ncam_20261129_170500.mp4,north,12.5\n"
+        (home / "gates" / "list.csv").write_text(listed)
         (home / "cameras").mkdir()
         for number in (1, 2):
             (home / "cameras" / f"{number}.mp4").write_bytes(first.read_bytes() + bytes([number]))

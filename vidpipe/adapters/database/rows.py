@@ -51,6 +51,10 @@ COUNTS = {"label": "string", "score_bin": "uint8", "videos": "int64"}
 SPLIT_VIDEOS = {"video_id": "string", "split": "string"}
 MOVES = {"video_id": "string", "part": "string", "row_offset": "int64"}
 PARTS = {"feature_set_id": "string", "part": "string"}
+ISSUES = {
+    "video_id": "string", "rank": "int64", "label": "string", "suggested": "string",
+    "label_score": "float64", "suggested_score": "float64", "is_confident": "bool",
+}  # fmt: skip
 GIVEN_LABELS = {"video_id": "string", "label": "string"}
 GIVEN_PATHS = {"path": "string"}
 IDS = {"video_id": "string"}

@@ -61,6 +61,8 @@ CONTRACT = {
     "version_videos": "model_version video_id split",
     "reference_predictions": "model_version label score_from videos",
     "label_shift": "collection serving_version other_version label serving_videos other_videos share_change",
+    "label_issues": "collection path video_id rank label suggested label_score suggested_score is_confident "
+    "checked_at",
     "given_labels": "collection video_id label source given_at",
     "timeline": "collection path video_id start_s end_s label peak_score mean_score windows model_version "
     "start_at end_at",
@@ -176,6 +178,12 @@ def tell_story(con: duckdb.DuckDBPyConnection) -> None:
     listed(1, "broken.mp4", None)
     listed(2, "x.mp4", 2)
     listed(2, "y.mp4", 5)
+    check = {"dataset_hash": "h", "videos": 9, "unjudged": 0, "checked_at": T0}
+    given(con, "label_check", {"collection_key": 1, **check})
+    given(con, "label_issue", {
+        "collection_key": 1, "video_key": 1, "rank": 1, "label": "cat", "suggested": "dog",
+        "label_score": 0.1, "suggested_score": 0.9, "is_confident": True,
+    })  # fmt: skip
     given(con, "video_feature", *({"video_key": k, "row_offset": 8 * (k - 1)} for k in range(1, 6)))
 
     predicted(con, 1, 1, 0, (CAT, 0.9), (DOG, 0.1))
