@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from vidpipe.adapters.backbones import BackboneFolder
 from vidpipe.adapters.database.ledger import Ledger
 from vidpipe.adapters.database.warehouse import Warehouse
+from vidpipe.adapters.home_archive import HomeArchive
 from vidpipe.adapters.locks.file_lease import FileLease
 from vidpipe.adapters.prometheus_file import PrometheusFile
 from vidpipe.adapters.reports import Reports
@@ -82,6 +83,13 @@ def open_lease(settings: Settings) -> Lease:
     from vidpipe.adapters.locks.postgres_lease import PostgresLease
 
     return PostgresLease(settings.lease_uri.get_secret_value())
+
+
+def open_archive(home: Home) -> HomeArchive:
+    """Open the backups of a home."""
+    return HomeArchive(
+        home.settings.home, home.ledger.database.copy_to, lambda file: Ledger(file).features.named_parts()
+    )
 
 
 def open_catalog() -> Catalog:

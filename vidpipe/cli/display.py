@@ -13,12 +13,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import date, datetime
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from vidpipe.errors import VidpipeError
 from vidpipe.progress import Meter, Metered
 from vidpipe.records.globs import counted
 from vidpipe.report.evidence import evidence_rows
+
+if TYPE_CHECKING:
+    from vidpipe.steps.runs import Report
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +88,21 @@ def print_json(value: Any) -> None:
     """
     ascii_only = not _knows_utf8(sys.stdout)
     sys.stdout.write(json.dumps(_plain(value), allow_nan=False, ensure_ascii=ascii_only) + "\n")
+
+
+def print_result(
+    report: Report, *, as_json: bool, show: Callable[[Mapping[str, Any]], None] | None = None
+) -> None:
+    """Print a step's result as one JSON object, or for people: by `show`, or as facts under its name."""
+    facts = report.to_dict()
+    if as_json:
+        print_json(facts)
+    elif show:
+        show(facts)
+    elif "decision" in facts:
+        print_decision(facts)
+    else:
+        print_facts(type(report).__name__.removesuffix("Report").lower(), facts)
 
 
 def print_error(error: VidpipeError, *, as_json: bool) -> None:

@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from vidpipe import __version__
+from vidpipe.cli.backups import keeping
 from vidpipe.cli.labels import labelling
 from vidpipe.cli.manifests import manifests
 from vidpipe.cli.models import learning
@@ -29,7 +30,7 @@ NOUNS = {
     "Labels": ("label-queue", "label-issues", "label"),
     "Nights": ("nightly", "serve", "report"),
     "Query": ("sql", "export", "collections"),
-    "State": ("status", "doctor", "gc"),
+    "State": ("status", "doctor", "gc", "backup", "restore"),
 }
 """The verbs by noun, in the order of `vidpipe --help`."""
 
@@ -69,6 +70,7 @@ app.add_typer(standing)
 app.add_typer(manifests, name="manifest")
 app.add_typer(labelling)
 app.add_typer(looking)
+app.add_typer(keeping)
 
 
 def _print_version(wanted: bool) -> None:

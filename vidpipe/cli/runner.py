@@ -75,20 +75,12 @@ def run_step(
     """Run one step with all ports and print its result, for people by `show` where it is given."""
 
     def action() -> int:
-        from vidpipe.cli.display import TerminalProgress, print_decision, print_facts, print_json
+        from vidpipe.cli.display import TerminalProgress, print_result
         from vidpipe.wiring import open_ports
 
         ports = open_ports(open_at(home), TerminalProgress(), wait_for_lease=wait)
         report = work(ports)
-        facts = report.to_dict()
-        if as_json:
-            print_json(facts)
-        elif show:
-            show(facts)
-        elif "decision" in facts:
-            print_decision(facts)
-        else:
-            print_facts(type(report).__name__.removesuffix("Report").lower(), facts)
+        print_result(report, as_json=as_json, show=show)
         return code(report)
 
     guarded(action, as_json)

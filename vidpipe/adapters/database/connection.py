@@ -98,6 +98,12 @@ class Database:
                 self._create()
             yield
 
+    def copy_to(self, target: Path) -> None:
+        """Copy the file as it stands between two transactions."""
+        with self.exclusive(), _storage_errors(self.file):
+            _connect(self.file, self._wait_s).close()  # replays and folds in a leftover .wal
+            shutil.copyfile(self.file, target)
+
     @contextmanager
     def session(self) -> Iterator[Session]:
         """Context manager of one transaction, committed unless the block fails."""
