@@ -28,6 +28,7 @@ from typer.main import get_command
 import vidpipe.steps
 from vidpipe import errors
 from vidpipe.adapters.database import sqlfiles
+from vidpipe.adapters.database.views import create_views
 from vidpipe.cli import runner
 from vidpipe.cli.display import print_table
 from vidpipe.cli.main import app
@@ -221,7 +222,7 @@ def relations() -> Iterator[str]:
     with duckdb.connect() as connection:
         for _, _, text in sqlfiles.migrations():
             connection.execute(text)
-        connection.execute(sqlfiles.views())
+        create_views(connection)
         named = connection.execute(
             "select view_name, comment from duckdb_views() "
             "where not internal and schema_name = 'main' order by view_name"

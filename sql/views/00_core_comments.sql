@@ -2,97 +2,41 @@
 comment on table core.video is
 'One row per video (file content, identified by its SHA-256); a path is only an attribute.';
 comment on column core.video.video_key is 'Integer key used inside instead of video_id.';
-comment on column core.video.video_id is 'SHA-256 of the file''s bytes: the identity of the video.';
-comment on column core.video.bytes is 'Size of the file in bytes.';
-comment on column core.video.container is 'Container format as ffprobe names it.';
-comment on column core.video.video_codec is 'Codec of the video stream.';
-comment on column core.video.width_px is 'Width as shown, in pixels.';
-comment on column core.video.height_px is 'Height as shown, in pixels.';
-comment on column core.video.rotation is 'Clockwise rotation that the container asks for, in degrees.';
-comment on column core.video.source_fps is 'Mean frame rate, frames a second.';
-comment on column core.video.is_vfr is 'True when the frame rate varies.';
-comment on column core.video.duration_s is 'Duration in seconds.';
-comment on column core.video.stream_index is
-'Index of the stream that is read: no attached picture, no still; the most pixels times packets, then the default one, then the first.';
-comment on column core.video.stream_count is
-'Moving pictures among the file''s streams.';
-comment on column core.video.mirrored is
-'True when the container asks for a flip left to right, before the rotation.';
-comment on column core.video.field_order is
-'progressive, or interlaced: tt, bb, tb, bt as ffprobe names them; null when nothing says. Fields are not separated.';
-comment on column core.video.sample_aspect_ratio is
-'Width to height of one stored pixel, such as 24:11; null when nothing says (square).';
-comment on column core.video.display_width_px is
-'Width with square pixels, after rotation.';
-comment on column core.video.display_height_px is
-'Height with square pixels, after rotation.';
 comment on column core.video.recorded_at is
 'When the recording began, UTC, as the container says; a time without a zone is taken as UTC.';
 comment on column core.video.recorded_text is
 'What the container says, where that names no time zone or is no date and time.';
-comment on column core.video.times_assumed is
-'True for raw streams without timestamps: times are counted from the stream''s frame rate, or 25 a second where it has none, and may be off.';
-comment on column core.video.frames_expected is
-'Frames that the packets of the stream promise, without those that the container hides; before decoding, what the index says; null where nothing honest can be said, as for a file that is cut off.';
-comment on column core.video.frames_decoded is 'Frames that were decoded.';
-comment on column core.video.decode_errors is 'Packets that did not decode, and frames that came out torn.';
-comment on column core.video.verdict is
-'ok, partial (true damage: packets without a frame, torn frames, or a container that ends before it says), blank (each sampled frame is of one value), no_video, no_frames, unreadable, too_slow, forbidden or forgotten; null until decoded.';
-comment on column core.video.black_share is
-'Share of the sampled frames that are black (98 % of the pixels below a tenth of full brightness).';
-comment on column core.video.frozen_share is
-'Share of the sampled frames that equal the one before (mean difference below a thousandth of the range).';
-comment on column core.video.forgotten_at is 'When its features and predictions were erased for good.';
 
 comment on table core.collection is
 'One row per collection: a named set of videos with one source.';
 comment on column core.collection.collection_key is 'Integer key used inside instead of the name.';
 comment on column core.collection.name is 'Name of the collection.';
 comment on column core.collection.source is 'Folder or URI that the videos come from.';
-comment on column core.collection.manifest is 'CSV file with labels, groups and splits, if any.';
-comment on column core.collection.label_from is
-'Where labels come from when not from the manifest, such as folder.';
 comment on column core.collection.created_at is 'When it was first ingested, UTC.';
 comment on column core.collection.window_s is
 'Length in seconds of the windows that its videos are scored in; null where each is scored as a whole.';
-comment on column core.collection.stride_s is 'From the start of one window to that of the next, in seconds.';
 comment on column core.collection.attribute_types is 'Declared columns of the manifest to their types.';
 comment on column core.collection.time_from_name is 'Pattern of file names that the recording time is read from.';
 comment on column core.collection.time_zone is 'Zone of recording times that name none; null: UTC.';
-comment on column core.collection.include_globs is
-'Patterns of the files that are taken, as --include gave them; empty or null: all.';
-comment on column core.collection.exclude_globs is
-'Patterns of the files that are passed over, as --exclude gave them.';
 
 comment on table core.collection_video is
 'One row per collection and path. Rows are never deleted, only marked absent.';
-comment on column core.collection_video.collection_key is 'The collection.';
 comment on column core.collection_video.path is 'Path of the file, relative to the collection''s source.';
 comment on column core.collection_video.video_key is 'The video; null while the file could not be read.';
 comment on column core.collection_video.label is 'Known label, if any.';
-comment on column core.collection_video.group_name is 'Videos of one group are always in the same split.';
-comment on column core.collection_video.splits is 'Split column of the manifest to train, val or test.';
 comment on column core.collection_video.typed is
 'Declared attributes that parse, in the spelling that is cast to their types.';
 comment on column core.collection_video.recorded_at is
 'When the recording began, UTC, as manifest, name or the collection''s time zone have it.';
-comment on column core.collection_video.recorded_at_source is 'manifest, name or container.';
-comment on column core.collection_video.attributes is 'Other columns of the manifest to their values.';
 comment on column core.collection_video.ctime_ns is
 'When the file system last changed the file, in nanoseconds, when last hashed.';
-comment on column core.collection_video.present is 'False when the path is no longer there.';
 comment on column core.collection_video.size_bytes is 'Size of the file when last hashed.';
 comment on column core.collection_video.mtime_ns is
 'Modification time of the file when last hashed, in ns.';
 comment on column core.collection_video.inode is 'Inode of the file when last hashed.';
-comment on column core.collection_video.etag is
-'Object storage''s mark of the content when last hashed; null for a file.';
-comment on column core.collection_video.first_seen_at is 'When the path was first listed, UTC.';
-comment on column core.collection_video.last_seen_at is 'When the path was last listed, UTC.';
 
 comment on table core.labelled_span is
 'One row per part of a video that the manifest labels, as it was listed last.';
-comment on column core.labelled_span.collection_key is 'The collection.';
 comment on column core.labelled_span.path is 'Path of the file, relative to the collection''s source.';
 comment on column core.labelled_span.start_s is 'Start of the part in seconds, inclusive.';
 comment on column core.labelled_span.end_s is 'End of the part in seconds, exclusive.';
@@ -100,56 +44,31 @@ comment on column core.labelled_span.label is 'Its label.';
 
 comment on table core.given_label is
 'One row per collection, video and label that a person gave after ingest; the newest one holds.';
-comment on column core.given_label.collection_key is 'The collection.';
 comment on column core.given_label.video_key is 'The video: the label stays with it wherever the file goes.';
 comment on column core.given_label.label is 'The label that was given.';
 comment on column core.given_label.source is 'Who gave it, or the name of the file that it came in.';
-comment on column core.given_label.given_at is 'When it was taken in, UTC.';
 
 comment on table core.feature_set is
 'One row per feature spec: how frames become features.';
 comment on column core.feature_set.feature_set_key is 'Integer key used inside instead of feature_set_id.';
-comment on column core.feature_set.feature_set_id is 'Hash of the feature spec.';
-comment on column core.feature_set.spec is 'Sampling, resize, weights and pooling, as JSON.';
 comment on column core.feature_set.created_at is 'When it was first used, UTC.';
 
 comment on table core.video_feature is
 'One row per video and feature set whose features are complete.';
-comment on column core.video_feature.video_key is 'The video.';
 comment on column core.video_feature.feature_set_key is 'The feature set.';
-comment on column core.video_feature.n_frames is 'Rows of the part that belong to this video.';
-comment on column core.video_feature.part is 'Parquet file in the folder of the feature set.';
-comment on column core.video_feature.row_offset is 'First row of this video in the part.';
-comment on column core.video_feature.numerics is
-'Numerics class that computed it: dtype, engine, decoder build, device family.';
 comment on column core.video_feature.run_id is 'The run that committed it.';
 comment on column core.video_feature.sampling is 'full, or keyframes: which frames were decoded.';
 
 comment on table core.failure is
 'One row per collection, path and stage that went wrong.';
-comment on column core.failure.collection_key is 'The collection.';
 comment on column core.failure.path is 'Path of the file, relative to the collection''s source.';
 comment on column core.failure.video_key is 'The video, if the file could be hashed.';
-comment on column core.failure.stage is 'ingest, describe (a stated value does not parse; the video is processed all the same), probe, extract or classify.';
-comment on column core.failure.error_class is 'Class of the error.';
-comment on column core.failure.message is 'What happened, in one line.';
-comment on column core.failure.attempts is 'How often it was tried.';
 comment on column core.failure.status is 'retry, waiting (the file still changes; the next night reads it), quarantined or resolved.';
-comment on column core.failure.first_at is 'First failure, UTC.';
-comment on column core.failure.last_at is 'Last failure, UTC.';
 
 comment on table core.run is
 'One row per pass of a verb.';
 comment on column core.run.run_id is 'Number of the run.';
-comment on column core.run.kind is 'The verb that ran, such as ingest, extract, classify, nightly.';
-comment on column core.run.status is 'running, ok, failed, over_budget, no_champion, degraded or crashed.';
-comment on column core.run.started_at is 'When it started, UTC.';
-comment on column core.run.finished_at is 'When it ended, UTC; null while running.';
 comment on column core.run.videos is 'Videos that it worked on.';
-comment on column core.run.frames is 'Frames that it decoded.';
-comment on column core.run.failed is 'Videos that failed.';
-comment on column core.run.seconds is 'Wall-clock seconds.';
-comment on column core.run.detail is 'More numbers of this kind of run, as JSON.';
 
 comment on table core.model is
 'One row per registered model.';
@@ -163,57 +82,32 @@ comment on column core.label.label is 'Class name.';
 
 comment on table core.prediction is
 'One row per video, model version and rank.';
-comment on column core.prediction.video_key is 'The video.';
-comment on column core.prediction.model_key is 'The registered model.';
 comment on column core.prediction.model_version is
 'Version of the registered model; below zero: see core.version.';
 comment on column core.prediction.feature_set_key is 'The features that the model read.';
-comment on column core.prediction.rank is '1 is the best.';
-comment on column core.prediction.label_key is 'The label.';
-comment on column core.prediction.score is 'Softmax probability, 0 to 1.';
 comment on column core.prediction.run_id is 'The run that wrote it.';
-comment on column core.prediction.predicted_at is 'When it was written, UTC.';
 comment on column core.prediction.window_s is
 'Length in seconds of the windows whose mean the score is; null where the video was scored as a whole.';
-comment on column core.prediction.stride_s is 'From the start of one window to that of the next, in seconds.';
 
 comment on table core.window_prediction is
 'One row per video, model version, window and rank.';
-comment on column core.window_prediction.video_key is 'The video.';
-comment on column core.window_prediction.model_key is 'The registered model.';
 comment on column core.window_prediction.model_version is
 'Version of the registered model; below zero: see core.version.';
 comment on column core.window_prediction.feature_set_key is 'The features that the model read.';
 comment on column core.window_prediction.start_s is 'Start of the window in seconds, inclusive.';
 comment on column core.window_prediction.end_s is 'End of the window in seconds, exclusive.';
-comment on column core.window_prediction.rank is '1 is the best.';
-comment on column core.window_prediction.label_key is 'The label.';
-comment on column core.window_prediction.score is 'Softmax probability, 0 to 1.';
 comment on column core.window_prediction.run_id is 'The run that wrote it.';
-comment on column core.window_prediction.predicted_at is 'When it was written, UTC.';
 
 comment on table core.promotion is
 'One row per decision about the champion, open intents included.';
-comment on column core.promotion.promotion_id is 'Number of the decision.';
-comment on column core.promotion.model_name is 'Name of the registered model.';
-comment on column core.promotion.from_version is 'Champion before the decision; null when there was none.';
-comment on column core.promotion.to_version is 'Version that was evaluated, or that the alias moved to.';
-comment on column core.promotion.decision is
-'promoted, refused, forced, rolled_back, external or not_carried_out.';
-comment on column core.promotion.evidence is 'What the gate measured, as JSON.';
 comment on column core.promotion.eval_set_hash is 'Hash of the test set that both models were scored on.';
-comment on column core.promotion.reason is 'Why, in words.';
-comment on column core.promotion.actor is 'Who asked for it.';
-comment on column core.promotion.decided_at is 'When it was decided, UTC.';
 comment on column core.promotion.to_version_key is
 'The version that to_version means: core.version; null where that is not known.';
 comment on column core.promotion.is_final is 'False while the alias has not yet followed the row.';
 
 comment on table core.collection_serving is
 'One row per collection that a model version serves.';
-comment on column core.collection_serving.collection_key is 'The collection.';
 comment on column core.collection_serving.model_version is 'Version that serves it.';
-comment on column core.collection_serving.since is 'When it began to serve, UTC.';
 
 comment on table core.evaluation_set is
 'One row per frozen evaluation set.';
@@ -221,13 +115,11 @@ comment on column core.evaluation_set.evaluation_set_key is 'Integer key used in
 comment on column core.evaluation_set.eval_set_hash is 'Hash of its video ids, labels and groups.';
 comment on column core.evaluation_set.collection is 'Collection that it was taken from.';
 comment on column core.evaluation_set.split is 'Split that it was taken from.';
-comment on column core.evaluation_set.frozen_at is 'When it was frozen, UTC.';
 comment on column core.evaluation_set.chosen_at is 'When it was last frozen, UTC; promote uses the newest set.';
 
 comment on table core.evaluation_video is
 'One row per frozen evaluation set and video.';
 comment on column core.evaluation_video.evaluation_set_key is 'The set.';
-comment on column core.evaluation_video.video_key is 'The video.';
 comment on column core.evaluation_video.label is 'Its true label when the set was frozen.';
 comment on column core.evaluation_video.start_s is 'Start of the part, in seconds; null where it is all of the video.';
 comment on column core.evaluation_video.end_s is 'End of the part, in seconds; null where it is all of the video.';
@@ -245,14 +137,12 @@ comment on table core.version_video is
 'One row per version, video and split that the version was made with.';
 comment on column core.version_video.model_version is
 'Version of the registered model; below zero: see core.version.';
-comment on column core.version_video.video_key is 'The video.';
 comment on column core.version_video.split is 'train, val or test.';
 
 comment on table core.version is
 'One row per model, number and digest of what was registered: MLflow counts anew in a new model or store.';
 comment on column core.version.version_key is
 'Integer key; rows of a version that does not have its number stand under the negated key.';
-comment on column core.version.model_name is 'Name of the registered model.';
 comment on column core.version.model_version is 'Its number in MLflow.';
 comment on column core.version.digest is
 'SHA-256 of what was registered; null where rows are older than this table.';
@@ -268,18 +158,14 @@ comment on table core.views_applied is
 'One row: which text of the views this file carries.';
 comment on column core.views_applied.views_hash is 'Hash of that text.';
 comment on table core.label_check is 'One row per collection whose labels label-issues has checked.';
-comment on column core.label_check.collection_key is 'The collection.';
 comment on column core.label_check.dataset_hash is 'Hash of the videos and labels that were checked.';
 comment on column core.label_check.videos is 'Labelled videos that were checked.';
 comment on column core.label_check.unjudged is 'Of these, videos of labels too rare to be judged.';
 comment on column core.label_check.checked_at is 'When, UTC.';
 comment on table core.label_issue is
 'One row per collection and video whose label disagrees with out-of-fold scores.';
-comment on column core.label_issue.collection_key is 'The collection.';
-comment on column core.label_issue.video_key is 'The video.';
 comment on column core.label_issue.rank is '1 is the likeliest wrong.';
 comment on column core.label_issue.label is 'The label that it had.';
-comment on column core.label_issue.suggested is 'The other label with the highest score.';
 comment on column core.label_issue.label_score is 'Out-of-fold score of its label, 0 to 1.';
 comment on column core.label_issue.suggested_score is 'Out-of-fold score of the suggested label.';
 comment on column core.label_issue.is_confident is 'The suggested label scores as videos of that label do.';

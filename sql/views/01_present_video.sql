@@ -11,7 +11,5 @@ group by collection_key, video_key;
 
 comment on view core.present_video is
 'Internal: one row per collection and present video, copies folded into one.';
-comment on column core.present_video.collection_key is 'The collection.';
-comment on column core.present_video.video_key is 'The video.';
 comment on column core.present_video.path is 'First path of the video in the collection.';
 comment on column core.present_video.first_seen_at is 'When the first of its present paths was first listed, UTC.';

@@ -19,11 +19,6 @@ where prediction.rank = 1;
 
 comment on view core.serving_prediction is
 'Internal: latest_predictions with integer keys.';
-comment on column core.serving_prediction.collection_key is 'The collection.';
-comment on column core.serving_prediction.video_key is 'The video.';
 comment on column core.serving_prediction.path is 'First path of the video in the collection.';
 comment on column core.serving_prediction.first_seen_at is 'When the first of its present paths was first listed, UTC.';
-comment on column core.serving_prediction.label_key is 'The label.';
-comment on column core.serving_prediction.score is 'Softmax probability, 0 to 1.';
 comment on column core.serving_prediction.model_version is 'Version that serves the collection.';
-comment on column core.serving_prediction.predicted_at is 'When it was written, UTC.';

@@ -39,18 +39,10 @@ left join newest
 
 comment on view core.item is
 'Internal: collection_videos with integer keys.';
-comment on column core.item.collection_key is 'The collection.';
 comment on column core.item.path is 'Path of the file, relative to the collection''s source.';
 comment on column core.item.video_key is 'The video; null while the file could not be read.';
 comment on column core.item.label is 'Known label, if any.';
 comment on column core.item.label_source is 'Where the label comes from.';
 comment on column core.item.labelled_at is 'When a person gave it, UTC; null for a listed one.';
-comment on column core.item.group_name is 'Videos of one group are always in the same split.';
-comment on column core.item.splits is 'Split column of the manifest to train, val or test.';
-comment on column core.item.attributes is 'Other columns of the manifest to their values.';
 comment on column core.item.recorded_at is 'Start of the recording, UTC; null where the container alone says.';
-comment on column core.item.recorded_at_source is 'manifest, name or container.';
-comment on column core.item.present is 'False when the path is no longer there.';
 comment on column core.item.etag is 'Object storage''s mark of the content; null for a file.';
-comment on column core.item.first_seen_at is 'When the path was first listed, UTC.';
-comment on column core.item.last_seen_at is 'When the path was last listed, UTC.';

@@ -18,6 +18,4 @@ qualify
 
 comment on view core.wanted_windows is
 'Internal: one row per present video that a collection wants scored in windows.';
-comment on column core.wanted_windows.video_key is 'The video.';
 comment on column core.wanted_windows.window_s is 'Length of a window in seconds.';
-comment on column core.wanted_windows.stride_s is 'From the start of one window to that of the next, in seconds.';

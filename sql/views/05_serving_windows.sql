@@ -28,14 +28,9 @@ inner join core.label as label on prediction.label_key = label.label_key;
 
 comment on view core.serving_window is
 'Internal: one row per collection, present video, window and rank of the version that serves the collection.';
-comment on column core.serving_window.collection is 'Name of the collection.';
 comment on column core.serving_window.path is 'Path in the collection; the first one when it holds copies.';
-comment on column core.serving_window.video_id is 'SHA-256 of the file''s bytes: the identity of the video.';
 comment on column core.serving_window.start_s is 'Start of the window in seconds, inclusive.';
 comment on column core.serving_window.end_s is 'End of the window in seconds, exclusive.';
 comment on column core.serving_window.recorded_at is 'When the recording began, UTC.';
-comment on column core.serving_window.rank is '1 is the best.';
 comment on column core.serving_window.label is 'The label.';
-comment on column core.serving_window.score is 'Softmax probability, 0 to 1.';
 comment on column core.serving_window.model_version is 'Version that serves the collection.';
-comment on column core.serving_window.predicted_at is 'When it was written, UTC.';

@@ -17,19 +17,10 @@ from core.collection;
 
 comment on view collections is
 'One row per collection: a named set of videos with one source.';
-comment on column collections.collection is 'Name of the collection.';
 comment on column collections.source is 'Folder or URI that the videos come from.';
-comment on column collections.manifest is 'CSV file with labels, groups and splits, if any.';
-comment on column collections.label_from is
-'Where labels come from when not from the manifest, such as folder.';
 comment on column collections.created_at is 'When it was first ingested, UTC.';
 comment on column collections.window_s is
 'Length in seconds of the windows that its videos are scored in; null where each is scored as a whole.';
-comment on column collections.stride_s is 'From the start of one window to that of the next, in seconds.';
-comment on column collections.include_globs is
-'Patterns of the files that are taken, as --include gave them; empty or null: all.';
-comment on column collections.exclude_globs is
-'Patterns of the files that are passed over, as --exclude gave them.';
 comment on column collections.attribute_types is
 'Columns of the manifest that --attribute declares, to their types: those of the view attributes_<collection>.';
 comment on column collections.time_from_name is

@@ -24,7 +24,6 @@ left join core.video as video on item.video_key = video.video_key;
 
 comment on view collection_videos is
 'One row per collection and path, with what the manifest says of it. Absent paths stay, with present = false.';
-comment on column collection_videos.collection is 'Name of the collection.';
 comment on column collection_videos.path is 'Path of the file, relative to the collection''s source.';
 comment on column collection_videos.video_id is
 'SHA-256 of the file''s bytes; null while the file could not be read.';
@@ -33,16 +32,9 @@ comment on column collection_videos.label_source is
 'Where it comes from: manifest, folder, or who or what file gave it later; null without a label.';
 comment on column collection_videos.labelled_at is
 'When it was given later, UTC; null for one from the manifest or the folder.';
-comment on column collection_videos.group_name is 'Videos of one group are always in the same split.';
-comment on column collection_videos.splits is 'Split column of the manifest to train, val or test.';
 comment on column collection_videos.attributes is
 'Every other column of the manifest to its value: attributes[''camera'']; names are in lower case.';
 comment on column collection_videos.recorded_at is
 'When the recording began, UTC: of the manifest''s column recorded_at, else the file''s name, else the container. A time without a zone is taken in the collection''s time zone.';
 comment on column collection_videos.recorded_at_source is
 'Where that comes from: manifest, name or container; null without a time.';
-comment on column collection_videos.present is 'False when the path is no longer there.';
-comment on column collection_videos.etag is
-'Object storage''s mark of the content when last hashed; null for a file.';
-comment on column collection_videos.first_seen_at is 'When the path was first listed, UTC.';
-comment on column collection_videos.last_seen_at is 'When the path was last listed, UTC.';

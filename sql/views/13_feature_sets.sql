@@ -8,6 +8,4 @@ from core.feature_set;
 
 comment on view feature_sets is
 'One row per feature spec: how frames become features.';
-comment on column feature_sets.feature_set_id is 'Hash of the feature spec.';
-comment on column feature_sets.spec is 'Sampling, resize, weights and pooling, as JSON.';
 comment on column feature_sets.created_at is 'When it was first used, UTC.';

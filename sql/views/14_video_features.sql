@@ -15,13 +15,6 @@ inner join core.feature_set as feature_set on feature.feature_set_key = feature_
 
 comment on view video_features is
 'One row per video and feature set whose features are complete.';
-comment on column video_features.video_id is 'SHA-256 of the file''s bytes: the identity of the video.';
-comment on column video_features.feature_set_id is 'Hash of the feature spec.';
-comment on column video_features.n_frames is 'Rows of the part that belong to this video.';
-comment on column video_features.part is 'Parquet file in the folder of the feature set.';
-comment on column video_features.row_offset is 'First row of this video in the part.';
-comment on column video_features.numerics is
-'Numerics class that computed it: dtype, engine, decoder build, device family.';
 comment on column video_features.run_id is 'The run that committed it.';
 comment on column video_features.sampling is
 'Frames decoded to be sampled from: full, or keyframes alone (VIDPIPE_SAMPLING); full also where key frames are more than 2 s apart, or all frames are.';

@@ -17,13 +17,6 @@ left join core.video as video on failure.video_key = video.video_key;
 
 comment on view failures is
 'One row per collection, path and stage that went wrong; status says whether it still matters.';
-comment on column failures.collection is 'Name of the collection.';
 comment on column failures.path is 'Path of the file, relative to the collection''s source.';
 comment on column failures.video_id is 'SHA-256 of the file''s bytes; null when the file could not be hashed, and at stage describe.';
-comment on column failures.stage is 'ingest, describe (a stated value does not parse; the video is processed all the same), probe, extract or classify.';
-comment on column failures.error_class is 'Class of the error.';
-comment on column failures.message is 'What happened, in one line.';
-comment on column failures.attempts is 'How often it was tried.';
 comment on column failures.status is 'retry, waiting (the file still changes; the next night reads it), quarantined or resolved.';
-comment on column failures.first_at is 'First failure, UTC.';
-comment on column failures.last_at is 'Last failure, UTC.';

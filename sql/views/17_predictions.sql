@@ -22,15 +22,9 @@ where prediction.model_version > 0;
 
 comment on view predictions is
 'One row per video, model version and rank: all predictions of all versions.';
-comment on column predictions.video_id is 'SHA-256 of the file''s bytes: the identity of the video.';
-comment on column predictions.model_name is 'Name of the registered model.';
 comment on column predictions.model_version is 'Version of the registered model.';
 comment on column predictions.feature_set_id is 'Hash of the feature spec that the model read.';
-comment on column predictions.rank is '1 is the best.';
 comment on column predictions.label is 'Class name.';
-comment on column predictions.score is 'Softmax probability, 0 to 1.';
 comment on column predictions.run_id is 'The run that wrote it.';
-comment on column predictions.predicted_at is 'When it was written, UTC.';
 comment on column predictions.window_s is
 'Length in seconds of the windows whose mean the score is; null where the video was scored as a whole.';
-comment on column predictions.stride_s is 'From the start of one window to that of the next, in seconds.';

@@ -21,15 +21,9 @@ where prediction.model_version > 0;
 
 comment on view window_predictions is
 'One row per video, model version, window and rank: predictions of a version for each window of a long video.';
-comment on column window_predictions.video_id is
-'SHA-256 of the file''s bytes: the identity of the video.';
-comment on column window_predictions.model_name is 'Name of the registered model.';
 comment on column window_predictions.model_version is 'Version of the registered model.';
 comment on column window_predictions.feature_set_id is 'Hash of the feature spec that the model read.';
 comment on column window_predictions.start_s is 'Start of the window in seconds, inclusive.';
 comment on column window_predictions.end_s is 'End of the window in seconds, exclusive.';
-comment on column window_predictions.rank is '1 is the best.';
 comment on column window_predictions.label is 'Class name.';
-comment on column window_predictions.score is 'Softmax probability, 0 to 1.';
 comment on column window_predictions.run_id is 'The run that wrote it.';
-comment on column window_predictions.predicted_at is 'When it was written, UTC.';

@@ -9,6 +9,4 @@ inner join core.collection as collection on serving.collection_key = collection.
 
 comment on view collection_serving is
 'One row per collection that a model version serves; a collection switches as a whole.';
-comment on column collection_serving.collection is 'Name of the collection.';
 comment on column collection_serving.model_version is 'Version that serves the collection.';
-comment on column collection_serving.since is 'When it began to serve, UTC.';

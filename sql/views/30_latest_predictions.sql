@@ -15,10 +15,7 @@ inner join core.label as label on top.label_key = label.label_key;
 
 comment on view latest_predictions is
 'One row per collection and present video: the top-1 of the version that serves the collection. Start here. Videos not yet scored are missing.';
-comment on column latest_predictions.collection is 'Name of the collection.';
 comment on column latest_predictions.path is 'Path in the collection; the first one when it holds copies.';
-comment on column latest_predictions.video_id is
-'SHA-256 of the file''s bytes: the identity of the video.';
 comment on column latest_predictions.label is 'Label of the top-1.';
 comment on column latest_predictions.score is 'Softmax probability of the label, 0 to 1.';
 comment on column latest_predictions.model_version is 'Version that serves the collection.';

@@ -71,7 +71,6 @@ select * from final;
 
 comment on view collection_summary is
 'One row per collection: numbers of videos ingested, extracted, classified and failing, and the serving version.';
-comment on column collection_summary.collection is 'Name of the collection.';
 comment on column collection_summary.present is 'Distinct videos that are there now.';
 comment on column collection_summary.absent is 'Paths that are no longer there.';
 comment on column collection_summary.with_features is

@@ -12,7 +12,6 @@ group by predicted_at::date, collection, label;
 comment on view label_daily is
 'One row per day, collection and label: how many present videos were given the label that day, and how surely.';
 comment on column label_daily.day is 'Day (UTC) on which the prediction was written.';
-comment on column label_daily.collection is 'Name of the collection.';
 comment on column label_daily.label is 'Label of the top-1.';
 comment on column label_daily.videos is 'Present videos with this label.';
 comment on column label_daily.mean_score is 'Mean score of their top-1.';

@@ -25,9 +25,7 @@ where top.score < 0.6;
 
 comment on view low_confidence is
 'One row per collection and present video whose top-1 scores below 0.6, with the runner-up: what to look at first.';
-comment on column low_confidence.collection is 'Name of the collection.';
 comment on column low_confidence.path is 'Path in the collection; the first one when it holds copies.';
-comment on column low_confidence.video_id is 'SHA-256 of the file''s bytes: the identity of the video.';
 comment on column low_confidence.label is 'Label of the top-1.';
 comment on column low_confidence.score is 'Softmax probability of the label, 0 to 1.';
 comment on column low_confidence.runner_up_label is 'Label of rank 2.';

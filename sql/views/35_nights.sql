@@ -23,16 +23,10 @@ comment on view nights is
 'One row per nightly run: did it go well, and what did it do.';
 comment on column nights.run_id is 'Number of the run.';
 comment on column nights.night is 'Day (UTC) on which the night started.';
-comment on column nights.status is 'running, ok, failed, over_budget, no_champion, degraded or crashed.';
 comment on column nights.ok is 'True when the night exited 0 (ok, no_champion or degraded); null while running.';
-comment on column nights.started_at is 'When it started, UTC.';
-comment on column nights.finished_at is 'When it ended, UTC; null while running.';
-comment on column nights.seconds is 'Wall-clock seconds.';
 comment on column nights.ingested is 'Videos ingested.';
 comment on column nights.extracted is 'Videos whose features were extracted.';
 comment on column nights.classified is 'Videos classified.';
-comment on column nights.failed is 'Videos that failed.';
 comment on column nights.ingest_s is 'Seconds that listing, hashing and probing took.';
 comment on column nights.extract_s is 'Seconds that extraction took.';
 comment on column nights.classify_s is 'Seconds that the scoring by the champion took.';
-comment on column nights.detail is 'More numbers of this kind of run, as JSON.';

@@ -48,8 +48,6 @@ select * from final;
 
 comment on view needs_rescore is
 'One row per collection and present video with features that the current champion has not scored, but another version has.';
-comment on column needs_rescore.collection is 'Name of the collection.';
 comment on column needs_rescore.path is 'Path in the collection; the first one when it holds copies.';
-comment on column needs_rescore.video_id is 'SHA-256 of the file''s bytes: the identity of the video.';
 comment on column needs_rescore.scored_by is 'Version of its newest prediction.';
 comment on column needs_rescore.champion_version is 'The current champion.';

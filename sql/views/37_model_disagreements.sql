@@ -26,11 +26,7 @@ where
 
 comment on view model_disagreements is
 'One row per collection, present video and version whose top-1 is not that of the serving version.';
-comment on column model_disagreements.collection is 'Name of the collection.';
 comment on column model_disagreements.path is 'Path in the collection; the first one when it holds copies.';
-comment on column model_disagreements.video_id is
-'SHA-256 of the file''s bytes: the identity of the video.';
-comment on column model_disagreements.serving_version is 'Version that serves the collection.';
 comment on column model_disagreements.serving_label is 'Its top-1.';
 comment on column model_disagreements.serving_score is 'Score of its top-1.';
 comment on column model_disagreements.other_version is 'Another version that scored the video.';

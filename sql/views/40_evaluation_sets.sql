@@ -26,5 +26,4 @@ comment on column evaluation_sets.split is 'Split that it was taken from: train,
 comment on column evaluation_sets.videos is 'Videos in it.';
 comment on column evaluation_sets.labels is 'Different labels.';
 comment on column evaluation_sets.groups is 'Different groups.';
-comment on column evaluation_sets.frozen_at is 'When it was frozen, UTC.';
 comment on column evaluation_sets.is_current is 'True for the set that promote uses by default.';

@@ -14,7 +14,6 @@ inner join core.video as video on member.video_key = video.video_key;
 comment on view evaluation_videos is
 'One row per frozen evaluation set and video, or labelled part of one.';
 comment on column evaluation_videos.eval_set_hash is 'The set.';
-comment on column evaluation_videos.video_id is 'SHA-256 of the file''s bytes: the identity of the video.';
 comment on column evaluation_videos.label is 'Its true label, as it was when the set was frozen.';
 comment on column evaluation_videos.group_name is 'Its group; its own id when the manifest names none.';
 comment on column evaluation_videos.start_s is 'Start of the part, in seconds; null where it is all of the video.';

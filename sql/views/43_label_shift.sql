@@ -69,8 +69,6 @@ select * from final;
 
 comment on view label_shift is
 'One row per collection, other version and label, over the present videos that both versions scored: how the label mix would change if the other version served, such as the challenger in the shadow.';
-comment on column label_shift.collection is 'Name of the collection.';
-comment on column label_shift.serving_version is 'Version that serves the collection.';
 comment on column label_shift.other_version is 'Another version that scored the same videos.';
 comment on column label_shift.label is 'The label.';
 comment on column label_shift.serving_videos is 'Videos to which the serving version gives it.';

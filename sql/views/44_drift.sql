@@ -159,7 +159,6 @@ select * from final;
 
 comment on view drift is
 'One row per collection and day of arrival: how far that day''s labels and scores are from those of training (the serving version''s test split) and of the 28 days before, as Jensen-Shannon divergence: 0 alike, 1 nothing in common. Few videos drift by chance.';
-comment on column drift.collection is 'Name of the collection.';
 comment on column drift.day is 'Day (UTC) on which the videos were first seen.';
 comment on column drift.model_version is 'Version that serves the collection; all its days are compared with its reference.';
 comment on column drift.videos is 'Present videos of that day with a prediction.';

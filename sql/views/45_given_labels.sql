@@ -12,8 +12,5 @@ inner join core.video as video on given.video_key = video.video_key;
 
 comment on view given_labels is
 'One row per collection, video and label that a person gave after ingest, corrected ones included: the newest holds.';
-comment on column given_labels.collection is 'Name of the collection.';
-comment on column given_labels.video_id is 'SHA-256 of the file''s bytes: the identity of the video.';
 comment on column given_labels.label is 'The label that was given.';
 comment on column given_labels.source is 'Who gave it, or the name of the file that it came in.';
-comment on column given_labels.given_at is 'When it was taken in, UTC.';

@@ -17,7 +17,6 @@ left join core.video as video on listed.video_key = video.video_key;
 
 comment on view labelled_spans is
 'One row per part of a video that the manifest labels (start_s, end_s, label); each is one example to learn from.';
-comment on column labelled_spans.collection is 'Name of the collection.';
 comment on column labelled_spans.path is 'Path of the file, relative to the collection''s source.';
 comment on column labelled_spans.video_id is
 'SHA-256 of the file''s bytes: the identity of the video; null while the file could not be read.';

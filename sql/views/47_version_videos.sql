@@ -11,6 +11,5 @@ where version.model_version > 0;
 comment on view version_videos is
 'One row per version, video and split that the version was trained with; no version is evaluated on its training videos.';
 comment on column version_videos.model_version is 'Version of the registered model.';
-comment on column version_videos.video_id is 'SHA-256 of the file''s bytes: the identity of the video.';
 comment on column version_videos.split is
 'train: used for training it, or the version that it was warm-started from; val: for choosing the epoch; test: for its test scores.';

@@ -24,12 +24,9 @@ where item.present;
 
 comment on view label_issues is
 'One row per collection and present path whose label disagrees with out-of-fold scores, by the last vidpipe label-issues. A label that has been changed since is no longer here.';
-comment on column label_issues.collection is 'Name of the collection.';
 comment on column label_issues.path is 'Path of the file, relative to the collection''s source.';
-comment on column label_issues.video_id is 'SHA-256 of the file''s bytes: the identity of the video.';
 comment on column label_issues.rank is '1 is the likeliest wrong of its collection.';
 comment on column label_issues.label is 'The label that it has.';
-comment on column label_issues.suggested is 'The other label with the highest score.';
 comment on column label_issues.label_score is
 'Score of its own label, 0 to 1, by a model that has seen neither the video nor its group.';
 comment on column label_issues.suggested_score is 'Score of the suggested label, by the same model.';

@@ -42,16 +42,8 @@ select * from final;
 
 comment on view timeline is
 'One row per collection, present long video and segment: windows side by side whose best label, by the version that serves the collection, is the same. Where windows overlap, segments of different labels do so at their border. Fast when filtered by collection, path or video_id.';
-comment on column timeline.collection is 'Name of the collection.';
 comment on column timeline.path is 'Path in the collection; the first one when it holds copies.';
-comment on column timeline.video_id is 'SHA-256 of the file''s bytes: the identity of the video.';
 comment on column timeline.start_s is 'Start of its first window in seconds, inclusive.';
 comment on column timeline.end_s is 'End of its last window in seconds, exclusive.';
 comment on column timeline.label is 'Label of the top-1 of all its windows.';
-comment on column timeline.peak_score is 'Highest score that the label has in it.';
-comment on column timeline.mean_score is 'Mean of the label''s scores in its windows.';
-comment on column timeline.windows is 'Windows in it.';
 comment on column timeline.model_version is 'Version that serves the collection.';
-comment on column timeline.start_at is
-'Its start by the clock, UTC: recorded_at + start_s; null where nothing says when the video was recorded.';
-comment on column timeline.end_at is 'Its end by the clock, UTC.';

@@ -43,20 +43,12 @@ from events_above(0.5);
 
 comment on view events is
 'One row per collection, present long video, label and segment: windows side by side in which the label scores 0.5 or more, by the version that serves the collection. Ask for more with peak_score, for less with events_above(min_score).';
-comment on column events.collection is 'Name of the collection.';
 comment on column events.path is 'Path in the collection; the first one when it holds copies.';
-comment on column events.video_id is 'SHA-256 of the file''s bytes: the identity of the video.';
 comment on column events.label is 'The label.';
 comment on column events.start_s is 'Start of its first window in seconds, inclusive.';
 comment on column events.end_s is 'End of its last window in seconds, exclusive.';
-comment on column events.peak_score is 'Highest score that the label has in it.';
-comment on column events.mean_score is 'Mean of the label''s scores in its windows.';
-comment on column events.windows is 'Windows in it.';
 comment on column events.model_version is 'Version that serves the collection.';
 comment on column events.predicted_at is 'When its newest window was scored, UTC.';
-comment on column events.start_at is
-'Its start by the clock, UTC: recorded_at + start_s; null where nothing says when the video was recorded.';
-comment on column events.end_at is 'Its end by the clock, UTC.';
 
 -- Last in its file: sqlfluff cannot parse a comment on a macro.
 comment on macro table events_above is -- noqa: PRS

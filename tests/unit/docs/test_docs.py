@@ -31,6 +31,7 @@ from conftest import ROOT, rows_of, tree, write_part
 from typer.testing import CliRunner
 
 from vidpipe.adapters.database import sqlfiles
+from vidpipe.adapters.database.views import create_views
 from vidpipe.adapters.sources.folders import VIDEO_EXTENSIONS
 from vidpipe.cli.main import app
 from vidpipe.errors import VideoError
@@ -459,7 +460,7 @@ def test_every_example_stands_in_the_cookbook_with_its_question_and_a_result(tmp
     with duckdb.connect(config={"file_search_path": str(tmp_path)}) as warehouse:
         for _, _, text in sqlfiles.migrations():
             warehouse.execute(text)
-        warehouse.execute(sqlfiles.views())
+        create_views(warehouse)
         for file in sqlfiles.examples():
             question, query = file.read_text(encoding="utf-8").split("\n", 1)
             assert f"(../sql/examples/{file.name}): {question.removeprefix('-- ')}\n" in TOLD["sql.md"], ANEW
@@ -472,7 +473,7 @@ def test_the_sql_of_a_page_runs(page: str) -> None:
     with duckdb.connect() as warehouse:
         for _, _, text in sqlfiles.migrations():
             warehouse.execute(text)
-        warehouse.execute(sqlfiles.views())
+        create_views(warehouse)
         for block in re.findall(r"^```sql\n(.*?)^```", TOLD[page], re.M | re.S):
             warehouse.execute(block)
 

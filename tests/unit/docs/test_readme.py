@@ -12,6 +12,7 @@ from conftest import ROOT
 from typer.main import get_command
 
 from vidpipe.adapters.database import sqlfiles
+from vidpipe.adapters.database.views import create_views
 from vidpipe.cli.main import NOUNS, app
 from vidpipe.settings import Settings
 
@@ -160,7 +161,7 @@ def test_every_public_relation_is_named() -> None:
     with duckdb.connect() as connection:
         for _, _, text in sqlfiles.migrations():
             connection.execute(text)
-        connection.execute(sqlfiles.views())
+        create_views(connection)
         rows = connection.execute(
             "select view_name from duckdb_views() where not internal and schema_name = 'main'"
         ).fetchall()

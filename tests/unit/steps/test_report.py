@@ -20,6 +20,7 @@ import pytest
 from conftest import certain
 
 from vidpipe.adapters.database import sqlfiles
+from vidpipe.adapters.database.views import create_views
 from vidpipe.adapters.database.warehouse import Warehouse
 from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.adapters.reports import Reports
@@ -110,7 +111,7 @@ def warehouse_of(folder: Path, *, videos: int, labels: int, failures: int, depth
     with duckdb.connect(file, config={"storage_compatibility_version": "v1.5.0"}) as con:
         for _, _, text in sqlfiles.migrations():
             con.execute(text)
-        con.execute(sqlfiles.views())
+        create_views(con)
         for part in duckdb.extract_statements(TALE):
             con.execute(part, {k: v for k, v in values.items() if k in part.named_parameters})
     return Warehouse(file, file, None)  # type: ignore[arg-type]

@@ -23,14 +23,14 @@ def attribute_view(collection: str, types: Mapping[str, str]) -> str:
     """
     view = quoted(f"attributes_{collection}")
     assert set(types.values()) <= set(TYPES.values()), types  # they stand in the script as they are
-    casts = [f"    cast(typed[{_literal(n)}] as {type_}) as {quoted(n)}" for n, type_ in types.items()]
+    casts = [f"    cast(typed[{literal(n)}] as {type_}) as {quoted(n)}" for n, type_ in types.items()]
     comments = [
         f"comment on column {view}.{quoted(n)} is 'The manifest''s column of that name; null where it has "
         "no value, or one that does not parse, which is a row of failures.';"
         for n in types
     ]
     template = sqlfiles.statement("attribute_view")
-    filled = template.replace("attributes_view", view).replace("'collection_name'", _literal(collection))
+    filled = template.replace("attributes_view", view).replace("'collection_name'", literal(collection))
     return "\n".join([filled.replace("    null as declared_columns", ",\n".join(casts)), *comments])
 
 
@@ -39,5 +39,6 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """A text as an SQL string."""
     return "'" + text.replace("'", "''") + "'"

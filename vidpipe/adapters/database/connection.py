@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from vidpipe.adapters.database import sqlfiles
+from vidpipe.adapters.database.views import create_views
 from vidpipe.errors import LedgerLocked, SchemaMismatch, StorageFailed
 
 if TYPE_CHECKING:
@@ -237,6 +238,6 @@ def _apply_migrations(connection: duckdb.DuckDBPyConnection, found: int) -> None
         if version > found:
             connection.execute(text)
             session.run("migration_record", version=version, name=name, now=now_utc())
-    connection.execute(sqlfiles.views())
+    create_views(connection)
     session.run("views_record", views_hash=sqlfiles.views_hash())
     connection.commit()

@@ -26,8 +26,14 @@ def migrations() -> tuple[tuple[int, str, str], ...]:
 
 
 def views_hash() -> str:
-    """SHA-256 of `views()`, by which a ledger with older views is noticed."""
-    return hashlib.sha256(views().encode()).hexdigest()
+    """SHA-256 of `views()` and `columns()`, by which a ledger with older views is noticed."""
+    return hashlib.sha256((views() + columns()).encode()).hexdigest()
+
+
+@cache
+def columns() -> str:
+    """Text of `columns.csv`: the meaning of each column name."""
+    return (ROOT / "columns.csv").read_text(encoding="utf-8")
 
 
 @cache

@@ -27,6 +27,7 @@ from vidpipe.adapters.atomic import replacing, sync
 from vidpipe.adapters.database import sqlfiles
 from vidpipe.adapters.database.attribute_views import create_attribute_views, quoted
 from vidpipe.adapters.database.connection import STORAGE_VERSION, columns_of, dicts
+from vidpipe.adapters.database.views import materialise
 from vidpipe.errors import ConfigurationError, NotFound, StorageFailed
 from vidpipe.ports.outcome import NamedQuery
 
@@ -220,6 +221,6 @@ def _compute(copy: Path) -> None:
     config = {"storage_compatibility_version": STORAGE_VERSION, **_MODEST}
     with duckdb.connect(str(copy), config=config) as connection:
         connection.begin()
-        connection.execute(sqlfiles.statement("snapshot"))
+        materialise(connection)
         create_attribute_views(connection)
         connection.commit()

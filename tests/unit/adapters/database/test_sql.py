@@ -22,6 +22,7 @@ from duckdb import DuckDBPyConnection as Connection
 from scipy.spatial.distance import jensenshannon
 
 from vidpipe.adapters.database import sqlfiles
+from vidpipe.adapters.database.views import create_views, materialise
 
 T0 = datetime(2026, 3, 1, 12)
 DAY = timedelta(days=1)
@@ -148,7 +149,7 @@ def rows(con: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any, ...]]:
 def create(con: duckdb.DuckDBPyConnection) -> None:
     for _, _, text in sqlfiles.migrations():
         con.execute(text)
-    con.execute(sqlfiles.views())
+    create_views(con)
 
 
 def tell_story(con: duckdb.DuckDBPyConnection) -> None:
@@ -656,7 +657,7 @@ def test_applying_the_views_twice_changes_nothing(story: Connection) -> None:
     catalog = "select view_name, sql, comment from duckdb_views() where not internal order by all"
     before, latest = rows(story, catalog), rows(story, LATEST)
 
-    story.execute(sqlfiles.views())
+    create_views(story)
 
     assert rows(story, catalog) == before
     assert rows(story, LATEST) == latest
@@ -666,7 +667,7 @@ def test_the_snapshot_says_what_the_views_said_and_keeps_their_comments(story: C
     commented = "select column_name, comment from duckdb_columns() where schema_name = 'core' order by all"
     before, comments = {r: said(story, r) for r in CONTRACT}, rows(story, commented)
 
-    story.execute(sqlfiles.statement("snapshot"))
+    materialise(story)
 
     assert {r: said(story, r) for r in CONTRACT} == before
     assert rows(story, commented) == comments
