@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -50,7 +50,7 @@ def replace(owner: object, name: str, function: Callable[..., Any]) -> None:
 
 def eager() -> Backbone:
     replace(lite, "can_fuse", lambda: False)
-    return backbones.load_backbone(SPEC, dtype="float32")
+    return backbones.load_backbone(SPEC, dtype="float32", engine="torch")
 
 
 def eager_without_kept_memory() -> Backbone:
@@ -59,7 +59,7 @@ def eager_without_kept_memory() -> Backbone:
 
 
 def one_after_the_other() -> Backbone:
-    backbone = backbones.load_backbone(SPEC, dtype="float32")
+    backbone = backbones.load_backbone(SPEC, dtype="float32", engine="torch")
     backbone.workers = 1
     return backbone
 
@@ -67,12 +67,12 @@ def one_after_the_other() -> Backbone:
 def each_tap_by_itself() -> Backbone:
     replace(fused_cnn, "round_kernels", lambda weight: weight)
     replace(fused_cnn, "corrected_bias", lambda layer, _mean: layer.bias.detach())
-    return backbones.load_backbone(SPEC, dtype="bfloat16")
+    return backbones.load_backbone(SPEC, dtype="bfloat16", engine="torch")
 
 
 def eager_bfloat16() -> Backbone:
     replace(lite, "can_fuse", lambda: False)
-    return backbones.load_backbone(SPEC, dtype="bfloat16")
+    return backbones.load_backbone(SPEC, dtype="bfloat16", engine="torch")
 
 
 def stream_of(backbone: Backbone) -> Stream:
@@ -119,16 +119,24 @@ def openvino(precision: str) -> Stream:
     return stream
 
 
+def ours_in_openvino(dtype: Literal["float32", "bfloat16"]) -> Backbone:
+    return backbones.load_backbone(SPEC, dtype=dtype, engine="openvino")
+
+
 ENGINES: dict[str, Callable[[], Stream]] = {
     "eager float32, memory given back": lambda: stream_of(eager_without_kept_memory()),
     "eager float32": lambda: stream_of(eager()),
     "fused float32, all cores on one batch": lambda: stream_of(one_after_the_other()),
-    "fused float32": lambda: stream_of(backbones.load_backbone(SPEC, dtype="float32")),
+    "fused float32": lambda: stream_of(backbones.load_backbone(SPEC, dtype="float32", engine="torch")),
     "eager bfloat16": lambda: stream_of(eager_bfloat16()),
     "fused bfloat16, weights rounded to nearest": lambda: stream_of(each_tap_by_itself()),
-    "fused bfloat16 (ours)": lambda: stream_of(backbones.load_backbone(SPEC, dtype="bfloat16")),
+    "fused bfloat16 (ours)": lambda: stream_of(
+        backbones.load_backbone(SPEC, dtype="bfloat16", engine="torch")
+    ),
     "OpenVINO float32": lambda: openvino("f32"),
     "OpenVINO bfloat16": lambda: openvino("bf16"),
+    "OpenVINO float32 (ours)": lambda: stream_of(ours_in_openvino("float32")),
+    "OpenVINO bfloat16, its start in float32 (ours)": lambda: stream_of(ours_in_openvino("bfloat16")),
 }
 REFERENCE = "fused float32"
 

@@ -52,6 +52,10 @@ class Settings(BaseSettings):
         "auto",
         description="Arithmetic of the CNN; auto: bfloat16, which is faster, on CPUs that have it.",
     )
+    engine: Literal["auto", "torch", "openvino", "onnxruntime"] = Field(
+        "auto",
+        description="Library that computes the backbone; auto: the fastest with the same features.",
+    )
     workers: int = Field(
         default_factory=lambda: max(2, os.cpu_count() or 2),
         ge=1,

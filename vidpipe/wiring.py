@@ -134,7 +134,7 @@ def open_probes(home: Home) -> Probes:
     return Probes(
         ffmpeg=lambda: tool_facts(find_tool("ffmpeg", settings.ffmpeg), decoders=True),
         ffprobe=lambda: tool_facts(find_tool("ffprobe", settings.ffprobe)),
-        network=partial(machine.network, settings.cnn_dtype, settings.backbone),
+        network=partial(machine.network, settings.cnn_dtype, settings.backbone, settings.engine),
         disk=partial(machine.disk, settings.home),
         mlflow=partial(machine.mlflow, settings.home / "mlflow", settings.mlflow_uri),
         models=partial(machine.models, settings.home / "mlflow", settings.mlflow_uri, settings.model_name),
@@ -188,8 +188,10 @@ def open_ports(
             wait_for_lease=wait_for_lease,
         ),
         make_bundle=Bundle,
-        load_backbone=cache(partial(load_backbone, dtype=settings.cnn_dtype, find_file=backbones.find)),
-        require_backbone=partial(_require, keep, backbones),
+        load_backbone=cache(
+            partial(load_backbone, dtype=settings.cnn_dtype, engine=settings.engine, find_file=backbones.find)
+        ),
+        require_backbone=partial(_require, keep, backbones, settings),
         actor=user_name(),
     )
 
@@ -231,14 +233,18 @@ def list_backbones(home: Home) -> list[dict[str, Any]]:
     files = [*([file] if file else []), *folder.files()]
     candidates = [*named(settings.sample_fps), *files_among(files, settings.sample_fps, settings.backbone)]
     chosen = str(file) if file else settings.backbone
-    return backbones(candidates, chosen, partial(load_backbone, dtype=settings.cnn_dtype))
+    return backbones(
+        candidates, chosen, partial(load_backbone, dtype=settings.cnn_dtype, engine=settings.engine)
+    )
 
 
-def _require(keep: Callable[[FeatureSpec], None], folder: BackboneFolder, spec: FeatureSpec) -> None:
+def _require(
+    keep: Callable[[FeatureSpec], None], folder: BackboneFolder, settings: Settings, spec: FeatureSpec
+) -> None:
     from vidpipe.vision.backbones import require_backbone
 
     keep(spec)
-    require_backbone(spec, folder.find)
+    require_backbone(spec, dtype=settings.cnn_dtype, engine=settings.engine, find_file=folder.find)
 
 
 def user_name() -> str:

@@ -84,13 +84,13 @@ def _file_system(mount: Path) -> str:
     return types.get(str(mount), "unknown")
 
 
-def network(dtype: str, backbone: str) -> NetworkFacts:
+def network(dtype: str, backbone: str, engine: str) -> NetworkFacts:
     """Check PyTorch and the backbone in a subprocess, since a build that this CPU cannot run crashes.
 
     Raises:
         ConfigurationError: It does not load.
     """
-    command = [sys.executable, "-m", "vidpipe.adapters.machine", dtype, backbone]
+    command = [sys.executable, "-m", "vidpipe.adapters.machine", dtype, backbone, engine]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=NETWORK_WAIT_S, check=False)
     if ended.returncode != 0:
         last = (ended.stderr.strip().splitlines() or [f"it ended with code {ended.returncode}"])[-1]
@@ -101,7 +101,7 @@ def network(dtype: str, backbone: str) -> NetworkFacts:
     return NetworkFacts(**json.loads(ended.stdout))
 
 
-def _network_here(dtype: str, backbone: str) -> NetworkFacts:
+def _network_here(dtype: Any, backbone: str, engine: Any) -> NetworkFacts:
     import torch
 
     from vidpipe import cores
@@ -116,8 +116,24 @@ def _network_here(dtype: str, backbone: str) -> NetworkFacts:
         dtype=best_dtype(device) if dtype == "auto" else dtype,
         fused=not gpu and can_fuse(),
         threads=cores.count(),
+        **_engine(engine, dtype, backbone),
         **_weights(backbone),
     )
+
+
+def _engine(engine: Any, dtype: Any, backbone: str) -> dict[str, Any]:
+    """Engine of the backbone; what is wrong with the setting's becomes its name."""
+    from vidpipe.vision.backbone_table import LITE
+    from vidpipe.vision.engines import chosen_engine
+    from vidpipe.vision.openvino_network import library
+
+    if backbone not in LITE:
+        return {"engine": "torch" if "onnx" not in backbone else "onnxruntime"}
+    try:
+        chosen = chosen_engine(engine, dtype)
+        return {"engine": f"openvino {library().__version__}" if chosen == "openvino" else chosen}
+    except ConfigurationError as error:
+        return {"engine": error.message, "engine_repair": error.next_step}
 
 
 def _weights(backbone: str) -> dict[str, Any]:
@@ -223,4 +239,4 @@ def _version_conflicts(requirements: Iterable[Requirement]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(asdict(_network_here(*sys.argv[1:3]))))
+    sys.stdout.write(json.dumps(asdict(_network_here(*sys.argv[1:4]))))

@@ -33,6 +33,10 @@ class NetworkFacts:
     weights_sha256: str | None
     """Of the installed file; None where there is none."""
     expected_sha256: str
+    engine: str = "torch"
+    """What `VIDPIPE_ENGINE` comes to here, or what is wrong with it."""
+    engine_repair: str = ""
+    """Empty where nothing is."""
     backbone: str = "efficientnet-lite0"
     """What `VIDPIPE_BACKBONE` names."""
     repair: str = ""

@@ -160,9 +160,11 @@ def _starts(name: str, tool: ToolFacts) -> Line:
 
 
 def _network(found: NetworkFacts) -> list[Line]:
-    engine = "fused" if found.fused else "eager"
+    own = "fused" if found.fused else "eager"
+    engine = own if found.engine == "torch" else found.engine
     says = f"{found.torch} on {found.device}, {found.dtype}, {engine}, {found.threads} threads"
-    lines = [Line("torch", "ok", says)]
+    state: State = "fix" if found.engine_repair else "ok"
+    lines = [Line("torch", state, says, found.engine_repair or None)]
     return [*lines, _weights(found)]
 
 

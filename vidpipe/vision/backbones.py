@@ -6,6 +6,7 @@ features have the same bits whatever frames it shares a batch with, and wherever
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -20,13 +21,17 @@ from vidpipe.records.features import FeatureSpec, FrameTransform, KeyframeRule, 
 from vidpipe.records.videos import Floats, Pixels, consecutive_slices
 from vidpipe.vision.backbone_files import FileBackbone
 from vidpipe.vision.backbone_table import DEFAULT, MapSizes, built_in
+from vidpipe.vision.engines import Engine, check_engine_of_file, chosen_engine
 from vidpipe.vision.lite import BATCH_FRAMES, Dtype, LiteNetwork, checked_weights
 from vidpipe.vision.onnx_network import OnnxNetwork
+from vidpipe.vision.openvino_network import OpenVinoNetwork, check_openvino
 from vidpipe.vision.optical_flow import FLOW_SIZE, default_flow
 from vidpipe.vision.optical_flow import numerics as flow_numerics
 from vidpipe.vision.pooling import Pooling
 from vidpipe.vision.sampling import KEYFRAME_GAP_S
 from vidpipe.vision.timm_network import TIMM, TimmNetwork
+
+log = logging.getLogger(__name__)
 
 INTERPOLATION = "bicubic+full_chroma_int"
 """The whole frame is resized. Where the weights were trained the centre is cropped, 0.875 of the short side,
@@ -211,13 +216,18 @@ class Backbones:
 
 
 def load_backbone(
-    spec: FeatureSpec, *, dtype: Dtype = "auto", find_file: Callable[[FeatureSpec], Path] | None = None
+    spec: FeatureSpec,
+    *,
+    dtype: Dtype = "auto",
+    engine: Engine = "auto",
+    find_file: Callable[[FeatureSpec], Path] | None = None,
 ) -> Backbone:
     """Load the backbone that a spec names, on the GPU where there is one.
 
     Args:
         spec: Which one, and how it is fed and read.
         dtype: Arithmetic of a built-in backbone; `auto` is bfloat16 on a CPU that computes in it.
+        engine: What computes it: see engines.py.
         find_file: Finds a backbone that is a file.
 
     Raises:
@@ -226,24 +236,36 @@ def load_backbone(
     """
     pooling, has_flow = pooling_of(spec), spec.flow is not None
     if spec.network is None:
-        lite = LiteNetwork(built_in(spec.backbone), spec.weights_sha256, pooling, dtype)
+        kind = OpenVinoNetwork if chosen_engine(engine, dtype) == "openvino" else LiteNetwork
+        lite = kind(built_in(spec.backbone), spec.weights_sha256, pooling, dtype)
+        log.info("backbone %s: %s", spec.backbone, lite.numerics)
         return Backbone(lite, pooling, has_flow=has_flow)
-    kind = TimmNetwork if spec.backbone.startswith(TIMM) else OnnxNetwork
+    check_engine_of_file(engine, spec)
+    of_file = TimmNetwork if spec.backbone.startswith(TIMM) else OnnxNetwork
     return Backbone(
-        kind(_file_of(spec, find_file), spec), pooling, 1 if spec.clip else BATCH_FRAMES, has_flow=has_flow
+        of_file(_file_of(spec, find_file), spec), pooling, 1 if spec.clip else BATCH_FRAMES, has_flow=has_flow
     )
 
 
-def require_backbone(spec: FeatureSpec, find_file: Callable[[FeatureSpec], Path] | None = None) -> None:
-    """Check, without loading it, that the backbone of a spec is here.
+def require_backbone(
+    spec: FeatureSpec,
+    *,
+    dtype: Dtype = "auto",
+    engine: Engine = "auto",
+    find_file: Callable[[FeatureSpec], Path] | None = None,
+) -> None:
+    """Check, without loading it, that a spec's backbone is here and can be computed; see `load_backbone`.
 
     Raises:
-        ConfigurationError: Its package or its file is not.
+        ConfigurationError: Its package, its file or its engine is not.
         UnsafeModel: Its weights are others.
     """
     if spec.network is None:
         checked_weights(built_in(spec.backbone), spec.weights_sha256)
+        if chosen_engine(engine, dtype) == "openvino":
+            check_openvino(dtype)
     else:
+        check_engine_of_file(engine, spec)
         _file_of(spec, find_file)
 
 

@@ -39,12 +39,12 @@ https://github.com/onnx/models/blob/main/validated/vision/classification/synset.
 
 @pytest.fixture(scope="session")
 def backbone() -> Backbone:
-    return load_backbone(SPEC, dtype="float32")
+    return load_backbone(SPEC, dtype="float32", engine="torch")
 
 
 @pytest.fixture(scope="session")
 def half_backbone() -> Backbone:
-    return load_backbone(SPEC, dtype="bfloat16")
+    return load_backbone(SPEC, dtype="bfloat16", engine="torch")
 
 
 @pytest.fixture(scope="session")
@@ -152,13 +152,15 @@ def test_bfloat16_stays_close_on_frames_of_many_real_videos(
 
     monkeypatch.setattr(fused_cnn, "round_kernels", lambda weight: weight)  # rounds each tap by itself
     monkeypatch.setattr(fused_cnn, "corrected_bias", lambda layer, _mean: layer.bias.detach())
-    nearest = cosines(full, embed(load_backbone(SPEC, dtype="bfloat16"), frames))
+    nearest = cosines(full, embed(load_backbone(SPEC, dtype="bfloat16", engine="torch"), frames))
     assert nearest.min() < ours.min() and np.median(nearest) < np.median(ours)
 
 
 def test_auto_is_what_the_cpu_computes_in(backbone: Backbone, half_backbone: Backbone) -> None:
     has_bfloat16 = "avx512_bf16" in Path("/proc/cpuinfo").read_text() if torch.backends.cpu else False
-    assert load_backbone(SPEC).numerics == (half_backbone if has_bfloat16 else backbone).numerics
+    assert (
+        load_backbone(SPEC, engine="torch").numerics == (half_backbone if has_bfloat16 else backbone).numerics
+    )
 
 
 def test_the_numerics_class_names_the_arithmetic(backbone: Backbone, half_backbone: Backbone) -> None:
@@ -177,7 +179,7 @@ def test_features_do_not_depend_on_the_number_of_threads(
         found = []
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
-            found.append(embed(load_backbone(SPEC, dtype=dtype), frames))
+            found.append(embed(load_backbone(SPEC, dtype=dtype, engine="torch"), frames))
     finally:
         torch.set_num_threads(before)
     assert np.array_equal(found[0], found[1]) and np.array_equal(found[1], found[2])
@@ -187,7 +189,7 @@ def test_without_the_fused_operators_the_eager_network_gives_the_same(
     backbone: Backbone, seen: Callable[[str], Pixels], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lite, "can_fuse", lambda: False)
-    eager = load_backbone(SPEC)
+    eager = load_backbone(SPEC, engine="torch")
     frames = seen("flower.jpg")
     assert "float32-eager" in eager.numerics
     assert np.allclose(all_rows(eager, frames), all_rows(backbone, frames), rtol=1e-3, atol=1e-4)
@@ -255,6 +257,7 @@ def test_several_specs_in_one_decode_give_each_its_own_bits(
     old = load_backbone(
         replace(SPEC, transform=CENTRE, pooling="average", feature_size=1280, reader=1, flow=None),
         dtype="float32",
+        engine="torch",
     )
     both = Backbones([backbone, old], squares([View(SPEC.transform), View(CENTRE)]))
 

