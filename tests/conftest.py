@@ -40,10 +40,11 @@ SHARED = ROOT.parent / "shared" / "data"
 T = TypeVar("T")
 
 SLOW_MODULES = {
-    "backbones", "cli", "cli_manifest", "command", "demo", "docker", "docs", "end_to_end", "explain",
-    "extract", "extraction", "flows", "gc_forget", "inference", "kills", "label", "label_issues", "ledger",
-    "logs", "mlflow_store", "objects", "promotion", "readers", "registry", "report", "runs", "served_model",
-    "train", "training", "tune", "windows", "world_breaks",
+    "backbones", "cli", "cli_manifest", "command", "demo", "demo_clips", "describe", "docker",
+    "docs", "end_to_end", "explain", "extract", "extraction", "flows", "gc_forget", "inference",
+    "kills", "label", "label_issues", "ledger", "logs", "mlflow_store", "objects", "promotion",
+    "readers", "registry", "report", "runs", "served_model", "small_data", "train", "training",
+    "tune", "verdicts", "windows", "world_breaks",
 }  # fmt: skip
 """Test modules that took more than fifty seconds on two busy cores, or start the command line throughout."""
 SLOW_FIXTURES = {"clips", "vidpipe", "s3_server"}

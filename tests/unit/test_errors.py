@@ -27,6 +27,7 @@ BUILTINS = {
     "TooSlow": TimeoutError,
     "TooLarge": OSError,
     "Forbidden": PermissionError,
+    "BadValue": ValueError,
     "RegistryUnreachable": ConnectionError,
     "StorageUnreachable": ConnectionError,
     "LeaseLost": ConnectionError,

@@ -70,6 +70,7 @@ def test_a_bucket_says_what_it_passes_over_as_a_folder_does(tmp_path: Path) -> N
         assert listing.passed_over == {".mp4": 1, ".txt": 1, ".dat": 1, "": 1}
 
 
+@pytest.mark.slow
 def test_a_collection_remembers_its_patterns_until_it_is_given_others(ports: Ports, tmp_path: Path) -> None:
     source = folder(tmp_path / "videos", "a.mp4", "b.mkv", "c.dat", "old/d.mp4", "notes.txt", "x.txt")
     first = ingest(ports, "yard", source, include=["*.mp4", "*.dat"], exclude=["old"])

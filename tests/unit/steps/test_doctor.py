@@ -217,6 +217,7 @@ def test_a_setting_that_cannot_be_right_is_the_first_thing_to_mend(vidpipe: Any)
     assert "did you mean VIDPIPE_WORKERS?" in ended.stdout
 
 
+@pytest.mark.slow
 def test_open_runs_and_orphans_of_a_real_home_are_seen_and_left_alone(home: Home) -> None:
     run_id = home.ledger.runs.start("extract")
     orphan = home.settings.home / "features" / "feature_set=f" / "part-1.parquet"
@@ -232,6 +233,7 @@ def test_open_runs_and_orphans_of_a_real_home_are_seen_and_left_alone(home: Home
     assert sorted(home.settings.home.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_a_ledger_that_is_in_use_is_not_waited_for(home: Home) -> None:
     home.ledger.runs.start("extract")
     with home.ledger.database.exclusive():
@@ -241,6 +243,7 @@ def test_a_ledger_that_is_in_use_is_not_waited_for(home: Home) -> None:
     assert "has kept" in line(report, "ledger").message
 
 
+@pytest.mark.slow
 def test_a_file_that_is_no_database_is_a_fix(home: Home) -> None:
     for name in ("warehouse.duckdb", "mlflow/mlflow.db"):
         file = home.settings.home / name

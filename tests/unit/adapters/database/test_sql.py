@@ -729,6 +729,7 @@ def test_every_view_file_says_first_what_one_row_is(file: Path) -> None:
     assert first_line.startswith(("-- One row per ", "-- One value per ", "-- One comment per "))
 
 
+@pytest.mark.slow
 def test_sqlfluff_finds_nothing() -> None:
     # Not the statements: sqlfluff's DuckDB does not know parameters such as $model_version.
     folders = [str(sqlfiles.ROOT / name) for name in ("migrations", "views", "examples")]

@@ -147,6 +147,7 @@ def test_what_gives_no_frame_says_so(videos: VideoFiles, tools: Tools, tmp_path:
     assert videos.pictures(tmp_path / "head.mkv", [0.0, 1.0]) == [b"", b""]
 
 
+@pytest.mark.slow
 def test_every_device_file_that_is_right_has_a_thumbnail_of_its_shape(
     videos: VideoFiles, shared: Path
 ) -> None:

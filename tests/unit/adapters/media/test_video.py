@@ -690,6 +690,7 @@ def test_frames_without_times_are_refused(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(video_module, "PROBE_WAIT_S", 0.3)
+    monkeypatch.setattr("vidpipe.adapters.media.decoding.TIME_WAIT_S", 0.5)
     videos = hanging(tmp_path, "head -c 3072 /dev/zero", wait_s=5.0)
 
     with pytest.raises(Unreadable, match="without a time"):
