@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 ALL = (
-    "cnn", "extraction", "long_video", "keyframes", "rescoring", "scale", "warehouse", "start",
+    "cnn", "extraction", "long_video", "keyframes", "rescoring", "scale", "planning", "warehouse", "start",
     "orchestration", "executors", "accuracy", "devices", "survival", "kills",
 )  # fmt: skip
 

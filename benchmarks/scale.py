@@ -26,6 +26,7 @@ from vidpipe.steps.nightly import nightly
 from vidpipe.wiring import open_home, open_ports
 
 RANKS = 5
+PART_VIDEOS = 146
 
 
 def open_all(home: Path) -> Ports:
@@ -47,6 +48,10 @@ def fill(home: Path, folder: Path, known: int, files: int) -> None:
     ports = open_all(home)
     register(ports)
     spec = ports.limits.spec
+    parts = home / "features" / f"feature_set={spec.feature_set_id}"
+    parts.mkdir(parents=True, exist_ok=True)
+    for number in range(known // PART_VIDEOS + 1):  # named and there; nothing opens them
+        (parts / f"part-{number}").touch()
     assert isinstance(ports.ledger, Ledger)
     listing = ports.catalog.list_folder(folder).files
     with ports.ledger.database.session() as session:
@@ -66,7 +71,8 @@ def fill(home: Path, folder: Path, known: int, files: int) -> None:
                 1000000 as bytes, 'mov,mp4' as container, 'h264' as video_codec, 'ok' as verdict
                 from range({known}) t(i)""")
         run(f"""insert into core.video_feature by name select i as video_key, 1 as feature_set_key,
-                28 as n_frames, 'part-' || (i // 146) as part, 28 * (i % 146) as row_offset,
+                28 as n_frames, 'part-' || (i // {PART_VIDEOS}) as part,
+                28 * (i % {PART_VIDEOS}) as row_offset,
                 'synthetic' as numerics, 1 as run_id from range({known}) t(i)""")
         run(f"""insert into core.prediction by name select i // {RANKS} as video_key, 1 as model_key,
                 1 as model_version, 1 as feature_set_key, 1 + i % {RANKS} as rank, hash(i) % 101 as label_key,

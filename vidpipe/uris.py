@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -21,10 +22,16 @@ def place_of(source: str, file: SourceFile, video_id: str | None = None) -> Plac
     """Location of a listed file of a source; `video_id` once its bytes have been hashed."""
     if is_uri(source):
         return StoredObject(f"{source}/{file.path}", file.size_bytes, file.etag)
-    path = Path(source) / file.path
+    path = _folder(source) / file.path
     if file.mtime_ns is None or file.inode is None:
         return path
     return LocalFile(path, file.size_bytes, file.mtime_ns, file.inode, file.ctime_ns, video_id)
+
+
+@lru_cache(64)
+def _folder(source: str) -> Path:
+    """A source's folder, parsed once and not for each of its files."""
+    return Path(source)
 
 
 def checked_uri(text: str) -> str:

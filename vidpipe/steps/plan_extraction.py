@@ -108,18 +108,20 @@ def _shards(
     pending: Mapping[FeatureSpec, Sequence[PendingVideo]], part_frames: int, *, again: bool
 ) -> Iterator[ExtractShard]:
     """Group videos that lack the same specs, as far as one decode can give these."""
-    passes = decode_passes(pending)
-    lacking: dict[tuple[str, int], list[FeatureSpec]] = defaultdict(list)
+    specs = list(pending)
+    passes = decode_passes(specs)  # ids are hashes: once for each spec, not once for each video
+    lacking: dict[tuple[str, int], list[int]] = defaultdict(list)
     found: dict[str, PendingVideo] = {}
-    for spec, videos in pending.items():
-        for video in videos:
+    for number, spec in enumerate(specs):
+        decode = passes[spec.feature_set_id]
+        for video in pending[spec]:
             found[video.video_id] = video
-            lacking[video.video_id, passes[spec.feature_set_id]].append(spec)
-    alike: dict[tuple[str, ...], tuple[tuple[FeatureSpec, ...], list[PendingVideo]]] = {}
-    for (video_id, _), specs in lacking.items():
-        ids = tuple(spec.feature_set_id for spec in specs)
-        alike.setdefault(ids, (tuple(specs), []))[1].append(found[video_id])
-    for together, videos in alike.values():
+            lacking[video.video_id, decode].append(number)
+    alike: dict[tuple[int, ...], list[PendingVideo]] = defaultdict(list)
+    for (video_id, _), numbers in lacking.items():
+        alike[tuple(numbers)].append(found[video_id])
+    for numbers_together, videos in alike.items():
+        together = tuple(specs[number] for number in numbers_together)
         for some, cost in cut(videos, together[0], part_frames):
             yield ExtractShard(together, some, cost, again)
 

@@ -262,7 +262,7 @@ def require_backbone(
     """
     if spec.network is None:
         checked_weights(built_in(spec.backbone), spec.weights_sha256)
-        if chosen_engine(engine, dtype) == "openvino":
+        if engine != "auto" and chosen_engine(engine, dtype) == "openvino":
             check_openvino(dtype)
     else:
         check_engine_of_file(engine, spec)
