@@ -43,7 +43,7 @@ SLOW_MODULES = {
     "backbones", "cli", "cli_manifest", "command", "demo", "demo_clips", "describe", "docker",
     "docs", "end_to_end", "explain", "extract", "extraction", "flows", "gc_forget", "inference",
     "kills", "label", "label_issues", "ledger", "logs", "mlflow_store", "objects", "promotion",
-    "readers", "registry", "report", "runs", "served_model", "small_data", "train", "training",
+    "readers", "registry", "report", "runs", "served_model", "similar", "small_data", "train", "training",
     "tune", "verdicts", "windows", "world_breaks",
 }  # fmt: skip
 """Test modules that took more than fifty seconds on two busy cores, or start the command line throughout."""

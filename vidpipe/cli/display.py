@@ -137,6 +137,13 @@ def print_ingest(facts: Mapping[str, Any]) -> None:
         sys.stdout.write(f"passed over {counted(passed_over)}\n")
 
 
+def print_similar(facts: Mapping[str, Any]) -> None:
+    """Print the most similar videos as a table: path, cosine, label."""
+    columns = ["collection", "path", "cosine", "label", "video_id"]
+    rows = [[row[name] for name in columns] for row in facts["rows"]]
+    print_table(columns, [[*row[:2], round(row[2], 3), row[3], row[4][:12]] for row in rows])
+
+
 def print_doctor(facts: Mapping[str, Any]) -> None:
     """Print a line for each check of `doctor`, its next step below it, and the counts at the end."""
     lines = facts["lines"]

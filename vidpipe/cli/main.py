@@ -29,7 +29,7 @@ NOUNS = {
     "Models": ("train", "tune", "evaluate", "freeze-eval", "promote", "rollback", "models", "backbones"),
     "Labels": ("label-queue", "label-issues", "label"),
     "Nights": ("nightly", "serve", "report"),
-    "Query": ("sql", "export", "collections"),
+    "Query": ("sql", "similar", "export", "collections"),
     "State": ("status", "doctor", "gc", "backup", "restore"),
 }
 """The verbs by noun, in the order of `vidpipe --help`."""

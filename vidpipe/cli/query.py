@@ -1,4 +1,4 @@
-"""CLI verbs that read the published warehouse: `sql` and `export`."""
+"""CLI verbs that read the published warehouse: `sql`, `similar` and `export`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidpipe.cli.runner import HomeOption, JsonOption, guarded, open_at, show_records
+from vidpipe.cli.runner import (
+    CollectionOption,
+    HomeOption,
+    JsonOption,
+    guarded,
+    lazy_step,
+    open_at,
+    run_step,
+    show_records,
+)
 from vidpipe.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -50,6 +59,25 @@ def sql(
         return 0
 
     guarded(action, as_json)
+
+
+@looking.command()
+def similar(
+    video: Annotated[
+        str,
+        typer.Argument(help="A video's hash (eight digits or more), its path, or any video file."),
+    ],
+    collection: CollectionOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many videos at most.")] = 10,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the videos that look most like one, by the cosine of their vectors; the file may be a new one."""
+    from vidpipe.cli.display import print_similar
+
+    run_step(
+        home, as_json, lazy_step("similar", video, collection=collection, limit=limit), show=print_similar
+    )
 
 
 def _query_text(query: str | None, file: Path | None) -> str:

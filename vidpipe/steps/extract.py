@@ -28,8 +28,9 @@ from vidpipe.records.features import (
     squares,
 )
 from vidpipe.records.videos import Floats, PendingVideo, Pixels, consecutive_slices
-from vidpipe.steps.plan_extraction import ExtractShard, cost_per_frame, plan
+from vidpipe.steps.plan_extraction import ExtractShard, cost_per_frame, plan, wanted_specs
 from vidpipe.steps.runs import Report, RunLog, recorded
+from vidpipe.steps.vectors import make_vectors
 from vidpipe.vision.extraction import Decoding
 from vidpipe.vision.extraction import extract as run_engine
 
@@ -86,6 +87,7 @@ def extract(
                 for video in shard.videos:
                     ports.staging.drop(video.file)
                 advance(shard.cost, parts[0].frames)
+        run.detail["vectors"] = make_vectors(ports, wanted_specs(ports, alone=alone))
         return report(run, skipped)
 
 

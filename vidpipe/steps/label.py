@@ -18,14 +18,12 @@ import numpy as np
 from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.evaluation.active_learning import pick
 from vidpipe.ports import Ports
-from vidpipe.ports.features import FeatureStore
 from vidpipe.records.features import StoredFeatures
 from vidpipe.records.videos import Floats, GivenLabel
 from vidpipe.steps.lookup import require_collection
+from vidpipe.steps.mean_features import mean_features
 from vidpipe.steps.runs import Report, recorded
 
-LONG_FRAMES = 4096
-"""A video of more frames is read by itself, piece by piece; the others part by part, each opened once."""
 POOL = 5
 """The queue is picked from so many times its length of the most useful videos."""
 COLUMNS = (
@@ -105,21 +103,12 @@ def _means(ports: Ports, pool: Sequence[Mapping[str, Any]]) -> Floats:
     where = {row["video_id"]: n for n, row in enumerate(pool)}
     blocks: list[Floats] = []
     for feature_set_id, wanted in of_set.items():
-        long = [stored for stored in wanted if stored.n_frames > LONG_FRAMES]
-        short = [stored for stored in wanted if stored.n_frames <= LONG_FRAMES]
-        means = {v.video_id: v.values.mean(0) for v in ports.store.read(feature_set_id, short)}
-        means |= {stored.video_id: _mean(ports.store, feature_set_id, stored) for stored in long}
+        means = dict(mean_features(ports.store, feature_set_id, wanted))
         block = np.zeros((len(pool), len(next(iter(means.values())))), np.float32)
         for video_id, mean in means.items():
             block[where[video_id]] = mean
         blocks.append(block)
     return np.concatenate(blocks, axis=1)
-
-
-def _mean(store: FeatureStore, feature_set_id: str, stored: StoredFeatures) -> Floats:
-    """Mean features (D,) of a long video, with one piece in memory at a time."""
-    total = sum(piece.values.sum(0, dtype=np.float64) for piece in store.pieces(feature_set_id, stored))
-    return np.asarray(total / stored.n_frames, np.float32)
 
 
 # -- label -----------------------------------------------------------------------------------------

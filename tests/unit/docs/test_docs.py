@@ -117,6 +117,7 @@ PLAYED: Mapping[str, Mapping[str, Expected]] = {
         'vidpipe sql "select camera, avg(temperature) from attributes_gates group by camera"': Expected(
             r"north +12\.5"
         ),
+        "vidpipe similar VIDEO_ID --limit 5": Expected(r"collection +path +cosine +label"),
     },
     "long-videos.md": {
         "vidpipe ingest ~/cameras --collection cameras --window-s 10 --stride-s 5": Expected(r"videos +2\n"),

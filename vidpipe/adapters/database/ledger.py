@@ -18,6 +18,7 @@ from vidpipe.adapters.database.label_issues import LabelIssues
 from vidpipe.adapters.database.predictions import Predictions
 from vidpipe.adapters.database.runs import Runs
 from vidpipe.adapters.database.sources import Sources
+from vidpipe.adapters.database.vectors import Vectors
 from vidpipe.adapters.database.versions import Versions
 from vidpipe.records.machine import Unfinished
 
@@ -45,6 +46,7 @@ class Ledger:
         self.predictions = Predictions(self.database)
         self.decisions = Decisions(self.database)
         self.label_issues = LabelIssues(self.database)
+        self.vectors = Vectors(self.database)
 
     def unfinished(self) -> Unfinished | None:
         """Unfinished runs and promotions, and named parts, read only; None while there is no ledger."""

@@ -62,6 +62,7 @@ CONTRACT = {
     "version_videos": "model_version video_id split",
     "reference_predictions": "model_version label score_from videos",
     "label_shift": "collection serving_version other_version label serving_videos other_videos share_change",
+    "video_vectors": "video_id feature_set_id vector",
     "label_issues": "collection path video_id rank label suggested label_score suggested_score is_confident "
     "checked_at",
     "given_labels": "collection video_id label source given_at",
@@ -185,6 +186,9 @@ def tell_story(con: duckdb.DuckDBPyConnection) -> None:
         "collection_key": 1, "video_key": 1, "rank": 1, "label": "cat", "suggested": "dog",
         "label_score": 0.1, "suggested_score": 0.9, "is_confident": True,
     })  # fmt: skip
+    for key, x, y in ((1, 1.0, 0.0), (2, 0.6, 0.8), (3, 1.0, 0.0), (4, 0.0, 1.0), (5, -1.0, 0.0)):
+        vector = [x, y, *[0.0] * 126]
+        con.execute("insert into core.video_vector values (?, 1, ?)", [key, vector])
     given(con, "video_feature", *({"video_key": k, "row_offset": 8 * (k - 1)} for k in range(1, 6)))
 
     predicted(con, 1, 1, 0, (CAT, 0.9), (DOG, 0.1))
@@ -450,6 +454,28 @@ def test_promotions_hide_open_intents(story: Connection) -> None:
     promoted(story, 2, 3, final=False)
 
     assert rows(story, "select to_version from promotions order by 1") == [(1,), (2,)]
+
+
+# -- similar videos -------------------------------------------------------------------------------
+
+
+def test_similar_videos_are_present_ones_by_cosine_with_the_known_or_predicted_label(
+    story: Connection,
+) -> None:
+    assert rows(story, "from similar_videos('v1', 10)") == [
+        ("yard", "b.mp4", "v2", pytest.approx(0.6), "dog"), ("yard", "new.mp4", "v4", 0.0, None),
+        ("street", "y.mp4", "v5", -1.0, "dog"),
+    ]  # fmt: skip
+    assert rows(story, "select video_id from similar_videos('v2', 1)") == [("v4",)]
+    assert rows(story, "from similar_videos('nobody', 3)") == []
+
+
+def test_similar_videos_work_in_a_database_that_is_attached(warehouse_file: Path) -> None:
+    with duckdb.connect() as con:
+        con.execute(f"attach '{warehouse_file}' as lent (read_only)")
+        con.execute("use lent")  # a macro looks for its tables in the database of the session
+        found = con.execute("select video_id from similar_videos(video_id := 'v1', k := 2)").fetchall()
+    assert found == [("v2",), ("v4",)]
 
 
 # -- windows of long videos -----------------------------------------------------------------------
