@@ -7,6 +7,7 @@ goes on from where the one before stopped.
 from __future__ import annotations
 
 import csv
+import json
 import random
 import shutil
 import time
@@ -18,14 +19,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from conftest import warehouse_rows
+from conftest import certain, concrete, warehouse_rows
 
 from vidpipe.adapters.database.connection import now_utc
+from vidpipe.adapters.models.registry import Registry
 from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
 from vidpipe.steps import classify as classify_step
 from vidpipe.steps.classify import classify
+from vidpipe.steps.evaluate import evaluate
 from vidpipe.steps.extract import extract
 from vidpipe.steps.freeze_eval import freeze_eval
 from vidpipe.steps.ingest import ingest
@@ -292,6 +295,42 @@ def test_force_and_a_hand_in_mlflow_are_on_record(story: Story) -> None:
         ("external", 3, "alias moved outside vidpipe"), ("forced", 2, "for the demonstration"),
     ]  # fmt: skip
     assert story.one("select champion_as_of('infinity')") == 3
+
+
+def test_who_opens_mlflow_alone_can_tell_why_a_version_serves(story: Story) -> None:
+    """`story` has promoted, refused, rolled back and forced by now."""
+    registry = concrete(story.ports.registry, Registry)
+    client = registry.store.client
+    first, forced = (client.get_model_version(registry.model, number).tags for number in ("1", "2"))
+    assert (first["validation_status"], first["vidpipe.decision"]) == ("approved", "rolled_back")
+    assert first["vidpipe.reason"] == "the street camera" and first["vidpipe.decided_by"]
+    assert (forced["validation_status"], forced["vidpipe.reason"]) == ("forced", "for the demonstration")
+    ((number,),) = story.ask("select promotion_id from promotions where decision = 'forced'")
+    assert forced["vidpipe.promotion_id"] == str(number)
+
+    experiment = client.get_experiment_by_name("vidpipe")
+    assert experiment
+    runs = client.search_runs(
+        [experiment.experiment_id], "tags.`vidpipe.version` = '3'", order_by=["start_time"]
+    )
+    run = next(run for run in runs if run.info.run_name == "promoted version 3")
+    promoted = "from promotions where decision = 'promoted' and to_version = 3 order by promotion_id limit 1"
+    (decided,) = story.ask(f"select evidence {promoted}")
+    evidence = json.loads(decided[0])
+    assert run.data.metrics["challenger.accuracy"] == evidence["challenger"]["accuracy"]
+    assert run.data.metrics["champion.accuracy"] == evidence["champion"]["accuracy"]
+    (given,) = certain(run.inputs).dataset_inputs
+    assert evidence["eval_set"]["eval_set_hash"].startswith(given.dataset.digest)
+    taught = client.get_model_version(registry.model, "3").run_id
+    logged = client.search_logged_models([experiment.experiment_id], f"source_run_id = '{taught}'")
+    assert "challenger.accuracy" in {metric.key for model in logged for metric in model.metrics or []}
+    file = client.download_artifacts(run.info.run_id, "evidence.json", str(story.folder))
+    assert json.loads(Path(file).read_text())["policy"] == evidence["policy"]
+
+    scores = evaluate(story.ports, model="3")
+    (newest, *_) = client.search_runs([experiment.experiment_id], order_by=["start_time desc"])
+    assert newest.info.run_name == "evaluate version 3"
+    assert newest.data.metrics["test.accuracy"] == scores.accuracy
 
 
 def test_drift_is_measured_against_what_the_version_answered_in_training(story: Story) -> None:

@@ -12,6 +12,7 @@ from vidpipe.records.features import (
 from vidpipe.records.models import (
     AttentionStrip,
     CrossValidation,
+    LoggedEvaluation,
     ModelVersion,
 )
 from vidpipe.records.videos import (
@@ -74,10 +75,19 @@ class TrainingRun(Protocol):
     def register(self, bundle: Any, record: TrainingRecord) -> ModelVersion: ...
 
 
+class EvaluationLog(Protocol):
+    """Log of what was measured of versions and decided about them."""
+
+    def log(self, found: LoggedEvaluation) -> str: ...
+
+
 class Registry(Protocol):
     """Registry of training runs, model versions and aliases."""
 
     model: str
+
+    @property
+    def evaluations(self) -> EvaluationLog: ...
 
     def training_run(
         self, name: str, parameters: Mapping[str, Any], *, only: bool = False

@@ -192,3 +192,18 @@ class Predictions:
     predicted: tuple[str, ...]
     scores: Floats
     """Softmax probability of each predicted label, (N,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEvaluation:
+    """Scores of a version or a decision about it, with their evidence, as MLflow keeps them."""
+
+    name: str
+    """Such as `evaluate`, `promoted`, `refused`."""
+    version: int
+    facts: Mapping[str, Any]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    dataset: str = ""
+    """Name of what the metrics are of."""
+    dataset_hash: str | None = None
+    version_tags: Mapping[str, str] = field(default_factory=dict)

@@ -217,8 +217,11 @@ def record(
     evidence: Mapping[str, Any],
     eval_set_hash: str | None,
     reason: str | None,
-) -> None:
+) -> int:
     """Record a decision; one that moves the champion is an intent row until the alias has moved.
+
+    Returns:
+        Its id in `promotions`.
 
     Raises:
         NotFound: The registry does not have the version that is to serve; nothing is written.
@@ -236,6 +239,7 @@ def record(
             ports,
             replace(promotion, promotion_id=promotion_id, to_digest=to.digest),
         )
+    return promotion_id
 
 
 def earlier_champions(ports: Ports) -> list[Promotion]:

@@ -14,8 +14,10 @@ from vidpipe.metrics import Indices, confusion_matrix
 from vidpipe.ports import Ports
 from vidpipe.ports.models import ModelBundle
 from vidpipe.records.models import LabelledVideo, ModelVersion, Scores, Sequences
+from vidpipe.records.videos import short_hash
 from vidpipe.splits import group_hash, known_column, resolve, split_columns
 from vidpipe.steps import scoring
+from vidpipe.steps.evaluation_log import log_evaluation
 from vidpipe.steps.runs import Report
 
 log = logging.getLogger(__name__)
@@ -79,7 +81,7 @@ def evaluate(
     groups = _groups(videos, data)
     interval = accuracy_interval(predicted == data.targets, groups)
     ahead = paired_bootstrap(data.targets, predicted, of_baseline, groups, len(data.labels))
-    return EvaluateReport(
+    report = EvaluateReport(
         model=version.model, version=version.version, collection=chosen, split=split,
         n=mine.n, groups=ahead.groups, seen=_seen(version, bundle, videos),
         accuracy_interval=(interval.low, interval.high), **_headline(mine),
@@ -89,6 +91,8 @@ def evaluate(
         gain=asdict(ahead.accuracy),
         per_label=mine.per_label, confusion=_confusion(data, predicted),
     )  # fmt: skip
+    log_evaluation(ports, report.to_dict(), short_hash([(v.video_id, v.label) for v in videos]))
+    return report
 
 
 def default_alias(ports: Ports, order: Sequence[str] = ("challenger", "champion")) -> str:

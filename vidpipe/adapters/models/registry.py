@@ -15,6 +15,7 @@ import numpy.typing as npt
 from vidpipe.adapters.models import bundle as bundles
 from vidpipe.adapters.models import logged_model, plots
 from vidpipe.adapters.models.bundle import Bundle
+from vidpipe.adapters.models.evaluation_log import EvaluationLog
 from vidpipe.adapters.models.local_copies import LocalCopies
 from vidpipe.adapters.models.mlflow_store import EXPERIMENT, MlflowStore
 from vidpipe.errors import NotFound, UnsafeModel
@@ -108,6 +109,7 @@ class Registry:
         self.model = model
         self.store = MlflowStore(home, tracking_uri)
         self.copies = LocalCopies(home.parent / "models", model)
+        self.evaluations = EvaluationLog(self.store, model, self.home_tag)
         self._loaded: dict[tuple[int, str, bool], Bundle] = {}
         """The bundle that was loaded last, by version and hash."""
 

@@ -1,0 +1,71 @@
+"""MLflow runs of evaluations and gate decisions, so that MLflow's own pages say why a version serves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vidpipe.adapters.models.mlflow_store import EXPERIMENT, MlflowStore
+from vidpipe.records.models import LoggedEvaluation
+
+_DIGEST_LENGTH = 36
+"""Source: the column `digest` of mlflow/store/tracking/dbmodels/models.py, `SqlDataset`."""
+
+
+class EvaluationLog:
+    """Log of what was measured of versions and decided about them."""
+
+    def __init__(self, store: MlflowStore, model: str, tags: Mapping[str, str]) -> None:
+        """`tags`: of every run."""
+        self._store, self._model, self._tags = store, model, dict(tags)
+
+    def log(self, found: LoggedEvaluation) -> str:
+        """Log an MLflow run with metrics, the data they are of, and facts as JSON; tag the version.
+
+        Metrics are linked with the version's logged model and with the dataset, so that the Models tab ranks
+        versions by them.
+
+        Returns:
+            Id of the MLflow run.
+
+        Raises:
+            RegistryUnreachable: MLflow does not answer.
+        """
+        client = self._store.client  # sets the tracking URI
+        import mlflow
+
+        with self._store.errors():
+            experiment = mlflow.set_experiment(EXPERIMENT)
+            model_id = self._logged_model(found.version, experiment.experiment_id)
+            name = f"{found.name} version {found.version}"
+            about = {"vidpipe.model": self._model, "vidpipe.version": str(found.version)}
+            with mlflow.start_run(run_name=name, tags=self._tags | about) as run:
+                dataset = _dataset(found)
+                if dataset:
+                    mlflow.log_input(dataset, context=found.name)
+                if found.metrics:
+                    mlflow.log_metrics(dict(found.metrics), model_id=model_id, dataset=dataset)
+                mlflow.log_dict(dict(found.facts), "evidence.json")
+            for key, value in found.version_tags.items():
+                client.set_model_version_tag(self._model, str(found.version), key, value)
+        return str(run.info.run_id)
+
+    def _logged_model(self, version: int, experiment_id: str) -> str | None:
+        """Id of the logged model that was registered as a version; the SQL registry does not keep it."""
+        run_id = self._store.client.get_model_version(self._model, str(version)).run_id
+        found = self._store.client.search_logged_models(
+            [experiment_id], filter_string=f"source_run_id = '{run_id}'", max_results=1
+        )
+        return found[0].model_id if found else None
+
+
+def _dataset(found: LoggedEvaluation) -> Any:
+    """MLflow dataset of an evaluation, by the hash that vidpipe's tables know it by."""
+    if found.dataset_hash is None:
+        return None
+    from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
+
+    source = CodeDatasetSource({"vidpipe.hash": found.dataset_hash})
+    digest = found.dataset_hash[:_DIGEST_LENGTH]
+    return MetaDataset(source, name=found.dataset, digest=digest)  # type: ignore[abstract]

@@ -1,0 +1,75 @@
+"""Logging of evaluations and decisions to MLflow; where it cannot be told, they hold all the same."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from vidpipe.errors import VidpipeError
+from vidpipe.ports import Ports
+from vidpipe.records.models import LoggedEvaluation
+
+log = logging.getLogger(__name__)
+
+VALIDATION = {
+    "promoted": "approved", "forced": "forced", "refused": "rejected", "rolled_back": "approved",
+}  # fmt: skip
+"""Decision to the tag `validation_status` of a version.
+Source: https://mlflow.org/docs/latest/ml/model-registry/workflow/, "Annotate and tag models"."""
+
+
+def log_decision(
+    ports: Ports,
+    decision: str,
+    version: int,
+    *,
+    promotion_id: int,
+    reason: str | None,
+    evidence: Mapping[str, Any],
+) -> None:
+    """Log a decision with its evidence, and tag the version with who decided what, when and why."""
+    tags = {
+        "validation_status": VALIDATION[decision],
+        "vidpipe.decision": decision,
+        "vidpipe.decided_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "vidpipe.decided_by": ports.actor,
+        "vidpipe.promotion_id": str(promotion_id),
+        "vidpipe.reason": reason or "",
+    }
+    eval_set = evidence.get("eval_set") or {}
+    found = LoggedEvaluation(
+        name=decision, version=version, facts={"promotion_id": promotion_id, "reason": reason, **evidence},
+        metrics=dict(_numbers({name: evidence.get(name) for name in ("challenger", "champion", "baseline")})),
+        dataset=f"{eval_set.get('collection')} {eval_set.get('split')}",
+        dataset_hash=eval_set.get("eval_set_hash"), version_tags=tags,
+    )  # fmt: skip
+    tell(ports, found)
+
+
+def log_evaluation(ports: Ports, report: Mapping[str, Any], dataset_hash: str) -> None:
+    """Log the result of `vidpipe evaluate`, by its `--json` keys."""
+    headline = ("accuracy", "macro_f1", "top_3", "calibration_error")
+    found = LoggedEvaluation(
+        name="evaluate", version=report["version"], facts=report,
+        metrics={f"{report['split']}.{name}": float(report[name]) for name in headline},
+        dataset=f"{report['collection']} {report['split']}", dataset_hash=dataset_hash,
+    )  # fmt: skip
+    tell(ports, found)
+
+
+def tell(ports: Ports, found: LoggedEvaluation) -> None:
+    """Log an evaluation; a failure is only a warning."""
+    try:
+        ports.registry.evaluations.log(found)
+    except VidpipeError as error:
+        log.warning("MLflow was not told of it: %s", error.message)
+
+
+def _numbers(scores: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Headline scores as metrics: `challenger.accuracy`, `champion.macro_f1`."""
+    for name, some in scores.items():
+        for key in ("accuracy", "macro_f1", "calibration_error"):
+            if some and isinstance(value := some.get(key), int | float):
+                yield f"{name}.{key}", float(value)
