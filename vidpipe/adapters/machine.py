@@ -109,11 +109,10 @@ def _network_here(dtype: Any, backbone: str, engine: Any) -> NetworkFacts:
     from vidpipe.vision.lite import best_dtype
 
     gpu = torch.cuda.is_available()
-    device = torch.device("cuda" if gpu else "cpu")
     return NetworkFacts(
         torch=torch.__version__,
         device=torch.cuda.get_device_name() if gpu else f"cpu-{torch.backends.cpu.get_cpu_capability()}",
-        dtype=best_dtype(device) if dtype == "auto" else dtype,
+        dtype=best_dtype(gpu=gpu) if dtype == "auto" else dtype,
         fused=not gpu and can_fuse(),
         threads=cores.count(),
         **_engine(engine, dtype, backbone),

@@ -185,7 +185,7 @@ class Backbones:
             places: For each of them, first row and side of the view of a frame that it looks at.
         """
         self._backbones, self._places = backbones, places
-        self.batch_frames = backbones[0].batch_frames
+        self.batch_frames = max(backbone.batch_frames for backbone in backbones)  # files take any size
         self.workers = max(b.workers for b in backbones)
         self._slices = consecutive_slices([b.activation_size for b in backbones])
 
@@ -237,9 +237,11 @@ def load_backbone(
     pooling, has_flow = pooling_of(spec), spec.flow is not None
     if spec.network is None:
         kind = OpenVinoNetwork if chosen_engine(engine, dtype) == "openvino" else LiteNetwork
-        lite = kind(built_in(spec.backbone), spec.weights_sha256, pooling, dtype)
+        lite: LiteNetwork | OpenVinoNetwork = kind(
+            built_in(spec.backbone), spec.weights_sha256, pooling, dtype
+        )
         log.info("backbone %s: %s", spec.backbone, lite.numerics)
-        return Backbone(lite, pooling, has_flow=has_flow)
+        return Backbone(lite, pooling, lite.batch_frames, has_flow=has_flow)
     check_engine_of_file(engine, spec)
     of_file = TimmNetwork if spec.backbone.startswith(TIMM) else OnnxNetwork
     return Backbone(

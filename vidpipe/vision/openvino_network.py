@@ -51,8 +51,8 @@ class OpenVinoNetwork:
         """
         check_openvino(dtype)
         openvino = library()
-        computed = best_dtype(torch.device("cpu")) if dtype == "auto" else dtype
-        self._pooling, self.workers = pooling, cores.count()
+        computed = best_dtype(gpu=False) if dtype == "auto" else dtype
+        self._pooling, self.workers, self.batch_frames = pooling, cores.count(), BATCH_FRAMES
         half = computed == "bfloat16"
         middle = of.middle_block if pooling.needs_middle else None
         model = lite_graph(load_net(of, weights_sha256), of, middle, half=half)

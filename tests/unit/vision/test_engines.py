@@ -16,7 +16,15 @@ from vidpipe import cores
 from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.errors import ConfigurationError
 from vidpipe.records.videos import Floats, Pixels
-from vidpipe.vision.backbones import Backbone, block_sizes, default_spec, load_backbone, require_backbone
+from vidpipe.vision import lite
+from vidpipe.vision.backbones import (
+    Backbone,
+    Backbones,
+    block_sizes,
+    default_spec,
+    load_backbone,
+    require_backbone,
+)
 from vidpipe.vision.engines import Engine, chosen_engine
 from vidpipe.vision.optical_flow import FLOW_SIZE
 
@@ -128,3 +136,25 @@ def test_an_engine_that_cannot_is_refused_by_name(load: object, monkeypatch: pyt
     assert "avx512_bf16" in refused("openvino", "bfloat16").message
     monkeypatch.setitem(sys.modules, "openvino", None)
     assert "vidpipe[openvino]" in refused("openvino").message
+
+
+def test_on_a_gpu_batches_are_large_and_of_half_the_width(
+    frames: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in: the path of a GPU, computed by the CPU in smaller batches, which are slow there."""
+    some, real = frames[:8], torch.device
+    reference = features(load_backbone(SPEC, dtype="float32", engine="torch"), some)
+    assert lite.GPU_BATCH_FRAMES >= 64
+    monkeypatch.setattr(lite, "GPU_BATCH_FRAMES", 8)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "device", lambda _name: real("cpu"))
+
+    backbone = load_backbone(SPEC)
+    rows = backbone(some)
+
+    assert (backbone.batch_frames, backbone.workers) == (8, 1)
+    assert "float16-eager" in backbone.numerics
+    found = [backbone.features(rows[k], rows[k - 1] if k % 4 else None, FLOW) for k in range(len(some))]
+    average, grid, motion = least_cosines(reference, np.stack(found))
+    assert average > 0.999 and grid > 0.999 and motion > 0.99
+    assert Backbones([backbone], [(0, 224)]).batch_frames == 8
