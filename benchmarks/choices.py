@@ -49,10 +49,11 @@ CHOICES = {
     "weights shrunk more (100)": Choice(shrinkage=100.0),
     "equal weights": Choice(shrinkage=EQUAL),
     "means besides": Choice(parts=("mean_linear", *PARTS)),
-    "no thirds": Choice(parts=("mean_std_linear", "lstm")),
-    "no mean and deviation": Choice(parts=("thirds_linear", "lstm")),
+    "mean and deviation without change": Choice(parts=("mean_std_linear", "thirds_linear", "lstm")),
+    "no thirds": Choice(parts=("mean_std_change_linear", "lstm")),
+    "no mean, deviation and change": Choice(parts=("thirds_linear", "lstm")),
     "no linear heads": Choice(parts=("lstm",)),
-    "no LSTM": Choice(parts=("mean_std_linear", "thirds_linear")),
+    "no LSTM": Choice(parts=("mean_std_change_linear", "thirds_linear")),
 }
 
 Scores = tuple[Mapping[str, Doubles], Mapping[str, Doubles]]

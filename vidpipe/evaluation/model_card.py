@@ -20,6 +20,7 @@ _NAMES = {
     "lstm": "LSTM",
     "mean_linear": "mean + linear (baseline)",
     "mean_std_linear": "mean and deviation + linear (baseline)",
+    "mean_std_change_linear": "mean, deviation and change + linear",
     "thirds_linear": "thirds of the video + linear",
 }
 

@@ -30,8 +30,8 @@ SHRINKAGE = 10.0
 hardly. Weights learnt on few videos are noise, and equal ones then forecast better.
 
 Source: Smith and Wallis, A simple explanation of the forecast combination puzzle (2009)."""
-PARTS = ("mean_std_linear", "thirds_linear", "lstm")
-"""Parts that may have a weight. The mean alone got next to none beside them; it stays as a baseline."""
+PARTS = ("mean_std_change_linear", "thirds_linear", "lstm")
+"""Parts that may have a weight. The other linear heads are baselines: simpler ones."""
 LEAST_SHARE = 0.02
 """A part whose weight is below this share of all weights has none."""
 MOST_WEIGHT = 4.0

@@ -25,7 +25,7 @@ from torch import nn
 from vidpipe.records.videos import Floats
 
 Doubles = npt.NDArray[np.float64]
-LinearName = Literal["mean_linear", "mean_std_linear", "thirds_linear"]
+LinearName = Literal["mean_linear", "mean_std_linear", "mean_std_change_linear", "thirds_linear"]
 
 PENALTIES = (10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4)
 """Of the squared weights, beside the mean cross entropy; out-of-fold scores choose one."""
@@ -49,6 +49,13 @@ def mean_std(features: Floats) -> Floats:
     return np.concatenate([x.mean(0), x.std(0)])
 
 
+def mean_std_change(features: Floats) -> Floats:
+    """Mean and deviation over time of features (T, D), and mean absolute change between frames: (3 D,)."""
+    x = features.astype(np.float32, copy=False)
+    change = np.abs(np.diff(x, axis=0)).mean(0) if len(x) > 1 else np.zeros_like(x[0])
+    return np.concatenate([x.mean(0), x.std(0), change])
+
+
 def thirds(features: Floats) -> Floats:
     """Means of the first, middle and last third of features (T, D): (3 D,), so that order is seen."""
     x = features.astype(np.float32, copy=False)
@@ -61,6 +68,7 @@ def thirds(features: Floats) -> Floats:
 STATISTICS: dict[LinearName, tuple[Callable[[Floats], Floats], int]] = {
     "mean_linear": (mean, 1),
     "mean_std_linear": (mean_std, 2),
+    "mean_std_change_linear": (mean_std_change, 3),
     "thirds_linear": (thirds, 3),
 }
 """Name of a linear part: its statistic, and that statistic's size in D."""

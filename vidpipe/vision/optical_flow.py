@@ -35,7 +35,8 @@ STILL_PX_S = 3.0
 METHOD = "dis-ultrafast"
 """OpenCV's fastest preset: 0.07 ms a flow. By itself, mean and deviation in a linear head, group 5-fold x 3:
 ut_interaction .728, car_crash .598. Down to half of the picture's size instead of a quarter, 0.3 ms: .775,
-.658; with five steps of variational refinement, 0.7 ms: .808, .634. Joined to the CNN, none is ahead.
+.658; with five steps of variational refinement, 0.7 ms: .808, .634. Joined to the CNN, none is ahead: see
+docs/promotion.md.
 """
 STEP_PX = 2
 """One vector in two each way tells as much: the flow is computed at a quarter of the size."""

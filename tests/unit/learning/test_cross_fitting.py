@@ -16,7 +16,15 @@ from vidpipe.learning.calibration import EpochMetrics
 from vidpipe.learning.classifier import ClassifierConfig, LSTMVideoClassifier
 from vidpipe.learning.cross_fitting import CrossFit, OutOfFold, cross_fitted, fit_weights
 from vidpipe.learning.inference import predict
-from vidpipe.learning.linear import PENALTIES, STATISTICS, LinearHead, LinearProblem, mean_std, thirds
+from vidpipe.learning.linear import (
+    PENALTIES,
+    STATISTICS,
+    LinearHead,
+    LinearProblem,
+    mean_std,
+    mean_std_change,
+    thirds,
+)
 from vidpipe.learning.training import LSTMTrainer, TrainingConfig, side_by_side
 from vidpipe.records.models import Sequences
 from vidpipe.records.videos import Floats
@@ -50,6 +58,15 @@ def test_thirds_see_order_and_the_deviation_does_not() -> None:
     assert thirds(up).tolist() == [1, 4, 7]
     assert thirds(up[::-1]).tolist() == [7, 4, 1]
     assert mean_std(up).tolist() == mean_std(up[::-1]).tolist()
+
+
+def test_the_change_tells_restless_videos_from_slow_ones_of_the_same_deviation() -> None:
+    slow = np.array([0, 0, 0, 1, 1, 1], np.float32)[:, None]
+    restless = np.array([0, 1, 0, 1, 0, 1], np.float32)[:, None]
+    assert mean_std(slow).tolist() == mean_std(restless).tolist()
+    assert mean_std_change(slow).tolist() == pytest.approx([0.5, 0.5, 0.2])
+    assert mean_std_change(restless).tolist() == pytest.approx([0.5, 0.5, 1.0])
+    assert mean_std_change(slow[:1]).tolist() == [0, 0, 0], "one frame has no change"
 
 
 @pytest.mark.parametrize("T", [1, 2, 4])
@@ -142,7 +159,7 @@ def blended(features: tuple[Floats, ...]) -> BlendedClassifier:
     torch.manual_seed(0)
     lstm = LSTMVideoClassifier(ClassifierConfig("lstm", features[0].shape[1], K, hidden_size=4))
     heads: dict[str, LinearHead] = {name: LinearHead(name, features[0].shape[1], K) for name in STATISTICS}
-    weights = {"mean_linear": 0.0, "mean_std_linear": 0.7, "thirds_linear": 0.4, "lstm": 0.5}
+    weights = dict.fromkeys(STATISTICS, 0.0) | {"mean_std_linear": 0.7, "thirds_linear": 0.4, "lstm": 0.5}
     return BlendedClassifier(lstm, heads, weights).eval()
 
 

@@ -138,6 +138,8 @@ def _heads(folder: Path, input_size: int, num_classes: int) -> dict[str, nn.Modu
     tensors = load_file(str(folder / "linear.safetensors"))
     found: dict[str, nn.Module] = {}
     for name in STATISTICS:
+        if f"{name}.linear.weight" not in tensors:  # of an older version, which had fewer heads
+            continue
         head = LinearHead(name, input_size, num_classes)
         head.load_state_dict({k: tensors[f"{name}.{k}"] for k in head.state_dict()})
         found[name] = head.eval()

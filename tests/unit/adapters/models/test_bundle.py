@@ -36,7 +36,7 @@ def bundle() -> Bundle:
     lstm = build(config).train()
     lstm.get_buffer("mean").copy_(torch.randn(D))
     heads: dict[str, nn.Module] = {name: LinearHead(name, D, len(LABELS)).train() for name in STATISTICS}
-    weights = {"mean_linear": 0.0, "mean_std_linear": 0.6, "thirds_linear": 0.3, "lstm": 0.4}
+    weights = dict.fromkeys(STATISTICS, 0.0) | {"mean_std_linear": 0.6, "thirds_linear": 0.3, "lstm": 0.4}
     measured = CrossValidation(20, 0.5, 0.25, 0.75, 5)
     return Bundle(LABELS, SPEC, SPLIT_IDS, GROUPS, lstm, config, heads, weights, measured)
 
@@ -52,6 +52,17 @@ def save_format_1(bundle: Bundle, folder: Path) -> str:
     (folder / "mean_linear.json").write_text(config.to_json())
     save_file(build(config).state_dict(), str(folder / "mean_linear.safetensors"))
     return digest(folder)
+
+
+def test_a_version_with_fewer_heads_gives_the_scores_that_it_gave(bundle: Bundle, tmp_path: Path) -> None:
+    video = [np.random.default_rng(0).normal(size=(5, D)).astype(np.float32)]
+    expected = predict(bundle.classifier, video)
+    kept = {name: head for name, head in bundle.heads.items() if name != "mean_std_change_linear"}
+    weights = {name: bundle.weights[name] for name in (*kept, "lstm")}
+    older = replace(bundle, heads=kept, weights=weights)
+    again = load(tmp_path, save(older, tmp_path))
+    assert set(again.parts) == {*kept, "lstm"}
+    assert np.array_equal(predict(again.classifier, video), expected)
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ SCORES = Scores(
     3, 0.87654321, 0.5, {k: {"precision": 1.0, "recall": 0.5, "f1": 0.6, "support": 1} for k in LABELS}
 )
 COUNTS = {"train": dict.fromkeys(LABELS, 7), "val": {"cat": 2}, "test": dict.fromkeys(LABELS, 1)}
-WEIGHTS = {"mean_linear": 0.5, "mean_std_linear": 0.0, "thirds_linear": 0.25, "lstm": 0.75}
+WEIGHTS = dict.fromkeys(STATISTICS, 0.0) | {"mean_linear": 0.5, "thirds_linear": 0.25, "lstm": 0.75}
 WORSE = {"mean_linear": replace(SCORES, accuracy=0.25)}
 MEASURED = CrossValidation(23, 0.5, 0.25, 0.75, 1)
 RECORD = TrainingRecord("yard", "split", "d1", "f1", COUNTS, SCORES, WORSE, WORSE, WEIGHTS, MEASURED)

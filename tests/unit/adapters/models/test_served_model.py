@@ -226,7 +226,8 @@ def test_the_facts_are_metadata_of_the_model(job: Job) -> None:
     assert facts["metrics"] == pytest.approx(dict(job.version.metrics), abs=1e-6)
     assert sum(sum(v.values()) for v in facts["videos"].values()) == LABELS * 3
     assert set(facts["per_label"]) == {
-        "registered", "lstm", "mean_linear", "mean_std_linear", "thirds_linear"
+        "registered", "lstm", "mean_linear", "mean_std_linear", "mean_std_change_linear",
+        "thirds_linear",
     }  # fmt: skip
     assert len(facts["digest"]) == 64
 
