@@ -42,7 +42,7 @@ T = TypeVar("T")
 SLOW_MODULES = {
     "backbones", "cli", "cli_manifest", "command", "demo", "demo_clips", "describe", "docker",
     "docs", "end_to_end", "explain", "extract", "extraction", "flows", "gc_forget", "inference",
-    "kills", "label", "label_issues", "ledger", "logs", "mlflow_store", "objects", "promotion",
+    "kills", "label", "label_issues", "ledger", "logs", "mlflow_store", "novelty", "objects", "promotion",
     "readers", "registry", "report", "runs", "served_model", "similar", "small_data", "train", "training",
     "tune", "verdicts", "windows", "world_breaks",
 }  # fmt: skip

@@ -11,6 +11,9 @@ where video_key in (select v.video_key from core.video as v where v.video_id = $
 delete from core.given_label
 where video_key in (select v.video_key from core.video as v where v.video_id = $video_id);
 
+delete from core.video_novelty
+where video_key in (select v.video_key from core.video as v where v.video_id = $video_id);
+
 delete from core.video_vector
 where video_key in (select v.video_key from core.video as v where v.video_id = $video_id);
 

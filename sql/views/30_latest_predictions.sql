@@ -7,7 +7,9 @@ select
     label.label,
     top.score,
     top.model_version,
-    top.predicted_at
+    top.predicted_at,
+    top.novelty::double as novelty,
+    top.novelty <= 1 as is_known
 from core.serving_prediction as top
 inner join core.collection as collection on top.collection_key = collection.collection_key
 inner join core.video as video on top.video_key = video.video_key
@@ -20,3 +22,7 @@ comment on column latest_predictions.label is 'Label of the top-1.';
 comment on column latest_predictions.score is 'Softmax probability of the label, 0 to 1.';
 comment on column latest_predictions.model_version is 'Version that serves the collection.';
 comment on column latest_predictions.predicted_at is 'When the prediction was written, UTC.';
+comment on column latest_predictions.novelty is
+'How unlike the video is to all that the version was trained on: above 1 more than 95 of 100 videos like those of the training; null for videos scored in windows, or before novelty was told.';
+comment on column latest_predictions.is_known is
+'False where novelty is above 1: the label is one of those that the version knows, and probably none of them is right.';

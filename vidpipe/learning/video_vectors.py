@@ -78,8 +78,7 @@ def fit_projection(means: Floats, blocks: Sequence[int], seed: int = 0) -> Proje
     x = means.astype(np.float64)
     D = x.shape[1]
     centre, deviation = x.mean(0), x.std(0)
-    floor = LEAST_DEVIATION * float(np.median(deviation[deviation > 0])) if deviation.any() else 1.0
-    scale = _block_weights(blocks) / np.maximum(deviation, floor)
+    scale = block_weights(blocks) / np.maximum(deviation, least_deviation(deviation))
     axes = np.linalg.svd((x - centre) * scale, full_matrices=False)[2]
     principal = axes[: min(PRINCIPAL, len(x) - 1)].T  # (D, R)
     joined = np.zeros((D, SIZE))
@@ -92,7 +91,12 @@ def fit_projection(means: Floats, blocks: Sequence[int], seed: int = 0) -> Proje
     return Projection(centre.astype(np.float32), (joined * scale[:, None]).astype(np.float32))
 
 
-def _block_weights(blocks: Sequence[int]) -> npt.NDArray[np.float64]:
+def block_weights(blocks: Sequence[int]) -> npt.NDArray[np.float64]:
     """Weight of each feature, (D,): a kind has the same share however many features it has."""
     weights = [1.0, *[OTHER_BLOCKS] * (len(blocks) - 1)]
     return np.concatenate([np.full(n, w / np.sqrt(n)) for n, w in zip(blocks, weights, strict=True)])
+
+
+def least_deviation(deviation: npt.NDArray[np.float64]) -> float:
+    """Floor of the deviations (D,) that features are divided by."""
+    return LEAST_DEVIATION * float(np.median(deviation[deviation > 0])) if deviation.any() else 1.0

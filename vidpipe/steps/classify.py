@@ -11,13 +11,16 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+import numpy as np
+
 from vidpipe.errors import IncompatibleFeatures
 from vidpipe.learning.inference import predict
+from vidpipe.learning.novelty import NoveltyModel
 from vidpipe.ports import Ports
 from vidpipe.ports.models import ModelBundle
 from vidpipe.records.features import Unscored, VideoFeatures
@@ -25,6 +28,7 @@ from vidpipe.records.models import ModelVersion
 from vidpipe.records.videos import Prediction, WindowPrediction
 from vidpipe.steps.champion_alias import ODD, bundle_of, champion, settle, verified
 from vidpipe.steps.lookup import require_collection
+from vidpipe.steps.novelty import novelty_model
 from vidpipe.steps.runs import Report, RunLog, recorded
 from vidpipe.steps.scoring import best_labels, read_ahead
 from vidpipe.steps.window_scores import score_windows
@@ -144,6 +148,8 @@ class ScoreShard:
 
     version: ModelVersion
     videos: Sequence[Unscored]
+    novelty: bytes = b""
+    """The version's novelty model; empty where it has none."""
 
     @property
     def cost(self) -> float:
@@ -162,6 +168,8 @@ class Scored:
 
     predictions: Sequence[Prediction]
     windows: Sequence[WindowPrediction]
+    novelty: Mapping[str, float] = field(default_factory=dict)
+    """By video; of those that are not scored in windows."""
 
 
 def work(ports: Ports, shard: ScoreShard) -> Scored:
@@ -170,10 +178,15 @@ def work(ports: Ports, shard: ScoreShard) -> Scored:
     whole = [v for v in shard.videos if v.windows is None]
     long = [v for v in shard.videos if v.windows is not None]
     found: list[Prediction] = []
+    novelty: dict[str, float] = {}
+    model = NoveltyModel.from_bytes(shard.novelty) if shard.novelty else None
     for videos in read_ahead(_some(ports.store.read(spec.feature_set_id, whole))):
         found += _predictions(bundle, videos, top_k)
+        if model:
+            means = np.stack([video.values.mean(0) for video in videos])
+            novelty |= zip((v.video_id for v in videos), model.novelty(means).tolist(), strict=True)
     of_long, windows = score_windows(ports.store, bundle, spec, long, top_k)
-    return Scored(found + of_long, windows)
+    return Scored(found + of_long, windows, novelty)
 
 
 class _Scorer:
@@ -194,10 +207,12 @@ class _Scorer:
         if not pending:
             return 0
         done = 0
-        shards = [ScoreShard(version, some) for some in _cut(pending)]
+        model = novelty_model(self.ports, version)
+        shards = [ScoreShard(version, some, model) for some in _cut(pending)]
         stage = f"classify with version {version.version}"
         with self.ports.progress.stage(stage, sum(s.cost for s in shards), "videos") as advance:
             for shard, scored in self.ports.executor.compute(self.ports, work, shards):
+                ledger.novelty.put(version.identity, scored.novelty)  # first: a crash scores both anew
                 ledger.predictions.put_predictions(
                     self.run.run_id,
                     version.identity,

@@ -15,6 +15,7 @@ from vidpipe.adapters.database.decisions import Decisions
 from vidpipe.adapters.database.failures import Failures
 from vidpipe.adapters.database.features import Features
 from vidpipe.adapters.database.label_issues import LabelIssues
+from vidpipe.adapters.database.novelty import Novelty
 from vidpipe.adapters.database.predictions import Predictions
 from vidpipe.adapters.database.runs import Runs
 from vidpipe.adapters.database.sources import Sources
@@ -47,6 +48,7 @@ class Ledger:
         self.decisions = Decisions(self.database)
         self.label_issues = LabelIssues(self.database)
         self.vectors = Vectors(self.database)
+        self.novelty = Novelty(self.database)
 
     def unfinished(self) -> Unfinished | None:
         """Unfinished runs and promotions, and named parts, read only; None while there is no ledger."""

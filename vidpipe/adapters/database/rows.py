@@ -55,6 +55,7 @@ ISSUES = {
     "video_id": "string", "rank": "int64", "label": "string", "suggested": "string",
     "label_score": "float64", "suggested_score": "float64", "is_confident": "bool",
 }  # fmt: skip
+NOVELTY = {"video_id": "string", "novelty": "float32"}
 GIVEN_LABELS = {"video_id": "string", "label": "string"}
 GIVEN_PATHS = {"path": "string"}
 IDS = {"video_id": "string"}

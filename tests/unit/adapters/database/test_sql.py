@@ -46,7 +46,7 @@ CONTRACT = {
     "promotions": "promotion_id model_name from_version to_version decision evidence "
     "eval_set_hash reason actor decided_at",
     "collection_serving": "collection model_version since",
-    "latest_predictions": "collection path video_id label score model_version predicted_at",
+    "latest_predictions": "collection path video_id label score model_version predicted_at novelty is_known",
     "collection_summary": "collection present absent with_features classified failing labels "
     "serving_version last_ingest_at last_classified_at",
     "label_daily": "day collection label videos mean_score",

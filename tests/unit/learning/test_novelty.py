@@ -1,0 +1,71 @@
+"""Novelty: unlike all that was taught, told by distances that are calibrated out of fold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from conftest import warehouse_rows
+from stored import clouds, content_id, put_collection
+
+from vidpipe.learning.novelty import NoveltyModel, fit_novelty
+from vidpipe.learning.training import TrainingConfig
+from vidpipe.ports import Ports
+from vidpipe.records.videos import Floats
+from vidpipe.steps.classify import classify
+from vidpipe.steps.forget import forget
+from vidpipe.steps.train import train
+
+D, BLOCKS = 60, (40, 20)
+
+
+def around(centres: npt.NDArray[np.float64], each: int, seed: int) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Videos about the centres of their labels."""
+    draw = np.random.default_rng(seed)
+    targets = np.repeat(np.arange(len(centres)), each)
+    return (centres[targets] + draw.normal(size=(len(targets), D))).astype(np.float32), targets
+
+
+def test_another_label_and_another_world_are_novel_and_five_in_a_hundred_known_ones_are() -> None:
+    centres = np.random.default_rng(0).normal(size=(4, D)) * 3
+    means, targets = around(centres[:3], 60, seed=1)
+    model = fit_novelty(means, targets, np.arange(len(means)) % 5, BLOCKS)
+    assert model is not None
+    known, _ = around(centres[:3], 300, seed=2)
+    rejected = float((model.novelty(known) > 1).mean())
+    assert 0.02 < rejected < 0.09
+    another, _ = around(centres[3:], 50, seed=3)
+    assert (model.novelty(another) > 1).mean() > 0.95
+    assert (model.novelty((known[:50] * 40).astype(np.float32)) > 1).all()
+    again = NoveltyModel.from_bytes(model.to_bytes())
+    assert np.array_equal(again.novelty(known), model.novelty(known))
+
+
+def test_few_videos_or_one_fold_tell_nothing() -> None:
+    means, targets = around(np.zeros((2, D)), 9, seed=0)
+    assert fit_novelty(means, targets, np.arange(18) % 3, BLOCKS) is None
+    means, targets = around(np.zeros((2, D)), 20, seed=0)
+    assert fit_novelty(means, targets, np.zeros(40, np.int64), BLOCKS) is None
+
+
+def test_classify_says_which_videos_are_like_the_training(ports: Ports, tmp_path: Path) -> None:
+    size = ports.limits.spec.feature_size
+    labels = {f"{n:02d}.mp4": ("cat", "dog")[n % 2] for n in range(60)}
+    videos = clouds(labels, size)
+    put_collection(ports, "yard", dict(list(videos.items())[:48]), labels)
+    put_collection(ports, "inbox", dict(list(videos.items())[48:]))
+    put_collection(ports, "street", clouds({"fight.mp4": "fight", "train.mp4": "train"}, size, apart=4.0))
+    version = train(ports, "yard", config=TrainingConfig(epochs=1)).version
+    report = classify(ports, model=str(version))
+    ports.ledger.predictions.switch_serving(version)
+    ports.warehouse.publish()
+    assert report.classified == 62
+    rows = warehouse_rows(ports, "select collection, path, is_known, novelty from latest_predictions")
+    known = {path: is_known for _, path, is_known, _ in rows}
+    assert (known["fight.mp4"], known["train.mp4"]) == (False, False)
+    assert sum(is_known for collection, _, is_known, _ in rows if collection == "inbox") >= 10
+    assert all(novelty is not None for *_, novelty in rows)
+    forget(ports, content_id("fight.mp4")[:12])
+    left = "select count(*) from latest_predictions where novelty is not null"
+    assert warehouse_rows(ports, left) == [(61,)]

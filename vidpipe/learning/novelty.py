@@ -1,0 +1,132 @@
+"""Novelty detection: videos unlike all that a model was trained on (none of these).
+
+Two distances of its mean features, in the training videos' own scale: to the fifth nearest of them, whatever
+its label, and to the nearest label's centre in units of the scatter about centres (Mahalanobis). The first
+tells videos of another world, the second those of another label. Both are compared with what out-of-fold
+training videos have.
+
+Source: Sun et al., Out-of-distribution detection with deep nearest neighbors (2022); Lee et al., A simple
+unified framework for detecting out-of-distribution samples (2018); Vovk, Gammerman and Shafer, Algorithmic
+learning in a random world (2005), for the threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import load, save
+
+from vidpipe.learning.video_vectors import block_weights, least_deviation
+from vidpipe.records.videos import Floats
+
+Doubles = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+NEIGHBOUR = 5
+AXES = 64
+FALSE_REJECTS = 0.05
+"""Share of videos like those of the training that are called unknown."""
+SHRINKAGE = 0.1
+"""Of the scatter towards a ball: few videos do not tell 64 directions apart."""
+MOST_POINTS = 4096
+LEAST_VIDEOS = 20
+"""Of fewer training videos nothing can be said of the rest of the world."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NoveltyModel:
+    """Distances from the training videos, and what is usual among them."""
+
+    centre: Floats
+    scale: Floats
+    """Both (D,)."""
+    axes: Floats
+    """Principal axes of the scaled training videos, (D, R)."""
+    points: Floats
+    """Training videos along the axes, (N, R)."""
+    residuals: Floats
+    """What the axes leave of each, squared, (N,)."""
+    label_centres: Floats
+    """(K, R)."""
+    whitening: Floats
+    """(R, R): scatter about the labels' centres becomes a ball."""
+    usual: Floats
+    """Mean and deviation of both log distances of out-of-fold training videos, and the threshold: (5,)."""
+
+    def distances(self, means: Floats) -> Doubles:
+        """Logs of both squared distances, (N, 2), of mean features (N, D)."""
+        x = (means.astype(np.float64) - self.centre) * self.scale
+        z = x @ self.axes
+        rest = np.maximum((x**2).sum(1) - (z**2).sum(1), 0.0)
+        squares = (z**2).sum(1)[:, None] + (self.points**2).sum(1) - 2 * z @ self.points.T
+        nearest = np.sort(squares + self.residuals, axis=1)[:, :NEIGHBOUR][:, -1] + rest
+        w, centres = z @ self.whitening, self.label_centres @ self.whitening
+        to_label = ((w[:, None] - centres[None]) ** 2).sum(2).min(1)
+        logs: Doubles = np.log(np.maximum(np.stack([nearest, to_label], axis=1), 1e-12))
+        return logs
+
+    def novelty(self, means: Floats) -> Floats:
+        """Novelty (N,) of mean features (N, D): above 1 a video is unlike those of the training."""
+        found = np.exp(np.clip((_joined(self.distances(means), self.usual) - self.usual[4]) / 2, -20, 20))
+        novelty: Floats = found.astype(np.float32)
+        return novelty
+
+    def to_bytes(self) -> bytes:
+        """The model as safetensors."""
+        return bytes(save({k: np.ascontiguousarray(v) for k, v in asdict(self).items()}))
+
+    @classmethod
+    def from_bytes(cls, weights: bytes) -> NoveltyModel:
+        """The model from its bytes."""
+        tensors = load(weights)
+        return cls(**{f.name: tensors[f.name] for f in fields(cls)})
+
+
+def fit_novelty(
+    means: Floats, targets: Indices, folds: Indices, blocks: Sequence[int]
+) -> NoveltyModel | None:
+    """Fit on training videos, and calibrate on the same out of fold; None where they are too few.
+
+    Args:
+        means: Mean features (N, D).
+        targets: Label of each, (N,).
+        folds: In which fold each is held out, (N,), from 0; no group is in two.
+        blocks: Sizes of the kinds of features, which sum to D.
+    """
+    if len(means) < LEAST_VIDEOS or len(np.unique(folds)) < 2:
+        return None
+    logs = np.zeros((len(means), 2))
+    for fold in np.unique(folds):
+        here = folds == fold
+        logs[here] = _fitted(means[~here], targets[~here], blocks, np.zeros(5)).distances(means[here])
+    usual = np.array([*logs.mean(0), *np.maximum(logs.std(0), 1e-6), 0.0])
+    share = min((1 - FALSE_REJECTS) * (1 + 1 / len(means)), 1.0)  # as of conformal prediction
+    usual[4] = np.quantile(_joined(logs, usual), share, method="higher")
+    return _fitted(means, targets, blocks, usual)
+
+
+def _joined(logs: Doubles, usual: npt.NDArray[np.floating]) -> Doubles:
+    """Sum of both distances (N,), each in deviations from what is usual."""
+    found: Doubles = ((logs - usual[:2]) / usual[2:4]).sum(1)
+    return found
+
+
+def _fitted(means: Floats, targets: Indices, blocks: Sequence[int], usual: Doubles) -> NoveltyModel:
+    chosen = np.unique(np.linspace(0, len(means) - 1, min(len(means), MOST_POINTS)).astype(int))
+    x, y = means[chosen].astype(np.float64), targets[chosen]
+    centre, deviation = x.mean(0), x.std(0)
+    scale = block_weights(blocks) / np.maximum(deviation, least_deviation(deviation))
+    x = (x - centre) * scale
+    R = min(AXES, max(len(x) // 4, 1))
+    axes = np.linalg.svd(x, full_matrices=False)[2][:R].T
+    z = x @ axes
+    centres = np.stack([z[y == k].mean(0) for k in np.unique(y)])
+    about = z - centres[np.searchsorted(np.unique(y), y)]
+    scatter = about.T @ about / len(about)
+    ball = np.eye(R) * max(np.trace(scatter) / R, 1e-12)
+    values, vectors = np.linalg.eigh((1 - SHRINKAGE) * scatter + SHRINKAGE * ball)
+    residuals = np.maximum((x**2).sum(1) - (z**2).sum(1), 0.0)
+    arrays = (centre, scale, axes, z, residuals, centres, vectors / np.sqrt(values), usual)
+    return NoveltyModel(*(a.astype(np.float32) for a in arrays))
