@@ -78,6 +78,8 @@ from range($videos) as made (k), range(1, 3) as version (v), range(720) as windo
 where k < 40 and 5 * w + 10 <= 3605 - k * 60
 order by k, v, w;
 insert into core.collection_serving values (1, 1, $night), (2, 1, $night);
+insert into core.version values (1, 'clips', 1, 'd', true);
+insert into core.video_novelty select k, 1, 0.5 + (k % 3) / 3 from range($videos) as made (k);
 insert into core.failure
 select 1, 'bad <em> ' || k || '.mp4', null, 'probe', 'Unreadable', repeat('moov <atom> not found ', 40), 2,
     if(k % 2 = 0, 'retry', 'quarantined'), $night, $night + interval 1 minute
@@ -218,6 +220,12 @@ def test_what_was_classified_is_what_the_sql_says(told: Any) -> None:
     assert [row[:5] for row in rows] == [
         [c, str(v), str(n), str(k), f"{m:.3f}"] for c, v, n, k, m in expected
     ]
+    unknown = told.ask(
+        "select collection, count(*) from latest_predictions "
+        "join predictions p using (video_id, model_version) "
+        "where p.rank = 1 and p.run_id = 6 and not is_known group by all order by all"
+    )
+    assert {row[0]: row[6] for row in rows} == {c: str(n) for c, n in unknown}
 
 
 def test_the_label_mix_is_what_the_sql_says_and_the_rare_are_counted_together(told: Any) -> None:
