@@ -4,8 +4,9 @@ import subprocess
 import sys
 
 ALL = (
-    "cnn", "extraction", "long_video", "keyframes", "rescoring", "scale", "planning", "warehouse", "start",
-    "orchestration", "executors", "accuracy", "devices", "survival", "kills",
+    "cnn", "extraction", "long_video", "keyframes", "rescoring", "scale", "planning", "warehouse",
+    "start", "orchestration", "executors", "accuracy", "devices", "survival", "kills",
+    "wrong_labels", "novelty", "similar",
 )  # fmt: skip
 
 
