@@ -136,9 +136,9 @@ PLAYED: Mapping[str, Mapping[str, Expected]] = {
         'vidpipe sql "select collection, path, stage, error_class, message from failures'
         " where status <> 'resolved'\"": Expected(r"error_class"),
         "vidpipe retry": Expected(r"failures +0\n"),
-        "flock .vidpipe/state/lease cp -a .vidpipe backup": Expected(""),
+        "vidpipe backup backups/monday": Expected(r"listed_parts +0\n"),
         "mv .vidpipe broken": Expected(""),
-        "cp -a backup .vidpipe": Expected(""),
+        "vidpipe restore backups/monday": Expected(r"listed_parts +0\n"),
         "vidpipe doctor #2": Expected(r"0 fix; "),
         "vidpipe nightly #2": Expected(r"status +ok\n"),
         "du -sh .vidpipe/*": Expected(r"\.vidpipe/features"),
@@ -156,6 +156,7 @@ ELSEWHERE: Mapping[str, str] = {
     r"vidpipe serve --cron": "tests/services/test_serve.py",
     r"docker compose |cp docker/": "tests/unit/docs/test_docker.py holds the files to rules; no engine",
     r"(prefect|mlflow server|docker/deploy\.sh)\b": "tests/services/test_services.py",
+    r"ln -s /srv/vidpipe/home/metrics": "tests/unit/steps/test_monitoring.py reads the file",
     r"python -m flows\.alert": "tests/services/test_services.py",
     r"\.venv/bin/python -m flows\.nightly": "tests/flows/test_flows.py, within the test's process",
     r"vidpipe ingest s3://": "tests/services/test_object_storage.py and "
