@@ -33,7 +33,7 @@ from vidpipe.cli import runner
 from vidpipe.cli.display import print_table
 from vidpipe.cli.main import app
 from vidpipe.settings import Settings
-from vidpipe.steps.runs import Report
+from vidpipe.steps.runs import Result
 
 DOCS = Path(__file__).resolve().parent
 REFERENCE = DOCS / "reference.md"
@@ -67,12 +67,12 @@ RELATIONS = """\
 Timestamps are UTC without a zone. `core`, where the working tables are, may change; these may grow.
 """
 NOUNS = {Path: "PATH", int: "N", float: "X"}
-REPORTS = {
-    "rollback": "PromoteReport",
-    "label-queue": "QueueReport",
-    "label-issues": "IssuesReport",
-    "report": "PageReport",
-    "freeze-eval": "FreezeReport",
+RESULTS = {
+    "rollback": "PromoteResult",
+    "label-queue": "QueueResult",
+    "label-issues": "IssuesResult",
+    "report": "PageResult",
+    "freeze-eval": "FreezeResult",
 }
 """Verbs whose report is not called after them."""
 
@@ -157,15 +157,15 @@ def _default(parameter: Any) -> str:
 
 
 def _json_keys(verb: str) -> list[str]:
-    """The fields of a verb's report."""
-    wanted = REPORTS.get(verb, f"{verb.replace('-', '')}report").lower()
+    """The fields of a verb's result."""
+    wanted = RESULTS.get(verb, f"{verb.replace('-', '')}result").lower()
     modules = [
         importlib.import_module(f"vidpipe.steps.{m.name}")
         for m in pkgutil.iter_modules(vidpipe.steps.__path__)
     ]
     for module in modules:
         for name, found in vars(module).items():
-            if name.lower() == wanted and inspect.isclass(found) and issubclass(found, Report):
+            if name.lower() == wanted and inspect.isclass(found) and issubclass(found, Result):
                 return [field.name for field in fields(found)]  # type: ignore[arg-type]
     return []
 

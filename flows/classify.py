@@ -6,17 +6,17 @@ from prefect import flow, task
 
 from flows.executor import ports_of
 from flows.shared import RETRIES, publish_result
-from vidpipe.steps.classify import ClassifyReport, classify
+from vidpipe.steps.classify import ClassifyResult, classify
 
 
 @task(**RETRIES)
-def classify_pending(home: str | None, collection: str | None, model: str) -> ClassifyReport:
+def classify_pending(home: str | None, collection: str | None, model: str) -> ClassifyResult:
     """Classify the videos that the version has not classified yet."""
     return classify(ports_of(home), collection, model=model)
 
 
 @task(**RETRIES)
-def classify_archive(home: str | None, collection: str | None, budget_s: float | None) -> ClassifyReport:
+def classify_archive(home: str | None, collection: str | None, budget_s: float | None) -> ClassifyResult:
     """Classify with the champion the videos that only older versions have classified."""
     return classify(ports_of(home), collection, backfill=True, budget_s=budget_s)
 

@@ -6,7 +6,7 @@ from prefect import flow, task
 
 from flows.executor import ports_of
 from flows.shared import RETRIES, publish_result
-from vidpipe.steps.ingest import IngestReport, ingest
+from vidpipe.steps.ingest import IngestResult, ingest
 
 
 @task(**RETRIES)
@@ -17,7 +17,7 @@ def ingest_collection(
     manifest: str | None,
     window_s: float | None,
     stride_s: float | None,
-) -> IngestReport:
+) -> IngestResult:
     """List, hash, probe and record the files of one collection."""
     return ingest(ports_of(home), collection, source, manifest=manifest, window_s=window_s, stride_s=stride_s)
 

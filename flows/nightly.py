@@ -49,15 +49,15 @@ def nightly_flow(failure_budget: str | None = None, home: str | None = None) -> 
     due = due_at()
     if due and (other := night_since(ports, due)):
         return Completed(name="Skipped", message=f"run {other} did the work since this night was due.")
-    report = nightly(ports, failure_budget=failure_budget, run_stage=as_task)
-    facts = publish_result(report)
-    if report.report:
-        publish_link("report", report.report)
-    if report.status in ("over_budget", "failed"):
+    result = nightly(ports, failure_budget=failure_budget, run_stage=as_task)
+    facts = publish_result(result)
+    if result.report:
+        publish_link("report", result.report)
+    if result.status in ("over_budget", "failed"):
         return Failed(
-            message=f"{report.status}: {report.failed} failed. {' '.join(report.problems)}", data=facts
+            message=f"{result.status}: {result.failed} failed. {' '.join(result.problems)}", data=facts
         )
-    return Completed(message=" ".join([report.status, *report.problems]), data=facts)
+    return Completed(message=" ".join([result.status, *result.problems]), data=facts)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,12 @@ from prefect import flow, task
 from flows.executor import ports_of
 from flows.shared import RETRIES, publish_markdown, publish_result
 from vidpipe.report.evidence import decision_markdown
-from vidpipe.steps.freeze_eval import FreezeReport, freeze_eval
-from vidpipe.steps.promote import PromoteReport, promote, rollback
+from vidpipe.steps.freeze_eval import FreezeResult, freeze_eval
+from vidpipe.steps.promote import PromoteResult, promote, rollback
 
 
 @task(**RETRIES)
-def freeze_set(home: str | None, collection: str, split: str, split_column: str | None) -> FreezeReport:
+def freeze_set(home: str | None, collection: str, split: str, split_column: str | None) -> FreezeResult:
     """Record the evaluation set in the ledger."""
     return freeze_eval(ports_of(home), collection, split=split, split_column=split_column)
 
@@ -23,13 +23,13 @@ def freeze_set(home: str | None, collection: str, split: str, split_column: str 
 @task(**RETRIES)
 def promote_version(
     home: str | None, version: str | None, eval_set: str | None, force: bool, reason: str | None
-) -> PromoteReport:
+) -> PromoteResult:
     """Compare the version with the champion, record the decision and move the alias."""
     return promote(ports_of(home), version, eval_set=eval_set, force=force, reason=reason)
 
 
 @task(**RETRIES)
-def restore_version(home: str | None, to: int | None, reason: str | None) -> PromoteReport:
+def restore_version(home: str | None, to: int | None, reason: str | None) -> PromoteResult:
     """Record the rollback; move the alias and every collection back."""
     return rollback(ports_of(home), to, reason=reason)
 
@@ -83,7 +83,7 @@ def rollback_flow(
     return _publish_decision(restore_version(home, to, reason))
 
 
-def _publish_decision(report: PromoteReport) -> dict[str, Any]:
-    facts = publish_result(report)
+def _publish_decision(result: PromoteResult) -> dict[str, Any]:
+    facts = publish_result(result)
     publish_markdown("decision", decision_markdown(facts))
     return facts

@@ -13,13 +13,13 @@ from flows.shared import RETRIES, publish_result
 from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
 from vidpipe.steps.extract import extract
-from vidpipe.steps.train import TrainReport, retrain
+from vidpipe.steps.train import TrainResult, retrain
 
 
 @task(**RETRIES)
 def retrain_challenger(
     ports: Ports, collection: str | None, split_column: str | None, config: TrainingConfig
-) -> TrainReport:
+) -> TrainResult:
     """Train, log and register a version; the same labels as before give the version that exists."""
     return retrain(ports, collection, split_column=split_column, config=config)
 

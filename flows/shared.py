@@ -34,7 +34,7 @@ from prefect.context import FlowRunContext
 from vidpipe.adapters.machine import need_prefect
 from vidpipe.errors import TransientError, VidpipeError
 from vidpipe.progress import Meter, Metered
-from vidpipe.steps.runs import Report
+from vidpipe.steps.runs import Result
 
 
 class LogProgress(Metered):
@@ -109,10 +109,10 @@ def retried() -> Iterator[None]:
         raise
 
 
-def publish_result(report: Report) -> dict[str, Any]:
+def publish_result(result: Result) -> dict[str, Any]:
     """Publish a step's result as a table artifact; its JSON is the flow's result."""
-    facts = report.to_dict()
-    kind = type(report).__name__.removesuffix("Report").lower()
+    facts = result.to_dict()
+    kind = type(result).__name__.removesuffix("Result").lower()
     rows = [{"name": name, "value": str(value)} for name, value in facts.items()]
     create_table_artifact(rows, key=f"vidpipe-{kind}", description=f"Result of the last {kind} run.")
     return facts

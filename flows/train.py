@@ -7,13 +7,13 @@ from prefect import flow, task
 from flows.executor import ports_of
 from flows.shared import RETRIES, publish_result
 from vidpipe.learning.training import TrainingConfig
-from vidpipe.steps.train import TrainReport, train
+from vidpipe.steps.train import TrainResult, train
 
 
 @task(**RETRIES)
 def train_challenger(
     home: str | None, collection: str, split_column: str | None, epochs: int | None, seed: int
-) -> TrainReport:
+) -> TrainResult:
     """Train, log and register a version."""
     config = TrainingConfig(seed=seed, epochs=epochs)
     return train(ports_of(home), collection, split_column=split_column, config=config)

@@ -16,7 +16,7 @@ from vidpipe.errors import ConfigurationError, StorageFailed
 from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
 from vidpipe.settings import load_settings
-from vidpipe.steps.backup import BackupReport, backup, restore
+from vidpipe.steps.backup import BackupResult, backup, restore
 from vidpipe.steps.doctor import doctor
 from vidpipe.steps.extract import extract
 from vidpipe.steps.forget import forget
@@ -27,7 +27,7 @@ from vidpipe.steps.train import train
 from vidpipe.wiring import open_archive, open_home, open_probes
 
 
-def saved(home: Path, folder: Path, **how: Any) -> BackupReport:
+def saved(home: Path, folder: Path, **how: Any) -> BackupResult:
     return backup(open_archive(open_home(load_settings(home))), folder, **how)
 
 

@@ -21,7 +21,7 @@ from vidpipe.records.globs import counted
 from vidpipe.report.evidence import evidence_rows
 
 if TYPE_CHECKING:
-    from vidpipe.steps.runs import Report
+    from vidpipe.steps.runs import Result
 
 log = logging.getLogger(__name__)
 
@@ -91,10 +91,10 @@ def print_json(value: Any) -> None:
 
 
 def print_result(
-    report: Report, *, as_json: bool, show: Callable[[Mapping[str, Any]], None] | None = None
+    result: Result, *, as_json: bool, show: Callable[[Mapping[str, Any]], None] | None = None
 ) -> None:
     """Print a step's result as one JSON object, or for people: by `show`, or as facts under its name."""
-    facts = report.to_dict()
+    facts = result.to_dict()
     if as_json:
         print_json(facts)
     elif show:
@@ -102,7 +102,7 @@ def print_result(
     elif "decision" in facts:
         print_decision(facts)
     else:
-        print_facts(type(report).__name__.removesuffix("Report").lower(), facts)
+        print_facts(type(result).__name__.removesuffix("Result").lower(), facts)
 
 
 def print_error(error: VidpipeError, *, as_json: bool) -> None:

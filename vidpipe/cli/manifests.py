@@ -91,13 +91,13 @@ def _write(
         from vidpipe.steps.manifest import manifest as step
         from vidpipe.wiring import open_catalog
 
-        report = step(
+        result = step(
             open_catalog(), read, root, output,
             by_stem=by_stem, val_as_test=val_as_test, overwrite=overwrite,
         )  # fmt: skip
         command = ["vidpipe", "ingest", str(root), "--collection", "NAME", "--manifest", str(output)]
         command += ["--home", str(home)] if home else []
-        facts = {**report.to_dict(), "next": shlex.join(command)}
+        facts = {**result.to_dict(), "next": shlex.join(command)}
         print_json(facts) if as_json else print_manifest(facts)
         return 0
 

@@ -11,7 +11,7 @@ from vidpipe.cli.runner import FAILED, HomeOption, JsonOption, lazy_step, run_st
 
 if TYPE_CHECKING:
     from vidpipe.ports import Ports
-    from vidpipe.steps.runs import Report
+    from vidpipe.steps.runs import Result
 
 learning = typer.Typer(rich_markup_mode=None)
 
@@ -49,7 +49,7 @@ def train(
 ) -> None:
     """Train an LSTM and linear heads, register the version in MLflow as challenger."""
 
-    def step(ports: Ports) -> Report:
+    def step(ports: Ports) -> Result:
         from vidpipe.learning.training import TrainingConfig
         from vidpipe.steps.train import train as run
 
@@ -83,7 +83,7 @@ def tune(
 ) -> None:
     """Search for a better training config within a time budget; train and register the best."""
 
-    def step(ports: Ports) -> Report:
+    def step(ports: Ports) -> Result:
         from vidpipe.learning.training import TrainingConfig
         from vidpipe.steps.tune import tune as run
 
@@ -136,7 +136,7 @@ def promote(
 ) -> None:
     """Make a version champion if it passes the promotion gate; a refusal exits 1 and says why."""
     work = lazy_step("promote", version, eval_set=eval_set, force=force, reason=reason)
-    run_step(home, as_json, work, code=lambda report: FAILED if report.decision == "refused" else 0)
+    run_step(home, as_json, work, code=lambda result: FAILED if result.decision == "refused" else 0)
 
 
 @learning.command()

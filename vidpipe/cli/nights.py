@@ -22,7 +22,7 @@ from vidpipe.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from vidpipe.ports import Ports
-    from vidpipe.steps.runs import Report
+    from vidpipe.steps.runs import Result
 
 nights = typer.Typer(rich_markup_mode=None)
 
@@ -47,14 +47,14 @@ def classify(
 ) -> None:
     """Write predictions from stored features; no video is opened."""
 
-    def step(ports: Ports) -> Report:
+    def step(ports: Ports) -> Result:
         if backfill and model != "champion":
             raise ConfigurationError(
                 f"--backfill is the champion's, not that of {model!r}.", next_step="leave out --model."
             )
         return lazy_step("classify", collection, model=model, backfill=backfill, budget_s=budget_s)(ports)
 
-    run_step(home, as_json, step, wait=wait, code=lambda report: 0 if report.is_complete else FAILED)
+    run_step(home, as_json, step, wait=wait, code=lambda result: 0 if result.is_complete else FAILED)
 
 
 @nights.command()
@@ -71,7 +71,7 @@ def nightly(
     codes = {"over_budget": OVER_BUDGET, "failed": FAILED}
     run_step(
         home, as_json, lazy_step("nightly", failure_budget=failure_budget), wait=wait,
-        code=lambda report: codes.get(report.status, 0),
+        code=lambda result: codes.get(result.status, 0),
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from vidpipe.errors import LeaseHeld, VidpipeError
 
 if TYPE_CHECKING:
     from vidpipe.ports import Ports
-    from vidpipe.steps.runs import Report
+    from vidpipe.steps.runs import Result
     from vidpipe.wiring import Home
 
 FAILED, OVER_BUDGET, HELD = 1, 3, 4
@@ -66,10 +66,10 @@ def guarded(action: Callable[[], int], as_json: bool) -> None:
 def run_step(
     home: Path | None,
     as_json: bool,
-    work: Callable[[Ports], Report],
+    work: Callable[[Ports], Result],
     *,
     wait: bool = False,
-    code: Callable[[Any], int] = lambda report: 0,
+    code: Callable[[Any], int] = lambda result: 0,
     show: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> None:
     """Run one step with all ports and print its result, for people by `show` where it is given."""
@@ -79,14 +79,14 @@ def run_step(
         from vidpipe.wiring import open_ports
 
         ports = open_ports(open_at(home), TerminalProgress(), wait_for_lease=wait)
-        report = work(ports)
-        print_result(report, as_json=as_json, show=show)
-        return code(report)
+        result = work(ports)
+        print_result(result, as_json=as_json, show=show)
+        return code(result)
 
     guarded(action, as_json)
 
 
-def lazy_step(name: str, *arguments: Any, **options: Any) -> Callable[[Ports], Report]:
+def lazy_step(name: str, *arguments: Any, **options: Any) -> Callable[[Ports], Result]:
     """A call of a step that is imported only when it runs, so that `--help` stays fast.
 
     Args:
@@ -96,8 +96,8 @@ def lazy_step(name: str, *arguments: Any, **options: Any) -> Callable[[Ports], R
     """
     module, _, function = name.partition(".")
 
-    def call(ports: Ports) -> Report:
-        run: Callable[..., Report] = getattr(import_module(f"vidpipe.steps.{module}"), function or module)
+    def call(ports: Ports) -> Result:
+        run: Callable[..., Result] = getattr(import_module(f"vidpipe.steps.{module}"), function or module)
         return run(ports, *arguments, **options)
 
     return call

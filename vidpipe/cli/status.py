@@ -21,7 +21,7 @@ from vidpipe.cli.runner import (
 from vidpipe.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from vidpipe.steps.doctor import DoctorReport
+    from vidpipe.steps.doctor import DoctorResult
     from vidpipe.wiring import Home
 
 standing = typer.Typer(rich_markup_mode=None)
@@ -108,24 +108,24 @@ def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
     def action() -> int:
         from vidpipe.cli.display import print_doctor, print_json
 
-        report = _examined(home)
-        print_json(report.to_dict()) if as_json else print_doctor(report.to_dict())
-        return 0 if report.is_well else FAILED
+        result = _examined(home)
+        print_json(result.to_dict()) if as_json else print_doctor(result.to_dict())
+        return 0 if result.is_well else FAILED
 
     guarded(action, as_json)
 
 
-def _examined(home: Path | None) -> DoctorReport:
+def _examined(home: Path | None) -> DoctorResult:
     """Run all checks of `doctor`; invalid settings are reported alone, as nothing else can be checked."""
     from vidpipe.settings import load_settings
-    from vidpipe.steps.doctor import DoctorReport, Line
+    from vidpipe.steps.doctor import DoctorResult, Line
     from vidpipe.steps.doctor import doctor as step
     from vidpipe.wiring import open_home, open_probes
 
     try:
         settings = load_settings(home)
     except ConfigurationError as error:
-        return DoctorReport([Line("settings", "fix", error.message, error.next_step)], 0.0)
+        return DoctorResult([Line("settings", "fix", error.message, error.next_step)], 0.0)
     return step(open_probes(open_home(settings)))
 
 

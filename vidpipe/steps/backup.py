@@ -8,11 +8,11 @@ from pathlib import Path
 
 from vidpipe.ports.archive import HomeArchive
 from vidpipe.records.archive import Archive
-from vidpipe.steps.runs import Report
+from vidpipe.steps.runs import Result
 
 
 @dataclass(frozen=True, slots=True)
-class BackupReport(Report):
+class BackupResult(Result):
     """Result of `vidpipe backup`."""
 
     backup: str
@@ -26,7 +26,7 @@ class BackupReport(Report):
 
 
 @dataclass(frozen=True, slots=True)
-class RestoreReport(Report):
+class RestoreResult(Result):
     """Result of `vidpipe restore`."""
 
     home: str
@@ -39,7 +39,7 @@ class RestoreReport(Report):
     """Feature parts that the backup names and leaves out: put them back, or they are computed again."""
 
 
-def backup(archive: HomeArchive, folder: Path, *, list_features: bool = False) -> BackupReport:
+def backup(archive: HomeArchive, folder: Path, *, list_features: bool = False) -> BackupResult:
     """Save a home into a new folder, consistent while nights run.
 
     Raises:
@@ -47,10 +47,10 @@ def backup(archive: HomeArchive, folder: Path, *, list_features: bool = False) -
         StorageFailed: The disk is full or read-only.
     """
     made = archive.save(folder, list_features=list_features)
-    return BackupReport(str(folder), made.made_at, *_counts(made))
+    return BackupResult(str(folder), made.made_at, *_counts(made))
 
 
-def restore(archive: HomeArchive, folder: Path, home: Path, publish: Callable[[], None]) -> RestoreReport:
+def restore(archive: HomeArchive, folder: Path, home: Path, publish: Callable[[], None]) -> RestoreResult:
     """Make a home from a backup, and publish its warehouse.
 
     Raises:
@@ -59,7 +59,7 @@ def restore(archive: HomeArchive, folder: Path, home: Path, publish: Callable[[]
     """
     found = archive.load(folder)
     publish()
-    return RestoreReport(str(home), str(folder), found.made_at, *_counts(found))
+    return RestoreResult(str(home), str(folder), found.made_at, *_counts(found))
 
 
 def _counts(found: Archive) -> tuple[int, int, int, int]:

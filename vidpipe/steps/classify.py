@@ -29,7 +29,7 @@ from vidpipe.records.videos import Prediction, WindowPrediction
 from vidpipe.steps.champion_alias import ODD, bundle_of, champion, settle, verified
 from vidpipe.steps.lookup import require_collection
 from vidpipe.steps.novelty import novelty_model
-from vidpipe.steps.runs import Report, RunLog, recorded
+from vidpipe.steps.runs import Result, RunLog, recorded
 from vidpipe.steps.scoring import best_labels, read_ahead
 from vidpipe.steps.window_scores import score_windows
 
@@ -44,7 +44,7 @@ SCORE_VIDEOS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class ClassifyReport(Report):
+class ClassifyResult(Result):
     """Result of `vidpipe classify`."""
 
     run_id: int
@@ -71,7 +71,7 @@ def classify(
     backfill: bool = False,
     budget_s: float | None = None,
     resolved: tuple[ModelVersion, Sequence[str]] | None = None,
-) -> ClassifyReport:
+) -> ClassifyResult:
     """Classify every present video that the version has not classified.
 
     Args:
@@ -107,7 +107,7 @@ def classify(
             "version": version.version, "skipped": skipped, "collection": collection, "remaining": remaining,
         }  # fmt: skip
         run.status = "failed" if unserved else "degraded" if problems else run.status
-        return ClassifyReport(
+        return ClassifyResult(
             run.run_id, version.model, version.version, classified, skipped, failed, remaining,
             problems + unserved, not unserved,
         )  # fmt: skip

@@ -24,7 +24,7 @@ from vidpipe.records.machine import (
     Unfinished,
 )
 from vidpipe.steps.gc import OLD_S
-from vidpipe.steps.runs import Report
+from vidpipe.steps.runs import Result
 from vidpipe.steps.status import lease_in_words
 from vidpipe.uris import is_uri
 
@@ -62,7 +62,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class DoctorReport(Report):
+class DoctorResult(Result):
     """Result of `vidpipe doctor`: one line for each check."""
 
     lines: Sequence[Line]
@@ -77,7 +77,7 @@ class DoctorReport(Report):
 Check = Callable[[], Iterable[Line]]
 
 
-def doctor(probes: Probes, *, wait_s: float = WAIT_S) -> DoctorReport:
+def doctor(probes: Probes, *, wait_s: float = WAIT_S) -> DoctorResult:
     """Run all checks, for at most `wait_s` seconds."""
     started = time.monotonic()
     probes = replace(probes, unfinished=_once(probes.unfinished))
@@ -102,7 +102,7 @@ def doctor(probes: Probes, *, wait_s: float = WAIT_S) -> DoctorReport:
     }
     found = _side_by_side(checks, wait_s)
     lines = [line for name in checks for line in found[name]]
-    return DoctorReport(lines, round(time.monotonic() - started, 3))
+    return DoctorResult(lines, round(time.monotonic() - started, 3))
 
 
 def _side_by_side(checks: Mapping[str, Check], wait_s: float) -> dict[str, list[Line]]:

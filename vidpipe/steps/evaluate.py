@@ -18,13 +18,13 @@ from vidpipe.records.videos import short_hash
 from vidpipe.splits import group_hash, known_column, resolve, split_columns
 from vidpipe.steps import scoring
 from vidpipe.steps.evaluation_log import log_evaluation
-from vidpipe.steps.runs import Report
+from vidpipe.steps.runs import Result
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluateReport(Report):
+class EvaluateResult(Result):
     """Result of `vidpipe evaluate`: scores of one version on one split of one collection."""
 
     model: str
@@ -61,7 +61,7 @@ class EvaluateReport(Report):
 
 def evaluate(
     ports: Ports, *, model: str | None = None, collection: str | None = None, split: str = "test"
-) -> EvaluateReport:
+) -> EvaluateResult:
     """Evaluate a version on a split: by default the challenger, else the champion, on its own test split.
 
     Raises:
@@ -81,7 +81,7 @@ def evaluate(
     groups = _groups(videos, data)
     interval = accuracy_interval(predicted == data.targets, groups)
     ahead = paired_bootstrap(data.targets, predicted, of_baseline, groups, len(data.labels))
-    report = EvaluateReport(
+    result = EvaluateResult(
         model=version.model, version=version.version, collection=chosen, split=split,
         n=mine.n, groups=ahead.groups, seen=_seen(version, bundle, videos),
         accuracy_interval=(interval.low, interval.high), **_headline(mine),
@@ -91,8 +91,8 @@ def evaluate(
         gain=asdict(ahead.accuracy),
         per_label=mine.per_label, confusion=_confusion(data, predicted),
     )  # fmt: skip
-    log_evaluation(ports, report.to_dict(), short_hash([(v.video_id, v.label) for v in videos]))
-    return report
+    log_evaluation(ports, result.to_dict(), short_hash([(v.video_id, v.label) for v in videos]))
+    return result
 
 
 def default_alias(ports: Ports, order: Sequence[str] = ("challenger", "champion")) -> str:

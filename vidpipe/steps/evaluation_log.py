@@ -48,13 +48,13 @@ def log_decision(
     tell(ports, found)
 
 
-def log_evaluation(ports: Ports, report: Mapping[str, Any], dataset_hash: str) -> None:
+def log_evaluation(ports: Ports, result: Mapping[str, Any], dataset_hash: str) -> None:
     """Log the result of `vidpipe evaluate`, by its `--json` keys."""
     headline = ("accuracy", "macro_f1", "top_3", "calibration_error")
     found = LoggedEvaluation(
-        name="evaluate", version=report["version"], facts=report,
-        metrics={f"{report['split']}.{name}": float(report[name]) for name in headline},
-        dataset=f"{report['collection']} {report['split']}", dataset_hash=dataset_hash,
+        name="evaluate", version=result["version"], facts=result,
+        metrics={f"{result['split']}.{name}": float(result[name]) for name in headline},
+        dataset=f"{result['collection']} {result['split']}", dataset_hash=dataset_hash,
     )  # fmt: skip
     tell(ports, found)
 

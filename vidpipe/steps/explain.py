@@ -23,7 +23,7 @@ from vidpipe.records.models import ModelVersion
 from vidpipe.records.videos import Floats
 from vidpipe.steps.evaluate import default_alias
 from vidpipe.steps.lookup import full_id
-from vidpipe.steps.runs import Report
+from vidpipe.steps.runs import Result
 from vidpipe.steps.scoring import best_labels
 from vidpipe.steps.window_scores import windows_shown
 
@@ -39,7 +39,7 @@ class FrameWeight:
 
 
 @dataclass(frozen=True, slots=True)
-class ExplainReport(Report):
+class ExplainResult(Result):
     """Result of `vidpipe explain`: best labels of one video, and the attention weights of its frames."""
 
     model: str
@@ -57,7 +57,7 @@ class ExplainReport(Report):
     """In order of time; the weights sum to 1."""
 
 
-def explain(ports: Ports, video_id: str, *, model: str | None = None) -> ExplainReport:
+def explain(ports: Ports, video_id: str, *, model: str | None = None) -> ExplainResult:
     """Score one video's stored features and return the attention weight of each frame.
 
     Args:
@@ -80,7 +80,7 @@ def explain(ports: Ports, video_id: str, *, model: str | None = None) -> Explain
     times_s = ports.store.times(version.spec.feature_set_id, video)
     frames = [FrameWeight(float(t), float(w)) for t, w in zip(times_s, weights, strict=True)]
     label, score = next(iter(top.items()))
-    return ExplainReport(
+    return ExplainResult(
         version.model, version.version, chosen, label, score, top, head, _note(version, head), frames
     )
 

@@ -29,7 +29,7 @@ from vidpipe.records.features import (
 )
 from vidpipe.records.videos import Floats, PendingVideo, Pixels, consecutive_slices
 from vidpipe.steps.plan_extraction import ExtractShard, cost_per_frame, plan, wanted_specs
-from vidpipe.steps.runs import Report, RunLog, recorded
+from vidpipe.steps.runs import Result, RunLog, recorded
 from vidpipe.steps.vectors import make_vectors
 from vidpipe.vision.extraction import Decoding
 from vidpipe.vision.extraction import extract as run_engine
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class ExtractReport(Report):
+class ExtractResult(Result):
     """Result of `vidpipe extract`."""
 
     run_id: int
@@ -59,9 +59,9 @@ class ExtractReport(Report):
     """Bytes of the parts."""
     seconds: float
 
-    def __add__(self, later: ExtractReport) -> ExtractReport:
+    def __add__(self, later: ExtractResult) -> ExtractResult:
         """Sum of two passes; `skipped` is the later one's."""
-        return ExtractReport(
+        return ExtractResult(
             later.run_id, self.videos + later.videos, self.frames + later.frames,
             later.skipped - self.videos, self.failed + later.failed,
             self.failed_again + later.failed_again, self.waiting + later.waiting,
@@ -72,7 +72,7 @@ class ExtractReport(Report):
 
 def extract(
     ports: Ports, collection: str | None = None, *, retry_failed: bool = False, alone: bool = True
-) -> ExtractReport:
+) -> ExtractResult:
     """Extract features of every wanted spec for every present video; arguments as in `plan`.
 
     Raises:
@@ -150,10 +150,10 @@ def commit(ports: Ports, run: RunLog, shard: ExtractShard, results: Sequence[Par
     log.info("%d videos, %d frames, %.0f frames/s, %d failed", run.videos, run.frames, speed, run.failed)
 
 
-def report(run: RunLog, skipped: int) -> ExtractReport:
+def report(run: RunLog, skipped: int) -> ExtractResult:
     """Result of a run whose shards have been committed."""
     run.detail["skipped"] = skipped
-    return ExtractReport(
+    return ExtractResult(
         run.run_id, run.videos, run.frames, skipped, run.failed, run.failed_again, run.waiting,
         run.written_bytes, run.seconds,
     )  # fmt: skip

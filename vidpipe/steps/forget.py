@@ -14,11 +14,11 @@ from vidpipe.ports import Ports
 from vidpipe.records.features import StoredFeatures
 from vidpipe.steps.gc import collect
 from vidpipe.steps.lookup import full_id
-from vidpipe.steps.runs import Report, recorded
+from vidpipe.steps.runs import Result, recorded
 
 
 @dataclass(frozen=True, slots=True)
-class ForgetReport(Report):
+class ForgetResult(Result):
     """Result of `vidpipe forget`."""
 
     run_id: int
@@ -31,7 +31,7 @@ class ForgetReport(Report):
     """Versions of the model that were trained on it. They are not changed."""
 
 
-def forget(ports: Ports, video_id: str) -> ForgetReport:
+def forget(ports: Ports, video_id: str) -> ForgetResult:
     """Erase a video's features, predictions and failures, the labels it was given, and pages that picture it.
 
     Killed at any point, it can be called again: until the last step the video is whole or gone.
@@ -56,7 +56,7 @@ def forget(ports: Ports, video_id: str) -> ForgetReport:
         collect(ports, 0.0)  # the old parts still hold the video; under the lease nobody writes new ones
         run.videos = 1
         run.detail = {"video_id": chosen}
-        return ForgetReport(
+        return ForgetResult(
             run.run_id, chosen, len(moved), pages, ports.ledger.decisions.versions_taught(chosen)
         )
 

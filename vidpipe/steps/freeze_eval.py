@@ -12,11 +12,11 @@ from vidpipe.records.models import LabelledVideo
 from vidpipe.splits import SPLITS, resolve
 from vidpipe.steps import scoring
 from vidpipe.steps.gather_evidence import evaluation_set
-from vidpipe.steps.runs import Report, recorded
+from vidpipe.steps.runs import Result, recorded
 
 
 @dataclass(frozen=True, slots=True)
-class FreezeReport(Report):
+class FreezeResult(Result):
     """Result of `vidpipe freeze-eval`: the current evaluation set."""
 
     run_id: int
@@ -33,7 +33,7 @@ class FreezeReport(Report):
 
 def freeze_eval(
     ports: Ports, collection: str, *, split: str = "test", split_column: str | None = None
-) -> FreezeReport:
+) -> FreezeResult:
     """Freeze a split of a collection, or `all` of it, as the current evaluation set.
 
     Raises:
@@ -46,7 +46,7 @@ def freeze_eval(
         new = ports.ledger.decisions.put_evaluation_set(eval_set)
         run.videos = len(eval_set.videos)
         run.detail = {"collection": collection, "split": split, "eval_set_hash": eval_set.set_hash}
-        return FreezeReport(
+        return FreezeResult(
             run.run_id, collection, split, eval_set.set_hash, len(eval_set.videos),
             len({v.group for v in eval_set.videos}), dict(Counter(v.label for v in eval_set.videos)),
             not new,

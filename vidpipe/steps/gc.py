@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from vidpipe.ports import Ports
 from vidpipe.steps.champion_alias import serving
 from vidpipe.steps.lost_parts import forget_lost_parts
-from vidpipe.steps.runs import Report, recorded
+from vidpipe.steps.runs import Result, recorded
 
 OLD_S = 24 * 3600.0
 """Younger files may belong to a worker that is still at it."""
 
 
 @dataclass(frozen=True, slots=True)
-class GcReport(Report):
+class GcResult(Result):
     """Result of `vidpipe gc`."""
 
     run_id: int
@@ -24,7 +24,7 @@ class GcReport(Report):
     """Parts that were gone, and whose videos will be read again."""
 
 
-def gc(ports: Ports, *, older_than_s: float = OLD_S, lost_parts: bool = False) -> GcReport:
+def gc(ports: Ports, *, older_than_s: float = OLD_S, lost_parts: bool = False) -> GcResult:
     """Remove unnamed parts, temporary files and staged objects older than a day, and old reports.
 
     Args:
@@ -39,7 +39,7 @@ def gc(ports: Ports, *, older_than_s: float = OLD_S, lost_parts: bool = False) -
         lost = forget_lost_parts(ports, even_all=True) if lost_parts else 0
         files, size_bytes = collect(ports, older_than_s)
         run.detail = {"files": files, "bytes": size_bytes, "lost_parts": lost}
-        return GcReport(run.run_id, files, size_bytes, lost)
+        return GcResult(run.run_id, files, size_bytes, lost)
 
 
 def collect(ports: Ports, older_than_s: float) -> tuple[int, int]:

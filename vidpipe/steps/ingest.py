@@ -21,7 +21,7 @@ from vidpipe.records.videos import Collection, Failure, Listing, Place, SourceFi
 from vidpipe.steps.collection_request import requested
 from vidpipe.steps.describe import RECORDED_AT, describe
 from vidpipe.steps.hash_and_probe import loads, read_files
-from vidpipe.steps.runs import Report, RunLog, recorded
+from vidpipe.steps.runs import Result, RunLog, recorded
 from vidpipe.uris import is_uri
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ SHOWN_BAD_VALUES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class IngestReport(Report):
+class IngestResult(Result):
     """Result of `vidpipe ingest`."""
 
     run_id: int
@@ -87,7 +87,7 @@ def ingest(
     time_zone: str | None = None,
     retry_failed: bool = False,
     between: Callable[[], object] | None = None,
-) -> IngestReport:
+) -> IngestResult:
     """Synchronise a collection with its source.
 
     Args:
@@ -140,7 +140,7 @@ def ingest(
         run.detail = {
             "collection": collection, "new": new, "removed": removed, "passed_over": dict(listing.passed_over)
         }  # fmt: skip
-        return IngestReport(
+        return IngestResult(
             run.run_id, collection, run.videos, new, unchanged, removed, run.failed, run.failed_again,
             run.waiting, run.read_bytes, bad_values=len(bad), **_taken(wanted, listing),
         )  # fmt: skip
@@ -148,7 +148,7 @@ def ingest(
 
 def ingest_again(
     ports: Ports, name: str, *, allow_missing: bool = False, between: Callable[[], object] | None = None
-) -> IngestReport:
+) -> IngestResult:
     """Ingest a collection from its recorded source, retrying bad videos, as nights do."""
     known = ports.ledger.sources.collection(name)
     if known is None:

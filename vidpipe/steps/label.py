@@ -22,7 +22,7 @@ from vidpipe.records.features import StoredFeatures
 from vidpipe.records.videos import Floats, GivenLabel
 from vidpipe.steps.lookup import require_collection
 from vidpipe.steps.mean_features import mean_features
-from vidpipe.steps.runs import Report, recorded
+from vidpipe.steps.runs import Result, recorded
 
 POOL = 5
 """The queue is picked from so many times its length of the most useful videos."""
@@ -32,7 +32,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class QueueReport(Report):
+class QueueResult(Result):
     """Result of `vidpipe label-queue`."""
 
     output: str
@@ -44,7 +44,7 @@ class QueueReport(Report):
 
 
 @dataclass(frozen=True, slots=True)
-class LabelReport(Report):
+class LabelResult(Result):
     """Result of `vidpipe label`."""
 
     run_id: int
@@ -63,7 +63,7 @@ class LabelReport(Report):
 
 def label_queue(
     ports: Ports, output: Path, *, collection: str | None = None, limit: int = 50, overwrite: bool = False
-) -> QueueReport:
+) -> QueueResult:
     """Write a CSV of the videos most worth labelling: uncertain ones, spread over feature space.
 
     Useful is where the two best labels are close, and where a newer version contradicts the serving one;
@@ -86,7 +86,7 @@ def label_queue(
     rows = [pool[k] for k in picked]
     ports.catalog.write_manifest(output, COLUMNS, [_line(row) for row in rows], overwrite=overwrite)
     disagreeing = sum(row["newer_predicted"] not in (None, row["predicted"]) for row in rows)
-    return QueueReport(str(output), len(rows), int(pool[0]["candidates"]), disagreeing)
+    return QueueResult(str(output), len(rows), int(pool[0]["candidates"]), disagreeing)
 
 
 def _line(row: Mapping[str, Any]) -> list[str]:
@@ -116,7 +116,7 @@ def _means(ports: Ports, pool: Sequence[Mapping[str, Any]]) -> Floats:
 
 def label(
     ports: Ports, file: Path, *, collection: str | None = None, source: str | None = None
-) -> LabelReport:
+) -> LabelResult:
     """Import the labels of a CSV for the next training.
 
     Args:
@@ -150,7 +150,7 @@ def label(
             )
         run.videos = counts["labelled"]
         run.detail = {**counts, "source": source or file.name}
-        return LabelReport(run_id=run.run_id, blank=sum(line.label is None for line in given), **counts)
+        return LabelResult(run_id=run.run_id, blank=sum(line.label is None for line in given), **counts)
 
 
 def _by_collection(

@@ -21,7 +21,7 @@ from vidpipe.records.videos import LabelCheck, LabelIssue, short_hash
 from vidpipe.splits import group_folds
 from vidpipe.steps import scoring
 from vidpipe.steps.lookup import require_collection
-from vidpipe.steps.runs import Report, recorded
+from vidpipe.steps.runs import Result, recorded
 from vidpipe.vision.backbones import block_sizes
 
 COLUMNS = (
@@ -35,7 +35,7 @@ RECIPE = 1
 
 
 @dataclass(frozen=True, slots=True)
-class IssuesReport(Report):
+class IssuesResult(Result):
     """Result of `vidpipe label-issues`."""
 
     run_id: int
@@ -53,7 +53,7 @@ class IssuesReport(Report):
 def label_issues(
     ports: Ports, output: Path, *, collection: str | None = None, limit: int | None = None,
     overwrite: bool = False,
-) -> IssuesReport:  # fmt: skip
+) -> IssuesResult:  # fmt: skip
     """Write a CSV of videos whose label disagrees with out-of-fold scores, the likeliest wrong first.
 
     Args:
@@ -82,7 +82,7 @@ def label_issues(
         ports.catalog.write_manifest(output, COLUMNS, lines, overwrite=overwrite)
         run.videos = sum(check.videos for check in checks.values())
         run.detail = {"issues": len(found), "collections": list(checks)}
-        return IssuesReport(
+        return IssuesResult(
             run.run_id, str(output), len(lines), sum(issue.is_confident for _, issue in found[:limit]),
             run.videos, sum(check.unjudged for check in checks.values()),
         )  # fmt: skip

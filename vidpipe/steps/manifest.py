@@ -16,7 +16,7 @@ from vidpipe.errors import ConfigurationError
 from vidpipe.ports.sources import Catalog
 from vidpipe.records.videos import LabelledSpan, ListedVideo
 from vidpipe.splits import SPLITS
-from vidpipe.steps.runs import Report
+from vidpipe.steps.runs import Result
 
 SHOWN = 5
 _NOT_UTF_8 = re.compile(r"\\udc[89a-f][0-9a-f]")
@@ -27,7 +27,7 @@ Reader = Callable[[Sequence[str]], Sequence[ListedVideo]]
 
 
 @dataclass(frozen=True, slots=True)
-class ManifestReport(Report):
+class ManifestResult(Result):
     """Result of `vidpipe manifest`: what the manifest holds, and what it leaves out."""
 
     manifest: str
@@ -62,7 +62,7 @@ def manifest(
     by_stem: bool,
     val_as_test: bool = False,
     overwrite: bool = False,
-) -> ManifestReport:
+) -> ManifestResult:
     """Write the manifest of a dataset below `root`.
 
     Args:
@@ -91,7 +91,7 @@ def manifest(
     columns = sorted({column for row in rows for column in row.splits})
     written = catalog.write_manifest(output, *_table(rows, columns), overwrite=overwrite)
     unlisted = _unlisted(paths, rows, left_out)
-    return ManifestReport(
+    return ManifestResult(
         manifest=str(output),
         status="written" if written else "unchanged",
         rows=len(rows),

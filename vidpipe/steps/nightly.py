@@ -23,14 +23,14 @@ from vidpipe.errors import (
 )
 from vidpipe.ports import Ports
 from vidpipe.steps.champion_alias import ODD, champion
-from vidpipe.steps.classify import ClassifyReport, classify, shadow
-from vidpipe.steps.extract import ExtractReport, extract
+from vidpipe.steps.classify import ClassifyResult, classify, shadow
+from vidpipe.steps.extract import ExtractResult, extract
 from vidpipe.steps.gc import OLD_S, collect
-from vidpipe.steps.ingest import IngestReport, ingest_again
+from vidpipe.steps.ingest import IngestResult, ingest_again
 from vidpipe.steps.lost_parts import forget_lost_parts
 from vidpipe.steps.monitoring import write_gauges
 from vidpipe.steps.report import report
-from vidpipe.steps.runs import Report, RunLog, recorded
+from vidpipe.steps.runs import Result, RunLog, recorded
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ BUDGET_FROM = 20
 
 
 @dataclass(frozen=True, slots=True)
-class NightlyReport(Report):
+class NightlyResult(Result):
     """Result of `vidpipe nightly`."""
 
     run_id: int
@@ -67,9 +67,9 @@ class NightlyReport(Report):
 class Night:
     """State of a running night: results and problems of its stages."""
 
-    ingested: list[IngestReport] = field(default_factory=list)
-    extracted: ExtractReport | None = None
-    classified: ClassifyReport | None = None
+    ingested: list[IngestResult] = field(default_factory=list)
+    extracted: ExtractResult | None = None
+    classified: ClassifyResult | None = None
     shadow: Mapping[str, Any] | None = None
     problems: list[str] = field(default_factory=list)
     """What was wrong, whether or not it kept something from being done."""
@@ -130,7 +130,7 @@ class Night:
         return self.newly_failed + (self.extracted.videos if self.extracted else 0)
 
     @property
-    def reports(self) -> list[IngestReport | ExtractReport]:
+    def reports(self) -> list[IngestResult | ExtractResult]:
         """Results of the stages that read videos."""
         return [*self.ingested, *([self.extracted] if self.extracted else [])]
 
@@ -150,7 +150,7 @@ def run_here(_name: str, part: Callable[..., R], /, *arguments: object) -> R:
 
 def nightly(
     ports: Ports, *, failure_budget: str | None = None, run_stage: StageRunner = run_here
-) -> NightlyReport:
+) -> NightlyResult:
     """Ingest, extract, classify and publish what is new in every collection.
 
     Args:
@@ -253,7 +253,7 @@ def shadow_challenger(ports: Ports, night: Night, run: RunLog) -> None:
         night.problems.append(f"the challenger was left out: {error}")
 
 
-def conclude(run: RunLog, night: Night, budget: float | int) -> NightlyReport:
+def conclude(run: RunLog, night: Night, budget: float | int) -> NightlyResult:
     """Write the night's status and counts into its row of `runs` and its result."""
     run.status = _status(night, budget)
     ingested = sum(r.new for r in night.ingested)
@@ -269,7 +269,7 @@ def conclude(run: RunLog, night: Night, budget: float | int) -> NightlyReport:
         "remaining": night.classified.remaining if night.classified else 0, "shadow": night.shadow,
         "stage_seconds": {stage: round(seconds, 3) for stage, seconds in night.seconds.items()},
     }  # fmt: skip
-    return NightlyReport(
+    return NightlyResult(
         run.run_id,
         run.status,
         ingested,

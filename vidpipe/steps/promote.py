@@ -15,13 +15,13 @@ from vidpipe.steps.champion_alias import Champion, another, earlier_champions, r
 from vidpipe.steps.evaluate import default_alias
 from vidpipe.steps.evaluation_log import log_decision
 from vidpipe.steps.gather_evidence import gather_evidence
-from vidpipe.steps.runs import Report, recorded
+from vidpipe.steps.runs import Result, recorded
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class PromoteReport(Report):
+class PromoteResult(Result):
     """Result of `vidpipe promote` and `rollback`: the decision and its evidence."""
 
     model: str
@@ -40,7 +40,7 @@ def promote(
     eval_set: str | None = None,
     force: bool = False,
     reason: str | None = None,
-) -> PromoteReport:
+) -> PromoteResult:
     """Promote a version, by default the challenger, if it passes the gate.
 
     Args:
@@ -66,7 +66,7 @@ def promote(
         if standing.is_version(candidate):
             reasons = _put_back(ports, standing)
             run.detail = {"decision": "unchanged", "version": champion}
-            return PromoteReport(candidate.model, candidate.version, "unchanged", reasons, [], {})
+            return PromoteResult(candidate.model, candidate.version, "unchanged", reasons, [], {})
         given = gather_evidence(ports, candidate, _rival(ports, standing), eval_set)
         verdict = judge(given, ports.limits.policy)
         decision = "promoted" if not verdict.reasons else "forced" if force else "refused"
@@ -81,12 +81,12 @@ def promote(
         )
         run.videos = len(given.eval_set.videos)
         run.detail = {"decision": decision, "version": candidate.version, "from": champion}
-        return PromoteReport(
+        return PromoteResult(
             candidate.model, candidate.version, decision, verdict.reasons, verdict.warnings, evidence
         )
 
 
-def rollback(ports: Ports, to: int | None = None, *, reason: str | None = None) -> PromoteReport:
+def rollback(ports: Ports, to: int | None = None, *, reason: str | None = None) -> PromoteResult:
     """Roll back to the previous champion, one step for each call, or to `to`.
 
     Nothing is computed: the restored version's predictions are still there.
@@ -105,7 +105,7 @@ def rollback(ports: Ports, to: int | None = None, *, reason: str | None = None) 
         number = record(ports, rolled_back, evidence={}, eval_set_hash=None, reason=reason)
         log_decision(ports, "rolled_back", target, promotion_id=number, reason=reason, evidence={})
         run.detail = {"decision": "rolled_back", "version": target, "from": champion}
-        return PromoteReport(ports.registry.model, target, "rolled_back", [], [], {})
+        return PromoteResult(ports.registry.model, target, "rolled_back", [], [], {})
 
 
 def _put_back(ports: Ports, standing: Champion) -> list[str]:

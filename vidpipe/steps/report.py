@@ -19,7 +19,7 @@ from vidpipe.ports.outcome import NamedQuery, Reports, Warehouse
 from vidpipe.ports.sources import Staging
 from vidpipe.records.videos import LocalFile, Place, SourceFile, StoredObject
 from vidpipe.report.page import Picture, render
-from vidpipe.steps.runs import Report
+from vidpipe.steps.runs import Result
 from vidpipe.uris import place_of
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ MAX_OBJECT_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class PageReport(Report):
+class PageResult(Result):
     """Result of `vidpipe report`: the run, and the path of its page."""
 
     run_id: int
@@ -54,7 +54,7 @@ class PageReport(Report):
 def report(
     warehouse: Warehouse, videos: Videos, reports: Reports, run_id: int | None = None,
     *, staging: Staging,
-) -> PageReport:  # fmt: skip
+) -> PageResult:  # fmt: skip
     """Write the HTML report of a run, by default of the last night.
 
     Raises:
@@ -68,7 +68,7 @@ def report(
     number = int(facts["run"]["run_id"])
     file = reports.write(number, page)
     shown = sum(picture.jpeg is not None for picture in pictures.values())
-    return PageReport(number, str(file), len(page.encode(errors="backslashreplace")), shown)
+    return PageResult(number, str(file), len(page.encode(errors="backslashreplace")), shown)
 
 
 # -- the numbers --------------------------------------------------------------------------------

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from vidpipe.ports import Ports
 from vidpipe.steps.lookup import require_collection
-from vidpipe.steps.runs import Report, recorded
+from vidpipe.steps.runs import Result, recorded
 
 
 @dataclass(frozen=True, slots=True)
-class RetryReport(Report):
+class RetryResult(Result):
     """Result of `vidpipe retry`."""
 
     run_id: int
@@ -18,7 +18,7 @@ class RetryReport(Report):
     failures: int
 
 
-def retry(ports: Ports, collection: str | None = None) -> RetryReport:
+def retry(ports: Ports, collection: str | None = None) -> RetryResult:
     """Reset attempts, quarantine and verdicts of failing videos, so that the next run reads them again.
 
     Raises:
@@ -28,4 +28,4 @@ def retry(ports: Ports, collection: str | None = None) -> RetryReport:
     require_collection(ports, collection)
     with recorded(ports, "retry") as run:
         run.videos = ports.ledger.failures.reset(collection)
-        return RetryReport(run.run_id, collection, run.videos)
+        return RetryResult(run.run_id, collection, run.videos)

@@ -59,7 +59,7 @@ class RunLog:
         return round(time.monotonic() - self.started, 3)
 
 
-class Report:
+class Result:
     """Base class of the steps' results: dataclasses that print as JSON."""
 
     def to_dict(self) -> dict[str, Any]:

@@ -20,12 +20,12 @@ from vidpipe.records.videos import Floats, PendingVideo
 from vidpipe.steps.extract import work
 from vidpipe.steps.lookup import LEAST_PREFIX, full_id, require_collection
 from vidpipe.steps.plan_extraction import ExtractShard
-from vidpipe.steps.runs import Report
+from vidpipe.steps.runs import Result
 from vidpipe.steps.vectors import known_projection
 
 
 @dataclass(frozen=True, slots=True)
-class SimilarReport(Report):
+class SimilarResult(Result):
     """Result of `vidpipe similar`: the most similar videos, the best first."""
 
     video_id: str
@@ -35,7 +35,7 @@ class SimilarReport(Report):
     """Path, video_id, cosine (-1 to 1), label (known, else predicted), collection."""
 
 
-def similar(ports: Ports, video: str, *, collection: str | None = None, limit: int = 10) -> SimilarReport:
+def similar(ports: Ports, video: str, *, collection: str | None = None, limit: int = 10) -> SimilarResult:
     """List present videos by the cosine of their vectors with that of one video.
 
     Args:
@@ -65,7 +65,7 @@ def similar(ports: Ports, video: str, *, collection: str | None = None, limit: i
             "similar_to_vector", feature_set_key=chosen["feature_set_key"], video_key=chosen["video_key"],
             vector=list(map(float, vector)), collection=collection, most=limit,
         )  # fmt: skip
-    return SimilarReport(video_id, chosen["feature_set_id"], rows)
+    return SimilarResult(video_id, chosen["feature_set_id"], rows)
 
 
 def _named(ports: Ports, read: NamedQuery, video: str, collection: str | None) -> tuple[str, Path | None]:

@@ -41,7 +41,7 @@ from vidpipe.splits import SPLITS, Copies, ResolvedSplit, resolve
 from vidpipe.splits import folds as fold_numbers
 from vidpipe.steps import scoring
 from vidpipe.steps.gather_evidence import evaluation_set
-from vidpipe.steps.runs import Report, recorded
+from vidpipe.steps.runs import Result, recorded
 from vidpipe.vision.backbones import block_sizes
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ RECIPE = 9
 
 
 @dataclass(frozen=True, slots=True)
-class TrainReport(Report):
+class TrainResult(Result):
     """Result of `vidpipe train`: the registered version and its metrics."""
 
     run_id: int
@@ -141,7 +141,7 @@ def train(
     warm_start: str | None = None,
     linear: bool = True,
     copies: Copies = "refuse",
-) -> TrainReport:
+) -> TrainResult:
     """Train on a collection's labelled videos and register the result as challenger.
 
     Args:
@@ -176,7 +176,7 @@ def train(
         if not ports.ledger.decisions.has_reference(version.identity):
             _put_reference(ports, version, split)
         run.detail = {"collection": collection, "version": version.version, "existing": existing}
-        return TrainReport(
+        return TrainResult(
             run.run_id,
             version.model,
             version.version,
@@ -190,7 +190,7 @@ def train(
 def retrain(
     ports: Ports, collection: str | None = None, *, split_column: str | None = None,
     config: TrainingConfig | None = None,
-) -> TrainReport:  # fmt: skip
+) -> TrainResult:  # fmt: skip
     """Retrain with the champion's collection and parameters on the labels of today; see `train`.
 
     Args:

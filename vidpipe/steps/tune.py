@@ -22,7 +22,7 @@ from vidpipe.ports.models import TrainingRun
 from vidpipe.records.models import LabelledVideo, Sequences
 from vidpipe.splits import Copies, ResolvedSplit, folds, resolve
 from vidpipe.steps import scoring
-from vidpipe.steps.runs import Report, recorded
+from vidpipe.steps.runs import Result, recorded
 from vidpipe.steps.train import log_epoch, train
 from vidpipe.vision.backbones import block_sizes
 
@@ -42,7 +42,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class TuneReport(Report):
+class TuneResult(Result):
     """Result of `vidpipe tune`: the best config of the search, and its registered version."""
 
     run_id: int
@@ -73,7 +73,7 @@ def tune(
     config: TrainingConfig | None = None,
     budget_s: float = 600.0,
     copies: Copies = "refuse",
-) -> TuneReport:
+) -> TuneResult:
     """Try configs until the time budget is spent, then train the best one as `train` does.
 
     Args:
@@ -107,7 +107,7 @@ def tune(
             "collection": collection, "version": trained.version, "existing": trained.existing,
             "trials": len(trials), "best": differs, "search_mlflow_run_id": mlflow_run.mlflow_run_id,
         }  # fmt: skip
-        return TuneReport(
+        return TuneResult(
             run.run_id, trained.model, trained.version, trained.mlflow_run_id, mlflow_run.mlflow_run_id,
             len(trials), differs, best.val_loss, best.val_accuracy, trials[0].val_loss,
             trials[0].val_accuracy, trained.metrics, trained.existing, run.seconds,

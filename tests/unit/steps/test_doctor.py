@@ -28,7 +28,7 @@ from vidpipe.records.machine import (
     ToolFacts,
     Unfinished,
 )
-from vidpipe.steps.doctor import DECODERS, DoctorReport, Line, doctor
+from vidpipe.steps.doctor import DECODERS, DoctorResult, Line, doctor
 from vidpipe.wiring import Home, open_probes
 
 TOOL = ToolFacts("/bin/ffmpeg", "n9", 12.0, frozenset({*DECODERS, "gif"}))
@@ -57,7 +57,7 @@ WELL = Probes(
 )
 
 
-def line(report: DoctorReport, check: str) -> Line:
+def line(report: DoctorResult, check: str) -> Line:
     (found,) = [found for found in report.lines if found.check == check]
     return found
 

@@ -22,7 +22,7 @@ from vidpipe.learning.windows import windows_of
 from vidpipe.ports import Ports
 from vidpipe.records.videos import Windows
 from vidpipe.steps.classify import classify
-from vidpipe.steps.explain import ExplainReport, explain
+from vidpipe.steps.explain import ExplainResult, explain
 from vidpipe.steps.extract import extract
 from vidpipe.steps.ingest import ingest
 from vidpipe.steps.train import train
@@ -185,11 +185,11 @@ def called(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def report(ports: Ports, ids: list[str]) -> ExplainReport:
+def report(ports: Ports, ids: list[str]) -> ExplainResult:
     return explain(ports, ids[0])
 
 
-def test_json_has_every_frame(report: ExplainReport, home: Path) -> None:
+def test_json_has_every_frame(report: ExplainResult, home: Path) -> None:
     ended = called(home, report.video_id[:12], "--json")
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout) == report.to_dict()
@@ -199,7 +199,7 @@ def test_json_has_every_frame(report: ExplainReport, home: Path) -> None:
     assert set(json.loads(ended.stdout)["frames"][0]) == {"time_s", "weight"}
 
 
-def test_a_person_sees_the_label_and_at_most_ten_frames(report: ExplainReport, home: Path) -> None:
+def test_a_person_sees_the_label_and_at_most_ten_frames(report: ExplainResult, home: Path) -> None:
     lines = called(home, report.video_id).stdout.splitlines()
     assert lines[0].endswith(f"version {ATTENTION}: {report.label} {report.score:.3f}")
     bars = [line for line in lines if line.endswith("█")]
@@ -208,6 +208,6 @@ def test_a_person_sees_the_label_and_at_most_ten_frames(report: ExplainReport, h
     assert any(line.split()[0] == f"{heaviest.time_s:.2f}" and line.count("█") == 30 for line in bars)
 
 
-def test_a_person_is_told_of_a_head_without_weights(report: ExplainReport, home: Path) -> None:
+def test_a_person_is_told_of_a_head_without_weights(report: ExplainResult, home: Path) -> None:
     said = called(home, report.video_id, "--model", str(LAST)).stdout
     assert "does not weigh frames" in said and "█" not in said

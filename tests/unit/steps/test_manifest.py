@@ -14,12 +14,12 @@ from vidpipe.adapters.sources.folders import Catalog
 from vidpipe.errors import ConfigurationError, StorageFailed
 from vidpipe.records.videos import LabelledSpan, ListedVideo
 from vidpipe.splits import SPLITS
-from vidpipe.steps.manifest import ManifestReport, disjoint, join, manifest
+from vidpipe.steps.manifest import ManifestResult, disjoint, join, manifest
 
 
 def made(
     root: Path, listed: Sequence[ListedVideo], **how: Any
-) -> tuple[ManifestReport, list[dict[str, str]]]:
+) -> tuple[ManifestResult, list[dict[str, str]]]:
     output = root.parent / "made.csv"
     report = manifest(Catalog(), lambda _: listed, root, output, **{"by_stem": True, **how})
     return report, rows_of(output)

@@ -24,7 +24,7 @@ from vidpipe.records.models import Sequences
 from vidpipe.steps import scoring
 from vidpipe.steps import tune as tune_step
 from vidpipe.steps.train import train
-from vidpipe.steps.tune import Trial, TuneReport, tune
+from vidpipe.steps.tune import Trial, TuneResult, tune
 
 SHORT = TrainingConfig(epochs=3, seed=1)
 TRIALS = 4
@@ -54,7 +54,7 @@ def watched() -> Watched:
 
 
 @pytest.fixture(scope="module")
-def report(ports: Ports, watched: Watched) -> TuneReport:
+def report(ports: Ports, watched: Watched) -> TuneResult:
     """Four trials of three epochs."""
     in_trials = True
     load, validate = scoring.load, calibration.validate
@@ -98,7 +98,7 @@ def facts(client: Any, run_id: str, folder: Path) -> dict[str, Any]:
     return found
 
 
-def test_the_best_trial_is_registered_as_challenger(ports: Ports, report: TuneReport) -> None:
+def test_the_best_trial_is_registered_as_challenger(ports: Ports, report: TuneResult) -> None:
     version = ports.registry.version("challenger")
     assert (report.model, report.version) == (version.model, version.version)
     assert report.mlflow_run_id == version.mlflow_run_id != report.search_mlflow_run_id
@@ -110,7 +110,7 @@ def test_the_best_trial_is_registered_as_challenger(ports: Ports, report: TuneRe
     assert (bundle.lstm.config.head, bundle.lstm.config.hidden_size) == (best.head, best.hidden_size)
 
 
-def test_each_trial_is_an_mlflow_run_nested_in_the_search(report: TuneReport, client: Any) -> None:
+def test_each_trial_is_an_mlflow_run_nested_in_the_search(report: TuneResult, client: Any) -> None:
     runs = nested(client, report.search_mlflow_run_id)
     configs = list(islice(hyperparameters.configs(SHORT), TRIALS))
     assert [r.info.run_name for r in runs] == [f"trial {n}" for n in (1, 2, 3, 4)]
@@ -123,7 +123,7 @@ def test_each_trial_is_an_mlflow_run_nested_in_the_search(report: TuneReport, cl
 
 
 def test_the_search_logs_its_budget_its_trials_and_the_best(
-    report: TuneReport, client: Any, tmp_path: Path
+    report: TuneResult, client: Any, tmp_path: Path
 ) -> None:
     parent = client.get_run(report.search_mlflow_run_id)
     assert (parent.info.status, parent.data.params["budget_s"]) == ("FINISHED", "600.0")
@@ -141,7 +141,7 @@ def test_the_search_logs_its_budget_its_trials_and_the_best(
     assert losses[0] == report.default_val_loss
 
 
-def test_trials_never_see_the_test_split(ports: Ports, report: TuneReport, watched: Watched) -> None:
+def test_trials_never_see_the_test_split(ports: Ports, report: TuneResult, watched: Watched) -> None:
     split = ports.registry.load(ports.registry.version(str(report.version))).split_ids
     assert watched.by_trials == {*split["train"], *split["val"]}
     assert watched.judged == set(split["val"])
@@ -149,7 +149,7 @@ def test_trials_never_see_the_test_split(ports: Ports, report: TuneReport, watch
 
 
 def test_the_config_that_was_tried_is_the_one_that_is_registered(
-    report: TuneReport, client: Any, tmp_path: Path
+    report: TuneResult, client: Any, tmp_path: Path
 ) -> None:
     best = facts(client, report.search_mlflow_run_id, tmp_path)["best"]
     tried, registered = (
@@ -161,7 +161,7 @@ def test_the_config_that_was_tried_is_the_one_that_is_registered(
     assert best["differs"] == report.best
 
 
-def test_runs_holds_the_search_and_its_training(ports: Ports, report: TuneReport) -> None:
+def test_runs_holds_the_search_and_its_training(ports: Ports, report: TuneResult) -> None:
     columns = "run_id, status, videos, detail ->> '$.trials', detail ->> '$.version'"
     rows = warehouse_rows(ports, f"select {columns} from runs where kind = 'tune'")
     assert rows[0] == (report.run_id, "ok", 16, str(TRIALS), str(report.version))
@@ -169,7 +169,7 @@ def test_runs_holds_the_search_and_its_training(ports: Ports, report: TuneReport
     assert kinds[:2] == [("tune", "ok"), ("train", "ok")]
 
 
-def test_the_same_best_config_is_the_version_that_exists(ports: Ports, report: TuneReport) -> None:
+def test_the_same_best_config_is_the_version_that_exists(ports: Ports, report: TuneResult) -> None:
     best = replace(SHORT, **report.best)
     assert train(ports, "clips", split_column="split", config=best).version == report.version
     again = tune(ports, "clips", split_column="split", config=best, budget_s=0)
@@ -190,7 +190,7 @@ def test_the_lowest_loss_wins_then_accuracy_then_the_earliest() -> None:
 
 
 def test_an_interrupted_search_registers_nothing_and_says_failed(
-    ports: Ports, report: TuneReport, client: Any, monkeypatch: pytest.MonkeyPatch
+    ports: Ports, report: TuneResult, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(model: torch.nn.Module, data: Sequences) -> tuple[float, float]:
         raise KeyboardInterrupt
@@ -211,7 +211,7 @@ def test_an_unknown_collection_is_not_found(ports: Ports) -> None:
         tune(ports, "nobody")
 
 
-def test_the_command_line_tunes_within_a_tiny_budget(home: Path, ports: Ports, report: TuneReport) -> None:
+def test_the_command_line_tunes_within_a_tiny_budget(home: Path, ports: Ports, report: TuneResult) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "vidpipe", "tune", "--collection", "clips", "--budget-s", "0", "--json"],
         env={**os.environ, "VIDPIPE_HOME": str(home)}, capture_output=True, text=True, check=False,
