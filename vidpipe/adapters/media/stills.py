@@ -31,7 +31,7 @@ LATE_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where in a video a still is taken, and how ffmpeg gets there."""
+    """Position of a still in a video, and how ffmpeg gets there."""
 
     seek_s: float = 0.0
     """Sought in the container, before anything is decoded."""
