@@ -97,14 +97,16 @@ def fit_novelty(
     """
     if len(means) < LEAST_VIDEOS or len(np.unique(folds)) < 2:
         return None
+    fewest = len(means) - max(int((folds == fold).sum()) for fold in np.unique(folds))
+    R = min(AXES, max(fewest // 4, 1))  # the same for all: distances grow with the number of axes
     logs = np.zeros((len(means), 2))
     for fold in np.unique(folds):
         here = folds == fold
-        logs[here] = _fitted(means[~here], targets[~here], blocks, np.zeros(5)).distances(means[here])
+        logs[here] = _fitted(means[~here], targets[~here], blocks, np.zeros(5), R).distances(means[here])
     usual = np.array([*logs.mean(0), *np.maximum(logs.std(0), 1e-6), 0.0])
     share = min((1 - FALSE_REJECTS) * (1 + 1 / len(means)), 1.0)  # as of conformal prediction
     usual[4] = np.quantile(_joined(logs, usual), share, method="higher")
-    return _fitted(means, targets, blocks, usual)
+    return _fitted(means, targets, blocks, usual, R)
 
 
 def _joined(logs: Doubles, usual: npt.NDArray[np.floating]) -> Doubles:
@@ -113,15 +115,15 @@ def _joined(logs: Doubles, usual: npt.NDArray[np.floating]) -> Doubles:
     return found
 
 
-def _fitted(means: Floats, targets: Indices, blocks: Sequence[int], usual: Doubles) -> NoveltyModel:
+def _fitted(means: Floats, targets: Indices, blocks: Sequence[int], usual: Doubles, R: int) -> NoveltyModel:
+    """Fit with R axes, or as many as the videos span."""
     chosen = np.unique(np.linspace(0, len(means) - 1, min(len(means), MOST_POINTS)).astype(int))
     x, y = means[chosen].astype(np.float64), targets[chosen]
     centre, deviation = x.mean(0), x.std(0)
     scale = block_weights(blocks) / np.maximum(deviation, least_deviation(deviation))
     x = (x - centre) * scale
-    R = min(AXES, max(len(x) // 4, 1))
     axes = np.linalg.svd(x, full_matrices=False)[2][:R].T
-    z = x @ axes
+    z, R = x @ axes, axes.shape[1]
     centres = np.stack([z[y == k].mean(0) for k in np.unique(y)])
     about = z - centres[np.searchsorted(np.unique(y), y)]
     scatter = about.T @ about / len(about)

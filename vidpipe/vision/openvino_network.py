@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from vidpipe import cores
-from vidpipe.errors import ConfigurationError
+from vidpipe.errors import ConfigurationError, StorageFailed
 from vidpipe.records.videos import Floats, Pixels
 from vidpipe.vision.backbone_table import BuiltIn
 from vidpipe.vision.lite import BATCH_FRAMES, Dtype, best_dtype, load_net
@@ -178,24 +178,36 @@ def exact_start(model: Any) -> Any:
     """Model whose first layers keep float32 where the others compute in bfloat16.
 
     The mark is an attribute that OpenVINO's Python has no name for; it is written into the model's XML.
+
+    Raises:
+        StorageFailed: There is no room for that in the temporary folder.
     """
     import openvino
 
-    with tempfile.TemporaryDirectory() as folder:
-        xml = Path(folder) / "model.xml"
-        openvino.save_model(model, xml, compress_to_fp16=False)
-        tree = ElementTree.parse(xml)  # noqa: S314 (written in the line before)
-        convolutions = 0
-        for layer in tree.getroot().iterfind("layers/layer"):
-            convolutions += "Convolution" in layer.get("type", "")
-            if convolutions > EXACT_CONVOLUTIONS:
-                break
-            if layer.get("type") in EXACT:
-                _mark(layer)
-        text = ElementTree.tostring(tree.getroot(), encoding="unicode")
-        return openvino.Core().read_model(
-            text, openvino.Tensor(np.fromfile(xml.with_suffix(".bin"), np.uint8))
-        )
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            xml = Path(folder) / "model.xml"
+            openvino.save_model(model, xml, compress_to_fp16=False)
+            text, weights = _marked(xml), np.fromfile(xml.with_suffix(".bin"), np.uint8)
+    except (OSError, RuntimeError) as error:  # OpenVINO's own, where the disk is full
+        raise StorageFailed(
+            f"cannot write the network to {tempfile.gettempdir()}, where OpenVINO reads it: {error}.",
+            next_step="free space there, name another folder by TMPDIR, or set VIDPIPE_ENGINE=torch.",
+        ) from None
+    return openvino.Core().read_model(text, openvino.Tensor(weights))
+
+
+def _marked(xml: Path) -> str:
+    """The model's XML with the mark on its first layers."""
+    tree = ElementTree.parse(xml)  # noqa: S314 (written a line before)
+    convolutions = 0
+    for layer in tree.getroot().iterfind("layers/layer"):
+        convolutions += "Convolution" in layer.get("type", "")
+        if convolutions > EXACT_CONVOLUTIONS:
+            break
+        if layer.get("type") in EXACT:
+            _mark(layer)
+    return ElementTree.tostring(tree.getroot(), encoding="unicode")
 
 
 def _mark(layer: ElementTree.Element) -> None:

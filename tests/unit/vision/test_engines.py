@@ -6,7 +6,7 @@ import platform
 import sys
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ import torch
 
 from vidpipe import cores
 from vidpipe.adapters.media.video_files import VideoFiles
-from vidpipe.errors import ConfigurationError
+from vidpipe.errors import ConfigurationError, StorageFailed
 from vidpipe.records.videos import Floats, Pixels
 from vidpipe.vision import lite
 from vidpipe.vision.backbones import (
@@ -26,6 +26,7 @@ from vidpipe.vision.backbones import (
     require_backbone,
 )
 from vidpipe.vision.engines import Engine, chosen_engine
+from vidpipe.vision.openvino_network import exact_start
 from vidpipe.vision.optical_flow import FLOW_SIZE
 
 SPEC = default_spec(4.0)
@@ -158,3 +159,13 @@ def test_on_a_gpu_batches_are_large_and_of_half_the_width(
     average, grid, motion = least_cosines(reference, np.stack(found))
     assert average > 0.999 and grid > 0.999 and motion > 0.99
     assert Backbones([backbone], [(0, 224)]).batch_frames == 8
+
+
+def test_a_full_temporary_folder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise RuntimeError("basic_ios::clear: iostream error")
+
+    monkeypatch.setattr("openvino.save_model", full)
+    with pytest.raises(StorageFailed, match="cannot write the network to") as refused:
+        exact_start(None)
+    assert "VIDPIPE_ENGINE=torch" in str(refused.value)
