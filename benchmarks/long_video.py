@@ -4,7 +4,7 @@
 
 A recording of 6 Mbit/s with B-frames and a key frame every two seconds, made by ffmpeg, goes through the
 engine as `vidpipe extract` sends a video that has a shard of its own: decoded, embedded, written. On one
-core (`sched_setaffinity`), on two with one decoder thread, and on two with two; in turns, in processes of
+core (`sched_setaffinity`), on two with one decoder thread, and on two with four; in turns, in processes of
 their own.
 """
 
@@ -29,7 +29,7 @@ CODECS = {
 }
 NOISY = "noise=alls=12:allf=t"
 """As a sensor's: without it, drawn pictures cost a decoder next to nothing."""
-LAYOUTS = {"one core": (1, 1), "two cores, one decoder thread": (2, 1), "two cores": (2, 2)}
+LAYOUTS = {"one core": (1, 1), "two cores, one decoder thread": (2, 1), "two cores": (2, 4)}
 """Cores, and threads of the decoder."""
 
 

@@ -34,7 +34,7 @@ from vidpipe.steps.vectors import make_vectors
 from vidpipe.vision.extraction import Decoding
 from vidpipe.vision.extraction import extract as run_engine
 
-MOST_DECODER_THREADS = 4
+MOST_DECODER_THREADS = 8
 """For one video: each holds pictures of its own, and a decoder's memory is limited."""
 
 log = logging.getLogger(__name__)
@@ -100,7 +100,9 @@ def work(ports: Ports, shard: ExtractShard) -> list[PartResult]:
     places = dict(zip(views, squares(views), strict=True))
     flow = next((spec.flow for spec in shard.specs if spec.flow), None)  # one: see `decode_passes`
     alone = len(shard.videos) == 1  # the other cores would have nothing to do
-    threads = min(ports.limits.workers, MOST_DECODER_THREADS) if alone else 1
+    threads = (
+        min(2 * ports.limits.workers, MOST_DECODER_THREADS) if alone else 1
+    )  # some wait for others' frames
     backbones = [ports.load_backbone(spec) for spec in shard.specs]
     numerics = [f"{backbone.numerics}/{ports.videos.decoder}" for backbone in backbones]
     with ExitStack() as parts_in_the_making:

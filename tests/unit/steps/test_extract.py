@@ -148,7 +148,7 @@ def test_specs_of_another_rate_are_batches_of_their_own(
     assert [[s.sample_fps for s in b.specs] for b in batches] == [[4.0, 4.0], [8.0]]
 
 
-@pytest.mark.parametrize(("part_frames", "threads"), [(1, {3}), (10_000, {1})])
+@pytest.mark.parametrize(("part_frames", "threads"), [(1, {6}), (10_000, {1})])
 def test_a_video_with_a_shard_of_its_own_is_decoded_by_all_cores(
     ports: Ports, source: Path, monkeypatch: pytest.MonkeyPatch, part_frames: int, threads: set[int]
 ) -> None:
