@@ -40,11 +40,12 @@ SHARED = ROOT.parent / "shared" / "data"
 T = TypeVar("T")
 
 SLOW_MODULES = {
-    "backbones", "cli", "cli_manifest", "command", "demo", "demo_clips", "describe", "docker",
-    "docs", "end_to_end", "explain", "extract", "extraction", "flows", "gc_forget", "inference",
-    "kills", "label", "label_issues", "ledger", "logs", "mlflow_store", "novelty", "objects", "promotion",
-    "readers", "registry", "report", "runs", "served_model", "similar", "small_data", "train", "training",
-    "tune", "verdicts", "windows", "world_breaks",
+    "backbones", "cli", "cli_manifest", "command", "cross_fitting", "demo", "demo_clips",
+    "describe", "docker", "docs", "end_to_end", "engines", "explain", "extract", "extraction",
+    "flows", "gc_forget", "inference", "kills", "label", "label_issues", "ledger", "logs",
+    "mlflow_store", "novelty", "objects", "promotion", "readers", "registry", "report", "runs",
+    "served_model", "similar", "small_data", "timm_network", "train", "training", "tune",
+    "verdicts", "windows", "world_breaks",
 }  # fmt: skip
 """Test modules that took more than fifty seconds on two busy cores, or start the command line throughout."""
 SLOW_FIXTURES = {"clips", "vidpipe", "s3_server"}
