@@ -177,9 +177,9 @@ def _label_studio(
     fps: FpsOption = None,
 ) -> Reader:
     """Label Studio: choices and timeline labels; more than half of the annotators decide."""
-    from vidpipe.adapters.sources import annotations
+    from vidpipe.adapters.sources.label_studio import label_studio
 
-    return lambda _: annotations.label_studio(file, fps)
+    return lambda _: label_studio(file, fps)
 
 
 @_format("via")

@@ -1,4 +1,4 @@
-"""Logging of evaluations and decisions to MLflow; where it cannot be told, they hold all the same."""
+"""Logging of evaluations and decisions to MLflow; where it does not answer, they hold all the same."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def tell(ports: Ports, found: LoggedEvaluation) -> None:
     try:
         ports.registry.evaluations.log(found)
     except VidpipeError as error:
-        log.warning("MLflow was not told of it: %s", error.message)
+        log.warning("MLflow has no record of it: %s", error.message)
 
 
 def _numbers(scores: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

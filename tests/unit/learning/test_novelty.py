@@ -1,4 +1,4 @@
-"""Novelty: unlike all that was taught, told by distances that are calibrated out of fold."""
+"""Novelty: distances from the training videos, calibrated out of fold."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def still_at(ffmpeg: str, file: Path, source: Source, facts: MediaFacts, at_s: f
 def _frame_at(
     ffmpeg: str, file: Path, source: Source, facts: MediaFacts, at: Position
 ) -> tuple[float, Pixels] | None:
-    """Decode one frame: how many seconds late it is, and RGB pixels, uint8 of shape (height, width, 3)."""
+    """Decode one frame; returns its lateness in seconds, and RGB pixels, uint8 (height, width, 3)."""
     width, height = still_size(facts)
 
     def command(what: Input, _: int, now: Pass) -> list[str]:

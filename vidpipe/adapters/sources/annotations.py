@@ -1,4 +1,4 @@
-"""Readers of what annotation tools export: Label Studio, VIA and CVAT; and of ActivityNet's and AVA's lists.
+"""Readers of annotations of videos: VIA's and CVAT's exports, ActivityNet's and AVA's lists.
 
 A tool knows a video by an address of its own, so the file is found by its name. A reader turns one format
 into `ListedVideo`s: a label of the whole video, labelled spans, or the doubt that leaves a video out.
@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import wraps
 from pathlib import Path, PurePosixPath
-from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from typing import Any, TypeVar, cast
 from xml.etree import ElementTree
 
-from vidpipe.adapters.sources.csv_files import read_rows, read_table, read_text
+from vidpipe.adapters.sources.csv_files import read_rows, read_text
 from vidpipe.errors import ConfigurationError
 from vidpipe.records.names import SPLIT_WORDS, folded
 from vidpipe.records.videos import LabelledSpan, ListedVideo
@@ -25,141 +25,31 @@ AVA_SPAN_S = 1.0
 """AVA labels one frame a second, and says what happens in the second around it."""
 
 
-# -- Label Studio -----------------------------------------------------------------------------------
+Read = TypeVar("Read", bound=Callable[..., list[ListedVideo]])
 
 
-def label_studio(file: Path, fps: float | None = None) -> list[ListedVideo]:
-    """Read Label Studio's exports: JSON, JSON-MIN or CSV, of choices or of timeline labels.
+def of_format(expected: str) -> Callable[[Read], Read]:
+    """Decorator of a reader: a file whose values are not where the format has them is refused by its name."""
 
-    A ground truth goes before all other annotations; of several annotators more than half have to agree.
-    Skipped annotations do not count; a task without one is listed without a label. Timeline labels are given
-    in frames, so that they need `fps`.
+    def decorate(read: Read) -> Read:
+        @wraps(read)
+        def checked(file: Path, *arguments: Any, **options: Any) -> list[ListedVideo]:
+            try:
+                return read(file, *arguments, **options)
+            except ConfigurationError:
+                raise
+            except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+                raise other_format(file, f"{type(error).__name__}: {error}", expected) from None
 
-    Source: https://labelstud.io/guide/export.html and https://labelstud.io/tags/timelinelabels
+        return cast("Read", checked)
 
-    Raises:
-        ConfigurationError: Another format, no video in a task, or frames without `fps`.
-    """
-    if file.suffix.lower() in (".csv", ".tsv"):
-        return [_told(path, answers) for path, answers in _by_video(_studio_csv(file)).items()]
-    tasks = _json(file, "Label Studio's JSON export")
-    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
-        raise _other_format(file, "a list of tasks", "Label Studio's JSON export")
-    if any("annotations" not in task for task in tasks):
-        return [_told(path, answers) for path, answers in _by_video(_studio_min(file, tasks)).items()]
-    return [_studio_task(file, task, fps) for task in tasks]
-
-
-def _studio_task(file: Path, task: Mapping[str, Any], fps: float | None) -> ListedVideo:
-    path = _video_of(task.get("data"), file, task.get("id"))
-    made = [a for a in task["annotations"] if isinstance(a, dict) and not a.get("was_cancelled")]
-    counted = [a for a in made if a.get("ground_truth")] or made
-    spans = tuple(span for a in counted for span in _timeline(file, a, fps))
-    if spans:
-        return ListedVideo(path, spans=spans)
-    return _told(path, [_choices(annotation) for annotation in counted])
-
-
-def _choices(annotation: Mapping[str, Any]) -> list[str]:
-    """Chosen labels of one annotation."""
-    results = [r for r in annotation.get("result") or [] if isinstance(r, dict)]
-    return [str(choice) for r in results for choice in (r.get("value") or {}).get("choices") or []]
-
-
-def _timeline(file: Path, annotation: Mapping[str, Any], fps: float | None) -> Iterator[LabelledSpan]:
-    for result in annotation.get("result") or []:
-        value = (result.get("value") or {}) if isinstance(result, dict) else {}
-        labels = value.get("timelinelabels") or []
-        for part in value.get("ranges") or [] if labels else []:
-            if fps is None:
-                raise ConfigurationError(
-                    f"{file} has timeline labels, which count frames: the rate is needed.",
-                    next_step="pass --fps, the frame rate that the label configuration names.",
-                )
-            start, end = float(part["start"]), float(part["end"])  # frames from 1, the last one included
-            yield from (LabelledSpan(max(0.0, start - 1) / fps, end / fps, str(label)) for label in labels)
-
-
-def _studio_min(file: Path, rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, list[str]]]:
-    """Rows of JSON-MIN: the task's data, and the answers under the names of the configuration."""
-    for row in rows:
-        path = _video_of(row, file, row.get("id"))
-        named = row.get("choice", row.get("choices", row.get("label")))
-        yield path, _cell_labels(named)
-
-
-def _studio_csv(file: Path) -> Iterator[tuple[str, list[str]]]:
-    table = read_table(file, (), separator="\t" if file.suffix.lower() == ".tsv" else ",")
-    column = next((name for name in ("choice", "choices", "label") if name in table.columns), None)
-    if column is None:
-        raise _other_format(file, f"columns {', '.join(table.columns)}", "a column choice, choices or label")
-    for line in table.lines:
-        yield _video_of(line.cells, file, line.number), _cell_labels(line.cells[column])
-
-
-def _cell_labels(cell: Any) -> list[str]:
-    """Labels of one cell: a text, or several as Label Studio writes them, `{"choices": ["a", "b"]}`."""
-    if isinstance(cell, str) and cell.startswith("{"):
-        try:
-            cell = json.loads(cell)
-        except ValueError:
-            return [cell]
-    if isinstance(cell, dict):
-        cell = cell.get("choices")
-    return [str(label) for label in cell if label] if isinstance(cell, list) else [str(cell)] if cell else []
-
-
-def _video_of(data: Any, file: Path, task: Any) -> str:
-    """Path of a task's video: the first value of its data with a video's address."""
-    values = [v for v in data.values() if isinstance(v, str)] if isinstance(data, Mapping) else []
-    named = data if isinstance(data, Mapping) else {}
-    wanted = [named[n] for n in ("video", "video_url", "url") if isinstance(named.get(n), str)]
-    for value in [*wanted, *values]:
-        if PurePosixPath(studio_path(value)).suffix:
-            return studio_path(value)
-    raise ConfigurationError(
-        f"{file} task {task}: no value of its data is the address of a video.",
-        next_step="export the project of the videos, with its task data.",
-    )
-
-
-def studio_path(address: str) -> str:
-    """Path that an address of Label Studio means: the upload's random prefix is taken off.
-
-    `/data/upload/1/0a1b2c3d-clip.mp4` is `clip.mp4`, `/data/local-files/?d=day1/clip.mp4` is `day1/clip.mp4`.
-    """
-    parts = urlsplit(address)
-    local = parse_qs(parts.query).get("d") if parts.path.rstrip("/").endswith("/data/local-files") else None
-    if local:
-        return local[0].lstrip("/")
-    name = PurePosixPath(unquote(parts.path)).name if parts.scheme or parts.path.startswith("/") else address
-    if "/data/upload/" in parts.path:
-        return re.sub(r"^[0-9a-f]{8}-", "", name)
-    return name
-
-
-def _by_video(rows: Iterable[tuple[str, list[str]]]) -> dict[str, list[list[str]]]:
-    """Answers of each video, one an annotator."""
-    found: dict[str, list[list[str]]] = defaultdict(list)
-    for path, labels in rows:
-        found[path].append(labels)
-    return found
-
-
-def _told(path: str, answers: Sequence[Sequence[str]]) -> ListedVideo:
-    """The label that more than half of the annotators give; a doubt where they do not, or give several."""
-    given = Counter(tuple(sorted(set(answer))) for answer in answers if answer)
-    if not given:
-        return ListedVideo(path)
-    ((labels, times),) = given.most_common(1)
-    if 2 * times <= given.total():
-        return ListedVideo(path, doubt=DISAGREEING)
-    return ListedVideo(path, labels[0]) if len(labels) == 1 else ListedVideo(path, doubt=SEVERAL)
+    return decorate
 
 
 # -- VIA --------------------------------------------------------------------------------------------
 
 
+@of_format("a project of VIA 3")
 def via(file: Path, attribute: str | None = None) -> list[ListedVideo]:
     """Read a project of VIA 3 (VGG Image Annotator): labels of videos and of spans of them.
 
@@ -174,9 +64,9 @@ def via(file: Path, attribute: str | None = None) -> list[ListedVideo]:
     Raises:
         ConfigurationError: Another format, or no such attribute.
     """
-    project = _json(file, "a project of VIA 3")
+    project = read_json(file, "a project of VIA 3")
     if not isinstance(project, dict) or not {"attribute", "file", "metadata"} <= project.keys():
-        raise _other_format(file, "no attribute, file and metadata", "a project of VIA 3, saved as JSON")
+        raise other_format(file, "no attribute, file and metadata", "a project of VIA 3, saved as JSON")
     number, options = _via_attribute(file, project["attribute"], attribute)
     views = {number: view.get("fid_list") or [] for number, view in (project.get("view") or {}).items()}
     names = {
@@ -197,7 +87,7 @@ def via(file: Path, attribute: str | None = None) -> list[ListedVideo]:
                 whole[names[fid]].append(label)
     return [
         ListedVideo(name, spans=tuple(spans[name])) if spans.get(name)
-        else _told(name, [labels] if labels else [])
+        else agreed(name, [labels] if labels else [])
         for name, labels in whole.items()
     ]  # fmt: skip
 
@@ -220,6 +110,7 @@ def _via_attribute(
 # -- CVAT -------------------------------------------------------------------------------------------
 
 
+@of_format("CVAT for video 1.1")
 def cvat(file: Path, fps: float | None = None) -> list[ListedVideo]:
     """Read CVAT's `CVAT for video 1.1` (XML): the labels of tracks and tags of one task.
 
@@ -233,14 +124,14 @@ def cvat(file: Path, fps: float | None = None) -> list[ListedVideo]:
     """
     text = read_text(file)
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise _other_format(file, "a document type", "CVAT for video 1.1, which has none")
+        raise other_format(file, "a document type", "CVAT for video 1.1, which has none")
     try:
         root = ElementTree.fromstring(text)  # noqa: S314  (no document type: no entities)
     except ElementTree.ParseError as error:
-        raise _other_format(file, str(error), "CVAT for video 1.1") from None
+        raise other_format(file, str(error), "CVAT for video 1.1") from None
     sources = [e.text or "" for e in root.iterfind("./meta//source") if e.text]
     if root.tag != "annotations" or len(sources) != 1:
-        raise _other_format(
+        raise other_format(
             file, f"{len(sources)} names of videos", "one task, exported as CVAT for video 1.1"
         )
     path = PurePosixPath(sources[0].replace("\\", "/")).name
@@ -272,6 +163,7 @@ def _cvat_frames(root: ElementTree.Element) -> Iterator[tuple[str, int, int]]:
 # -- ActivityNet and AVA ----------------------------------------------------------------------------
 
 
+@of_format("ActivityNet's JSON")
 def activitynet(file: Path, paths: Sequence[str] = ()) -> list[ListedVideo]:
     """Read ActivityNet's JSON, as other temporal action sets use it: segments with labels, and subsets.
 
@@ -286,10 +178,10 @@ def activitynet(file: Path, paths: Sequence[str] = ()) -> list[ListedVideo]:
     Raises:
         ConfigurationError: Another format, or an unknown subset.
     """
-    database = _json(file, "ActivityNet's JSON")
+    database = read_json(file, "ActivityNet's JSON")
     database = database.get("database") if isinstance(database, dict) else None
     if not isinstance(database, dict):
-        raise _other_format(file, "no key database", "ActivityNet's JSON")
+        raise other_format(file, "no key database", "ActivityNet's JSON")
     stems = {PurePosixPath(path).stem for path in paths}
     return [
         _activity(file, f"v_{name}" if f"v_{name}" in stems else name, video)
@@ -305,10 +197,10 @@ def _activity(file: Path, name: str, video: Any) -> ListedVideo:
             for a in video.get("annotations") or []
         )
     except (AttributeError, KeyError, IndexError, TypeError, ValueError):
-        raise _other_format(file, f"video {name}", "a subset, and annotations of segment and label") from None
+        raise other_format(file, f"video {name}", "a subset, and annotations of segment and label") from None
     word = folded(subset)
     if subset and word not in SPLIT_WORDS:
-        raise _other_format(file, f"video {name} in subset {subset!r}", ", ".join(SPLIT_WORDS))
+        raise other_format(file, f"video {name} in subset {subset!r}", ", ".join(SPLIT_WORDS))
     splits = {"split": SPLIT_WORDS[word]} if subset else {}
     return ListedVideo(f"{name}.mp4", splits=splits, spans=tuple(s for s in spans if s.end_s > s.start_s))
 
@@ -365,21 +257,34 @@ def _ava_names(labels: Path) -> dict[str, str]:
     """Names of the actions by number, from lines `name: "…"` and `id: …` or `label_id: …`."""
     entries = re.findall(r'name:\s*"([^"]+)"\s*(?:label_)?id:\s*(\d+)', read_text(labels))
     if not entries:
-        raise _other_format(labels, "no name with an id", 'entries of name: "…" and id: …')
+        raise other_format(labels, "no name with an id", 'entries of name: "…" and id: …')
     return {number: name for name, number in entries}
 
 
-# -- reading ----------------------------------------------------------------------------------------
+# -- shared ----------------------------------------------------------------------------------------
 
 
-def _json(file: Path, expected: str) -> Any:
+def agreed(path: str, answers: Sequence[Sequence[str]]) -> ListedVideo:
+    """The label that more than half of the annotators give; a doubt where they do not, or give several."""
+    given = Counter(tuple(sorted(set(answer))) for answer in answers if answer)
+    if not given:
+        return ListedVideo(path)
+    ((labels, times),) = given.most_common(1)
+    if 2 * times <= given.total():
+        return ListedVideo(path, doubt=DISAGREEING)
+    return ListedVideo(path, labels[0]) if len(labels) == 1 else ListedVideo(path, doubt=SEVERAL)
+
+
+def read_json(file: Path, expected: str) -> Any:
+    """Read a JSON file; raises ConfigurationError with the expected format."""
     try:
         return json.loads(read_text(file))
     except (ValueError, RecursionError) as error:
-        raise _other_format(file, str(error), expected) from None
+        raise other_format(file, str(error), expected) from None
 
 
-def _other_format(file: Path, got: str, expected: str) -> ConfigurationError:
+def other_format(file: Path, got: str, expected: str) -> ConfigurationError:
+    """Error of a file in another format."""
     return ConfigurationError(
         f"{file}: got {got[:100]}, expected {expected}.",
         next_step="check that this is the file that the format asks for.",

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from vidpipe.adapters.sources.annotations import activitynet, ava, cvat, label_studio, studio_path, via
+from vidpipe.adapters.sources.annotations import activitynet, ava, cvat, via
+from vidpipe.adapters.sources.label_studio import label_studio, studio_path
 from vidpipe.errors import ConfigurationError
 from vidpipe.records.videos import LabelledSpan, ListedVideo
 
@@ -232,6 +233,10 @@ def test_a_second_of_ava_in_which_all_do_the_same_is_a_span(tmp_path: Path) -> N
         (label_studio, "e.json", "[1]", "a list of tasks"),
         (label_studio, "e.json", "[", "Label Studio"),
         (label_studio, "e.json", '[{"id": 3, "data": {"text": "hello"}, "annotations": []}]', "task 3"),
+        (label_studio, "e.json", '[{"data": {"video": "a.mp4"}, "annotations": 3}]', "TypeError"),
+        (via, "v.json", '{"attribute": {"1": {}}, "file": {"1": null}, "metadata": {}}', "AttributeError"),
+        (cvat, "c.xml", CVAT.format('<track label="x"><box frame="one"/></track>'), "'one'"),
+        (activitynet, "a.json", '{"database": {"v": 3}}', "video v"),
         (label_studio, "e.csv", "id,video\n1,a.mp4\n", "a column choice"),
         (via, "v.json", '{"_via_settings": {}, "_via_img_metadata": {}}', "VIA 3"),
         (via, "v.csv", "# CSV_HEADER = metadata_id,file_list", "VIA 3"),
