@@ -259,9 +259,7 @@ class Fleet:
         """End everything, and whatever is left of it."""
         for service in (self.worker, self.prefect, self.mlflow, self.postgres):
             service.stop(signal.SIGINT if service is self.postgres else signal.SIGTERM)  # INT: "fast"
-        for pid in marked(self.mark):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        kill_marked(self.mark)
 
     def run(self, *command: str) -> str:
         """A command that a person would type; what it wrote to stdout."""
@@ -353,3 +351,15 @@ def marked(mark: str, variable: str = MARK) -> list[int]:
             if f"{variable}={mark}".encode() in file.read_bytes().split(b"\0"):
                 found.append(int(file.parts[2]))
     return found
+
+
+def kill_marked(mark: str, variable: str = MARK) -> None:
+    """Kill every process that carries the mark; one may end by itself, or start another, while we look."""
+
+    def none_left() -> bool:
+        for pid in (found := marked(mark, variable)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return not found
+
+    until(f"{variable}={mark} has no process left", none_left, 30)

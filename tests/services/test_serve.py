@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import duckdb
 import httpx
 import pytest
 from conftest import certain
-from servers import MARK, QUIET, answers, free_port, marked, until
+from servers import MARK, QUIET, answers, free_port, kill_marked, marked, until
 
 pytestmark = pytest.mark.services
 
@@ -52,9 +52,7 @@ def serving(home: Path, port: int) -> Iterator[subprocess.Popen[str]]:
         process.wait(timeout=60)
         until("nothing of it is left", lambda: not marked(mark), 30)
     finally:
-        for pid in marked(mark):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        kill_marked(mark)
 
 
 def nights(home: Path) -> list[str]:

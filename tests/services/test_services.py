@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
 import signal
 import sys
@@ -27,7 +26,7 @@ import duckdb
 import httpx
 import pytest
 from conftest import certain
-from servers import Fleet, Service, marked, prefect, until
+from servers import Fleet, Service, kill_marked, marked, prefect, until
 
 pytestmark = pytest.mark.services
 
@@ -357,16 +356,19 @@ def test_a_night_that_is_killed_with_its_worker_is_called_crashed_and_its_slot_i
     fleet.run(sys.executable, "-c", IMPATIENT)
     installed.arrive()
     fleet.close_gate()
-    run_id = installed.trigger("nightly")
-    fleet.wait_at_gate()
-    assert installed.flow_run(run_id)["state_type"] == "RUNNING"
-    fleet.worker.stop(signal.SIGKILL)
-    for pid in marked(run_id, "PREFECT__FLOW_RUN_ID"):
-        os.kill(pid, signal.SIGKILL)
-    fleet.open_gate()
-    run = installed.wait_for(run_id)
+    try:
+        run_id = installed.trigger("nightly")
+        fleet.wait_at_gate()
+        assert installed.flow_run(run_id)["state_type"] == "RUNNING"
+        fleet.worker.stop(signal.SIGKILL)
+        kill_marked(run_id, "PREFECT__FLOW_RUN_ID")
+    finally:
+        fleet.open_gate()
+    try:
+        run = installed.wait_for(run_id)
+    finally:
+        fleet.worker.start()
     assert run["state_type"] == "CRASHED" and "no sign of life" in run["state"]["message"]
-    fleet.worker.start()
     run = installed.wait_for(installed.trigger("nightly"))
     assert (run["state_type"], run["state"]["message"]) == ("COMPLETED", "ok")
     assert installed.nights()[-2:] == ["crashed", "ok"]
