@@ -75,7 +75,7 @@ def videos_a_second(files: Sequence[Path], folder: Path, spec: FeatureSpec) -> t
             pending, embed=backbone, sink=part, workers=WORKERS,
             decode=lambda v: videos.decode(
                 files[int(v.video_id, 16)], spec.sample_fps, [spec.view], None, spec.flow, None,
-                spec.keyframes,
+                spec.keyframes, pixels=1920 * 1080,
             ),
         )  # fmt: skip
         part.commit()

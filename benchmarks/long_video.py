@@ -63,7 +63,9 @@ def extract_once(file: Path, cores: int, threads: int) -> dict[str, Any]:
         started = time.perf_counter()
         (outcome,) = extract(
             [PendingVideo("0" * 64, file, None, None)], embed=backbone, sink=part, workers=cores,
-            decode=lambda v: videos.decode(file, 4.0, [spec.view], 60.0, spec.flow, threads=threads),
+            decode=lambda v: videos.decode(
+                file, 4.0, [spec.view], 60.0, spec.flow, threads=threads, pixels=1920 * 1080
+            ),
         )  # fmt: skip
         name = str(part.commit())
         seconds = time.perf_counter() - started

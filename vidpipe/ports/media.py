@@ -16,7 +16,7 @@ from vidpipe.records.videos import (
 )
 
 if TYPE_CHECKING:  # torch takes a second to load and numpy 0.1, which `vidpipe status` does not have
-    from vidpipe.vision.extraction import Decoding
+    from vidpipe.vision.decode_ahead import Decoding
 
 
 class Videos(Protocol):
@@ -35,6 +35,7 @@ class Videos(Protocol):
         stream_index: int | None = None,
         keyframes: KeyframeRule | None = None,
         threads: int = 1,
+        pixels: int = 0,
     ) -> Decoding: ...
     def thumbnail(self, file: Path) -> bytes: ...
     def pictures(self, file: Path, times_s: Sequence[float]) -> list[bytes]: ...

@@ -31,7 +31,7 @@ from vidpipe.records.videos import Floats, PendingVideo, Pixels, consecutive_sli
 from vidpipe.steps.plan_extraction import ExtractShard, cost_per_frame, plan, wanted_specs
 from vidpipe.steps.runs import Result, RunLog, recorded
 from vidpipe.steps.vectors import make_vectors
-from vidpipe.vision.extraction import Decoding
+from vidpipe.vision.decode_ahead import Decoding
 from vidpipe.vision.extraction import extract as run_engine
 
 MOST_DECODER_THREADS = 8
@@ -116,7 +116,7 @@ def work(ports: Ports, shard: ExtractShard) -> list[PartResult]:
                 ports.staging,
                 shard.videos,
                 lambda file, v: ports.videos.decode(
-                    file, sample_fps, views, v.duration_s, flow, v.stream_index, keyframes, threads
+                    file, sample_fps, views, v.duration_s, flow, v.stream_index, keyframes, threads, v.pixels
                 ),
             ),
             embed=Backbones(backbones, [places[spec.view] for spec in shard.specs]),

@@ -12,14 +12,10 @@ Padding and neighbours do not change a single bit of a video's features.
 
 from __future__ import annotations
 
-import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass, replace
-from itertools import islice
-from queue import Empty, Full, Queue
 from typing import Protocol
 
 import numpy as np
@@ -33,29 +29,12 @@ from vidpipe.records.features import (
     VideoFeatures,
 )
 from vidpipe.records.videos import Floats, PendingVideo, Pixels
-from vidpipe.vision.frame_quality import PictureStats
+from vidpipe.vision.decode_ahead import Decoding, End, Event, Frame, decode_ahead
 
-AHEAD_FRAMES = 64
-"""Frames that each decoder may run ahead of the CNN: about 10 MB at 224 px."""
 FLUSH_FRAMES = 128
 """A long video's rows are written in slices of this many frames: held, copied and encoded, 2 MB each time."""
-_POLL_S = 0.2
 _NOTHING: Future[Floats] = Future()
 _NOTHING.set_result(np.zeros((0, 0), np.float32))
-
-
-class Decoding(Protocol):
-    """The sampled frames of one video; `report` is there once they have been iterated.
-
-    `flow` has the optical flow (F,) of the frame that came last, where the spec wants it.
-    """
-
-    report: DecodeReport | None
-
-    @property
-    def flow(self) -> Floats | None: ...
-
-    def __iter__(self) -> Generator[tuple[float, Pixels], None, None]: ...
 
 
 class FrameEmbedder(Protocol):
@@ -78,26 +57,6 @@ class RowSink(Protocol):
     @property
     def rows(self) -> int: ...
     def append(self, features: VideoFeatures, first_frame: int = 0) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    video: PendingVideo
-    time_s: float
-    pixels: Pixels
-    flow: Floats | None
-
-
-@dataclass(frozen=True, slots=True)
-class _End:
-    """End of a video: the decoder's statistics, or its error."""
-
-    video: PendingVideo
-    report: DecodeReport | None
-    error: VideoError | None
-
-
-_Event = _Frame | _End
 
 
 def extract(
@@ -125,9 +84,9 @@ def extract(
     """
     outcomes: list[ExtractedVideo] = []
     writer = _RowWriter(sink, embed)
-    with closing(_events(videos, decode, workers, clip)) as events:  # ends the decoders whatever happens
+    with closing(decode_ahead(videos, decode, workers, clip)) as events:  # ends the decoders whatever happens
         for event, activations in _embedded(events, embed):
-            if isinstance(event, _Frame):
+            if isinstance(event, Frame):
                 assert activations is not None
                 writer.add(event, activations)
                 on_frame(event.video)
@@ -136,127 +95,12 @@ def extract(
     return outcomes
 
 
-# -- decoding ahead -----------------------------------------------------------------------------
-
-
-def _events(
-    videos: Sequence[PendingVideo],
-    decode: Callable[[PendingVideo], Decoding],
-    workers: int,
-    clip: ClipRule | None,
-) -> Generator[_Event, None, None]:
-    """Yield all frames and ends, video by video, decoded ahead by a pool of threads."""
-    stop = threading.Event()
-    ahead: deque[Queue[_Event | BaseException]] = deque()
-    rest = iter(videos)
-    most = max(2, AHEAD_FRAMES // clip.frames) if clip else AHEAD_FRAMES
-    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
-
-        def start(count: int) -> None:
-            for video in islice(rest, count):
-                ahead.append(Queue(most))
-                pool.submit(_pump, video, decode, ahead[-1], stop, clip)
-
-        try:
-            start(2 * workers + 1)
-            while ahead:
-                yield from _drain(ahead.popleft())
-                start(1)
-        finally:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-
-
-def _pump(
-    video: PendingVideo,
-    decode: Callable[[PendingVideo], Decoding],
-    queue: Queue[_Event | BaseException],
-    stop: threading.Event,
-    clip: ClipRule | None,
-) -> None:
-    """Decode one video into its bounded queue, until it is stopped."""
-
-    def put(event: _Event | BaseException) -> bool:
-        while not stop.is_set():
-            try:
-                queue.put(event, timeout=_POLL_S)
-                return True
-            except Full:
-                continue
-        return False
-
-    try:
-        decoding = decode(video)
-        frames = iter(decoding)
-        picture = PictureStats()
-        seen = picture.watching(frames)
-        try:
-            for time_s, pixels in clips(seen, clip) if clip else seen:
-                if not put(_Frame(video, time_s, pixels, decoding.flow)):
-                    return
-        finally:
-            frames.close()  # ends the decoder's process
-        put(_End(video, _with_picture(decoding.report, picture), None))
-    except VideoError as error:
-        put(_End(video, None, error))
-    except BaseException as error:
-        put(error)
-
-
-def clips(frames: Iterable[tuple[float, Pixels]], rule: ClipRule) -> Iterator[tuple[float, Pixels]]:
-    """Group frames into clips uint8 (T, H, W, 3), each with the time of its middle.
-
-    One starts every `stride` frames. If frames are left at the end, a last one repeats the last frame until
-    it is full; so a video of any length gives at least one.
-    """
-    held: list[tuple[float, Pixels]] = []
-    unseen = skip = 0
-    for frame in frames:
-        if skip:
-            skip -= 1
-            continue
-        held.append(frame)
-        unseen += 1
-        if len(held) == rule.frames:
-            yield _clip(held, rule.frames)
-            skip = max(0, rule.stride - rule.frames)
-            held, unseen = held[rule.stride :], 0
-    if unseen:
-        yield _clip(held, rule.frames)
-
-
-def _clip(held: Sequence[tuple[float, Pixels]], T: int) -> tuple[float, Pixels]:
-    pictures = [pixels for _, pixels in held]
-    return (held[0][0] + held[-1][0]) / 2, np.stack(pictures + pictures[-1:] * (T - len(pictures)))
-
-
-def _with_picture(report: DecodeReport | None, picture: PictureStats) -> DecodeReport | None:
-    if report is None:
-        return None
-    return replace(
-        report, black_share=picture.black_share, frozen_share=picture.frozen_share, is_blank=picture.is_blank
-    )
-
-
-def _drain(queue: Queue[_Event | BaseException]) -> Iterator[_Event]:
-    while True:
-        try:
-            event = queue.get(timeout=_POLL_S)
-        except Empty:
-            continue
-        if isinstance(event, BaseException):
-            raise event
-        yield event
-        if isinstance(event, _End):
-            return
-
-
 # -- batches ------------------------------------------------------------------------------------
 
 
-def _embedded(events: Iterable[_Event], embed: FrameEmbedder) -> Iterator[tuple[_Event, Floats | None]]:
+def _embedded(events: Iterable[Event], embed: FrameEmbedder) -> Iterator[tuple[Event, Floats | None]]:
     """Yield each event with its frame's activations (R,), in order; ends have none."""
-    ahead: deque[tuple[list[_Event], Future[Floats]]] = deque()
+    ahead: deque[tuple[list[Event], Future[Floats]]] = deque()
     with embed.threads() as pool:
         for waiting, batch in _batches(events, embed.batch_frames):
             ahead.append((waiting, pool.submit(embed, batch) if batch is not None else _NOTHING))
@@ -266,14 +110,14 @@ def _embedded(events: Iterable[_Event], embed: FrameEmbedder) -> Iterator[tuple[
             yield from _with_activations(*ahead.popleft())
 
 
-def _batches(events: Iterable[_Event], B: int) -> Iterator[tuple[list[_Event], Pixels | None]]:
+def _batches(events: Iterable[Event], B: int) -> Iterator[tuple[list[Event], Pixels | None]]:
     """Events, and a batch (B, H, W, 3) with the frames among them, if any; zeros fill the last one up."""
-    waiting: list[_Event] = []
+    waiting: list[Event] = []
     batch: Pixels | None = None
     filled = 0
     for event in events:
         waiting.append(event)
-        if not isinstance(event, _Frame):
+        if not isinstance(event, Frame):
             continue
         if batch is None:
             batch = np.zeros((B, *event.pixels.shape), np.uint8)
@@ -286,11 +130,11 @@ def _batches(events: Iterable[_Event], B: int) -> Iterator[tuple[list[_Event], P
 
 
 def _with_activations(
-    events: Sequence[_Event], batch: Future[Floats]
-) -> Iterator[tuple[_Event, Floats | None]]:
+    events: Sequence[Event], batch: Future[Floats]
+) -> Iterator[tuple[Event, Floats | None]]:
     found = iter(batch.result())
     for event in events:
-        yield event, next(found) if isinstance(event, _Frame) else None
+        yield event, next(found) if isinstance(event, Frame) else None
 
 
 # -- features -----------------------------------------------------------------------------------
@@ -308,7 +152,7 @@ class _RowWriter:
         self._first_row: int | None = None
         self._written = 0
 
-    def add(self, frame: _Frame, activations: Floats) -> None:
+    def add(self, frame: Frame, activations: Floats) -> None:
         """Copy a frame's features into the slice; keeping small views alive would fragment the heap."""
         features = self._embed.features(activations, self._before, frame.flow)
         self._before = activations
@@ -319,7 +163,7 @@ class _RowWriter:
         if self._held == FLUSH_FRAMES:
             self._flush(frame.video.video_id)
 
-    def end(self, end: _End) -> ExtractedVideo:
+    def end(self, end: End) -> ExtractedVideo:
         if self._held and not end.error:
             self._flush(end.video.video_id)
         outcome = _outcome(end, self._sink.name, self._first_row, self._written)
@@ -337,7 +181,7 @@ class _RowWriter:
         self._held = 0
 
 
-def _outcome(end: _End, part: str, first_row: int | None, n_frames: int) -> ExtractedVideo:
+def _outcome(end: End, part: str, first_row: int | None, n_frames: int) -> ExtractedVideo:
     """Outcome of a video; rows of one that failed half-way stay in the part, unnamed, and are never read."""
     video = end.video
     if end.error or first_row is None:

@@ -19,7 +19,7 @@ from vidpipe.records.features import ClipRule, FeatureSpec, NetworkSpec
 from vidpipe.records.videos import Floats, Pixels
 from vidpipe.vision.backbone_files import named_file, read_backbone
 from vidpipe.vision.backbones import Backbone, block_sizes, default_spec, load_backbone
-from vidpipe.vision.extraction import clips
+from vidpipe.vision.decode_ahead import clips
 from vidpipe.vision.optical_flow import FLOW_SIZE
 from vidpipe.vision.pooling import GRID
 

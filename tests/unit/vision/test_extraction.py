@@ -25,9 +25,10 @@ from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.errors import StorageFailed, Unreadable
 from vidpipe.records.features import DecodeReport, ExtractedVideo, VideoFeatures
 from vidpipe.records.videos import Floats, PendingVideo, Pixels
-from vidpipe.vision import extraction
+from vidpipe.vision import decode_ahead, extraction
 from vidpipe.vision.backbones import Backbone, default_spec, load_backbone
-from vidpipe.vision.extraction import Decoding, extract
+from vidpipe.vision.decode_ahead import Decoding
+from vidpipe.vision.extraction import extract
 
 SPEC = default_spec(4.0)
 
@@ -467,7 +468,7 @@ class Meter:
 @pytest.mark.parametrize("frames", [200, 4], ids=["long videos", "short videos"])
 def test_decoders_run_ahead_of_the_cnn_but_only_so_far(frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
     workers, ahead_frames = 2, 6
-    monkeypatch.setattr(extraction, "AHEAD_FRAMES", ahead_frames)
+    monkeypatch.setattr(decode_ahead, "AHEAD_FRAMES", ahead_frames)
     meter = Meter()
 
     class Metered(FakeDecoding):
@@ -500,7 +501,7 @@ def test_decoders_run_ahead_of_the_cnn_but_only_so_far(frames: int, monkeypatch:
 
 def test_a_consumer_that_waits_keeps_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first video is the slowest: the others are ready before it, and yet come after it."""
-    monkeypatch.setattr(extraction, "AHEAD_FRAMES", 2)
+    monkeypatch.setattr(decode_ahead, "AHEAD_FRAMES", 2)
 
     class Late(FakeDecoding):
         def __iter__(self) -> Generator[tuple[float, Pixels], None, None]:

@@ -80,14 +80,14 @@ class Look:
     """Conversion of a stream's pixels to RGB; ffmpeg's own where nothing is set."""
 
     matrix: str | None = None
-    """Of luma and chroma, where the stream does not say it and ffmpeg would choose another."""
+    """Of luma and chroma, said to ffmpeg, which would choose another where the stream does not say it."""
     hdr: Tags | None = None
     """The full tags of a PQ or HLG picture."""
     deep: str | None = None
     """A deep grey picture, whose contrast is stretched: see grey.py."""
 
 
-PLAIN = Look()
+PLAIN, HD = Look(), Look(matrix="bt709")
 
 
 def look_of(tags: Tags) -> Look:
@@ -100,9 +100,17 @@ def look_of(tags: Tags) -> Look:
         primaries = tags.primaries if tags.primaries in _PRIMARIES else "bt2020"
         return Look(hdr=Tags(tags.pix_fmt, matrix, primaries, tags.transfer))
     is_hd = tags.width_px >= HD_WIDTH_PX or tags.height_px >= HD_HEIGHT_PX
-    if is_hd and tags.matrix == "unknown" and tags.pix_fmt.startswith(_YUV):
-        return Look(matrix="bt709")
+    if is_hd and tags.matrix in ("unknown", "bt709") and tags.pix_fmt.startswith(_YUV):
+        return HD
     return PLAIN
+
+
+def likely_look(pixels: int) -> Look:
+    """Guess the conversion before a frame is seen, by the pixels of one; 0 where they are not known.
+
+    A wrong guess costs one more start of ffmpeg, a tenth of a second, and changes no bit.
+    """
+    return HD if pixels >= HD_WIDTH_PX * HD_HEIGHT_PX else PLAIN
 
 
 def scaled(frames: Any, size_px: tuple[int, int], flags: str, look: Look) -> Any:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from vidpipe.adapters.media.colour import PLAIN, Look, Tags, look_of
+from vidpipe.adapters.media.colour import PLAIN, Look, Tags, likely_look, look_of
 from vidpipe.adapters.media.commands import Input
 from vidpipe.adapters.media.damage import Damage, PacketFlags, assess, assess_key_frames
 from vidpipe.adapters.media.deep_grey import Levels
@@ -146,6 +146,7 @@ class Decoding:
         levels: Callable[[str, Pass], Levels] | None,
         key_times: Callable[[], Sequence[float]] = tuple,
         threads: int = 1,
+        pixels: int = 0,
     ) -> None:
         """Prepare; ffmpeg is started by iteration.
 
@@ -161,6 +162,7 @@ class Decoding:
             levels: Measures a deep grey video, in this format; None: pixels are mapped as ffmpeg does it.
             key_times: Times of the key frames, if only these are to be decoded; asked when decoding begins.
             threads: Of the decoder, unless the stream is damaged.
+            pixels: Of one frame, where known.
         """
         self.report: DecodeReport | None = None
         self.flow: Floats | None = None
@@ -170,6 +172,7 @@ class Decoding:
         self._sample_fps, self._stream_index = sample_fps, stream_index
         self._levels = levels
         self._key_times, self._threads = key_times, threads
+        self._first_look = likely_look(pixels) if levels else PLAIN
         self._first_s = 0.0
 
     def __iter__(self) -> Generator[tuple[float, Pixels], None, None]:
@@ -177,7 +180,8 @@ class Decoding:
 
         Where ffmpeg loses its sampling state, the first frame's time says which frames are to come.
         """
-        now, given = Pass(key_times_s=self._key_times(), threads=self._threads), 0
+        first = Pass(look=self._first_look, threads=self._threads)
+        now, given = replace(first, key_times_s=self._key_times()), 0
         while True:
             try:
                 with closing(self._frames(now)) as frames:
@@ -196,7 +200,7 @@ class Decoding:
             except (_OtherFrames, NoFrames, Unreadable):
                 if given or not now.key_frames_only:
                     raise
-                now = Pass(threads=self._threads)
+                now = first
 
     def _proven(self, frames: Iterator[tuple[float, Pixels]], now: Pass) -> Iterator[tuple[float, Pixels]]:
         """Hold the first frames back until they are known to be the key frames.

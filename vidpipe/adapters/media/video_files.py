@@ -104,6 +104,7 @@ class VideoFiles:
         stream_index: int | None = None,
         keyframes: KeyframeRule | None = None,
         threads: int = 1,
+        pixels: int = 0,
     ) -> Decoding:
         """Prepare a `Decoding`, whose iteration runs ffmpeg on `file`, once for all views.
 
@@ -116,6 +117,7 @@ class VideoFiles:
             stream_index: The stream to read; None: the first that is no attached picture.
             keyframes: Decode only key frames, where they are dense enough; DICOM has none to skip.
             threads: Of the decoder; more than one for a video that is decoded by itself.
+            pixels: Of one frame, where known: how its colours are probably coded.
         """
         _refuse_control_characters(file)
         wait_s = self._min_wait_s + self._wait_s_per_s * (duration_s or 0.0)
@@ -142,7 +144,8 @@ class VideoFiles:
         return Decoding(
             command, file, source, (sum(sizes_px), max(sizes_px), 3), wait_s, flow, sample_fps, stream_index,
             levels=levels if any(view.reader > 1 for view in views) else None,
-            key_times=lambda: source.key_times(keyframes) if keyframes else (), threads=threads,
+            key_times=lambda: source.key_times(keyframes) if keyframes else (),
+            threads=threads, pixels=pixels,
         )  # fmt: skip
 
     def _source(self, file: Path, stream_index: int | None, wait_s: float) -> Source:

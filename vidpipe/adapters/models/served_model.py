@@ -140,6 +140,7 @@ def _of_files(
             spec.flow,
             facts.stream_index,
             spec.keyframes,
+            pixels=facts.width_px * facts.height_px,
         )
 
     pending = [PendingVideo(str(n), file, None, None) for n, file in files.items()]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from vidpipe.adapters.media import decoding
 from vidpipe.adapters.media.binaries import Tools
 from vidpipe.adapters.media.colour import KNEE, PEAK, PLAIN, Look, Tags, look_of
+from vidpipe.adapters.media.process import LimitedProcess
 from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.records.features import FrameTransform, View
 
@@ -127,6 +130,49 @@ def test_the_tags_say_the_matrix_and_where_they_are_silent_the_size(
     assert np.abs(square.reshape(-1, 3).mean(0) - (32, 96, 192)).max() <= 3
 
 
+@pytest.mark.parametrize("size", ["1280x720", "64x48"])
+@pytest.mark.parametrize(
+    "picture",
+    [
+        "format=yuv420p", "format=yuv444p,setparams=colorspace=bt709",
+        "format=yuv420p,setparams=colorspace=smpte170m",
+        "format=gbrp", "format=pal8", "format=gray", "format=gray16le", "format=gbrp10le", "format=yuva420p",
+        "format=yuv420p10le,setparams=colorspace=bt2020nc:color_primaries=bt2020:color_trc=smpte2084",
+    ],
+)  # fmt: skip
+def test_a_guess_of_the_colours_changes_no_bit_whether_right_or_wrong(
+    size: str, picture: str, tools: Tools, tmp_path: Path
+) -> None:
+    file = tmp_path / "x.nut"
+    source = f"testsrc2=s={size}:d=0.4:r=5,{picture}"
+    command = [tools.ffmpeg, "-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", source]
+    subprocess.run([*command, "-c:v", "rawvideo", str(file)], check=True)
+    for views in ([View(SQUARE, 2)], [View(SQUARE, 1)], [View(SQUARE, 1), View(SQUARE, 2)]):
+        guesses = [
+            np.stack([frame for _, frame in VideoFiles(tools).decode(file, 5.0, views, 1.0, pixels=pixels)])
+            for pixels in (0, 1920 * 1080)
+        ]
+        assert len(guesses[0]) == 2 and np.array_equal(guesses[0], guesses[1])
+
+
+def test_an_hd_video_whose_pixels_are_known_starts_one_decoder(
+    tools: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[object] = []
+
+    class Counted(LimitedProcess):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            started.append(self)
+            super().__init__(*arguments, **options)
+
+    monkeypatch.setattr(decoding, "LimitedProcess", Counted)
+    for tagged in (True, False):
+        file = patch(tools, tmp_path / f"{tagged}.mkv", "1280x720", "bt709", tagged=tagged)
+        started.clear()
+        assert len(list(VideoFiles(tools).decode(file, 5.0, [View(SQUARE, 2)], 1.0, pixels=1280 * 720))) == 2
+        assert len(started) == 1
+
+
 LINES: Sequence[tuple[str, Tags, Look]] = [
     (
         "[info]   Stream #0:0[0x1](und): Video: h264 (High) (avc1 / 0x31637661), yuv420p(progressive), "
@@ -148,7 +194,7 @@ LINES: Sequence[tuple[str, Tags, Look]] = [
     (
         "[info]   Stream #0:0: Video: h264, yuv420p(tv, bt709, top first), 1920x1080, 25 fps",
         Tags("yuv420p", "bt709", "bt709", "bt709", 1920, 1080),
-        PLAIN,
+        Look(matrix="bt709"),
     ),
     (
         "[info]   Stream #0:0: Video: rawvideo, bgr24, 1920x1080, 25 fps",
