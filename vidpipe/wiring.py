@@ -18,11 +18,13 @@ from vidpipe.adapters.database.ledger import Ledger
 from vidpipe.adapters.database.warehouse import Warehouse
 from vidpipe.adapters.home_archive import HomeArchive
 from vidpipe.adapters.locks.file_lease import FileLease
+from vidpipe.adapters.pictures import Pictures
 from vidpipe.adapters.prometheus_file import PrometheusFile
 from vidpipe.adapters.reports import Reports
 from vidpipe.adapters.sources.buckets import BucketFolder, Objects
 from vidpipe.adapters.sources.folders import Catalog
 from vidpipe.adapters.sources.staging import Staging
+from vidpipe.adapters.waiting_labels import WaitingLabels
 from vidpipe.ports import Limits, Ports
 from vidpipe.ports.coordination import Lease, Progress, ShardExecutor
 from vidpipe.ports.doctor import Probes
@@ -172,6 +174,8 @@ def open_ports(
         ledger=home.ledger,
         warehouse=home.warehouse,
         reports=home.reports,
+        pictures=Pictures(settings.home / "pictures"),
+        waiting_labels=WaitingLabels(settings.home / "labels" / "waiting.csv"),
         monitoring=PrometheusFile(settings.home / "metrics.prom"),
         lease=home.lease,
         progress=progress,

@@ -94,7 +94,7 @@ def test_videos_features_and_predictions_are_those_of_the_same_files_in_a_folder
         _pictures, far.ports.videos, rows=[dict(zip(PICTURED, r, strict=True)) for r in far.rows(ROWS)]
     )
     assert all(p.jpeg for p in pictures(far.ports.staging).values())
-    monkeypatch.setattr("vidpipe.steps.report.MAX_OBJECT_BYTES", 1_000)
+    monkeypatch.setattr("vidpipe.steps.pictures.MAX_OBJECT_BYTES", 1_000)
     assert {p.reason for p in pictures(far.ports.staging).values()} == {"too large to fetch for a picture"}
 
 

@@ -4,7 +4,7 @@
     DIR/state/ledger.duckdb         as between two transactions
     DIR/mlflow/                     the embedded MLflow's database and files, where it is used
     DIR/features/                   the parts that this ledger names: hard links, or copies on another disk
-    DIR/models/ backbones/ reports/ vidpipe.toml
+    DIR/models/ backbones/ reports/ labels/ vidpipe.toml
 
 The ledger is copied first, so that everything it names is older than the rest. Parts never change; where one
 is gone by the time it is linked, since a video was forgotten, the backup begins anew.
@@ -31,7 +31,7 @@ from vidpipe.records.archive import Archive, ArchivedFile
 CONTENTS = "BACKUP.json"
 LEDGER, MLFLOW = "state/ledger.duckdb", "mlflow/mlflow.db"
 SETTINGS = "vidpipe.toml"
-FOLDERS = ("mlflow/artifacts", "models", "backbones", "reports")
+FOLDERS = ("mlflow/artifacts", "models", "backbones", "reports", "labels")
 TRIES = 3
 """A forgotten video takes parts away while they are linked."""
 

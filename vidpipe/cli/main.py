@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from vidpipe import __version__
 from vidpipe.cli.backups import keeping
+from vidpipe.cli.browse import browsing
 from vidpipe.cli.labels import labelling
 from vidpipe.cli.manifests import manifests
 from vidpipe.cli.models import learning
@@ -27,7 +28,7 @@ NOUNS = {
     "Start": ("demo",),
     "Videos": ("ingest", "manifest", "extract", "classify", "explain", "retry", "forget"),
     "Models": ("train", "tune", "evaluate", "freeze-eval", "promote", "rollback", "models", "backbones"),
-    "Labels": ("label-queue", "label-issues", "label"),
+    "Labels": ("browse", "label-queue", "label-issues", "label"),
     "Nights": ("nightly", "serve", "report"),
     "Query": ("sql", "similar", "export", "collections"),
     "State": ("status", "doctor", "gc", "backup", "restore"),
@@ -68,6 +69,7 @@ app.add_typer(learning)
 app.add_typer(nights)
 app.add_typer(standing)
 app.add_typer(manifests, name="manifest")
+app.add_typer(browsing)
 app.add_typer(labelling)
 app.add_typer(looking)
 app.add_typer(keeping)

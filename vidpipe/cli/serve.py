@@ -92,7 +92,7 @@ def _run_until_signal(home: Home, arguments: list[str]) -> tuple[int, bool]:
         env=flow_environment(home.settings.home), stdin=subprocess.DEVNULL, stdout=sys.stderr,
         start_new_session=True,
     )  # fmt: skip
-    with _signals_as_interrupt():
+    with signals_as_interrupt():
         try:
             return process.wait(), False
         except KeyboardInterrupt:
@@ -113,7 +113,7 @@ def _stop(process: subprocess.Popen[bytes]) -> int:
 
 
 @contextmanager
-def _signals_as_interrupt() -> Iterator[None]:
+def signals_as_interrupt() -> Iterator[None]:
     """Context manager in which SIGTERM and SIGINT raise KeyboardInterrupt, even in a background job."""
     before = {s: signal.signal(s, signal.default_int_handler) for s in (signal.SIGTERM, signal.SIGINT)}
     try:

@@ -14,7 +14,7 @@ from vidpipe.ports.features import FeatureStore
 from vidpipe.ports.ledger import Ledger
 from vidpipe.ports.media import Videos
 from vidpipe.ports.models import ModelBundle, Registry
-from vidpipe.ports.outcome import Monitoring, Reports, Warehouse
+from vidpipe.ports.outcome import Monitoring, Pictures, Reports, WaitingLabels, Warehouse
 from vidpipe.ports.sources import Catalog, Objects, Staging
 from vidpipe.records.features import FeatureSpec
 
@@ -55,6 +55,8 @@ class Ports:
     ledger: Ledger
     warehouse: Warehouse
     reports: Reports
+    pictures: Pictures
+    waiting_labels: WaitingLabels
     monitoring: Monitoring
     lease: Lease
     progress: Progress

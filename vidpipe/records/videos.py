@@ -207,6 +207,26 @@ class GivenLabel:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingLabel:
+    """A label that a person gave while browsing, and that is not yet in the ledger."""
+
+    collection: str
+    path: str
+    label: str
+    video_id: str
+    """The content that was looked at."""
+    source: str
+    """Who gave it."""
+    given_at: str
+    """ISO 8601, naive UTC."""
+
+    @property
+    def of(self) -> tuple[str, str]:
+        """Collection and video: one label may wait for them."""
+        return self.collection, self.video_id
+
+
+@dataclass(frozen=True, slots=True)
 class LabelIssue:
     """A labelled video whose label disagrees with out-of-fold scores."""
 

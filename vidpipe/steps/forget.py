@@ -32,7 +32,7 @@ class ForgetResult(Result):
 
 
 def forget(ports: Ports, video_id: str) -> ForgetResult:
-    """Erase a video's features, predictions and failures, the labels it was given, and pages that picture it.
+    """Erase a video's features, predictions, failures, given labels and pictures, and pages that show one.
 
     Killed at any point, it can be called again: until the last step the video is whole or gone.
 
@@ -52,13 +52,14 @@ def forget(ports: Ports, video_id: str) -> ForgetResult:
             for feature_set_id, part in ports.ledger.features.parts_of_video(chosen)
         ]
         pages = ports.reports.forget(chosen)
+        ports.waiting_labels.forget(chosen)
         ports.ledger.features.forget(chosen, moved)
         collect(ports, 0.0)  # the old parts still hold the video; under the lease nobody writes new ones
         run.videos = 1
         run.detail = {"video_id": chosen}
-        return ForgetResult(
-            run.run_id, chosen, len(moved), pages, ports.ledger.decisions.versions_taught(chosen)
-        )
+        taught = ports.ledger.decisions.versions_taught(chosen)
+    ports.pictures.forget(chosen)  # now that the snapshot knows: nobody makes one anew
+    return ForgetResult(run.run_id, chosen, len(moved), pages, taught)
 
 
 def _rewritten(ports: Ports, feature_set_id: str, part: str, without: str) -> Sequence[StoredFeatures]:

@@ -1,4 +1,4 @@
-"""Garbage collection of feature parts and temporary files that no ledger row names, and of old reports."""
+"""Garbage collection: feature parts and temporary files that no ledger row names, old reports, pictures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class GcResult(Result):
 
 
 def gc(ports: Ports, *, older_than_s: float = OLD_S, lost_parts: bool = False) -> GcResult:
-    """Remove unnamed parts, temporary files and staged objects older than a day, and old reports.
+    """Remove unnamed parts, temporary files and staged objects older than a day, old reports and pictures.
 
     Args:
         ports: The outside world.
@@ -50,5 +50,6 @@ def collect(ports: Ports, older_than_s: float) -> tuple[int, int]:
         ports.warehouse.sweep(older_than_s),
         ports.registry.sweep(serving(ports), older_than_s),
         ports.reports.sweep(older_than_s),
+        ports.pictures.sweep(older_than_s),
     ]
     return sum(files for files, _ in swept), sum(size_bytes for _, size_bytes in swept)

@@ -73,20 +73,29 @@ def label_queue(
         NotFound: No such collection, or nothing in it that has features and no label.
         ConfigurationError: Another file has that name.
     """
-    require_collection(ports, collection)
-    with ports.warehouse.reading() as read:
-        asked = {"collection": collection, "most": POOL * limit}
-        pool = read("label_candidates", **asked) or read("label_candidates_unseen", **asked)
-    if not pool:
+    rows = queue(ports, collection, limit)
+    if not rows:
         raise NotFound(
             "every video with features has a label already.",
             next_step="vidpipe extract; vidpipe collections shows what is labelled.",
         )
-    picked = pick([row["usefulness"] for row in pool], _means(ports, pool), limit)
-    rows = [pool[k] for k in picked]
     ports.catalog.write_manifest(output, COLUMNS, [_line(row) for row in rows], overwrite=overwrite)
     disagreeing = sum(row["newer_predicted"] not in (None, row["predicted"]) for row in rows)
-    return QueueResult(str(output), len(rows), int(pool[0]["candidates"]), disagreeing)
+    return QueueResult(str(output), len(rows), int(rows[0]["candidates"]), disagreeing)
+
+
+def queue(ports: Ports, collection: str | None, limit: int) -> list[dict[str, Any]]:
+    """Videos most worth labelling, the best first: the named columns, and how many candidates there are.
+
+    Raises:
+        NotFound: No such collection.
+    """
+    require_collection(ports, collection)
+    with ports.warehouse.reading() as read:
+        asked = {"collection": collection, "most": POOL * limit}
+        pool = read("label_candidates", **asked) or read("label_candidates_unseen", **asked)
+    picked = pick([row["usefulness"] for row in pool], _means(ports, pool), limit) if pool else []
+    return [pool[k] for k in picked]
 
 
 def _line(row: Mapping[str, Any]) -> list[str]:
@@ -135,13 +144,7 @@ def label(
     for name in by_collection:
         require_collection(ports, name)
     with recorded(ports, "label") as run:
-        counts = dict.fromkeys(("labelled", "unchanged", "unknown", "changed"), 0)
-        for name, lines in by_collection.items():
-            found = ports.ledger.sources.items_at(name, [line.path for line in lines])
-            new = dict(_new_labels(lines, found, counts))
-            counts["labelled"] += len(new)
-            if new:
-                ports.ledger.sources.give_labels(name, new, source or file.name)
+        counts = give(ports, by_collection, source or file.name)
         known = sum(counts.values()) - counts["unknown"]
         if counts["unknown"] and not known:
             raise ConfigurationError(
@@ -151,6 +154,25 @@ def label(
         run.videos = counts["labelled"]
         run.detail = {**counts, "source": source or file.name}
         return LabelResult(run_id=run.run_id, blank=sum(line.label is None for line in given), **counts)
+
+
+def give(ports: Ports, by_collection: Mapping[str, Sequence[GivenLabel]], source: str) -> dict[str, int]:
+    """Store filled lines of each collection as labels, for callers that hold the lease.
+
+    Returns:
+        How many were `labelled`, `unchanged`, `unknown` and `changed`, as `LabelResult` has them.
+
+    Raises:
+        ConfigurationError: One video gets two labels.
+    """
+    counts = dict.fromkeys(("labelled", "unchanged", "unknown", "changed"), 0)
+    for name, lines in by_collection.items():
+        found = ports.ledger.sources.items_at(name, [line.path for line in lines])
+        new = dict(_new_labels(lines, found, counts))
+        counts["labelled"] += len(new)
+        if new:
+            ports.ledger.sources.give_labels(name, new, source)
+    return counts
 
 
 def _by_collection(

@@ -31,6 +31,7 @@ from vidpipe.steps.lost_parts import forget_lost_parts
 from vidpipe.steps.monitoring import write_gauges
 from vidpipe.steps.report import report
 from vidpipe.steps.runs import Result, RunLog, recorded
+from vidpipe.steps.waiting_labels import write_waiting
 
 log = logging.getLogger(__name__)
 
@@ -166,6 +167,7 @@ def nightly(
     with recorded(ports, "nightly") as run:
         require_backbones(ports)
         night = Night()
+        write_labels(ports, night)
         for collection in ports.ledger.sources.collections():
             with night.timed("ingest"):
                 run_stage(f"ingest-{collection.name}", ingest_collection, ports, night, collection.name)
@@ -183,6 +185,15 @@ def nightly(
         ended = conclude(run, night, budget)
     tell_monitoring(ports)
     return replace(ended, report=run_stage("report", write_report, ports, ended.run_id))
+
+
+def write_labels(ports: Ports, night: Night) -> None:
+    """Write the labels that a person gave while the lease was taken; a file of them that is odd waits on."""
+    try:
+        write_waiting(ports)
+    except StopError as error:
+        log.error("%s", error)
+        night.problems.append(str(error))
 
 
 def require_backbones(ports: Ports) -> None:

@@ -6,23 +6,19 @@ The numbers are those of `sql/statements/report_*.sql`; pictures come from the v
 from __future__ import annotations
 
 import json
-import logging
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from vidpipe.errors import NotFound, StillChanging, Vanished, VideoError
+from vidpipe.errors import NotFound
 from vidpipe.ports.media import Videos
 from vidpipe.ports.outcome import NamedQuery, Reports, Warehouse
 from vidpipe.ports.sources import Staging
-from vidpipe.records.videos import LocalFile, Place, SourceFile, StoredObject
 from vidpipe.report.page import Picture, render
+from vidpipe.steps.pictures import NoPicture, picture_at
 from vidpipe.steps.runs import Result
-from vidpipe.uris import place_of
-
-log = logging.getLogger(__name__)
 
 PICTURED = 12
 """Videos shown with a picture, in each of the two lists: they are most of the page's weight."""
@@ -37,8 +33,6 @@ NIGHTS = 8
 PICTURES_S = 60.0
 """Seconds for all pictures; what is not done by then goes without."""
 PICTURE_WORKERS = 2
-MAX_OBJECT_BYTES = 64 << 20
-"""Objects larger than this are not downloaded for the sake of a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,34 +128,10 @@ def _pictures(
 def _picture(videos: Videos, staging: Staging, row: Mapping[str, Any], deadline: float) -> Picture:
     if time.monotonic() > deadline:
         return Picture(None, "no time left for a picture")
-    place = place_of(row["source"], _listed(row), row["video_id"])
     try:
-        jpeg = _thumbnail(videos, staging, place)
-    except StillChanging:
-        return Picture(None, "the file has changed since")
-    except _NoPicture as error:
+        jpeg = picture_at(staging, row, videos.thumbnail)
+    except NoPicture as error:
         return Picture(None, str(error))
-    except (OSError, ValueError, VideoError) as error:  # our Vanished is an OSError, too
-        log.info("no picture of %s: %s", row["path"], error)
-        gone = isinstance(error, Vanished) or (isinstance(place, LocalFile) and not place.path.exists())
-        return Picture(None, "the file is gone" if gone else "no frame can be shown")
     if len(jpeg) > MAX_PICTURE_BYTES:
         return Picture(None, "too large a picture")
     return Picture(jpeg, "")
-
-
-class _NoPicture(Exception):
-    """The reason why there is no thumbnail, as shown on the page."""
-
-
-def _listed(row: Mapping[str, Any]) -> SourceFile:
-    """The file as it was when its bytes were hashed."""
-    names = ("path", "size_bytes", "mtime_ns", "inode", "etag", "ctime_ns")
-    return SourceFile(**{name: row[name] for name in names})
-
-
-def _thumbnail(videos: Videos, staging: Staging, place: Place) -> bytes:
-    if isinstance(place, StoredObject) and place.size_bytes > MAX_OBJECT_BYTES:
-        raise _NoPicture("too large to fetch for a picture")
-    with staging.local(place) as file:
-        return videos.thumbnail(file)

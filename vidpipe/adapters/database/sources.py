@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 from vidpipe.adapters.database.connection import Database, now_utc
 from vidpipe.adapters.database.failures import Failures
@@ -152,6 +153,13 @@ class Sources:
         with self._database.session() as session:
             session.give("given", GIVEN_LABELS, list(labels.items()))
             session.run("given_labels_put", collection=collection, source=source, now=now_utc())
+
+    def withdraw_label(self, collection: str, video_id: str, source: str, since: datetime) -> None:
+        """Take back the newest label of a video, if this source gave it since then: the one before holds."""
+        with self._database.session() as session:
+            session.run(
+                "label_withdraw", collection=collection, video_id=video_id, source=source, since=since
+            )
 
 
 def _collection(

@@ -25,6 +25,10 @@ from vidpipe.records.videos import MediaFacts, Pixels
 STILL_PX = 160
 STILL_WAIT_S = 10.0
 JPEG_QUALITY = 80
+STRIP_FRAMES = 10
+"""Frames of a filmstrip, spread evenly over the video; `browse.js` shows one after the other."""
+STRIP_PX = 320
+STRIP_QUALITY = 70
 LATE_S = 0.5
 """A frame that shows so much later than asked for is looked for in the next way, too."""
 
@@ -49,29 +53,48 @@ def positions_of(at_s: float) -> Sequence[Position]:
     return (Position(seek_s=at_s), Position(skip_s=at_s), Position()) if at_s > 0 else (Position(),)
 
 
-def still_size(facts: MediaFacts) -> tuple[int, int]:
-    """Width and height in square pixels, the longer one `STILL_PX`."""
+def still_size(facts: MediaFacts, longer_px: int = STILL_PX) -> tuple[int, int]:
+    """Width and height in square pixels, the longer one `longer_px`."""
     width, height = facts.display_width_px or facts.width_px, facts.display_height_px or facts.height_px
-    share = STILL_PX / max(width, height)
+    share = longer_px / max(width, height)
     return max(1, round(width * share)), max(1, round(height * share))
 
 
-def still_at(ffmpeg: str, file: Path, source: Source, facts: MediaFacts, at_s: float) -> bytes:
-    """The frame at a time as a small JPEG; empty where nothing decodes."""
+def strip_times(duration_s: float | None) -> list[float]:
+    """Times in seconds of a filmstrip's frames: the middles of equal parts of the video."""
+    return [(n + 0.5) / STRIP_FRAMES * (duration_s or 0.0) for n in range(STRIP_FRAMES)]
+
+
+def joined(frames: Sequence[Pixels | None]) -> bytes:
+    """Frames of one size side by side as a JPEG, a missing one as its neighbour; empty where all are."""
+    shown = [frame for frame in frames if frame is not None]
+    if not shown:
+        return b""
+    last, tiles = shown[0], []
+    for frame in frames:
+        last = last if frame is None else frame
+        tiles.append(last)
+    return jpeg(np.concatenate(tiles, axis=1), STRIP_QUALITY)
+
+
+def frame_at(
+    ffmpeg: str, file: Path, source: Source, facts: MediaFacts, at_s: float, longer_px: int = STILL_PX
+) -> Pixels | None:
+    """The frame at a time as RGB, uint8 (height, width, 3); None where nothing decodes."""
     best: tuple[float, Pixels] | None = None
     for position in positions_of(at_s):
-        found = _frame_at(ffmpeg, file, source, facts, position)
+        found = _frame_at(ffmpeg, file, source, facts, position, still_size(facts, longer_px))
         best = best or found
         if found and found[0] <= LATE_S:
-            return _jpeg(found[1])
-    return _jpeg(best[1]) if best else b""
+            return found[1]
+    return best[1] if best else None
 
 
 def _frame_at(
-    ffmpeg: str, file: Path, source: Source, facts: MediaFacts, at: Position
+    ffmpeg: str, file: Path, source: Source, facts: MediaFacts, at: Position, size: tuple[int, int]
 ) -> tuple[float, Pixels] | None:
     """Decode one frame; returns its lateness in seconds, and RGB pixels, uint8 (height, width, 3)."""
-    width, height = still_size(facts)
+    width, height = size
 
     def command(what: Input, _: int, now: Pass) -> list[str]:
         return still_command(
@@ -96,8 +119,8 @@ def _frame_at(
         return None
 
 
-def _jpeg(pixels: Pixels) -> bytes:
+def jpeg(pixels: Pixels, quality: int = JPEG_QUALITY) -> bytes:
     """Encode RGB pixels of shape (height, width, 3)."""
     written = BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(written, "JPEG", quality=JPEG_QUALITY)
+    Image.fromarray(np.ascontiguousarray(pixels)).save(written, "JPEG", quality=quality)
     return written.getvalue()

@@ -35,11 +35,19 @@ from vidpipe.adapters.media.signatures import (
     refuse_foreign,
     refuse_torn_stream,
 )
-from vidpipe.adapters.media.stills import STILL_WAIT_S, still_at
+from vidpipe.adapters.media.stills import (
+    STILL_PX,
+    STILL_WAIT_S,
+    STRIP_PX,
+    frame_at,
+    joined,
+    jpeg,
+    strip_times,
+)
 from vidpipe.adapters.media.webp import is_animated, webp_facts
 from vidpipe.errors import Forbidden, NoFrames, Vanished, VideoError
 from vidpipe.records.features import FlowSpec, KeyframeRule, View
-from vidpipe.records.videos import MediaFacts
+from vidpipe.records.videos import MediaFacts, Pixels
 
 PROBE_WAIT_S = 20.0
 
@@ -168,19 +176,29 @@ class VideoFiles:
 
         return PlainFile(file, demuxer, stream_index, packet_flags, times)
 
-    def thumbnail(self, file: Path) -> bytes:
+    def thumbnail(self, file: Path, longer_px: int = STILL_PX) -> bytes:
         """Thumbnail of the middle frame as a small JPEG; of an earlier one where none decodes there.
 
         Raises:
             VideoError: The file is gone, refused, shows a patient, or gives no frame.
         """
-        facts = self.probe(file)
-        if is_dicom(read_head(file)):
-            raise Forbidden(f"{file.name} is a DICOM file: its pictures may show a patient's name.")
-        (picture,) = self._stills(file, facts, [(facts.duration_s or 0.0) / 2])
-        if not picture:
+        facts = self._facts_to_show(file)
+        (picture,) = self._stills(file, facts, [(facts.duration_s or 0.0) / 2], longer_px)
+        if picture is None:
             raise NoFrames(f"{file.name}: no frame decodes.")
-        return picture
+        return jpeg(picture)
+
+    def filmstrip(self, file: Path) -> bytes:
+        """Ten frames spread over the video, side by side in one JPEG.
+
+        Raises:
+            VideoError: The file is gone, refused, shows a patient, or gives no frame.
+        """
+        facts = self._facts_to_show(file)
+        strip = joined(self._stills(file, facts, strip_times(facts.duration_s), STRIP_PX))
+        if not strip:
+            raise NoFrames(f"{file.name}: no frame decodes.")
+        return strip
 
     def pictures(self, file: Path, times_s: Sequence[float]) -> list[bytes]:
         """The frames at these times as small JPEGs; empty ones of DICOM, and where nothing decodes.
@@ -191,11 +209,19 @@ class VideoFiles:
         facts = self.probe(file)
         if is_dicom(read_head(file)):
             return [b""] * len(times_s)
-        return self._stills(file, facts, times_s)
+        return [b"" if frame is None else jpeg(frame) for frame in self._stills(file, facts, times_s)]
 
-    def _stills(self, file: Path, facts: MediaFacts, times_s: Sequence[float]) -> list[bytes]:
+    def _facts_to_show(self, file: Path) -> MediaFacts:
+        facts = self.probe(file)
+        if is_dicom(read_head(file)):
+            raise Forbidden(f"{file.name} is a DICOM file: its pictures may show a patient's name.")
+        return facts
+
+    def _stills(
+        self, file: Path, facts: MediaFacts, times_s: Sequence[float], longer_px: int = STILL_PX
+    ) -> list[Pixels | None]:
         source = self._source(file, facts.stream_index, STILL_WAIT_S)
-        return [still_at(self.tools.ffmpeg, file, source, facts, at_s) for at_s in times_s]
+        return [frame_at(self.tools.ffmpeg, file, source, facts, at_s, longer_px) for at_s in times_s]
 
 
 def _refuse_control_characters(file: Path) -> None:
