@@ -72,7 +72,7 @@ class Gate:
 
 
 def _refusal(method: str, headers: Headers) -> str:
-    """Why a request is refused; empty where it is not."""
+    """Reason to refuse a request; empty where there is none."""
     if _host_names(headers.getlist("host")) - LOOPBACK or len(headers.getlist("host")) != 1:
         return "This server answers to 127.0.0.1 and localhost only."
     if method in SAFE:

@@ -17,7 +17,7 @@ IDLE_S = 20.0
 
 
 class Labelling:
-    """What one process of `vidpipe browse` has labelled."""
+    """Labelling session of one process: gives labels, undoes them, and has them written."""
 
     def __init__(self, ports: Ports, *, idle_s: float = IDLE_S) -> None:
         self._ports, self._idle_s = ports, idle_s
@@ -72,7 +72,7 @@ class Labelling:
             return written
 
     def state(self) -> dict[str, object]:
-        """How many labels wait, how many can be undone, and what keeps them from being written."""
+        """Number of labels that wait and that can be undone, and the reason why the former still wait."""
         waiting = len(self._ports.waiting_labels.all())
         return {"waiting": waiting, "undoable": len(self._given), "held": self._held if waiting else ""}
 

@@ -127,7 +127,7 @@ def gc(
     as_json: JsonOption = False,
     wait: WaitOption = False,
 ) -> None:
-    """Delete unused feature parts and temporary files older than a day, and pages and pictures of 90 days ago."""
+    """Delete unused feature parts and temporary files older than a day, pages and pictures of 90 days ago."""
     run_step(home, as_json, lazy_step("gc", lost_parts=lost_parts), wait=wait)
 
 

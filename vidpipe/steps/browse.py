@@ -1,4 +1,4 @@
-"""What a person sees of a collection: pages of its videos by filters, one video, what to label next.
+"""Queries of the browse page: a collection's videos by filters, page by page, one video, the label queue.
 
 All of it is read from the published snapshot, with the labels that wait laid over it. A page is found by
 keyset: the next one begins behind the last row of this one, however many come before.
@@ -30,7 +30,7 @@ CHOICES = {
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which videos of a collection are shown, and in which order; None and `all` let everything through."""
+    """Filters and sort order of a collection's videos; None and `all` let everything through."""
 
     collection: str
     text: str | None = None
