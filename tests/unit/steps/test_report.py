@@ -125,7 +125,7 @@ class FakeVideos(VideoFiles):
     def __init__(self, jpeg: bytes = b"\xff\xd8jpeg") -> None:
         self.jpeg = jpeg
 
-    def thumbnail(self, file: Path) -> bytes:
+    def thumbnail(self, file: Path, longer_px: int = 160) -> bytes:
         return self.jpeg
 
 
@@ -451,7 +451,7 @@ def test_what_gives_no_frame_gives_an_error_of_ours(videos: VideoFiles, tmp_path
 
 
 class BrokenVideos(FakeVideos):
-    def thumbnail(self, file: Path) -> bytes:
+    def thumbnail(self, file: Path, longer_px: int = 160) -> bytes:
         raise NoFrames(f"{file.name}: no frame decodes.")
 
 
