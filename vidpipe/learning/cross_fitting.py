@@ -146,11 +146,11 @@ def linear_parts(
         problem = LinearProblem(
             name, data.features, targets, len(data.labels), config.balance, config.seed, blocks
         )
-        path = problem.out_of_fold(folds)  # (penalties, N, K)
+        path, fits = problem.cross_fit(folds)  # (penalties, N, K)
         losses = [-scores[held_out, targets[held_out]].mean() for scores in path]
         best = int(np.argmin(losses))
         parts[name] = path[best][held_out]
-        heads[name] = problem.head(problem.path(np.arange(len(data)))[best])
+        heads[name] = problem.head(fits[best])
     return heads, parts
 
 

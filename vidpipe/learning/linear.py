@@ -13,18 +13,20 @@ Abdi, Williams and Valentin, Multiple factor analysis (2013), for the weights of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
+from vidpipe.learning.lbfgs import minimise
 from vidpipe.records.videos import Floats
 
 Doubles = npt.NDArray[np.float64]
+Arrays = TypeVar("Arrays", Floats, Doubles)
 LinearName = Literal["mean_linear", "mean_std_linear", "mean_std_change_linear", "thirds_linear"]
 
 PENALTIES = (10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4)
@@ -33,6 +35,14 @@ BIAS_PENALTY = 1e-4
 """Keeps the bias of a label without a training video finite."""
 BASIS_VIDEOS = 1024
 """So many videos' statistics span the weights; up to this number of videos the optimum is exact."""
+LEAST_SQUARE = 1e-6
+"""Of the largest eigenvalue: axes below are rounding errors of the float32 products."""
+CURVATURE = 0.01
+"""Of the cross entropy, by a coordinate's square: p (1 - p) of a label that is rather sure."""
+EXACT = 1e-5
+"""A solution's loss is at most this above the minimum."""
+ROWS = 4096
+"""Videos whose logits are in memory at once."""
 LEAST_DEVIATION = 1e-3
 """Added to each statistic's deviation: a constant one stays at zero."""
 
@@ -103,7 +113,7 @@ class Weights:
 
 
 class LinearProblem:
-    """One statistic of N videos, factorised once, to be fitted on any subset of them."""
+    """One statistic of N videos, factorised once, to be fitted on all of them and without each fold."""
 
     def __init__(
         self, name: LinearName, features: Sequence[Floats], targets: npt.NDArray[np.int64],
@@ -129,39 +139,56 @@ class LinearProblem:
         self._deviation /= np.tile(scales, STATISTICS[name][1])
         x -= self._mean.astype(np.float32)
         x /= self._deviation.astype(np.float32)
-        basis = x
+        chosen = np.arange(len(x))
         if len(x) > BASIS_VIDEOS:
-            chosen = np.random.default_rng(seed).choice(len(x), BASIS_VIDEOS, replace=False)
-            basis = x[np.sort(chosen)]
-        self._axes = _principal_axes(basis)  # (S, R)
-        self.coordinates: Doubles = _product(x.astype(np.float64), self._axes)  # (N, R)
+            chosen = np.sort(np.random.default_rng(seed).choice(len(x), BASIS_VIDEOS, replace=False))
+        self._basis = x[chosen]  # (R', S)
+        products = _product(x, self._basis.T).astype(np.float64)
+        self._axes = _principal_axes(products[chosen])  # (R', R), in terms of the basis
+        self.coordinates: Doubles = _product(products, self._axes)  # (N, R)
 
-    def path(self, videos: npt.NDArray[np.int64]) -> list[Weights]:
-        """Regularisation path: optimal weights for each of `PENALTIES`, fitted on some of the videos."""
-        z = torch.from_numpy(self.coordinates[videos])
-        targets = torch.from_numpy(self._targets[videos])
-        per_label = np.bincount(self._targets[videos], minlength=self._num_classes).clip(min=1)
-        of_video = (per_label.astype(np.float64) ** -self._balance)[self._targets[videos]]
-        share = torch.from_numpy(of_video / of_video.sum())
-        found: list[Weights] = []
-        for penalty in PENALTIES:
-            found.append(
-                _optimum(z, targets, share, penalty, self._num_classes, found[-1] if found else None)
-            )
-        return found
-
-    def out_of_fold(self, folds: npt.NDArray[np.int64]) -> Doubles:
-        """Log probabilities (penalties, N, K), each video's by weights fitted without its fold.
+    def cross_fit(self, folds: npt.NDArray[np.int64]) -> tuple[Doubles, list[Weights]]:
+        """For each of `PENALTIES`, fit without each fold and on all videos.
 
         Args:
             folds: In which fold each video is held out, (N,); -1: in none, its rows stay 0.
+
+        Returns:
+            Log probabilities (penalties, N, K), each video's by weights fitted without its fold; and for each
+            penalty the weights fitted on all videos.
         """
+        numbers = np.unique(folds[folds >= 0])
+        used = np.stack([*(folds != fold for fold in numbers), np.ones(len(folds), np.bool_)])
         found = np.zeros((len(PENALTIES), len(folds), self._num_classes))
-        for fold in np.unique(folds[folds >= 0]):
-            here = np.flatnonzero(folds == fold)
-            for scores, weights in zip(found, self.path(np.flatnonzero(folds != fold)), strict=True):
-                scores[here] = self.scores(weights, here)
-        return found
+        on_all: list[Weights] = []
+        for scores, fits in zip(found, self.path(used), strict=True):
+            for fold, fit in zip(numbers, fits, strict=False):
+                here = np.flatnonzero(folds == fold)
+                scores[here] = self.scores(fit, here)
+            on_all.append(fits[-1])
+        return found, on_all
+
+    def path(self, used: npt.NDArray[np.bool_]) -> Iterator[list[Weights]]:
+        """Regularisation path: for each of `PENALTIES` the optimal weights of F fits, each on its videos.
+
+        Args:
+            used: Which videos each fit sees, (F, N).
+        """
+        z = np.concatenate([self.coordinates, np.ones((len(self.coordinates), 1))], 1)
+        share = np.stack([self._shares(of_fit) for of_fit in used])
+        truth = np.eye(self._num_classes)[self._targets]
+        fits = _Fits(torch.from_numpy(z), torch.from_numpy(truth), torch.from_numpy(share))
+        found = torch.zeros(len(used), z.shape[1], self._num_classes, dtype=torch.float64)
+        for penalty in PENALTIES:
+            found = fits.optima(penalty, found)
+            yield [Weights(of_fit[:-1], of_fit[-1]) for of_fit in found.numpy()]
+
+    def _shares(self, used: npt.NDArray[np.bool_]) -> Doubles:
+        """Sample weights of the videos in a fit, (N,), by their labels' frequency; the sum is 1."""
+        videos = np.bincount(self._targets[used], minlength=self._num_classes).clip(min=1)
+        of_video = (videos.astype(np.float64) ** -self._balance)[self._targets] * used
+        shares: Doubles = of_video / of_video.sum()
+        return shares
 
     def scores(self, found: Weights, videos: npt.NDArray[np.int64]) -> Doubles:
         """Log probabilities (n, K) of some of the videos."""
@@ -174,9 +201,13 @@ class LinearProblem:
         with torch.no_grad():
             head.mean.copy_(torch.from_numpy(self._mean))
             head.deviation.copy_(torch.from_numpy(self._deviation))
-            head.linear.weight.copy_(torch.from_numpy(_product(found.weights.T, self._axes.T)))
+            head.linear.weight.copy_(torch.from_numpy(self._in_features(found)))
             head.linear.bias.copy_(torch.from_numpy(found.bias))
         return head.eval()
+
+    def _in_features(self, found: Weights) -> Doubles:
+        """Weights (K, S) of the statistics."""
+        return _product(_product(found.weights.T, self._axes.T), self._basis.astype(np.float64))
 
 
 def _scales(blocks: Sequence[int]) -> Doubles:
@@ -189,45 +220,59 @@ def _scales(blocks: Sequence[int]) -> Doubles:
     return scales
 
 
-def _principal_axes(x: Floats) -> Doubles:
-    """An orthonormal basis (S, R) of the span of rows x (R', S), by the eigenvectors of x x^T."""
-    wide = torch.from_numpy(x).double()
-    squares, vectors = torch.linalg.eigh(wide @ wide.T)
-    kept = squares > max(float(squares[-1]), 1e-12) * 1e-9
-    axes: Doubles = (wide.T @ (vectors[:, kept] / squares[kept].sqrt())).numpy()
+def _principal_axes(products: Doubles) -> Doubles:
+    """Orthonormal axes (R', R) of the span of R' vectors, in terms of them, from their products (R', R')."""
+    squares, vectors = torch.linalg.eigh(torch.from_numpy(products))
+    kept = squares > max(float(squares[-1]), 1e-12) * LEAST_SQUARE
+    axes: Doubles = (vectors[:, kept] / squares[kept].sqrt()).numpy()
     return axes
 
 
-def _product(a: Doubles, b: Doubles) -> Doubles:
+def _product(a: Arrays, b: Arrays) -> Arrays:
     """Matrix product by PyTorch, which respects `cores.one_thread`."""
-    found: Doubles = (torch.from_numpy(a) @ torch.from_numpy(b)).numpy()
+    found: Arrays = (torch.from_numpy(a) @ torch.from_numpy(b)).numpy()
     return found
 
 
-def _optimum(
-    z: torch.Tensor, targets: torch.Tensor, share: torch.Tensor, penalty: float, K: int, start: Weights | None
-) -> Weights:
-    """Minimum of the weighted cross entropy plus the penalty, by L-BFGS in float64."""
-    weights = torch.zeros(z.shape[1], K, dtype=torch.float64)
-    bias = torch.zeros(K, dtype=torch.float64)
-    if start is not None:
-        weights, bias = torch.from_numpy(start.weights.copy()), torch.from_numpy(start.bias.copy())
-    weights.requires_grad_(True)
-    bias.requires_grad_(True)
-    optimizer = torch.optim.LBFGS(
-        [weights, bias],
-        max_iter=200,
-        tolerance_grad=1e-6,
-        tolerance_change=1e-10,
-        line_search_fn="strong_wolfe",
-    )
+class _Fits:
+    """Weighted cross entropy plus penalty of F fits on the same videos, as one function."""
 
-    def loss() -> torch.Tensor:
-        optimizer.zero_grad()
-        fit = nn.functional.cross_entropy(z @ weights + bias, targets, reduction="none") @ share
-        total: torch.Tensor = fit + penalty * weights.square().sum() + BIAS_PENALTY * bias.square().sum()
-        total.backward()  # type: ignore[no-untyped-call]
-        return total
+    def __init__(self, z: torch.Tensor, truth: torch.Tensor, share: torch.Tensor) -> None:
+        """Take coordinates z (N, R + 1), of which the last is 1, true labels (N, K) and shares (F, N)."""
+        self._z, self._truth, self._share = z, truth[:, None], share
+        self._curvature = CURVATURE * z.square().mean(0)
 
-    optimizer.step(loss)  # type: ignore[no-untyped-call]
-    return Weights(weights.detach().numpy(), bias.detach().numpy())
+    def optima(self, penalty: float, start: torch.Tensor) -> torch.Tensor:
+        """Weights (F, R + 1, K) whose loss is within `EXACT` of the least one.
+
+        In variables of about one curvature L-BFGS needs a third of the steps. With m the least curvature,
+        the loss is within g^2 / 2 m of its minimum, g the length of the gradient.
+        """
+        F, R, K = start.shape
+        penalties = torch.full((R, 1), penalty, dtype=torch.float64)
+        penalties[-1] = BIAS_PENALTY
+        scale = (self._curvature[:, None] + 2 * penalties).sqrt()  # (R, 1)
+        scaled = penalties / scale.square()
+
+        def evaluate(numbers: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            x = x.view(-1, R, K)
+            loss, gradient = self._fit(numbers, x / scale)
+            value = loss + (scaled * x.square()).sum((1, 2))
+            return value, (gradient / scale + 2 * scaled * x).flatten(1)
+
+        enough = 4 * float(scaled.min()) * EXACT
+        return minimise(evaluate, (start * scale).flatten(1), enough).view(F, R, K) / scale
+
+    def _fit(self, numbers: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cross entropy (b,) of some fits with weights (b, R, K), and its gradient."""
+        b, R, K = weights.shape
+        joined = weights.transpose(0, 1).reshape(R, b * K)
+        loss, gradient = torch.zeros(b, dtype=torch.float64), torch.zeros(R, b * K, dtype=torch.float64)
+        for first in range(0, len(self._z), ROWS):
+            here = slice(first, first + ROWS)
+            z, truth = self._z[here], self._truth[here]
+            logs = (z @ joined).view(-1, b, K).log_softmax(2)
+            share = self._share[numbers, here].T[:, :, None]  # (rows, b, 1)
+            loss -= (logs * truth * share).sum((0, 2))
+            gradient += z.T @ ((logs.exp_() - truth) * share).view(-1, b * K)
+        return loss, gradient.view(R, b, K).transpose(0, 1)

@@ -21,6 +21,7 @@ from vidpipe.learning.linear import (
     STATISTICS,
     LinearHead,
     LinearProblem,
+    Weights,
     mean_std,
     mean_std_change,
     thirds,
@@ -74,10 +75,15 @@ def test_videos_of_few_frames_have_thirds_too(T: int) -> None:
     assert np.isfinite(thirds(np.ones((T, 2), np.float32))).all()
 
 
+def on_all(problem: LinearProblem) -> list[Weights]:
+    """Weights fitted on all videos, for each penalty."""
+    return problem.cross_fit(np.full(N, -1))[1]
+
+
 @pytest.mark.parametrize("penalty", [1.0, 1e-2])
 def test_the_optimum_is_that_of_logistic_regression(data: Sequences, penalty: float) -> None:
     problem = LinearProblem("mean_linear", data.features, data.targets, K, 0.0)
-    found = problem.path(np.arange(N))[PENALTIES.index(penalty)]
+    found = on_all(problem)[PENALTIES.index(penalty)]
     x = np.stack([f.mean(0) for f in data.features])
     x = (x - x.mean(0)) / (x.std(0) + 1e-3)
     theirs = LogisticRegression(C=1 / (2 * penalty * N), tol=1e-8, max_iter=2000).fit(x, data.targets)
@@ -89,8 +95,7 @@ def test_the_head_gives_what_the_solution_gives_and_a_label_without_a_video_stay
     data: Sequences,
 ) -> None:
     problem = LinearProblem("thirds_linear", data.features, data.targets, K, 0.5)
-    known = np.flatnonzero(data.targets != 2)
-    found = problem.path(known)[2]
+    found = [fits[0] for fits in problem.path(data.targets[None] != 2)][2]
     scores = problem.scores(found, np.arange(N))
     assert np.isfinite(scores).all()
     given = predict(problem.head(found), data.features)
@@ -107,7 +112,7 @@ def test_a_small_kind_of_features_is_heard_beside_a_large_one() -> None:
 
     def accuracy(blocks: tuple[int, ...]) -> float:
         problem = LinearProblem("mean_linear", features, targets, 2, 0.0, blocks=blocks)
-        scores = problem.out_of_fold(np.arange(60) // 2 % 5)
+        scores = problem.cross_fit(np.arange(60) // 2 % 5)[0]
         return float((scores.argmax(2) == targets).mean(1).max())
 
     assert accuracy((400, 2)) > accuracy(()) + 0.1
@@ -116,7 +121,7 @@ def test_a_small_kind_of_features_is_heard_beside_a_large_one() -> None:
 
 def test_the_head_of_several_kinds_gives_what_the_solution_gives(data: Sequences) -> None:
     problem = LinearProblem("mean_std_linear", data.features, data.targets, K, 0.5, blocks=(4, 1))
-    found = problem.path(np.arange(N))[2]
+    found = on_all(problem)[2]
     given = predict(problem.head(found), data.features)
     assert np.abs(given - np.exp(problem.scores(found, np.arange(N)))).max() < 1e-4
 
@@ -240,7 +245,7 @@ def test_linear_heads_have_the_same_bits_for_any_number_of_threads(data: Sequenc
     def head() -> np.ndarray:
         with cores.one_thread():
             problem = LinearProblem("mean_std_linear", data.features, data.targets, K, 0.5)
-            return problem.head(problem.path(np.arange(N))[2]).linear.weight.detach().numpy()
+            return problem.head(on_all(problem)[2]).linear.weight.detach().numpy()
 
     before = torch.get_num_threads()
     found = head()
