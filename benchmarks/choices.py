@@ -16,18 +16,17 @@ from benchmarks.panel import DEFAULT, Record, standard_error, without_flow
 from benchmarks.tasks import Trial
 from vidpipe import cores
 from vidpipe.learning.cross_fitting import (
+    EQUAL,
     PARTS,
     SHRINKAGE,
     OutOfFold,
+    choose_weights,
     fit_weights,
     linear_parts,
     pooled,
 )
 from vidpipe.learning.inference import predict
 from vidpipe.learning.linear import Doubles
-
-EQUAL = 1e6
-"""Shrinkage that leaves no room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,8 @@ class Choice:
     kinds: str = "balanced"
     """`balanced`, `as large as they are`, or `without flow`."""
     parts: tuple[str, ...] = PARTS
-    shrinkage: float = SHRINKAGE
+    shrinkage: float | None = None
+    """Of weights that are learnt in any case; None: as the product chooses."""
 
 
 AS_IT_IS = "as it is"
@@ -45,8 +45,9 @@ CHOICES = {
     AS_IT_IS: Choice(),
     "kinds of features not balanced": Choice("as large as they are"),
     "linear heads without flow": Choice("without flow"),
-    "weights hardly shrunk (1)": Choice(shrinkage=1.0),
-    "weights shrunk more (100)": Choice(shrinkage=100.0),
+    "learnt weights, hardly shrunk (1)": Choice(shrinkage=1.0),
+    "learnt weights, half-way (10)": Choice(shrinkage=SHRINKAGE),
+    "learnt weights, shrunk more (100)": Choice(shrinkage=100.0),
     "equal weights": Choice(shrinkage=EQUAL),
     "means besides": Choice(parts=("mean_linear", *PARTS)),
     "mean and deviation without change": Choice(parts=("mean_std_linear", "thirds_linear", "lstm")),
@@ -67,7 +68,8 @@ def scored(trial: Trial, seed: int, trained: Record) -> Iterator[tuple[str, Doub
     for name, choice in CHOICES.items():
         out_of_fold, test = ({p: of[p] for p in choice.parts} for of in known[choice.kinds])
         seen = OutOfFold(out_of_fold, trial.data.targets[held_out], trial.folds[held_out])
-        yield name, pooled(fit_weights(seen, choice.shrinkage), test)
+        learnt = choice.shrinkage
+        yield name, pooled(fit_weights(seen, learnt) if learnt else choose_weights(seen), test)
 
 
 def _parts(trial: Trial, seed: int, trained: Record, kinds: str) -> Scores:

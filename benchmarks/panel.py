@@ -24,8 +24,8 @@ from vidpipe.learning.cross_fitting import (
     PARTS,
     CrossFit,
     OutOfFold,
+    choose_weights,
     cross_fitted,
-    fit_weights,
     linear_parts,
     pooled,
     subset,
@@ -86,7 +86,7 @@ def record(trial: Trial, seed: int, trained: Record, config: TrainingConfig = DE
     parts["lstm"] = np.array(trained["out_of_fold"])
     chosen = OutOfFold({name: parts[name] for name in PARTS}, trial.data.targets[held_out],
                        trial.folds[held_out])  # fmt: skip
-    weights = dict.fromkeys(parts, 0.0) | fit_weights(chosen)
+    weights = dict.fromkeys(parts, 0.0) | choose_weights(chosen)
     given = {name: np.array(scores) for name, scores in trained["test"].items()}
     given |= {name: predict(head, test.features).astype(np.float64) for name, head in heads.items()}
     given[REGISTERED] = pooled(weights, {name: np.log(given[name].clip(1e-9)) for name in weights})

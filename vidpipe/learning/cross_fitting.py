@@ -9,7 +9,7 @@ Source: Wolpert, Stacked Generalization (1992); Breiman, Stacked Regressions (19
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,8 +26,14 @@ from vidpipe.learning.training import LSTMTrainer, Start, TrainingConfig, side_b
 from vidpipe.records.models import Sequences
 
 SHRINKAGE = 10.0
-"""How strongly the parts' weights are drawn to one another: on a hundred videos about half-way, on a thousand
-hardly. Weights learnt on few videos are noise, and equal ones then forecast better.
+"""How strongly learnt weights are drawn to one another: on a hundred videos about half-way, on a thousand
+hardly."""
+EQUAL = 1e6
+"""Shrinkage that leaves the weights one size, which is a temperature."""
+SURE = 2.0
+"""So many standard errors learnt weights must forecast better than equal ones to be taken. Weights learnt on
+few videos are mostly noise, and equal ones then forecast better; where one part alone sees what tells the
+labels apart, such as order, they are far behind.
 
 Source: Smith and Wallis, A simple explanation of the forecast combination puzzle (2009)."""
 PARTS = ("mean_std_change_linear", "thirds_linear", "lstm")
@@ -128,7 +134,7 @@ class CrossFit:
         names = PARTS if self._linear else ("lstm",)
         wanted = {name: held_out.parts[name] for name in names}
         chosen = replace(held_out, parts=wanted)
-        weights = dict.fromkeys(held_out.parts, 0.0) | fit_weights(chosen)
+        weights = dict.fromkeys(held_out.parts, 0.0) | choose_weights(chosen)
         return Fitted(
             BlendedClassifier(lstm, heads, weights).eval(), trainer.architecture, heads, weights,
             np.flatnonzero(self._folds >= 0), held_out, cross_fitted(chosen),
@@ -197,13 +203,32 @@ def fit_weights(held_out: OutOfFold, shrinkage: float = SHRINKAGE) -> dict[str, 
     return {name: round(float(w), 6) for name, w in zip(held_out.parts, found, strict=True)}
 
 
+def choose_weights(held_out: OutOfFold) -> dict[str, float]:
+    """Blend weights: equal ones, unless learnt ones forecast held-out labels better by `SURE` errors."""
+    gain = _log_scores(held_out, SHRINKAGE) - _log_scores(held_out, EQUAL)
+    better = gain.mean() > SURE * gain.std() / np.sqrt(len(gain))
+    return fit_weights(held_out, SHRINKAGE if better else EQUAL)
+
+
+def _log_scores(held_out: OutOfFold, shrinkage: float) -> Doubles:
+    """Log scores (n,) of the true labels, by weights that are fitted on the other folds."""
+    found = _across_folds(held_out, lambda others: fit_weights(others, shrinkage))
+    scores: Doubles = np.log(found[np.arange(len(found)), held_out.targets])
+    return scores
+
+
 def cross_fitted(held_out: OutOfFold) -> Doubles:
-    """Cross-fitted probabilities (n, K) of the blend: each fold's weights are fitted on the other folds."""
+    """Cross-fitted probabilities (n, K) of the blend: each fold's weights are chosen on the other folds."""
+    return _across_folds(held_out, choose_weights)
+
+
+def _across_folds(held_out: OutOfFold, weights_of: Callable[[OutOfFold], Mapping[str, float]]) -> Doubles:
+    """Probabilities (n, K): each fold's by the weights of the other folds; a single fold's by its own."""
     found = np.zeros_like(next(iter(held_out.parts.values())))
     numbers: list[int] = np.unique(held_out.folds).tolist()
     for fold in numbers:
         here = held_out.folds == fold
-        weights = fit_weights(_of(held_out, here if len(numbers) == 1 else ~here))
+        weights = weights_of(_of(held_out, here if len(numbers) == 1 else ~here))
         found[here] = pooled(weights, _of(held_out, here).parts)
     return found
 

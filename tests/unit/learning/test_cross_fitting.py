@@ -14,7 +14,7 @@ from vidpipe import cores
 from vidpipe.learning.blend import BlendedClassifier
 from vidpipe.learning.calibration import EpochMetrics
 from vidpipe.learning.classifier import ClassifierConfig, LSTMVideoClassifier
-from vidpipe.learning.cross_fitting import CrossFit, OutOfFold, cross_fitted, fit_weights
+from vidpipe.learning.cross_fitting import CrossFit, OutOfFold, choose_weights, cross_fitted, fit_weights
 from vidpipe.learning.inference import predict
 from vidpipe.learning.linear import (
     PENALTIES,
@@ -136,6 +136,20 @@ def test_weights_from_few_videos_are_nearer_to_equal_than_from_many() -> None:
         return weights["one"] / sum(weights.values())
 
     assert 0.5 < share(30) < share(900) - 0.05
+
+
+def test_weights_are_equal_until_learnt_ones_are_surely_better() -> None:
+    targets = np.random.default_rng(1).integers(K, size=100)
+    folds = np.arange(100) % 5
+
+    def weights(*knowledge: float) -> list[float]:
+        parts = {f"part {n}": scores_of(targets, share, n) for n, share in enumerate(knowledge)}
+        return list(choose_weights(OutOfFold(parts, targets, folds)).values())
+
+    alike = weights(0.75, 0.7, 0.7)
+    assert max(alike) - min(alike) < 1e-3
+    wins = weights(0.98, 0.2, 0.2)
+    assert wins[0] > 0.6 * sum(wins)
 
 
 def test_a_part_that_knows_nothing_has_no_weight_and_two_alike_share() -> None:
