@@ -28,7 +28,8 @@ from vidpipe import cores
 from vidpipe.records.videos import Floats, Pixels, consecutive_slices
 from vidpipe.vision import backbones, fused_cnn, lite
 from vidpipe.vision.backbone_table import DEFAULT, built_in
-from vidpipe.vision.backbones import Backbone, default_spec
+from vidpipe.vision.backbones import Backbone
+from vidpipe.vision.feature_specs import default_spec
 from vidpipe.vision.pooling import Pooling
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "ucf101"

@@ -35,8 +35,9 @@ from vidpipe.records.features import FeatureSpec
 from vidpipe.records.videos import PendingVideo
 from vidpipe.vision import lite
 from vidpipe.vision.backbone_table import built_in
-from vidpipe.vision.backbones import default_spec, load_backbone
+from vidpipe.vision.backbones import load_backbone
 from vidpipe.vision.extraction import extract
+from vidpipe.vision.feature_specs import default_spec
 from vidpipe.vision.optical_flow import FLOW_SIZE
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "ucf101"

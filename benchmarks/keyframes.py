@@ -35,8 +35,9 @@ from vidpipe.learning.inference import predict
 from vidpipe.records.features import FeatureSpec
 from vidpipe.records.videos import PendingVideo
 from vidpipe.settings import load_settings
-from vidpipe.vision.backbones import default_spec, load_backbone
+from vidpipe.vision.backbones import load_backbone
 from vidpipe.vision.extraction import extract
+from vidpipe.vision.feature_specs import default_spec
 from vidpipe.wiring import open_home, open_ports
 
 FULL, KEYS = default_spec(4.0), default_spec(4.0, "keyframes")

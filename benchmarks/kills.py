@@ -657,7 +657,8 @@ class Killer:
         if self._backbone is None:
             import torch
 
-            from vidpipe.vision.backbones import default_spec, load_backbone
+            from vidpipe.vision.backbones import load_backbone
+            from vidpipe.vision.feature_specs import default_spec
 
             torch.set_num_threads(1)
             self._backbone = load_backbone(default_spec(1.0))

@@ -54,8 +54,9 @@ def extract_once(file: Path, cores: int, threads: int) -> dict[str, Any]:
     from vidpipe.adapters.media.binaries import find_tools
     from vidpipe.adapters.media.video_files import VideoFiles
     from vidpipe.records.videos import PendingVideo
-    from vidpipe.vision.backbones import default_spec, load_backbone
+    from vidpipe.vision.backbones import load_backbone
     from vidpipe.vision.extraction import extract
+    from vidpipe.vision.feature_specs import default_spec
 
     spec, videos = default_spec(4.0), VideoFiles(find_tools())
     backbone = load_backbone(spec)

@@ -40,7 +40,7 @@ from vidpipe.splits import group_folds
 from vidpipe.steps.extract import extract
 from vidpipe.steps.ingest import ingest
 from vidpipe.steps.mean_features import mean_features
-from vidpipe.vision.backbones import block_sizes
+from vidpipe.vision.feature_specs import block_sizes
 from vidpipe.wiring import open_home, open_ports
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -36,7 +36,7 @@ from vidpipe.records.models import CrossValidation, Scores, VersionId
 from vidpipe.records.videos import Prediction
 from vidpipe.settings import load_settings
 from vidpipe.steps.classify import classify
-from vidpipe.vision.backbones import block_sizes
+from vidpipe.vision.feature_specs import block_sizes
 from vidpipe.wiring import open_home, open_ports
 
 LABELS = tuple(f"label {k:03d}" for k in range(101))

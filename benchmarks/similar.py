@@ -30,7 +30,7 @@ from vidpipe.cli.display import TerminalProgress
 from vidpipe.records.videos import Collection
 from vidpipe.settings import Settings
 from vidpipe.steps.similar import similar
-from vidpipe.vision.backbones import default_spec
+from vidpipe.vision.feature_specs import default_spec
 from vidpipe.wiring import open_home, open_ports
 
 MOST_S, MOST_BYTES = 1.0, 600e6

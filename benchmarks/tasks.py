@@ -29,7 +29,7 @@ from vidpipe.records.models import LabelledVideo, Sequences
 from vidpipe.records.videos import Floats
 from vidpipe.splits import ResolvedSplit, cut_by_group, folds, resolve
 from vidpipe.steps import scoring
-from vidpipe.vision.backbones import block_sizes
+from vidpipe.vision.feature_specs import block_sizes
 
 VAL_SHARE = 0.15
 """Cut off the training videos for a network that is trained with val videos, as before cross-fitting."""

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from vidpipe.adapters.media.video_files import VideoFiles
     from vidpipe.evaluation.gate import Policy
     from vidpipe.records.features import FeatureSpec
+    from vidpipe.vision.backbones import Backbone
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,6 @@ def open_ports(
     """Open all ports of the steps; by default, shards are computed in this process."""
     from vidpipe.adapters.models.bundle import Bundle
     from vidpipe.adapters.models.registry import Registry
-    from vidpipe.vision.backbones import load_backbone
 
     settings = home.settings
     backbones = BackboneFolder(settings.home / "backbones")
@@ -192,9 +192,7 @@ def open_ports(
             wait_for_lease=wait_for_lease,
         ),
         make_bundle=Bundle,
-        load_backbone=cache(
-            partial(load_backbone, dtype=settings.cnn_dtype, engine=settings.engine, find_file=backbones.find)
-        ),
+        load_backbone=cache(partial(_load, backbones, settings)),
         require_backbone=partial(_require, keep, backbones, settings),
         actor=user_name(),
     )
@@ -209,13 +207,15 @@ def chosen_backbone(
         ConfigurationError: No such backbone, or a file that is none.
         UnsafeModel: Features of this home were made with another file at this path.
     """
-    from vidpipe.vision.backbone_files import named_file, read_backbone, timm_name
-    from vidpipe.vision.backbones import default_spec
+    from vidpipe.vision.backbone_choice import named_file, timm_name
+    from vidpipe.vision.feature_specs import default_spec
 
     file = named_file(settings.backbone)
     if file is None:
         spec = default_spec(settings.sample_fps, settings.sampling, settings.backbone)
         return spec, lambda _spec: None
+    from vidpipe.vision.backbone_files import read_backbone  # torch takes two seconds to import
+
     found = read_backbone(file, timm_name(settings.backbone))
     folder.check(file, found.sha256)
 
@@ -229,7 +229,7 @@ def chosen_backbone(
 def list_backbones(home: Home) -> list[dict[str, Any]]:
     """Backbones with a name, the setting's file and the files that features were made with."""
     from vidpipe.steps.backbones import backbones, files_among, named
-    from vidpipe.vision.backbone_files import named_file
+    from vidpipe.vision.backbone_choice import named_file
     from vidpipe.vision.backbones import load_backbone
 
     settings, folder = home.settings, BackboneFolder(home.settings.home / "backbones")
@@ -240,6 +240,12 @@ def list_backbones(home: Home) -> list[dict[str, Any]]:
     return backbones(
         candidates, chosen, partial(load_backbone, dtype=settings.cnn_dtype, engine=settings.engine)
     )
+
+
+def _load(folder: BackboneFolder, settings: Settings, spec: FeatureSpec) -> Backbone:
+    from vidpipe.vision.backbones import load_backbone  # torch takes two seconds to import
+
+    return load_backbone(spec, dtype=settings.cnn_dtype, engine=settings.engine, find_file=folder.find)
 
 
 def _require(

@@ -27,7 +27,7 @@ from vidpipe.steps.plan_extraction import decode_passes, plan
 from vidpipe.steps.promote import promote
 from vidpipe.steps.train import train
 from vidpipe.vision.backbone_table import BuiltIn
-from vidpipe.vision.backbones import default_spec
+from vidpipe.vision.feature_specs import default_spec
 from vidpipe.vision.optical_flow import FLOW_SIZE
 from vidpipe.wiring import open_home, open_ports
 

@@ -20,7 +20,7 @@ from vidpipe.records.features import FeatureSpec, FrameTransform, KeyframeRule, 
 from vidpipe.steps.extract import extract
 from vidpipe.steps.ingest import ingest
 from vidpipe.steps.plan_extraction import decode_passes
-from vidpipe.vision.backbones import block_sizes, default_spec
+from vidpipe.vision.feature_specs import block_sizes, default_spec
 from vidpipe.vision.sampling import KeyframeGaps, expected_cost
 from vidpipe.wiring import Home
 

@@ -137,7 +137,8 @@ def _engine(engine: Any, dtype: Any, backbone: str) -> dict[str, Any]:
 
 def _weights(backbone: str) -> dict[str, Any]:
     """Fields of `NetworkFacts` about the backbone that the setting names."""
-    from vidpipe.vision.backbone_files import named_file, read_backbone, timm_name
+    from vidpipe.vision.backbone_choice import named_file, timm_name
+    from vidpipe.vision.backbone_files import read_backbone
     from vidpipe.vision.backbone_table import built_in
 
     facts = {"backbone": backbone, "weights_sha256": None, "expected_sha256": ""}

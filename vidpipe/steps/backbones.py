@@ -12,9 +12,11 @@ import numpy as np
 
 from vidpipe.errors import VidpipeError
 from vidpipe.records.features import FeatureSpec
-from vidpipe.vision.backbone_files import read_backbone, timm_name
+from vidpipe.vision.backbone_choice import timm_name
+from vidpipe.vision.backbone_files import read_backbone
 from vidpipe.vision.backbone_table import LITE
-from vidpipe.vision.backbones import Backbone, default_spec
+from vidpipe.vision.backbones import Backbone
+from vidpipe.vision.feature_specs import default_spec
 
 SECONDS = 0.5
 """Of computing, for the measured speed."""

@@ -22,7 +22,7 @@ from vidpipe.splits import group_folds
 from vidpipe.steps import scoring
 from vidpipe.steps.lookup import require_collection
 from vidpipe.steps.runs import Result, recorded
-from vidpipe.vision.backbones import block_sizes
+from vidpipe.vision.feature_specs import block_sizes
 
 COLUMNS = (
     "path", "label", "given", "suggested", "given_score", "suggested_score", "is_confident", "collection",

@@ -11,7 +11,7 @@ from vidpipe.ports import Ports
 from vidpipe.records.models import ModelVersion
 from vidpipe.splits import group_folds
 from vidpipe.steps.mean_features import mean_features
-from vidpipe.vision.backbones import block_sizes
+from vidpipe.vision.feature_specs import block_sizes
 
 log = logging.getLogger(__name__)
 

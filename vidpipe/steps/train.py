@@ -42,7 +42,7 @@ from vidpipe.splits import folds as fold_numbers
 from vidpipe.steps import scoring
 from vidpipe.steps.gather_evidence import evaluation_set
 from vidpipe.steps.runs import Result, recorded
-from vidpipe.vision.backbones import block_sizes
+from vidpipe.vision.feature_specs import block_sizes
 
 log = logging.getLogger(__name__)
 

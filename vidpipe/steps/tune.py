@@ -24,7 +24,7 @@ from vidpipe.splits import Copies, ResolvedSplit, folds, resolve
 from vidpipe.steps import scoring
 from vidpipe.steps.runs import Result, recorded
 from vidpipe.steps.train import log_epoch, train
-from vidpipe.vision.backbones import block_sizes
+from vidpipe.vision.feature_specs import block_sizes
 
 log = logging.getLogger(__name__)
 

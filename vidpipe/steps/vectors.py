@@ -12,7 +12,7 @@ from vidpipe.ports import Ports
 from vidpipe.records.features import FeatureSpec, StoredFeatures
 from vidpipe.records.videos import Floats
 from vidpipe.steps.mean_features import mean_features
-from vidpipe.vision.backbones import block_sizes
+from vidpipe.vision.feature_specs import block_sizes
 
 BATCH = 1024
 """Videos in one transaction."""

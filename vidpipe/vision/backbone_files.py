@@ -22,63 +22,17 @@ import numpy as np
 from vidpipe.errors import ConfigurationError
 from vidpipe.records.features import ClipRule, NetworkSpec
 from vidpipe.records.videos import Floats
+from vidpipe.vision.backbone_choice import SAFETENSORS, TIMM, FileBackbone
 from vidpipe.vision.network_io import GREATEST, as_input
 from vidpipe.vision.onnx_network import NUMBERS, open_session
 from vidpipe.vision.sidecars import Sidecar, read_sidecar
-from vidpipe.vision.timm_network import SAFETENSORS, TIMM, TimmModel, cached_weights
+from vidpipe.vision.timm_network import TimmModel
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Source: https://pytorch.org/vision/stable/models.html, what most published weights were trained with."""
 LAYOUTS = {4: ("NCHW", "NHWC"), 5: ("NCTHW", "NTCHW", "NTHWC")}
 EXPECTED = "(batch, 3, height, width) or (batch, 3, frames, height, width)"
 SIZES_PX = range(16, 1025)
-
-
-@dataclass(frozen=True, slots=True)
-class FileBackbone:
-    """A backbone in a file, as its graph and its TOML describe it."""
-
-    file: Path
-    kind: str
-    sha256: str
-    size_px: int
-    pooling: str
-    network: NetworkSpec
-    fps: float | None
-    """Sampling rate that it wants; None: the setting's."""
-    license: str | None
-
-
-READ = (".onnx", SAFETENSORS)
-REFUSED = (".pt", ".pth", ".pt2", ".ckpt", ".bin", ".pkl", ".h5", ".tflite", ".xml", ".toml")
-"""Kinds that people may try; most of them are pickled, and unpickling runs code."""
-
-
-def named_file(backbone: str) -> Path | None:
-    """The file that a setting names; None where it is the name of a built-in backbone.
-
-    Raises:
-        ConfigurationError: A file of a kind that is not read, or a network of timm without its weights here.
-    """
-    if backbone.startswith(TIMM):
-        return cached_weights(backbone.removeprefix(TIMM))
-    if backbone.startswith("torchvision:"):
-        raise ConfigurationError(
-            f"the backbone {backbone}: torchvision's weights are pickled; expected timm:NAME or a file.",
-            next_step="export it to ONNX: see docs/backbones.md.",
-        )
-    file = Path(backbone).expanduser()
-    if file.suffix.lower() in READ:
-        return file
-    if "/" in backbone or file.suffix.lower() in REFUSED:
-        got = f"a file of the kind {file.suffix}" if file.suffix else "a file of no kind"
-        _wrong(file, got, f"one that ends in {' or '.join(READ)}")
-    return None
-
-
-def timm_name(backbone: str) -> str | None:
-    """The network of timm that a setting names, if it does."""
-    return backbone.removeprefix(TIMM) if backbone.startswith(TIMM) else None
 
 
 def read_backbone(file: Path, timm: str | None = None) -> FileBackbone:

@@ -5,6 +5,7 @@ Nothing heavy is imported, so that a feature spec can be named, and the table sh
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -128,6 +129,18 @@ def built_in(name: str) -> BuiltIn:
             next_step="choose one of `vidpipe backbones`, or the vidpipe version that made this feature set.",
         )
     return LITE[name]
+
+
+def checked_weights(of: BuiltIn, weights_sha256: str) -> Path:
+    """The installed file of the weights, whose hash is that of the feature spec.
+
+    Raises:
+        ConfigurationError: Its package is not installed.
+        UnsafeModel: They are others.
+    """
+    file = of.required_weights_file()
+    check_hash(file, hashlib.sha256(file.read_bytes()).hexdigest(), weights_sha256, f"{of.reinstall}.")
+    return file
 
 
 def check_hash(file: Path, got: str, expected: str, next_step: str) -> None:

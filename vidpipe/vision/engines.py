@@ -6,13 +6,11 @@ import platform
 from importlib import import_module
 from typing import Literal
 
-import torch
-
 from vidpipe import cores
 from vidpipe.errors import ConfigurationError
 from vidpipe.records.features import FeatureSpec
-from vidpipe.vision.lite import Dtype
 
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Engine = Literal["auto", "torch", "openvino", "onnxruntime"]
 
 
@@ -33,6 +31,8 @@ def chosen_engine(engine: Engine, dtype: Dtype) -> Literal["torch", "openvino"]:
         )
     if engine != "auto":
         return engine
+    import torch
+
     emulated = dtype == "bfloat16" and not cores.have_bfloat16()
     fits = platform.machine() in ("x86_64", "AMD64") and not torch.cuda.is_available() and not emulated
     return "openvino" if fits and _imports("openvino") else "torch"

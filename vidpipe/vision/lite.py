@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,12 +10,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vidpipe import cores
 from vidpipe.records.videos import Floats, Pixels
-from vidpipe.vision.backbone_table import BuiltIn, check_hash
+from vidpipe.vision.backbone_table import BuiltIn, checked_weights
+from vidpipe.vision.engines import Dtype
 from vidpipe.vision.fused_cnn import REVISION, FusedTrunk, can_fuse
 from vidpipe.vision.pooling import Pooling
 from vidpipe.vision.quantization import mean_after_relu6
 
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 BATCH_FRAMES = 4
 """Small enough for the activations to stay in a core's cache: 16 runs at 0.8 of the speed."""
 GPU_BATCH_FRAMES = 64
@@ -118,18 +116,6 @@ def load_net(of: BuiltIn, weights_sha256: str) -> nn.Module:
         _fold_batch_norms(module)
     loaded: nn.Module = net
     return loaded
-
-
-def checked_weights(of: BuiltIn, weights_sha256: str) -> Path:
-    """The installed file of the weights, whose hash is that of the feature spec.
-
-    Raises:
-        ConfigurationError: Its package is not installed.
-        UnsafeModel: They are others.
-    """
-    file = of.required_weights_file()
-    check_hash(file, hashlib.sha256(file.read_bytes()).hexdigest(), weights_sha256, f"{of.reinstall}.")
-    return file
 
 
 def _fold_batch_norms(module: nn.Module) -> None:

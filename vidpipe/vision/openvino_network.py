@@ -21,7 +21,8 @@ from vidpipe import cores
 from vidpipe.errors import ConfigurationError, StorageFailed
 from vidpipe.records.videos import Floats, Pixels
 from vidpipe.vision.backbone_table import BuiltIn
-from vidpipe.vision.lite import BATCH_FRAMES, Dtype, best_dtype, load_net
+from vidpipe.vision.engines import Dtype
+from vidpipe.vision.lite import BATCH_FRAMES, best_dtype, load_net
 from vidpipe.vision.pooling import Pooling
 from vidpipe.vision.quantization import corrected_bias, round_kernels
 

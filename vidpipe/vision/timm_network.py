@@ -15,11 +15,10 @@ from vidpipe import cores
 from vidpipe.errors import ConfigurationError
 from vidpipe.records.features import FeatureSpec
 from vidpipe.records.videos import Floats, Pixels
+from vidpipe.vision.backbone_choice import SAFETENSORS, TIMM
 from vidpipe.vision.backbone_table import check_hash
 from vidpipe.vision.network_io import activations, as_input, stored_range
 
-TIMM = "timm:"
-SAFETENSORS = ".safetensors"
 INSTALL = "pip install 'vidpipe[timm]'."
 _operators: Any = None
 

@@ -18,7 +18,7 @@ from vidpipe.records.features import StoredFeatures
 from vidpipe.records.models import LabelledVideo, Sequences
 from vidpipe.splits import ResolvedSplit
 from vidpipe.steps.train import RECIPE
-from vidpipe.vision.backbones import default_spec
+from vidpipe.vision.feature_specs import default_spec
 
 SPEC = default_spec(4.0)
 

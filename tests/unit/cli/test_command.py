@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import textwrap
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,28 @@ def test_what_cannot_be_done_exits_1_with_the_next_command(vidpipe: Any, argumen
     last = ended.stderr.strip().splitlines()[-1]
     assert last.startswith("vidpipe: ") and " Next: " in last and says in last
     assert "Traceback" not in ended.stderr
+
+
+def test_verbs_that_compute_nothing_start_without_torch_and_mlflow(tmp_path: Path, clips: Any) -> None:
+    video_id = hashlib.sha256(min(clips.labelled.glob("*/*.mp4")).read_bytes()).hexdigest()
+    verbs = [
+        ["ingest", str(clips.labelled), "--collection", "tags", "--manifest", str(clips.manifest)],
+        ["collections"], ["status"], ["gc"], ["sql", "select count(*) from videos"],
+        ["label", str(clips.manifest), "--collection", "tags"], ["forget", video_id],
+    ]  # fmt: skip
+    code = f"""
+    import sys
+    from vidpipe.cli.main import app
+    for verb in {verbs!r}:
+        app(verb, standalone_mode=False)
+        heavy = {{"torch", "mlflow", "openvino", "onnxruntime"}} & sys.modules.keys()
+        assert not heavy, (verb, heavy)
+    """
+    home = {**os.environ, "VIDPIPE_HOME": str(tmp_path / "home")}
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], env=home, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_an_error_is_one_json_object_with_json(vidpipe: Any) -> None:

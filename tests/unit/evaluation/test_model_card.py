@@ -12,7 +12,7 @@ import yaml
 from vidpipe.evaluation.model_card import TrainingRecord, card, facts, shortened
 from vidpipe.metrics import scores
 from vidpipe.records.models import CrossValidation, Scores
-from vidpipe.vision.backbones import default_spec
+from vidpipe.vision.feature_specs import default_spec
 
 LABELS = ("cat", "dog | wolf", "été")
 SPEC = default_spec(4.0)

@@ -506,7 +506,7 @@ MEMORY = """
     from types import SimpleNamespace
     import numpy as np
     from vidpipe.adapters.features.store import FeatureStore
-    from vidpipe.vision.backbones import default_spec
+    from vidpipe.vision.feature_specs import default_spec
     from vidpipe.learning.blend import BlendedClassifier
     from vidpipe.learning.classifier import ClassifierConfig, build
     from vidpipe.learning.linear import STATISTICS, LinearHead

@@ -17,9 +17,11 @@ from onnx import TensorProto, helper
 from vidpipe.errors import ConfigurationError, UnsafeModel, VidpipeError
 from vidpipe.records.features import ClipRule, FeatureSpec, NetworkSpec
 from vidpipe.records.videos import Floats, Pixels
-from vidpipe.vision.backbone_files import named_file, read_backbone
-from vidpipe.vision.backbones import Backbone, block_sizes, default_spec, load_backbone
+from vidpipe.vision.backbone_choice import named_file
+from vidpipe.vision.backbone_files import read_backbone
+from vidpipe.vision.backbones import Backbone, load_backbone
 from vidpipe.vision.decode_ahead import clips
+from vidpipe.vision.feature_specs import block_sizes, default_spec
 from vidpipe.vision.optical_flow import FLOW_SIZE
 from vidpipe.vision.pooling import GRID
 

@@ -23,7 +23,8 @@ from vidpipe.records.features import View, squares
 from vidpipe.records.videos import Floats, Pixels
 from vidpipe.vision import fused_cnn, lite
 from vidpipe.vision.backbone_table import BuiltIn, built_in
-from vidpipe.vision.backbones import Backbone, Backbones, default_spec, load_backbone
+from vidpipe.vision.backbones import Backbone, Backbones, load_backbone
+from vidpipe.vision.feature_specs import default_spec
 from vidpipe.vision.optical_flow import FLOW_SIZE
 
 SPEC = default_spec(4.0)

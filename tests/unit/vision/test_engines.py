@@ -20,12 +20,11 @@ from vidpipe.vision import lite
 from vidpipe.vision.backbones import (
     Backbone,
     Backbones,
-    block_sizes,
-    default_spec,
     load_backbone,
     require_backbone,
 )
 from vidpipe.vision.engines import Engine, chosen_engine
+from vidpipe.vision.feature_specs import block_sizes, default_spec
 from vidpipe.vision.openvino_network import exact_start
 from vidpipe.vision.optical_flow import FLOW_SIZE
 

@@ -26,9 +26,10 @@ from vidpipe.errors import StorageFailed, Unreadable
 from vidpipe.records.features import DecodeReport, ExtractedVideo, VideoFeatures
 from vidpipe.records.videos import Floats, PendingVideo, Pixels
 from vidpipe.vision import decode_ahead, extraction
-from vidpipe.vision.backbones import Backbone, default_spec, load_backbone
+from vidpipe.vision.backbones import Backbone, load_backbone
 from vidpipe.vision.decode_ahead import Decoding
 from vidpipe.vision.extraction import extract
+from vidpipe.vision.feature_specs import default_spec
 
 SPEC = default_spec(4.0)
 

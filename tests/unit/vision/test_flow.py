@@ -21,7 +21,7 @@ from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.errors import ConfigurationError
 from vidpipe.records.features import FeatureSpec, FrameTransform, View
 from vidpipe.records.videos import Floats
-from vidpipe.vision.backbones import block_sizes, default_spec
+from vidpipe.vision.feature_specs import block_sizes, default_spec
 from vidpipe.vision.optical_flow import (
     DIRECTIONS,
     FLOW_SIZE,

@@ -12,8 +12,10 @@ from safetensors.torch import save_file
 from vidpipe.errors import ConfigurationError
 from vidpipe.records.videos import Pixels
 from vidpipe.vision import timm_network
-from vidpipe.vision.backbone_files import named_file, read_backbone
-from vidpipe.vision.backbones import default_spec, load_backbone
+from vidpipe.vision.backbone_choice import named_file
+from vidpipe.vision.backbone_files import read_backbone
+from vidpipe.vision.backbones import load_backbone
+from vidpipe.vision.feature_specs import default_spec
 from vidpipe.vision.optical_flow import FLOW_SIZE
 
 NAME = "test_byobnet"

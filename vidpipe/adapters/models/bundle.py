@@ -15,17 +15,19 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from safetensors.torch import load_file, save_file
-from torch import nn
+from typing import TYPE_CHECKING
 
 from vidpipe.adapters.models.bundle_files import digest, files_of
 from vidpipe.errors import IncompatibleFeatures, UnsafeModel
-from vidpipe.learning.blend import BlendedClassifier
-from vidpipe.learning.classifier import ClassifierConfig, LSTMVideoClassifier, build
-from vidpipe.learning.linear import STATISTICS, LinearHead
 from vidpipe.records.features import FeatureSpec
 from vidpipe.records.models import CrossValidation
+
+if (
+    TYPE_CHECKING
+):  # torch takes two seconds to import, and most verbs open the registry without loading a model
+    from torch import nn
+
+    from vidpipe.learning.classifier import ClassifierConfig
 
 FORMAT = 2
 BASELINES = ("mean_linear", "mean_std_linear")
@@ -54,6 +56,10 @@ class Bundle:
     """What serves: all parts with a weight, joined."""
 
     def __post_init__(self) -> None:
+        from vidpipe.learning.blend import BlendedClassifier
+        from vidpipe.learning.classifier import LSTMVideoClassifier
+        from vidpipe.learning.linear import LinearHead
+
         linear = {name: head for name, head in self.heads.items() if isinstance(head, LinearHead)}
         joined = self.lstm
         if linear and isinstance(self.lstm, LSTMVideoClassifier):
@@ -73,6 +79,8 @@ class Bundle:
 
 def save(bundle: Bundle, folder: Path) -> str:
     """Write the files of a bundle; returns their common hash."""
+    from safetensors.torch import save_file
+
     folder.mkdir(parents=True, exist_ok=True)
     facts = {
         "format": FORMAT,
@@ -127,6 +135,10 @@ def load(folder: Path, expected_digest: str) -> Bundle:
 
 
 def _network(folder: Path, name: str) -> tuple[ClassifierConfig, nn.Module]:
+    from safetensors.torch import load_file
+
+    from vidpipe.learning.classifier import ClassifierConfig, build
+
     config = ClassifierConfig.from_json((folder / f"{name}.json").read_text(encoding="utf-8"))
     network = build(config)
     network.load_state_dict(load_file(str(folder / f"{name}.safetensors")))
@@ -135,6 +147,10 @@ def _network(folder: Path, name: str) -> tuple[ClassifierConfig, nn.Module]:
 
 
 def _heads(folder: Path, input_size: int, num_classes: int) -> dict[str, nn.Module]:
+    from safetensors.torch import load_file
+
+    from vidpipe.learning.linear import STATISTICS, LinearHead
+
     tensors = load_file(str(folder / "linear.safetensors"))
     found: dict[str, nn.Module] = {}
     for name in STATISTICS:

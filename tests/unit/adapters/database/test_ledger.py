@@ -33,7 +33,7 @@ from vidpipe.records.videos import (
     Promotion,
     SourceFile,
 )
-from vidpipe.vision.backbones import default_spec
+from vidpipe.vision.feature_specs import default_spec
 
 SPEC = default_spec(4.0)
 OTHER_SPEC = default_spec(2.0)

@@ -26,7 +26,7 @@ from vidpipe.adapters.features.part_writer import TEMP_SUFFIX
 from vidpipe.adapters.features.store import FeatureStore
 from vidpipe.errors import IncompatibleFeatures
 from vidpipe.records.features import StoredFeatures, VideoFeatures
-from vidpipe.vision.backbones import default_spec
+from vidpipe.vision.feature_specs import default_spec
 
 D = 8
 SPEC = replace(default_spec(4.0), feature_size=D)

@@ -34,7 +34,7 @@ from vidpipe.errors import (
     VideoError,
 )
 from vidpipe.records.features import FrameTransform, View
-from vidpipe.vision.backbones import default_spec
+from vidpipe.vision.feature_specs import default_spec
 from vidpipe.vision.sampling import sampled_indices
 
 SMALL = FrameTransform(size_px=32, crop_share=1.0, interpolation="bicubic")

@@ -29,7 +29,7 @@ from vidpipe.learning.inference import predict
 from vidpipe.learning.linear import STATISTICS, LinearHead
 from vidpipe.records.models import CrossValidation, Scores
 from vidpipe.records.videos import Floats
-from vidpipe.vision.backbones import default_spec
+from vidpipe.vision.feature_specs import default_spec
 
 D, LABELS = 4, ("cat", "dog", "été")
 SPEC = replace(default_spec(4.0), feature_size=D)

@@ -38,7 +38,7 @@ from vidpipe.steps.classify import classify
 from vidpipe.steps.extract import extract
 from vidpipe.steps.ingest import ingest
 from vidpipe.steps.train import train
-from vidpipe.vision.backbones import default_spec
+from vidpipe.vision.feature_specs import default_spec
 
 LABELS = 4
 D = default_spec(4.0).feature_size

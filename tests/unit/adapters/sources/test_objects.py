@@ -21,7 +21,7 @@ from vidpipe.errors import ConfigurationError, IncompatibleFeatures, StorageUnre
 from vidpipe.ports import Ports
 from vidpipe.records.features import StoredFeatures, VideoFeatures
 from vidpipe.steps.ingest import ingest, ingest_again
-from vidpipe.vision.backbones import default_spec
+from vidpipe.vision.feature_specs import default_spec
 
 
 def test_an_object_replaced_under_its_key_is_noticed_by_its_etag(
