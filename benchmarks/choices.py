@@ -26,7 +26,7 @@ from vidpipe.learning.cross_fitting import (
     pooled,
 )
 from vidpipe.learning.inference import predict
-from vidpipe.learning.linear import Doubles
+from vidpipe.learning.linear import STATISTICS, Doubles
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,12 @@ CHOICES = {
     "learnt weights, shrunk more (100)": Choice(shrinkage=100.0),
     "equal weights": Choice(shrinkage=EQUAL),
     "means besides": Choice(parts=("mean_linear", *PARTS)),
-    "mean and deviation without change": Choice(parts=("mean_std_linear", "thirds_linear", "lstm")),
-    "no thirds": Choice(parts=("mean_std_change_linear", "lstm")),
-    "no mean, deviation and change": Choice(parts=("thirds_linear", "lstm")),
+    "mean and deviation without change": Choice(parts=("mean_std_linear", "trend_linear", "lstm")),
+    "thirds in place of trend": Choice(parts=("mean_std_change_linear", "thirds_linear", "lstm")),
+    "no trend": Choice(parts=("mean_std_change_linear", "lstm")),
+    "no mean, deviation and change": Choice(parts=("trend_linear", "lstm")),
     "no linear heads": Choice(parts=("lstm",)),
-    "no LSTM": Choice(parts=("mean_std_change_linear", "thirds_linear")),
+    "no LSTM": Choice(parts=("mean_std_change_linear", "trend_linear")),
 }
 
 Scores = tuple[Mapping[str, Doubles], Mapping[str, Doubles]]
@@ -77,7 +78,9 @@ def _parts(trial: Trial, seed: int, trained: Record, kinds: str) -> Scores:
     used = without_flow(trial) if kinds == "without flow" else trial
     blocks = () if kinds == "as large as they are" else used.blocks
     with cores.one_thread():
-        heads, out_of_fold = linear_parts(used.data, used.folds, replace(DEFAULT, seed=seed), blocks)
+        heads, out_of_fold = linear_parts(
+            used.data, used.folds, replace(DEFAULT, seed=seed), blocks, [*STATISTICS]
+        )
     test = {name: predict(head, used.test.features) for name, head in heads.items()}
     test["lstm"] = np.array(trained["test"]["lstm"], np.float32)
     logs = {name: np.log(p.astype(np.float64).clip(1e-9)) for name, p in test.items()}

@@ -27,8 +27,9 @@ from vidpipe.adapters.models.bundle import Bundle
 from vidpipe.cli.display import TerminalProgress
 from vidpipe.evaluation.model_card import TrainingRecord
 from vidpipe.learning.classifier import build
+from vidpipe.learning.cross_fitting import LINEAR_PARTS, PARTS
 from vidpipe.learning.inference import predict
-from vidpipe.learning.linear import STATISTICS, LinearHead
+from vidpipe.learning.linear import LinearHead
 from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
 from vidpipe.records.features import ExtractedVideo, PartResult, StoredFeatures, VideoFeatures
@@ -82,9 +83,9 @@ def register(ports: Ports) -> Bundle:
     spec = ports.limits.spec
     lstm = TrainingConfig().architecture(spec.feature_size, len(LABELS), block_sizes(spec))
     heads: dict[str, nn.Module] = {
-        name: LinearHead(name, spec.feature_size, len(LABELS)) for name in STATISTICS
+        name: LinearHead(name, spec.feature_size, len(LABELS)) for name in LINEAR_PARTS
     }
-    weights = dict.fromkeys((*STATISTICS, "lstm"), 0.25)  # all parts are computed
+    weights = dict.fromkeys(PARTS, 1 / len(PARTS))  # all parts are computed
     bundle = Bundle(
         LABELS, spec, {"train": [], "val": [], "test": []}, [], build(lstm), lstm,
         heads, weights,

@@ -21,6 +21,7 @@ _NAMES = {
     "mean_linear": "mean + linear (baseline)",
     "mean_std_linear": "mean and deviation + linear (baseline)",
     "mean_std_change_linear": "mean, deviation and change + linear",
+    "trend_linear": "mean, deviation, change and trend + linear",
     "thirds_linear": "thirds of the video + linear",
 }
 

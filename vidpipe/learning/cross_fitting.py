@@ -21,7 +21,7 @@ from vidpipe.learning.blend import BlendedClassifier, floored
 from vidpipe.learning.calibration import EpochMetrics
 from vidpipe.learning.classifier import ClassifierConfig, LSTMVideoClassifier
 from vidpipe.learning.inference import predict
-from vidpipe.learning.linear import STATISTICS, Doubles, LinearHead, LinearProblem
+from vidpipe.learning.linear import Doubles, LinearHead, LinearName, LinearProblem
 from vidpipe.learning.training import LSTMTrainer, Start, TrainingConfig, side_by_side
 from vidpipe.records.models import Sequences
 
@@ -36,8 +36,11 @@ few videos are mostly noise, and equal ones then forecast better; where one part
 labels apart, such as order, they are far behind.
 
 Source: Smith and Wallis, A simple explanation of the forecast combination puzzle (2009)."""
-PARTS = ("mean_std_change_linear", "thirds_linear", "lstm")
-"""Parts that may have a weight. The other linear heads are baselines: simpler ones."""
+LINEAR_PARTS: tuple[LinearName, ...] = ("mean_std_change_linear", "trend_linear")
+PARTS = (*LINEAR_PARTS, "lstm")
+"""Parts that may have a weight."""
+HEADS: tuple[LinearName, ...] = ("mean_linear", "mean_std_linear", *LINEAR_PARTS)
+"""Linear heads that are trained: the baselines, which are simpler, and the parts."""
 LEAST_SHARE = 0.02
 """A part whose weight is below this share of all weights has none."""
 MOST_WEIGHT = 4.0
@@ -142,13 +145,17 @@ class CrossFit:
 
 
 def linear_parts(
-    data: Sequences, folds: Indices, config: TrainingConfig, blocks: Sequence[int]
+    data: Sequences,
+    folds: Indices,
+    config: TrainingConfig,
+    blocks: Sequence[int],
+    names: Sequence[LinearName] = HEADS,
 ) -> tuple[dict[str, LinearHead], dict[str, Doubles]]:
     """Linear heads of the best penalty, fitted on all videos, and out-of-fold log probabilities (n, K)."""
     heads: dict[str, LinearHead] = {}
     parts: dict[str, Doubles] = {}
     targets, held_out = data.targets, np.flatnonzero(folds >= 0)
-    for name in STATISTICS:
+    for name in names:
         problem = LinearProblem(
             name, data.features, targets, len(data.labels), config.balance, config.seed, blocks
         )

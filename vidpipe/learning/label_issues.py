@@ -18,14 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vidpipe import cores
-from vidpipe.learning.cross_fitting import OutOfFold, cross_fitted, linear_parts
+from vidpipe.learning.cross_fitting import LINEAR_PARTS, OutOfFold, cross_fitted, linear_parts
 from vidpipe.learning.linear import Doubles
 from vidpipe.learning.training import TrainingConfig
 from vidpipe.records.models import Sequences
 
 Indices = npt.NDArray[np.int64]
-HEADS = ("mean_std_linear", "thirds_linear")
-"""Parts of the registered classifier that train in seconds, and forget no video by chance."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +45,9 @@ class LabelQuality:
 
 
 def out_of_fold_scores(data: Sequences, folds: Indices, blocks: Sequence[int] = ()) -> Doubles:
-    """Cross-fitted probabilities (N, K) of linear heads, blended as in training.
+    """Cross-fitted probabilities (N, K) of the linear parts, blended as in training.
+
+    They train in seconds, and forget no video by chance.
 
     Args:
         data: All labelled videos.
@@ -55,8 +55,8 @@ def out_of_fold_scores(data: Sequences, folds: Indices, blocks: Sequence[int] = 
         blocks: Sizes of the kinds of features, which sum to D.
     """
     with cores.one_thread():
-        _, parts = linear_parts(data, folds, TrainingConfig(), blocks)
-    return cross_fitted(OutOfFold({name: parts[name] for name in HEADS}, data.targets, folds))
+        _, parts = linear_parts(data, folds, TrainingConfig(), blocks, LINEAR_PARTS)
+    return cross_fitted(OutOfFold(parts, data.targets, folds))
 
 
 def label_quality(probabilities: Doubles, targets: Indices) -> LabelQuality:

@@ -27,7 +27,9 @@ from vidpipe.records.videos import Floats
 
 Doubles = npt.NDArray[np.float64]
 Arrays = TypeVar("Arrays", Floats, Doubles)
-LinearName = Literal["mean_linear", "mean_std_linear", "mean_std_change_linear", "thirds_linear"]
+LinearName = Literal[
+    "mean_linear", "mean_std_linear", "mean_std_change_linear", "trend_linear", "thirds_linear"
+]
 
 PENALTIES = (10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4)
 """Of the squared weights, beside the mean cross entropy; out-of-fold scores choose one."""
@@ -67,7 +69,7 @@ def mean_std_change(features: Floats) -> Floats:
 
 
 def thirds(features: Floats) -> Floats:
-    """Means of the first, middle and last third of features (T, D): (3 D,), so that order is seen."""
+    """Means of the first, middle and last third of features (T, D): (3 D,)."""
     x = features.astype(np.float32, copy=False)
     T = len(x)
     starts = [min(k * T // 3, T - 1) for k in range(3)]
@@ -75,13 +77,21 @@ def thirds(features: Floats) -> Floats:
     return np.concatenate([x[a:b].mean(0) for a, b in zip(starts, ends, strict=True)])
 
 
+def mean_std_change_trend(features: Floats) -> Floats:
+    """`mean_std_change` of features (T, D), and last third minus first: (4 D,), so that order is seen."""
+    first, _, last = np.split(thirds(features), 3)
+    return np.concatenate([mean_std_change(features), last - first])
+
+
 STATISTICS: dict[LinearName, tuple[Callable[[Floats], Floats], int]] = {
     "mean_linear": (mean, 1),
     "mean_std_linear": (mean_std, 2),
     "mean_std_change_linear": (mean_std_change, 3),
+    "trend_linear": (mean_std_change_trend, 4),
     "thirds_linear": (thirds, 3),
 }
-"""Name of a linear part: its statistic, and that statistic's size in D."""
+"""Name of a linear part: its statistic, and that statistic's size in D. `thirds_linear` is trained no more;
+versions that have it are served."""
 
 
 class LinearHead(nn.Module):

@@ -24,6 +24,7 @@ from vidpipe.learning.linear import (
     Weights,
     mean_std,
     mean_std_change,
+    mean_std_change_trend,
     thirds,
 )
 from vidpipe.learning.training import LSTMTrainer, TrainingConfig, side_by_side
@@ -70,9 +71,18 @@ def test_the_change_tells_restless_videos_from_slow_ones_of_the_same_deviation()
     assert mean_std_change(slow[:1]).tolist() == [0, 0, 0], "one frame has no change"
 
 
+def test_the_trend_turns_with_the_video_and_the_rest_does_not() -> None:
+    up = np.arange(9, dtype=np.float32)[:, None]
+    forwards, backwards = mean_std_change_trend(up), mean_std_change_trend(up[::-1])
+    assert forwards[:3].tolist() == backwards[:3].tolist()
+    assert (forwards[3], backwards[3]) == (6, -6)
+
+
 @pytest.mark.parametrize("T", [1, 2, 4])
-def test_videos_of_few_frames_have_thirds_too(T: int) -> None:
-    assert np.isfinite(thirds(np.ones((T, 2), np.float32))).all()
+def test_videos_of_few_frames_have_thirds_and_a_trend_too(T: int) -> None:
+    ones = np.ones((T, 2), np.float32)
+    assert np.isfinite(thirds(ones)).all()
+    assert mean_std_change_trend(ones)[-2:].tolist() == [0, 0]
 
 
 def on_all(problem: LinearProblem) -> list[Weights]:

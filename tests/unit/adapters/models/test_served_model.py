@@ -227,7 +227,7 @@ def test_the_facts_are_metadata_of_the_model(job: Job) -> None:
     assert sum(sum(v.values()) for v in facts["videos"].values()) == LABELS * 3
     assert set(facts["per_label"]) == {
         "registered", "lstm", "mean_linear", "mean_std_linear", "mean_std_change_linear",
-        "thirds_linear",
+        "trend_linear",
     }  # fmt: skip
     assert len(facts["digest"]) == 64
 
