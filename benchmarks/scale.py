@@ -74,6 +74,9 @@ def fill(home: Path, folder: Path, known: int, files: int) -> None:
                 28 as n_frames, 'part-' || (i // {PART_VIDEOS}) as part,
                 28 * (i % {PART_VIDEOS}) as row_offset,
                 'synthetic' as numerics, 1 as run_id from range({known}) t(i)""")
+        run(f"""insert into core.video_vector by name select i as video_key, 1 as feature_set_key,
+                list_transform(range(128), lambda k: (hash(i, k) % 1000)::float / 10000)::float[128] as vector
+                from range({known}) t(i)""")
         run(f"""insert into core.prediction by name select i // {RANKS} as video_key, 1 as model_key,
                 1 as model_version, 1 as feature_set_key, 1 + i % {RANKS} as rank, hash(i) % 101 as label_key,
                 random()::float as score, 1 as run_id, now()::timestamp as predicted_at

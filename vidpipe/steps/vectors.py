@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 
+from vidpipe.errors import IncompatibleFeatures
 from vidpipe.learning.video_vectors import FIT_VIDEOS, Projection, fit_projection
 from vidpipe.ports import Ports
 from vidpipe.records.features import FeatureSpec, StoredFeatures
@@ -14,12 +17,17 @@ from vidpipe.records.videos import Floats
 from vidpipe.steps.mean_features import mean_features
 from vidpipe.vision.feature_specs import block_sizes
 
+log = logging.getLogger(__name__)
+
 BATCH = 1024
 """Videos in one transaction."""
 
 
 def make_vectors(ports: Ports, specs: Sequence[FeatureSpec]) -> int:
-    """Make the vectors that present videos lack in these feature sets; returns how many."""
+    """Make the vectors that present videos lack in these feature sets; returns how many.
+
+    Videos of a damaged part stay without: what else a run does is not to stop for them.
+    """
     made = 0
     for spec in specs:
         lacking = ports.ledger.vectors.lacking(spec.feature_set_id)
@@ -30,9 +38,10 @@ def make_vectors(ports: Ports, specs: Sequence[FeatureSpec]) -> int:
             for start in range(0, len(lacking), BATCH):
                 some = lacking[start : start + BATCH]
                 ids, means = _means(ports, spec, some)
-                ports.ledger.vectors.put(spec.feature_set_id, ids, projection.vectors(means))
+                if ids:
+                    ports.ledger.vectors.put(spec.feature_set_id, ids, projection.vectors(means))
+                made += len(ids)
                 advance(len(some), len(some))
-        made += len(lacking)
     return made
 
 
@@ -50,10 +59,10 @@ def _projection(ports: Ports, spec: FeatureSpec, lacking: Sequence[StoredFeature
     """The projection of a feature set, fitted on its first videos; None while there is only one."""
     if known := known_projection(ports, spec.feature_set_id):
         return known
-    if len(lacking) < 2:
-        return None
     spread = np.unique(np.linspace(0, len(lacking) - 1, min(FIT_VIDEOS, len(lacking))).astype(int))
-    _, means = _means(ports, spec, [lacking[i] for i in spread])
+    ids, means = _means(ports, spec, [lacking[i] for i in spread])
+    if len(ids) < 2:
+        return None
     weights = fit_projection(means, block_sizes(spec)).to_bytes()
     sha256 = hashlib.sha256(weights).hexdigest()
     ports.ledger.vectors.put_projection(spec.feature_set_id, sha256, weights, len(means))
@@ -62,5 +71,11 @@ def _projection(ports: Ports, spec: FeatureSpec, lacking: Sequence[StoredFeature
 
 def _means(ports: Ports, spec: FeatureSpec, some: Sequence[StoredFeatures]) -> tuple[list[str], Floats]:
     """Ids, and mean features (N, D) in their order."""
-    found = dict(mean_features(ports.store, spec.feature_set_id, some))
-    return list(found), np.stack(list(found.values()))
+    found: dict[str, Floats] = {}
+    for _, of_part in groupby(some, key=lambda stored: stored.part):
+        videos = list(of_part)
+        try:
+            found |= dict(mean_features(ports.store, spec.feature_set_id, videos))
+        except IncompatibleFeatures as error:
+            log.warning("%s videos get no vector: %s", len(videos), error)
+    return list(found), np.stack(list(found.values())) if found else np.zeros((0, 0), np.float32)

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import warehouse_rows
+from conftest import concrete, warehouse_rows
 from stored import clouds, content_id, put_collection
 
+from vidpipe.adapters.features.store import FeatureStore
 from vidpipe.errors import ConfigurationError, NotFound, Unreadable, UnsafeModel
 from vidpipe.learning.video_vectors import SIZE, Projection, fit_projection
 from vidpipe.ports import Ports
@@ -84,6 +85,31 @@ def test_the_projection_is_never_fitted_again(yard: Ports) -> None:
     assert len(inside) == 16
     forget(yard, content_id("new1.mp4")[:12])
     assert "new1.mp4" not in {row["path"] for row in similar(yard, "new0.mp4", limit=20).rows}
+
+
+def test_a_damaged_part_costs_its_own_videos_their_vectors_and_nothing_else(
+    yard: Ports, caplog: pytest.LogCaptureFixture
+) -> None:
+    spec = yard.limits.spec
+    for name in ("street", "lane"):
+        put_collection(yard, name, clouds({f"{name}{n}.mp4": "emu" for n in range(3)}, spec.feature_size))
+    lacking = yard.ledger.vectors.lacking(spec.feature_set_id)
+    parts = sorted({stored.part for stored in lacking})
+    assert len(parts) == 2
+    file = concrete(yard.store, FeatureStore).folder(spec.feature_set_id) / parts[0]
+    whole = file.read_bytes()
+    file.write_bytes(b"")
+    assert make_vectors(yard, [spec]) == 3 and str(file) in caplog.text
+    file.write_bytes(whole)
+    assert make_vectors(yard, [spec]) == 3, "once it is back"
+
+
+def test_no_projection_is_fitted_on_what_cannot_be_read(ports: Ports) -> None:
+    spec = ports.limits.spec
+    put_collection(ports, "yard", clouds(LABELS, spec.feature_size), LABELS)
+    for part in concrete(ports.store, FeatureStore).folder(spec.feature_set_id).iterdir():
+        part.write_bytes(b"")
+    assert make_vectors(ports, [spec]) == 0 and ports.ledger.vectors.projection(spec.feature_set_id) is None
 
 
 def test_who_is_not_there_is_said_with_the_next_step(ports: Ports, tmp_path: Path) -> None:
