@@ -36,7 +36,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 $(ENGINES): $(STAMP)
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,dask,ray]'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,dask,ray,browser]'
 	@touch $@
 
 demo: $(STAMP)
@@ -62,7 +62,7 @@ docs: $(STAMP)
 # A fresh environment, so that nothing stays only because it was there; the comments at the head are kept.
 lock:
 	@rm -rf build/lock && $(PYTHON) -m venv build/lock
-	@build/lock/bin/python -m pip install --quiet '.[dev,gs,dask,ray]'
+	@build/lock/bin/python -m pip install --quiet '.[dev,gs,dask,ray,browser]'
 	@{ sed -n '/^#/p' constraints.txt; build/lock/bin/python -m pip freeze --exclude vidpipe \
 	  | sed 's/+[a-z0-9]*$$//' | LC_ALL=C sort -f; } > build/constraints.txt
 	@mv build/constraints.txt constraints.txt && rm -rf build/lock

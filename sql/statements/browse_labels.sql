@@ -1,4 +1,4 @@
--- Labels of a collection, known and predicted, with their numbers of present videos, in order of their names.
+-- Labels of a collection and of the version that serves it, with their numbers of present videos, by name.
 with known as (
     select
         item.label,
@@ -19,12 +19,28 @@ predicted as (
     from latest_predictions as top
     where top.collection = $collection
     group by top.label
+),
+
+-- Also those that it gives to no video of this collection: a person may.
+possible as (
+    select label.label
+    from (
+        select distinct prediction.label_key
+        from core.prediction as prediction
+        inner join core.collection_serving as serving on prediction.model_version = serving.model_version
+        inner join core.collection as collection on serving.collection_key = collection.collection_key
+        where collection.name = $collection
+    ) as scored
+    inner join core.label as label on scored.label_key = label.label_key
+    union
+    select known.label from known
 )
 
 select
-    coalesce(known.label, predicted.label) as label,
+    possible.label,
     coalesce(known.known, 0) as known,
     coalesce(predicted.predicted, 0) as predicted
-from known
-full outer join predicted on known.label = predicted.label
-order by label
+from possible
+left join known on possible.label = known.label
+left join predicted on possible.label = predicted.label
+order by possible.label
