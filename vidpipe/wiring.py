@@ -25,6 +25,7 @@ from vidpipe.adapters.sources.buckets import BucketFolder, Objects
 from vidpipe.adapters.sources.folders import Catalog
 from vidpipe.adapters.sources.staging import Staging
 from vidpipe.adapters.waiting_labels import WaitingLabels
+from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.ports import Limits, Ports
 from vidpipe.ports.coordination import Lease, Progress, ShardExecutor
 from vidpipe.ports.doctor import Probes
@@ -93,6 +94,30 @@ def open_archive(home: Home) -> HomeArchive:
     return HomeArchive(
         home.settings.home, home.ledger.database.copy_to, lambda file: Ledger(file).features.named_parts()
     )
+
+
+FORMATS = ("label-studio", "webvtt")
+"""Of `export_as`."""
+
+
+def export_as(home: Home, folder: Path, format_name: str, collection: str | None) -> list[dict[str, Any]]:
+    """Export what is known and predicted of videos in another tool's format; returns the files.
+
+    Raises:
+        ConfigurationError: No such format.
+        NotFound: No such collection, or nothing has been published yet.
+        StorageFailed: The folder cannot be written.
+    """
+    from vidpipe.adapters.exchange.label_studio import label_studio
+    from vidpipe.adapters.exchange.webvtt import webvtt
+
+    writer = dict(zip(FORMATS, (label_studio, webvtt), strict=True)).get(format_name)
+    if writer is None:
+        raise ConfigurationError(f"no format {format_name!r}; there are parquet, {', '.join(FORMATS)}.")
+    with home.warehouse.reading() as read:
+        if collection is not None and all(c["collection"] != collection for c in read("browse_collections")):
+            raise NotFound(f"no collection {collection!r}.", next_step="vidpipe collections lists them.")
+        return writer(read, folder, collection)
 
 
 def open_catalog() -> Catalog:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +22,7 @@ from vidpipe.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from vidpipe.adapters.database.warehouse import Answer
+    from vidpipe.wiring import Home
 
 looking = typer.Typer(rich_markup_mode=None)
 
@@ -98,8 +99,30 @@ def export(
         list[str] | None,
         typer.Option("--relation", help="A table or view to write; may be repeated. Default: all"),
     ] = None,
+    format_name: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="[parquet|label-studio|webvtt]",
+            help="parquet: tables and views; label-studio: tasks with predictions; webvtt: subtitles.",
+        ),
+    ] = "parquet",
+    collection: CollectionOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the public tables and views as Parquet files."""
-    show_records(home, as_json, "files", lambda opened: opened.warehouse.export(folder, relation))
+    """Write the public tables and views as Parquet files, or videos with their labels for other tools."""
+
+    def write(opened: Home) -> list[dict[str, Any]]:
+        if format_name == "parquet" and collection is None:
+            return opened.warehouse.export(folder, relation)
+        if format_name == "parquet" or relation:
+            raise ConfigurationError(
+                "--relation is of the format parquet, and --collection of the others.",
+                next_step="leave one of them out.",
+            )
+        from vidpipe.wiring import export_as
+
+        return export_as(opened, folder, format_name, collection)
+
+    show_records(home, as_json, "files", write)
