@@ -51,7 +51,7 @@ def fill(home: Path, folder: Path, known: int, files: int) -> None:
     parts = home / "features" / f"feature_set={spec.feature_set_id}"
     parts.mkdir(parents=True, exist_ok=True)
     for number in range(known // PART_VIDEOS + 1):  # named and there; nothing opens them
-        (parts / f"part-{number}").touch()
+        (parts / f"part-{number}").write_bytes(b"PAR1")
     assert isinstance(ports.ledger, Ledger)
     listing = ports.catalog.list_folder(folder).files
     with ports.ledger.database.session() as session:

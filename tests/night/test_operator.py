@@ -240,7 +240,7 @@ ROWS: dict[str, Callable[[Scene], None]] = {
     "a source is not mounted, or empty": not_mounted,
     "a file is still being written, or is replaced while it is read": still_written,
     "a file is no video, or damaged": broken_file,
-    "a part of the features is gone": one_part_gone,
+    "a part of the features is gone or cut off": one_part_gone,
     "all parts of the features are gone": all_parts_gone,
     "`warehouse.duckdb` was deleted": warehouse_gone,
     "another run is at work": at_work,

@@ -292,7 +292,7 @@ def _parts(named: frozenset[tuple[str, str]], probes: Probes) -> Line:
         message = f"none of the {gone} feature parts that the ledger names is there"
         repair = "mount or restore the features' folder; lost for good: vidpipe gc --lost-parts"
         return Line("parts", "fix", message, repair)
-    message = f"{gone} of the {len(named)} that the ledger names are gone"
+    message = f"{gone} of the {len(named)} that the ledger names are gone or cut off"
     return Line("parts", "warning", message, "vidpipe nightly computes them again.")
 
 

@@ -1,4 +1,4 @@
-"""Feature parts that are gone: after a restore of another day, or a disk that lost files.
+"""Feature parts that are gone or cut off: after a restore of another day, a power cut, or a failing disk.
 
 The ledger says what is done, and a part that it names may still be missing. Features are a function of the
 bytes, so they are computed again; but where no part at all is there, its folder is more likely away.
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def forget_lost_parts(ports: Ports, *, even_all: bool = False) -> int:
-    """Forget what parts that are gone held, so that the next extraction computes it; how many are gone.
+    """Forget what parts that are gone or cut off held: the next extraction computes it; returns their number.
 
     Args:
         ports: The outside world; the lease is held.
@@ -35,6 +35,6 @@ def forget_lost_parts(ports: Ports, *, even_all: bool = False) -> int:
             next_step="mount or restore the features' folder; lost for good: vidpipe gc --lost-parts, and "
             "the next night computes them again.",
         )
-    log.warning("%d feature parts are gone: their videos are read again.", len(gone))
+    log.warning("%d feature parts are gone or cut off: their videos are read again.", len(gone))
     ports.ledger.features.forget_parts(gone)
     return len(gone)

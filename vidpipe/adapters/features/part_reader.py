@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +25,7 @@ from vidpipe.records.videos import Floats
 
 warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # nor does anyone write it
 
+MAGIC = b"PAR1"
 READ_FRAMES = 512
 """Rows that are read at once, and some: 3 MB, and 7 MB as float32, which the next ones use again."""
 PIECE_FRAMES = 1024
@@ -94,6 +97,22 @@ class PartReader:
         if begin not in self._group_at or end not in self._group_at:
             raise _other_rows(self._file, run[0], "no such rows")
         return list(range(self._group_at[begin], self._group_at[end]))
+
+
+def ends_as_parquet(file: Path) -> bool:
+    """Whether a file ends as Parquet does; one that may not be read counts as such.
+
+    A power cut or a full disk can leave a file empty, or without its end, under its final name.
+    Source: https://parquet.apache.org/docs/file-format/, "PAR1".
+    """
+    try:
+        with file.open("rb") as stream:
+            stream.seek(-len(MAGIC), os.SEEK_END)
+            return stream.read() == MAGIC
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        return error.errno != errno.EINVAL  # shorter than the magic number
 
 
 @contextmanager

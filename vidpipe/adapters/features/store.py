@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vidpipe.adapters.features.part_reader import PartReader, readable
+from vidpipe.adapters.features.part_reader import PartReader, ends_as_parquet, readable
 from vidpipe.adapters.features.part_writer import NUMBER, PartWriter, storage_failed
 from vidpipe.records.features import FeatureSpec, StoredFeatures, VideoFeatures
 
@@ -134,7 +134,7 @@ class FeatureStore:
         return files, size_bytes
 
     def gone(self, named: Set[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Missing parts among those that are `named`, as (feature_set_id, part).
+        """Parts among those that are `named` whose file is missing or cut off, as (feature_set_id, part).
 
         Raises:
             StorageUnreachable: The bucket does not answer.
@@ -142,7 +142,7 @@ class FeatureStore:
         if self._bucket:
             there = (Path(name) for name, _, _ in self._bucket.ages_s())
         else:
-            there = iter(self._root.glob("feature_set=*/part-*"))
+            there = (file for file in self._root.glob("feature_set=*/part-*") if ends_as_parquet(file))
         return set(named) - {_named_as(file) for file in there}
 
     def try_out(self) -> str | None:

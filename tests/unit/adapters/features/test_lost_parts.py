@@ -36,11 +36,18 @@ def test_a_part_that_is_gone_is_computed_again_and_all_of_them_only_when_asked(
         extract(ports)
     one, other = parts(home)
     one.unlink()
-    assert said_of_parts(home) == ("warning", "1 of the 2 that the ledger names are gone")
+    assert said_of_parts(home) == ("warning", "1 of the 2 that the ledger names are gone or cut off")
     night = nightly(ports)
     assert (night.status, night.extracted, night.problems) == ("no_champion", 1, [])
     assert len(parts(home)) == 2 and other in parts(home)
     assert said_of_parts(home)[0] == "ok"
+    for left in (b"", b"PAR", parts(home)[0].read_bytes()[:-9]):  # as a power cut may leave it
+        parts(home)[0].write_bytes(left)
+        assert said_of_parts(home) == ("warning", "1 of the 2 that the ledger names are gone or cut off")
+    night = nightly(ports)
+    assert (night.status, night.extracted, night.problems) == ("no_champion", 1, [])
+    gc(ports, older_than_s=0.0)
+    assert said_of_parts(home)[0] == "ok" and len(parts(home)) == 2
     shutil.rmtree(home.settings.home / "features")
     assert said_of_parts(home) == ("fix", "none of the 2 feature parts that the ledger names is there")
     away = nightly(ports)
