@@ -5,6 +5,7 @@ Sizes and end marks are read, nothing is decoded. Where a container says nothing
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +27,7 @@ At = Callable[[int, int], bytes]
 def ends_early(file: Path) -> bool:
     """Whether a container's sizes reach beyond the end of the file, or what ends it is not there.
 
-    Of MP4, AVI, WebP, Matroska, ASF, APNG, GIF, Ogg, FLV, SER, raw DV and MPEG-TS.
+    Of MP4, AVI, WebP, Matroska, ASF, APNG, GIF, Ogg, FLV, SER, raw DV, YUV4MPEG2 and MPEG-TS.
     """
     size = file.stat().st_size
     with file.open("rb") as stream:
@@ -147,6 +148,31 @@ def _dv_ends_early(at: At, size: int) -> bool:
     return bool(size % (DV_PAL_BYTES if at(3, 1)[0] & 0x80 else DV_NTSC_BYTES))
 
 
+def _y4m_ends_early(at: At, size: int) -> bool:
+    """Whether the last frame is not whole, where frames have no parameters of their own.
+
+    Source: yuv4mpeg(5): a line of parameters; each frame is `FRAME`, parameters, a line feed, the planes.
+    """
+    head = at(0, 512)
+    start = head.find(b"\n") + 1
+    said = {word[:1]: word[1:].decode("latin-1") for word in head[: start - 1].split(b" ")[1:]}
+    layout = _Y4M_LAYOUT.match(said.get(b"C", "420"))
+    numbers = [said.get(name, "") for name in (b"W", b"H")]
+    if not layout or not all(map(str.isdigit, numbers)) or not head.startswith(b"FRAME\n", start):
+        return False
+    width, height = map(int, numbers)
+    across, down = _Y4M_CHROMA[layout[1]]
+    chroma = -(-width // across) * -(-height // down) * 2 if across else 0
+    samples = width * height * (2 if layout[2] else 1) + chroma
+    return bool((size - start) % (len(b"FRAME\n") + samples * (2 if layout[3] else 1)))
+
+
+_Y4M_CHROMA = {"420": (2, 2), "422": (2, 1), "411": (4, 1), "444": (1, 1), "mono": (0, 0)}
+"""By how much the chroma planes are smaller, across and down; 0: there are none."""
+_Y4M_LAYOUT = re.compile(r"(420|422|411|444|mono)(?:jpeg|mpeg2|paldv)?(alpha)?(p?\d+)?$")
+"""Chroma, a plane of transparency, more than 8 bits."""
+
+
 def _transport_stream_ends_early(at: At, size: int) -> bool:
     """Whether it ends within a packet of 188 bytes, or of 192 with the time code of Blu-ray and AVCHD.
 
@@ -169,6 +195,7 @@ _CONTAINERS: tuple[tuple[int, tuple[bytes, ...], Callable[[At, int], bool]], ...
     (0, (b"FLV",), _flv_ends_early),
     (0, (MAGIC,), _ser_ends_early),
     (0, (b"\x1f\x07\0",), _dv_ends_early),
+    (0, (b"YUV4MPEG2 ",), _y4m_ends_early),
     (0, (b"\x47",), _transport_stream_ends_early),
     (4, (b"\x47",), _transport_stream_ends_early),
 )

@@ -161,6 +161,30 @@ def test_of_every_container_that_is_cut_off_something_tells(
     assert bad.is_damaged and 0 < certain(bad.frames_decoded) < certain(good.frames_decoded)
 
 
+@pytest.mark.parametrize(
+    "pix_fmt",
+    [
+        "yuv420p",
+        "yuvj420p",
+        "yuv411p",
+        "yuv422p10le",
+        "yuv444p",
+        "yuva444p",
+        "yuv420p16le",
+        "gray",
+        "gray16le",
+    ],
+)  # fmt: skip
+def test_a_cut_frame_of_an_uncompressed_video_is_told(
+    pix_fmt: str, encode: Callable[..., Path], videos: VideoFiles
+) -> None:
+    source = "testsrc2=size=66x50:rate=25:duration=0.4"
+    file = encode("x.y4m", "-f", "lavfi", "-i", source, "-pix_fmt", pix_fmt, "-strict", "-1")
+    assert not report(videos, file).is_damaged
+    file.write_bytes(file.read_bytes()[:-1000])
+    assert report(videos, file).is_damaged
+
+
 def test_a_hole_in_a_transport_stream_is_damage_and_a_splice_is_none(
     encode: Callable[..., Path], videos: VideoFiles, tmp_path: Path
 ) -> None:
