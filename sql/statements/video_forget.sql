@@ -17,6 +17,9 @@ where video_key in (select v.video_key from core.video as v where v.video_id = $
 delete from core.video_vector
 where video_key in (select v.video_key from core.video as v where v.video_id = $video_id);
 
+delete from core.drift_video
+where video_key in (select v.video_key from core.video as v where v.video_id = $video_id);
+
 delete from core.label_issue
 where video_key in (select v.video_key from core.video as v where v.video_id = $video_id);
 

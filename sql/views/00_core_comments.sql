@@ -186,3 +186,25 @@ comment on column core.novelty_model.created_at is 'When, UTC.';
 comment on table core.video_novelty is 'One row per video and version: how unlike it is to the training.';
 comment on column core.video_novelty.version_key is 'The version.';
 comment on column core.video_novelty.novelty is 'Above 1 the video is unlike what the version was trained on.';
+
+comment on table core.feature_drift is
+'One row per collection and night to which videos came: how far they are from a version''s training.';
+comment on column core.feature_drift.run_id is 'The night.';
+comment on column core.feature_drift.version_key is 'The champion of that night.';
+comment on column core.feature_drift.videos is 'Videos that came.';
+comment on column core.feature_drift.distance is 'Between the means of the features, in deviations of the training.';
+comment on column core.feature_drift.p_features is 'P-value of the features; null where too little was there.';
+comment on column core.feature_drift.p_recording is 'P-value of frame rate and size.';
+comment on column core.feature_drift.statistic is 'Shiryaev-Roberts statistic after the night.';
+comment on column core.feature_drift.nights is 'Nights that it joins.';
+comment on column core.feature_drift.is_alarm is 'True where it reached 365 / 0.05.';
+comment on column core.feature_drift.seen_until is
+'When the last of the videos was first seen, UTC; -infinity where they wait for the next night.';
+comment on column core.feature_drift.measured_at is 'When this was computed, UTC.';
+
+comment on table core.drift_video is
+'One row per video that later nights are compared with.';
+comment on column core.drift_video.version_key is 'The champion.';
+comment on column core.drift_video.collection_key is 'Collection of the night; null for a video of the training.';
+comment on column core.drift_video.run_id is 'The night; 0 for a video of the training.';
+comment on column core.drift_video.features is 'Means of its features over time, as float16.';

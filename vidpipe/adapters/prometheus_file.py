@@ -35,10 +35,14 @@ class PrometheusFile:
         )  # not for `vidpipe status` to wait for
         from prometheus_client import Gauge as PrometheusGauge
 
-        registry = CollectorRegistry()
+        registry, made = CollectorRegistry(), dict[str, PrometheusGauge]()
         for gauge in gauges:
-            made = PrometheusGauge(gauge.name, gauge.help, sorted(gauge.labels), registry=registry)
-            (made.labels(**gauge.labels) if gauge.labels else made).set(gauge.value)
+            if gauge.name not in made:
+                made[gauge.name] = PrometheusGauge(
+                    gauge.name, gauge.help, sorted(gauge.labels), registry=registry
+                )
+            this = made[gauge.name]
+            (this.labels(**gauge.labels) if gauge.labels else this).set(gauge.value)
         self._sweep()
         try:
             with replacing(self._file) as temp:

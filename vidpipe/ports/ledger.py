@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from vidpipe.records.drift import Arrivals, DriftBefore, DriftFound, DriftVideos
 from vidpipe.records.features import (
     FeatureSpec,
     PartResult,
@@ -183,6 +184,20 @@ class Novelty(Protocol):
     def put(self, version: VersionId, novelty: Mapping[str, float]) -> None: ...
 
 
+class FeatureDrift(Protocol):
+    """Feature drift by collection, night and version, and the videos that tell it."""
+
+    def arrivals(self, version: VersionId, feature_set_id: str, most: int) -> list[Arrivals]: ...
+    def before(self, version: VersionId, collection: str) -> DriftBefore: ...
+    def training(self, version: VersionId) -> DriftVideos | None: ...
+    def earlier(self, version: VersionId, collection: str, since_run: int) -> DriftVideos | None: ...
+    def put_training(self, version: VersionId, videos: DriftVideos) -> None: ...
+    def put(
+        self, run_id: int, version: VersionId, found: DriftFound, arrivals: Arrivals,
+        videos: DriftVideos | None, kept: int,
+    ) -> None: ...  # fmt: skip
+
+
 class Versions(Protocol):
     """Model versions by number and digest."""
 
@@ -212,6 +227,8 @@ class Ledger(Protocol):
     def vectors(self) -> Vectors: ...
     @property
     def novelty(self) -> Novelty: ...
+    @property
+    def drift(self) -> FeatureDrift: ...
     @property
     def versions(self) -> Versions: ...
     def table(self, statement: str) -> list[dict[str, Any]]: ...

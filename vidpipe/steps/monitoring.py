@@ -29,9 +29,9 @@ def write_gauges(warehouse: Warehouse, file: Monitoring) -> None:
         StorageFailed: The file cannot be written.
     """
     with warehouse.reading() as read:
-        rows = read("night_gauges")
+        rows, drift = read("night_gauges"), read("drift_gauges")
     if rows:
-        file.write(list(_gauges(rows[0])))
+        file.write([*_gauges(rows[0]), *(_drift(row) for row in drift)])
 
 
 def _gauges(night: Mapping[str, Any]) -> Iterator[Gauge]:
@@ -39,3 +39,8 @@ def _gauges(night: Mapping[str, Any]) -> Iterator[Gauge]:
         if night[column] is not None:
             yield Gauge(name, text, float(night[column]))
     yield Gauge("vidpipe_night_status", "How the last night ended.", 1.0, {"status": night["status"]})
+
+
+def _drift(row: Mapping[str, Any]) -> Gauge:
+    text = "Evidence that a collection's videos changed, as its last night left it; 20 is an alarm."
+    return Gauge("vidpipe_feature_drift", text, float(row["e_value"]), {"collection": row["collection"]})

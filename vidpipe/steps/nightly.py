@@ -22,9 +22,12 @@ from vidpipe.errors import (
     VidpipeError,
 )
 from vidpipe.ports import Ports
+from vidpipe.records.drift import DriftFound
+from vidpipe.records.models import ModelVersion
 from vidpipe.steps.champion_alias import ODD, champion
 from vidpipe.steps.classify import ClassifyResult, classify, shadow
 from vidpipe.steps.extract import ExtractResult, extract
+from vidpipe.steps.feature_drift import feature_drift
 from vidpipe.steps.gc import OLD_S, collect
 from vidpipe.steps.ingest import IngestResult, ingest_again
 from vidpipe.steps.lost_parts import forget_lost_parts
@@ -60,6 +63,8 @@ class NightlyResult(Result):
     """Files that still change, left to the next night: no failures."""
     seconds: float
     problems: Sequence[str]
+    drift: Sequence[DriftFound] = ()
+    """Of each collection to which videos came: are they like those of the training?"""
     report: str | None = None
     """Where the night's page lies; None when it could not be written."""
 
@@ -70,8 +75,10 @@ class Night:
 
     ingested: list[IngestResult] = field(default_factory=list)
     extracted: ExtractResult | None = None
+    champion: ModelVersion | None = None
     classified: ClassifyResult | None = None
     shadow: Mapping[str, Any] | None = None
+    drift: list[DriftFound] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     """What was wrong, whether or not it kept something from being done."""
     is_complete: bool = True
@@ -181,6 +188,7 @@ def nightly(
         if len(night.problems) == well:  # else the same wait again, for the challenger
             with night.timed("shadow"):
                 run_stage("shadow", shadow_challenger, ports, night, run)
+        look_for_drift(ports, night, run.run_id)
         collect(ports, OLD_S)
         ended = conclude(run, night, budget)
     tell_monitoring(ports)
@@ -245,11 +253,12 @@ def ingest_collection(ports: Ports, night: Night, name: str) -> None:
 
 
 def classify_news(ports: Ports, night: Night) -> None:
-    """Classify with the champion: new videos, and the archive within the time budget; None without one."""
+    """Classify with the champion: new videos, and the archive within the time budget; nothing without one."""
     found, problems = champion(ports)
     if found is None:
         night.problems += problems
         return
+    night.champion = found
     night.classified = classify(ports, budget_s=ports.limits.backfill_s, resolved=(found, problems))
     night.problems += night.classified.problems
     night.is_complete &= night.classified.is_complete
@@ -262,6 +271,18 @@ def shadow_challenger(ports: Ports, night: Night, run: RunLog) -> None:
     except ODD as error:
         log.warning("the challenger was left out: %s", error)
         night.problems.append(f"the challenger was left out: {error}")
+
+
+def look_for_drift(ports: Ports, night: Night, run_id: int) -> None:
+    """Compare the night's videos with the champion's training; what keeps it from that becomes a problem."""
+    if night.champion is None:
+        return
+    try:
+        with night.timed("drift"):
+            night.drift = feature_drift(ports, night.champion, run_id)
+    except (*ODD, StorageUnreachable) as error:
+        log.warning("feature drift was left out: %s", error)
+        night.problems.append(f"feature drift was left out: {error}")
 
 
 def conclude(run: RunLog, night: Night, budget: float | int) -> NightlyResult:
@@ -292,6 +313,7 @@ def conclude(run: RunLog, night: Night, budget: float | int) -> NightlyResult:
         night.waiting,
         run.seconds,
         night.problems,
+        night.drift,
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from vidpipe.learning.novelty import fit_novelty
 from vidpipe.ports import Ports
-from vidpipe.records.models import ModelVersion
+from vidpipe.records.models import LabelledVideo, ModelVersion
 from vidpipe.splits import group_folds
 from vidpipe.steps.mean_features import mean_features
 from vidpipe.vision.feature_specs import block_sizes
@@ -24,10 +24,7 @@ def novelty_model(ports: Ports, version: ModelVersion) -> bytes:
     if known is not None:
         return known
     spec = version.spec
-    split = ports.registry.load(version).split_ids
-    taught = {*split.get("train", ()), *split.get("val", ())}
-    labelled = ports.ledger.features.labelled_videos(version.collection, spec.feature_set_id)
-    videos = list({v.video_id: v for v in labelled if v.span is None and v.video_id in taught}.values())
+    videos = training_videos(ports, version)
     found = None
     if videos:
         means = dict(mean_features(ports.store, spec.feature_set_id, [v.stored for v in videos]))
@@ -39,3 +36,11 @@ def novelty_model(ports: Ports, version: ModelVersion) -> bytes:
     ports.ledger.novelty.put_model(version.identity, weights, len(videos))
     log.info("novelty of version %d is told by %d videos", version.version, len(videos) if found else 0)
     return weights
+
+
+def training_videos(ports: Ports, version: ModelVersion) -> list[LabelledVideo]:
+    """Videos that a version was trained on as a whole, and that still have features."""
+    split = ports.registry.load(version).split_ids
+    taught = {*split.get("train", ()), *split.get("val", ())}
+    labelled = ports.ledger.features.labelled_videos(version.collection, version.spec.feature_set_id)
+    return list({v.video_id: v for v in labelled if v.span is None and v.video_id in taught}.values())

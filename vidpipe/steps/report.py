@@ -84,6 +84,7 @@ def _facts(read: NamedQuery, run_id: int | None) -> dict[str, Any]:
         "stages": stages,
         "arrived": read("report_arrived", **span),
         "classified": read("report_classified", **parts),
+        "drift": read("report_drift", run_id=run["run_id"]),
         "labels": read("report_labels", run_id=run["run_id"], runs=NIGHTS),
         "long_videos": long_videos,
         "timeline": read("report_timeline", video_ids=[video["video_id"] for video in long_videos]),

@@ -70,7 +70,7 @@ def test_the_alert_rules_speak_of_gauges_that_there_are() -> None:
     rules = yaml.safe_load((DOCKER / "prometheus-alerts.yaml").read_text(encoding="utf-8"))
     (group,) = rules["groups"]
     used = {name for rule in group["rules"] for name in re.findall(r"vidpipe_\w+", rule["expr"])}
-    assert used and used <= {*GAUGES, "vidpipe_night_status"}
+    assert used and used <= {*GAUGES, "vidpipe_night_status", "vidpipe_feature_drift"}
 
 
 @pytest.mark.parametrize("name", ["vidpipe-nightly.service", "vidpipe-nightly.timer"])

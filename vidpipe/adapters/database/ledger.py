@@ -13,6 +13,7 @@ from vidpipe.adapters.database import sqlfiles
 from vidpipe.adapters.database.connection import Database, dicts
 from vidpipe.adapters.database.decisions import Decisions
 from vidpipe.adapters.database.failures import Failures
+from vidpipe.adapters.database.feature_drift import FeatureDrift
 from vidpipe.adapters.database.features import Features
 from vidpipe.adapters.database.label_issues import LabelIssues
 from vidpipe.adapters.database.novelty import Novelty
@@ -49,6 +50,7 @@ class Ledger:
         self.label_issues = LabelIssues(self.database)
         self.vectors = Vectors(self.database)
         self.novelty = Novelty(self.database)
+        self.drift = FeatureDrift(self.database)
 
     def unfinished(self) -> Unfinished | None:
         """Unfinished runs and promotions, and named parts, read only; None while there is no ledger."""

@@ -56,6 +56,7 @@ ISSUES = {
     "label_score": "float64", "suggested_score": "float64", "is_confident": "bool",
 }  # fmt: skip
 NOVELTY = {"video_id": "string", "novelty": "float32"}
+DRIFT_VIDEOS = {"video_id": "string", "features": "binary"}
 GIVEN_LABELS = {"video_id": "string", "label": "string"}
 GIVEN_PATHS = {"path": "string"}
 IDS = {"video_id": "string"}

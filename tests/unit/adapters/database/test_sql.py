@@ -73,6 +73,7 @@ CONTRACT = {
     "predicted_at",
     "drift": "collection day model_version videos label_drift_from_training score_drift_from_training "
     "label_drift_from_recent score_drift_from_recent",
+    "feature_drift": "collection night run_id version videos distance p_features p_recording e_value alarmed",
 }
 
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -259,6 +260,11 @@ def tell_story(con: duckdb.DuckDBPyConnection) -> None:
             "finished_at": None,
         },
     )  # fmt: skip
+    con.execute("insert into core.version values (9, 'm', 3, 'd', false)")
+    con.execute(
+        "insert into core.feature_drift values (3, 1, 9, 12, 0.5, 0.01, 1.0, 7300.0, 2, true, $at, $at)",
+        {"at": T0 + DAY},
+    )
 
 
 @pytest.fixture
@@ -767,3 +773,10 @@ def test_sqlfluff_finds_nothing() -> None:
         check=False,
     )
     assert lint.returncode == 0, lint.stdout + lint.stderr
+
+
+def test_feature_drift_tells_collection_night_and_version(story: Connection) -> None:
+    told = rows(
+        story, "select collection, night, run_id, version, videos, e_value, alarmed from feature_drift"
+    )
+    assert told == [("yard", (T0 + DAY).date(), 3, 3, 12, 20.0, True)]

@@ -1,0 +1,17 @@
+-- Videos of a collection's nights after a run that later ones are compared with.
+select
+    v.video_id,
+    dv.features,
+    coalesce(v.source_fps, 0) as source_fps,
+    coalesce(v.display_width_px, v.width_px, 0) as width_px,
+    coalesce(v.display_height_px, v.height_px, 0) as height_px
+from core.drift_video as dv
+inner join core.video as v on dv.video_key = v.video_key
+inner join core.collection as c on dv.collection_key = c.collection_key
+where
+    dv.version_key = $version_key
+    and c.name = $collection
+    and dv.run_id > $since_run
+order by
+    dv.run_id asc,
+    v.video_id asc
