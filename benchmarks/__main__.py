@@ -6,7 +6,7 @@ import sys
 ALL = (
     "cnn", "extraction", "long_video", "keyframes", "rescoring", "scale", "planning", "warehouse",
     "start", "orchestration", "executors", "accuracy", "devices", "survival", "kills",
-    "wrong_labels", "novelty", "feature_drift", "similar",
+    "wrong_labels", "novelty", "feature_drift", "similar", "near_duplicates",
 )  # fmt: skip
 
 

@@ -18,10 +18,14 @@ from vidpipe.steps.train import TrainResult, retrain
 
 @task(**RETRIES)
 def retrain_challenger(
-    ports: Ports, collection: str | None, split_column: str | None, config: TrainingConfig
-) -> TrainResult:
+    ports: Ports, collection: str | None, split_column: str | None, config: TrainingConfig,
+    group_near_duplicates: bool,
+) -> TrainResult:  # fmt: skip
     """Train, log and register a version; the same labels as before give the version that exists."""
-    return retrain(ports, collection, split_column=split_column, config=config)
+    return retrain(
+        ports, collection, split_column=split_column, config=config,
+        group_near_duplicates=group_near_duplicates,
+    )  # fmt: skip
 
 
 @flow(name="retrain")
@@ -31,6 +35,7 @@ def retrain_flow(
     epochs: int | None = None,
     seed: int = 0,
     judge: bool = False,
+    group_near_duplicates: bool = False,
     home: str | None = None,
 ) -> dict[str, Any]:
     """Train a challenger on the labels of today; with `judge`, the gate decides on it at once.
@@ -43,10 +48,12 @@ def retrain_flow(
         epochs: Passes over the training videos; 40, more on few videos, when empty.
         seed: Seed of everything random.
         judge: Promote it if the gate lets it. Otherwise it stays challenger until somebody asks.
+        group_near_duplicates: Keep near-duplicates in one split; without it a training that they straddle
+            fails, and says which they are.
         home: Another home than the one that VIDPIPE_HOME names.
     """
     ports = ports_of(home)
     extract(ports, collection)
     config = TrainingConfig(seed=seed, epochs=epochs)
-    facts = publish_result(retrain_challenger(ports, collection, split_column, config))
+    facts = publish_result(retrain_challenger(ports, collection, split_column, config, group_near_duplicates))
     return facts | {"decision": promote_flow(home=home)["decision"] if judge else None}

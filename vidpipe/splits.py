@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -55,7 +55,7 @@ class ResolvedSplit:
 
     def training_groups(self) -> list[str]:
         """Sorted hashes of the groups in train and val, not their names, which may be people's."""
-        return sorted({group_hash(v.group) for v in (*self.train, *self.val)})
+        return sorted({group_hash(g) for v in (*self.train, *self.val) for g in (v.group, *v.joined)})
 
 
 def group_hash(group: str) -> str:
@@ -89,8 +89,9 @@ def split_columns(videos: Sequence[LabelledVideo]) -> list[str]:
 
 
 def resolve(
-    videos: Sequence[LabelledVideo], column: str | None, seed: int, *, copies: Copies = "refuse"
-) -> ResolvedSplit:
+    videos: Sequence[LabelledVideo], column: str | None, seed: int, *, copies: Copies = "refuse",
+    together: Sequence[tuple[str, str]] = (),
+) -> ResolvedSplit:  # fmt: skip
     """Assign every video to train, val or test, whole groups at a time.
 
     With a split column its values are followed. Without one, a test split is cut by group; a label of one
@@ -103,13 +104,14 @@ def resolve(
         seed: Of the cut.
         copies: `refuse` copies of one video that disagree on split or group; or let the `strictest` split
             hold: test before val before train.
+        together: Pairs of video ids whose groups become one; in a split column the strictest of theirs holds.
 
     Raises:
         ConfigurationError: No such column, an empty split, a group that straddles, one label only, or copies
             that disagree.
     """
     chosen = _choose_column(videos, column)
-    videos = _agreed(videos, chosen, copies)
+    videos = _joined(_agreed(videos, chosen, copies), together, chosen)
     parts: dict[str, list[LabelledVideo]] = {name: [] for name in SPLITS}
     for video in videos:
         where = video.splits.get(chosen) if chosen else "train"
@@ -134,7 +136,9 @@ def _agreed(videos: Sequence[LabelledVideo], column: str | None, copies: Copies)
     if copies == "refuse":
         for video in videos:
             _refuse_disagreeing(video, column)
-    joined = _joined_groups(videos)
+    joined = _components(
+        {v.group for v in (video, *video.copies) if v.group != v.video_id} for video in videos
+    )
     found = []
     for video in videos:
         entries = [video, *video.copies]
@@ -160,11 +164,33 @@ def _refuse_disagreeing(video: LabelledVideo, column: str | None) -> None:
                 )
 
 
-def _joined_groups(videos: Sequence[LabelledVideo]) -> dict[str, str]:
-    """Connected components of groups that share videos: group to the common name."""
-    name: dict[str, str] = {}
+def _joined(
+    videos: Sequence[LabelledVideo], together: Sequence[tuple[str, str]], column: str | None
+) -> list[LabelledVideo]:
+    """The videos, those of groups that are kept together in one group and, by a column, in one split."""
+    if not together:
+        return list(videos)
+    of_video = {v.video_id: v.group for v in videos}
+    name = _components({of_video[one], of_video[other]} for one, other in together)
+    members: dict[str, list[LabelledVideo]] = defaultdict(list)
     for video in videos:
-        groups = {v.group for v in (video, *video.copies) if v.group != v.video_id}
+        members[name.get(video.group, video.group)].append(video)
+    found = []
+    for group, some in members.items():
+        groups = tuple(sorted({v.group for v in some}))
+        if len(groups) == 1:
+            found += some
+            continue
+        split = min((v.splits.get(column or "") for v in some), key=_STRICTEST.index)
+        moved = {column: split} if column and split else {}
+        found += [replace(v, group=group, joined=groups, splits={**v.splits, **moved}) for v in some]
+    return found
+
+
+def _components(sets: Iterable[set[str]]) -> dict[str, str]:
+    """Connected components of groups that belong together: group to the common name."""
+    name: dict[str, str] = {}
+    for groups in sets:
         known = {name.get(group, group) for group in groups}
         if len(known) > 1:
             members = known | {group for group, called in name.items() if called in known} | groups

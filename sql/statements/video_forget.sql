@@ -20,6 +20,14 @@ where video_key in (select v.video_key from core.video as v where v.video_id = $
 delete from core.drift_video
 where video_key in (select v.video_key from core.video as v where v.video_id = $video_id);
 
+delete from core.near_duplicate
+where
+    video_key in (select v.video_key from core.video as v where v.video_id = $video_id)
+    or other_video_key in (select v.video_key from core.video as v where v.video_id = $video_id);
+
+delete from core.compared_video
+where video_key in (select v.video_key from core.video as v where v.video_id = $video_id);
+
 delete from core.label_issue
 where video_key in (select v.video_key from core.video as v where v.video_id = $video_id);
 

@@ -208,3 +208,15 @@ comment on column core.drift_video.version_key is 'The champion.';
 comment on column core.drift_video.collection_key is 'Collection of the night; null for a video of the training.';
 comment on column core.drift_video.run_id is 'The night; 0 for a video of the training.';
 comment on column core.drift_video.features is 'Means of its features over time, as float16.';
+
+comment on table core.near_duplicate is 'One row per pair of videos and feature set: copies of one recording.';
+comment on column core.near_duplicate.other_video_key is 'The video that came later.';
+comment on column core.near_duplicate.similarity is 'Probability of a copy, 0.25 to 1.';
+comment on column core.near_duplicate.start_s is 'When the first matched frame shows in the video, in seconds.';
+comment on column core.near_duplicate.end_s is 'When the last one does.';
+comment on column core.near_duplicate.other_start_s is 'When the first matched frame shows in the other video.';
+comment on column core.near_duplicate.other_end_s is 'When the last one does.';
+comment on column core.near_duplicate.frames is 'Sampled frames that match.';
+comment on table core.compared_video is 'One row per video and feature set in which all others were compared with it.';
+comment on column core.compared_video.feature_set_key is 'The feature set.';
+comment on column core.near_duplicate.feature_set_key is 'The feature set in which they were found.';

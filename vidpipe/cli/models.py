@@ -44,6 +44,12 @@ def train(
         Literal["refuse", "strictest"],
         typer.Option(help="Copies that disagree on split or group; strictest: test, then val, then train."),
     ] = "refuse",
+    group_near_duplicates: Annotated[
+        bool,
+        typer.Option(
+            "--group-near-duplicates", help="Keep near-duplicates in one split; without it they are refused."
+        ),
+    ] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -60,7 +66,7 @@ def train(
         )  # fmt: skip
         return run(
             ports, collection, split_column=split_column, config=config, warm_start=warm_start,
-            linear=parts != "lstm", copies=copies,
+            linear=parts != "lstm", copies=copies, group_near_duplicates=group_near_duplicates,
         )  # fmt: skip
 
     run_step(home, as_json, step)
@@ -78,6 +84,12 @@ def tune(
         Literal["refuse", "strictest"],
         typer.Option(help="Copies that disagree on split or group; strictest: test, then val, then train."),
     ] = "refuse",
+    group_near_duplicates: Annotated[
+        bool,
+        typer.Option(
+            "--group-near-duplicates", help="Keep near-duplicates in one split; without it they are refused."
+        ),
+    ] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -89,8 +101,9 @@ def tune(
 
         config = TrainingConfig(seed=seed)
         return run(
-            ports, collection, split_column=split_column, config=config, budget_s=budget_s, copies=copies
-        )
+            ports, collection, split_column=split_column, config=config, budget_s=budget_s, copies=copies,
+            group_near_duplicates=group_near_duplicates,
+        )  # fmt: skip
 
     run_step(home, as_json, step)
 

@@ -18,6 +18,7 @@ from vidpipe.records.models import (
     LabelledVideo,
     VersionId,
 )
+from vidpipe.records.near_duplicates import NearDuplicate
 from vidpipe.records.videos import (
     Collection,
     Failure,
@@ -176,6 +177,16 @@ class Vectors(Protocol):
     def put(self, feature_set_id: str, video_ids: Sequence[str], vectors: Floats) -> None: ...
 
 
+class NearDuplicates(Protocol):
+    """Pairs of videos that show the same frames, and who has been compared."""
+
+    def uncompared(self, feature_set_id: str) -> list[StoredFeatures]: ...
+    def vectors(self, feature_set_id: str) -> tuple[list[str], Floats, list[bool]]: ...
+    def compared(self, feature_set_id: str, video_ids: Iterable[str]) -> set[str]: ...
+    def put(self, feature_set_id: str, compared: Sequence[str], pairs: Sequence[NearDuplicate]) -> None: ...
+    def among(self, feature_set_id: str, video_ids: Iterable[str]) -> list[NearDuplicate]: ...
+
+
 class Novelty(Protocol):
     """Novelty of videos for versions, and the models that tell it."""
 
@@ -225,6 +236,8 @@ class Ledger(Protocol):
     def label_issues(self) -> LabelIssues: ...
     @property
     def vectors(self) -> Vectors: ...
+    @property
+    def near_duplicates(self) -> NearDuplicates: ...
     @property
     def novelty(self) -> Novelty: ...
     @property

@@ -33,6 +33,8 @@ class LabelledVideo:
     """A person gave the label after ingest; where no split is listed for it, the video is in train."""
     span: Span | None = None
     """The part that the label is of; None: all of the video."""
+    joined: tuple[str, ...] = ()
+    """Groups that near-duplicates made one of, its own among them."""
     copies: tuple[LabelledVideo, ...] = ()
     """Other entries of the same content, or span of it, with their own split and group."""
 

@@ -28,6 +28,7 @@ from vidpipe.records.features import (
     squares,
 )
 from vidpipe.records.videos import Floats, PendingVideo, Pixels, consecutive_slices
+from vidpipe.steps.near_duplicates import find_near_duplicates
 from vidpipe.steps.plan_extraction import ExtractShard, cost_per_frame, plan, wanted_specs
 from vidpipe.steps.runs import Result, RunLog, recorded
 from vidpipe.steps.vectors import make_vectors
@@ -87,7 +88,9 @@ def extract(
                 for video in shard.videos:
                     ports.staging.drop(video.file)
                 advance(shard.cost, parts[0].frames)
-        run.detail["vectors"] = make_vectors(ports, wanted_specs(ports, alone=alone))
+        specs = wanted_specs(ports, alone=alone)
+        run.detail["vectors"] = make_vectors(ports, specs)
+        run.detail["near_duplicates"] = find_near_duplicates(ports, specs)
         return report(run, skipped)
 
 

@@ -37,10 +37,11 @@ from vidpipe.records.models import (
     Sequences,
 )
 from vidpipe.records.videos import StoredObject, short_hash
-from vidpipe.splits import SPLITS, Copies, ResolvedSplit, resolve
+from vidpipe.splits import SPLITS, Copies, ResolvedSplit
 from vidpipe.splits import folds as fold_numbers
 from vidpipe.steps import scoring
 from vidpipe.steps.gather_evidence import evaluation_set
+from vidpipe.steps.near_duplicates import resolved
 from vidpipe.steps.runs import Result, recorded
 from vidpipe.vision.feature_specs import block_sizes
 
@@ -110,6 +111,8 @@ class _MakeTrainer:
             RECIPE, self.collection, self.split.column, dataset_hash, self.spec.feature_set_id,
             self.config.parameters(), self.start[0].mlflow_run_id if self.start else None, self.linear,
         ]  # fmt: skip
+        if joined := sorted({v.joined for v in self.split.part("all") if v.joined}):
+            decides.append(joined)  # other folds; without any, versions of before are found
         return {"dataset_hash": dataset_hash, "fingerprint": short_hash(decides)}
 
     def parameters(self) -> dict[str, Any]:
@@ -141,6 +144,7 @@ def train(
     warm_start: str | None = None,
     linear: bool = True,
     copies: Copies = "refuse",
+    group_near_duplicates: bool = False,
 ) -> TrainResult:
     """Train on a collection's labelled videos and register the result as challenger.
 
@@ -153,17 +157,21 @@ def train(
             new ones; default: random weights.
         linear: Whether linear heads may have a weight beside the LSTM.
         copies: What becomes of copies of one video that disagree on split or group: `splits.resolve`.
+        group_near_duplicates: Keep near-duplicates in one split and one group instead of refusing them.
 
     Raises:
         NotFound: No such collection, no labels in it, or no such version.
-        ConfigurationError: No features yet, or a split that cannot be used.
+        ConfigurationError: No features yet, a split that cannot be used, or near-duplicates that straddle it.
         RegistryUnreachable: MLflow does not answer.
     """
     config = config or TrainingConfig()
     start = _start(ports, warm_start)
     spec = start[0].spec if start else ports.limits.spec
     with recorded(ports, "train") as run:
-        split = resolve(scoring.labelled(ports, collection, spec), split_column, config.seed, copies=copies)
+        split = resolved(
+            ports, collection, spec, split_column, config.seed, copies=copies,
+            group_near_duplicates=group_near_duplicates,
+        )  # fmt: skip
         lesson = _MakeTrainer(collection, split, spec, config, start, linear)
         run.videos = len(split.part("all"))
         version = ports.registry.find(lesson.hashes()["fingerprint"])
@@ -189,7 +197,7 @@ def train(
 
 def retrain(
     ports: Ports, collection: str | None = None, *, split_column: str | None = None,
-    config: TrainingConfig | None = None,
+    config: TrainingConfig | None = None, group_near_duplicates: bool = False,
 ) -> TrainResult:  # fmt: skip
     """Retrain with the champion's collection and parameters on the labels of today; see `train`.
 
@@ -198,11 +206,15 @@ def retrain(
         collection: Default: the champion's, with its split column.
         split_column: As in `train`.
         config: As in `train`.
+        group_near_duplicates: As in `train`.
     """
     if collection is None:
         champion = ports.registry.version("champion")
         collection, split_column = champion.collection, split_column or champion.split_column
-    return train(ports, collection, split_column=split_column, config=config)
+    return train(
+        ports, collection, split_column=split_column, config=config,
+        group_near_duplicates=group_near_duplicates,
+    )  # fmt: skip
 
 
 def _start(ports: Ports, warm_start: str | None) -> tuple[ModelVersion, ModelBundle] | None:

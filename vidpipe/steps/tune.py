@@ -20,8 +20,9 @@ from vidpipe.learning.training import LSTMTrainer, TrainingConfig
 from vidpipe.ports import Ports
 from vidpipe.ports.models import TrainingRun
 from vidpipe.records.models import LabelledVideo, Sequences
-from vidpipe.splits import Copies, ResolvedSplit, folds, resolve
+from vidpipe.splits import Copies, ResolvedSplit, folds
 from vidpipe.steps import scoring
+from vidpipe.steps.near_duplicates import resolved
 from vidpipe.steps.runs import Result, recorded
 from vidpipe.steps.train import log_epoch, train
 from vidpipe.vision.feature_specs import block_sizes
@@ -73,6 +74,7 @@ def tune(
     config: TrainingConfig | None = None,
     budget_s: float = 600.0,
     copies: Copies = "refuse",
+    group_near_duplicates: bool = False,
 ) -> TuneResult:
     """Try configs until the time budget is spent, then train the best one as `train` does.
 
@@ -83,6 +85,7 @@ def tune(
         config: The default, tried first; its seed is also that of the search.
         budget_s: Seconds for the trials, of which there is at least one; the best is trained afterwards.
         copies: As in `train`.
+        group_near_duplicates: As in `train`.
 
     Raises:
         NotFound: No such collection, or no labels in it.
@@ -92,7 +95,10 @@ def tune(
     default = config or TrainingConfig()
     spec = ports.limits.spec
     with recorded(ports, "tune") as run:
-        split = resolve(scoring.labelled(ports, collection, spec), split_column, default.seed, copies=copies)
+        split = resolved(
+            ports, collection, spec, split_column, default.seed, copies=copies,
+            group_near_duplicates=group_near_duplicates,
+        )  # fmt: skip
         run.videos = len(split.train) + len(split.val)
         parameters = _parameters(collection, split, spec.feature_set_id, default, budget_s)
         name = f"tune {collection} seed {default.seed}"
@@ -101,7 +107,10 @@ def tune(
             best = _best(trials)
             _log_search(mlflow_run, trials, best, budget_s)
         # Outside of the search's MLflow run: the version's is its own, as if `train` had been called.
-        trained = train(ports, collection, split_column=split_column, config=best.config, copies=copies)
+        trained = train(
+            ports, collection, split_column=split_column, config=best.config, copies=copies,
+            group_near_duplicates=group_near_duplicates,
+        )  # fmt: skip
         differs = hyperparameters.difference(best.config, default)
         run.detail = {
             "collection": collection, "version": trained.version, "existing": trained.existing,

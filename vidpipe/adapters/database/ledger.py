@@ -16,6 +16,7 @@ from vidpipe.adapters.database.failures import Failures
 from vidpipe.adapters.database.feature_drift import FeatureDrift
 from vidpipe.adapters.database.features import Features
 from vidpipe.adapters.database.label_issues import LabelIssues
+from vidpipe.adapters.database.near_duplicates import NearDuplicates
 from vidpipe.adapters.database.novelty import Novelty
 from vidpipe.adapters.database.predictions import Predictions
 from vidpipe.adapters.database.runs import Runs
@@ -49,6 +50,7 @@ class Ledger:
         self.decisions = Decisions(self.database)
         self.label_issues = LabelIssues(self.database)
         self.vectors = Vectors(self.database)
+        self.near_duplicates = NearDuplicates(self.database)
         self.novelty = Novelty(self.database)
         self.drift = FeatureDrift(self.database)
 

@@ -55,6 +55,10 @@ ISSUES = {
     "video_id": "string", "rank": "int64", "label": "string", "suggested": "string",
     "label_score": "float64", "suggested_score": "float64", "is_confident": "bool",
 }  # fmt: skip
+NEAR_DUPLICATES = {
+    "video_id": "string", "other_video_id": "string", "similarity": "float32", "start_s": "float64",
+    "end_s": "float64", "other_start_s": "float64", "other_end_s": "float64", "frames": "int32",
+}  # fmt: skip
 NOVELTY = {"video_id": "string", "novelty": "float32"}
 DRIFT_VIDEOS = {"video_id": "string", "features": "binary"}
 GIVEN_LABELS = {"video_id": "string", "label": "string"}

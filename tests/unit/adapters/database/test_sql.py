@@ -63,6 +63,8 @@ CONTRACT = {
     "reference_predictions": "model_version label score_from videos",
     "label_shift": "collection serving_version other_version label serving_videos other_videos share_change",
     "video_vectors": "video_id feature_set_id vector",
+    "near_duplicates": "video_id other_video_id similarity collection path other_collection other_path "
+    "start_s end_s other_start_s other_end_s frames feature_set_id",
     "label_issues": "collection path video_id rank label suggested label_score suggested_score is_confident "
     "checked_at",
     "given_labels": "collection video_id label source given_at",
@@ -187,6 +189,13 @@ def tell_story(con: duckdb.DuckDBPyConnection) -> None:
         "collection_key": 1, "video_key": 1, "rank": 1, "label": "cat", "suggested": "dog",
         "label_score": 0.1, "suggested_score": 0.9, "is_confident": True,
     })  # fmt: skip
+    near = {"feature_set_key": 1, "start_s": 0.25, "end_s": 2.0, "other_start_s": 0.5, "other_end_s": 2.25}
+    given(
+        con,
+        "near_duplicate",
+        {"video_key": 1, "other_video_key": 2, "similarity": 0.9, "frames": 8, **near},
+        {"video_key": 1, "other_video_key": 3, "similarity": 0.8, "frames": 8, **near},
+    )  # 3 is gone
     for key, x, y in ((1, 1.0, 0.0), (2, 0.6, 0.8), (3, 1.0, 0.0), (4, 0.0, 1.0), (5, -1.0, 0.0)):
         vector = [x, y, *[0.0] * 126]
         con.execute("insert into core.video_vector values (?, 1, ?)", [key, vector])

@@ -1,0 +1,180 @@
+"""Near-duplicates: copies are found by how they change, and none straddles the splits of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import warehouse_rows
+from stored import content_id, put_collection
+
+from vidpipe.errors import ConfigurationError
+from vidpipe.learning.near_duplicates import LEAST_FRAMES, Frames, align, candidates
+from vidpipe.ports import Ports
+from vidpipe.records.features import StoredFeatures
+from vidpipe.records.models import LabelledVideo
+from vidpipe.records.near_duplicates import NearDuplicate
+from vidpipe.records.videos import Floats
+from vidpipe.splits import ResolvedSplit, resolve
+from vidpipe.steps.forget import forget
+from vidpipe.steps.near_duplicates import find_near_duplicates, is_comparable, near_copies, refuse_straddling
+from vidpipe.steps.scoring import labelled
+from vidpipe.steps.vectors import make_vectors
+from vidpipe.vision.feature_specs import block_sizes, default_spec
+
+SPEC = default_spec(4.0)
+BLOCKS = block_sizes(SPEC)
+
+
+def take(seed: int, T: int = 24) -> Floats:
+    """Features of a video of one scene, moving in its own way: the scene is the same whatever the seed."""
+    scene = np.abs(np.random.default_rng(0).normal(size=sum(BLOCKS))) + 1
+    draw = np.random.default_rng(seed)
+    moves = draw.normal(size=(T, 12)).cumsum(0) @ draw.normal(size=(12, sum(BLOCKS)))
+    values = scene + 0.15 * moves / moves.std()
+    values[0, -BLOCKS[-1] :] = 0  # a video's first frame has no flow
+    found: Floats = values.astype(np.float32)
+    return found
+
+
+def noisy(values: Floats, seed: int = 9) -> Floats:
+    """The same with what an encoder adds."""
+    noise = 0.02 * np.random.default_rng(seed).normal(size=values.shape)
+    found: Floats = (values + noise).astype(np.float32)
+    return found
+
+
+def trimmed(values: Floats) -> Floats:
+    """From the sixth frame on, half a step later, as sampled anew."""
+    found: Floats = ((values[5:-1] + values[6:]) / 2).astype(np.float32)
+    found[0, -BLOCKS[-1] :] = 0
+    return found
+
+
+def test_a_copy_is_aligned_and_another_take_of_the_scene_is_not() -> None:
+    one, other = take(1), take(2)
+    copy = align(Frames.of(one, BLOCKS), Frames.of(noisy(one), BLOCKS))
+    assert copy is not None and copy.similarity > 0.99
+    assert (copy.first, copy.other_first, copy.frames) == (1, 1, 22)
+    trim = align(Frames.of(one, BLOCKS), Frames.of(trimmed(one), BLOCKS))
+    assert trim is not None and trim.similarity > 0.9 and trim.first - trim.other_first in (5, 6)
+    assert trim.frames >= 0.9 * (len(trimmed(one)) - 2)
+    take_two = align(Frames.of(one, BLOCKS), Frames.of(other, BLOCKS))
+    assert take_two is None or take_two.similarity < 0.25
+
+
+def test_the_best_shift_is_that_of_a_plain_loop() -> None:
+    values = take(1, 16)
+    a, b = Frames.of(values, BLOCKS), Frames.of(noisy(values[3:12]), BLOCKS)
+    found = align(a, b)
+    assert found is not None
+    there = b.flow[:7] - b.flow[:7].mean(0)
+    plain = [
+        np.corrcoef((a.flow[s : s + 7] - a.flow[s : s + 7].mean(0)).ravel(), there.ravel())[0, 1]
+        for s in range(8)
+    ]
+    assert found.first - found.other_first == int(np.argmax(plain)) == 3
+    assert found.facts[0] == pytest.approx(max(plain), abs=1e-4)
+
+
+def test_too_few_frames_and_still_pictures_say_nothing() -> None:
+    short = Frames.of(take(1, LEAST_FRAMES + 1), BLOCKS)
+    assert align(short, short) is None
+    still = Frames.of(np.repeat(take(1, 1), 12, axis=0), BLOCKS)
+    assert align(still, still) is None
+
+
+def test_candidates_are_the_nearest_and_none_far_away() -> None:
+    vectors = np.eye(4, 128, dtype=np.float32)
+    vectors[1] = [0.6, 0.8, *[0] * 126]
+    assert [c.tolist() for c in candidates(vectors[:2], vectors)] == [[0, 1], [0, 1]]
+
+
+def put(ports: Ports, name: str, videos: Mapping[str, Floats]) -> None:
+    put_collection(ports, name, videos, {p: "ab"[i % 2] for i, p in enumerate(videos)})
+
+
+@pytest.fixture
+def yard(ports: Ports) -> Ports:
+    put(ports, "yard", {f"{n}.mp4": take(n) for n in range(8)})
+    return ports
+
+
+def test_new_videos_are_compared_with_all_and_pairs_found_once(yard: Ports) -> None:
+    spec = yard.limits.spec
+    make_vectors(yard, [spec])
+    assert find_near_duplicates(yard, [spec]) == 0
+    put(yard, "street", {"copy.mp4": noisy(take(3)), "cut.mp4": trimmed(take(3)), "own.mp4": take(20)})
+    make_vectors(yard, [spec])
+    assert find_near_duplicates(yard, [spec]) == 3
+    assert find_near_duplicates(yard, [spec]) == 0, "nothing is compared twice"
+    yard.warehouse.publish()
+    seen = "select path, other_path, start_s from near_duplicates where similarity > 0.5 order by all"
+    rows = warehouse_rows(yard, seen)
+    assert [set(row[:2]) for row in rows if "3.mp4" in row] == [{"3.mp4", "copy.mp4"}, {"3.mp4", "cut.mp4"}]
+    assert {frozenset(row[:2]) for row in rows} > {frozenset({"copy.mp4", "cut.mp4"})}
+    forget(yard, content_id("copy.mp4")[:12])
+    assert [set(row[:2]) for row in warehouse_rows(yard, seen)] == [{"3.mp4", "cut.mp4"}]
+
+
+def test_a_training_knows_of_pairs_that_no_night_has_compared(yard: Ports) -> None:
+    spec = yard.limits.spec
+    put(yard, "yard", {f"{n}.mp4": take(n) for n in range(8)} | {"copy.mp4": noisy(take(3))})
+    found = near_copies(yard, spec, labelled(yard, "yard", spec))
+    assert [{p.video_id, p.other_video_id} for p in found] == [{content_id("3.mp4"), content_id("copy.mp4")}]
+    assert yard.ledger.near_duplicates.compared(spec.feature_set_id, [content_id("3.mp4")]) == set()
+    make_vectors(yard, [spec])
+    find_near_duplicates(yard, [spec])
+    assert len(near_copies(yard, spec, labelled(yard, "yard", spec))) == 1
+
+
+def test_feature_sets_without_flow_or_of_other_networks_are_left_out() -> None:
+    assert is_comparable(SPEC)
+    assert not is_comparable(default_spec(4.0, "keyframes"))
+    assert not is_comparable(replace(SPEC, pooling="average"))
+
+
+def video(n: int, label: str, group: str | None = None, split: str = "") -> LabelledVideo:
+    video_id = content_id(str(n))
+    splits = {"split": split} if split else {}
+    stored = StoredFeatures(video_id, "part", 0, 1)
+    return LabelledVideo(video_id, f"{n}.mp4", label, group or video_id, splits, stored)
+
+
+def pair(one: int, other: int, similarity: float = 0.99) -> NearDuplicate:
+    return NearDuplicate(content_id(str(one)), content_id(str(other)), similarity, 0, 1, 0, 1, 5)
+
+
+VIDEOS = [
+    video(n, "ab"[n % 2], f"g{n // 2}", split) for n, split in enumerate(["train"] * 8 + ["test"] * 4)
+]  # fmt: skip
+
+
+def test_pairs_that_straddle_are_refused_by_name_with_the_next_command() -> None:
+    split = resolve(VIDEOS, None, 0)
+    refuse_straddling(split, [pair(0, 2), pair(1, 9, 0.9)], "yard")
+    with pytest.raises(ConfigurationError, match=r"1\.mp4 \(train\) and 9\.mp4 \(test\)") as raised:
+        refuse_straddling(split, [pair(1, 9), pair(2, 10)], "yard")
+    assert "vidpipe train --collection yard --group-near-duplicates" in raised.value.next_step
+    assert "2.mp4 (train) and 10.mp4 (test)" in raised.value.message
+
+
+def test_grouped_pairs_stand_on_the_strictest_side_with_their_groups() -> None:
+    split = resolve(VIDEOS, None, 0, together=[(content_id("1"), content_id("9"))])
+    assert {v.path for v in split.test} == {"0.mp4", "1.mp4", "8.mp4", "9.mp4", "10.mp4", "11.mp4"}
+    assert {v.group for v in split.test if v.path in ("0.mp4", "9.mp4")} == {"g0"}
+    refuse_straddling(split, [pair(1, 9)], "yard")
+    assert resolve(VIDEOS, None, 0, together=[(content_id("0"), content_id("1"))]) == resolve(VIDEOS, None, 0)
+
+
+def test_without_a_split_column_pairs_are_cut_as_one_group() -> None:
+    videos = [video(n, "ab"[n % 2]) for n in range(40)]
+    pairs = [(content_id(str(n)), content_id(str(n + 20))) for n in range(20)]
+    for seed in range(3):
+        split = resolve(videos, None, seed, together=pairs)
+        refuse_straddling(split, [pair(n, n + 20) for n in range(20)], "yard")
+        assert split.test and split.train
+    groups = ResolvedSplit(None, split.train, (), split.test).training_groups()
+    assert len(groups) == len({v.group for v in videos if v.video_id in {t.video_id for t in split.train}})
