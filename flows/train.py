@@ -39,7 +39,7 @@ def train_flow(
         split_column: The manifest's column of train/val/test; cut by group when empty.
         epochs: Passes over the training videos; 40, more on few videos, when empty.
         seed: Seed of everything random.
-        group_near_duplicates: Keep near-duplicates in one split instead of refusing them.
+        group_near_duplicates: Keep near-duplicates in one split; without it many are refused.
         home: Another home than the one that VIDPIPE_HOME names.
     """
     return publish_result(

@@ -47,7 +47,8 @@ def train(
     group_near_duplicates: Annotated[
         bool,
         typer.Option(
-            "--group-near-duplicates", help="Keep near-duplicates in one split; without it they are refused."
+            "--group-near-duplicates",
+            help="Keep near-duplicates in one split; without it a few are told, and many are refused.",
         ),
     ] = False,
     home: HomeOption = None,
@@ -87,7 +88,8 @@ def tune(
     group_near_duplicates: Annotated[
         bool,
         typer.Option(
-            "--group-near-duplicates", help="Keep near-duplicates in one split; without it they are refused."
+            "--group-near-duplicates",
+            help="Keep near-duplicates in one split; without it a few are told, and many are refused.",
         ),
     ] = False,
     home: HomeOption = None,

@@ -42,8 +42,8 @@ LEAST_OVERLAP, LEAST_FRAMES = 0.5, 3
 MOST_FRAMES = 4096
 """Of a longer video the first frames are aligned: seventeen minutes at four a second."""
 LISTED, SURE = 0.25, 0.95
-"""Videos of at least this similarity are listed as near-duplicates; from the second on, a training that they
-straddle is refused."""
+"""Videos of at least this similarity are listed as near-duplicates; from the second on, a training says
+that they straddle its splits, or is refused."""
 WEIGHTS = (3.84, 2.92, 0.05, 0.77, 0.83, -4.71, 1.23, 3.03, 4.4, -0.45, -2.62)
 INTERCEPT = -18.45
 """Of `Alignment.terms`, fitted on default features: 792 pairs of copies (six kinds, of 40 clips of UCF101)

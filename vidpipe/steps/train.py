@@ -157,11 +157,11 @@ def train(
             new ones; default: random weights.
         linear: Whether linear heads may have a weight beside the LSTM.
         copies: What becomes of copies of one video that disagree on split or group: `splits.resolve`.
-        group_near_duplicates: Keep near-duplicates in one split and one group instead of refusing them.
+        group_near_duplicates: Keep near-duplicates in one split and one group: `near_duplicates.resolved`.
 
     Raises:
         NotFound: No such collection, no labels in it, or no such version.
-        ConfigurationError: No features yet, a split that cannot be used, or near-duplicates that straddle it.
+        ConfigurationError: No features yet, no usable split, or many near-duplicates straddle it.
         RegistryUnreachable: MLflow does not answer.
     """
     config = config or TrainingConfig()

@@ -157,7 +157,7 @@ def test_a_video_with_a_shard_of_its_own_is_decoded_by_all_cores(
     decode = VideoFiles.decode
 
     def noted(self: VideoFiles, file: Path, *rest: Any) -> Any:
-        used.add(rest[-1])
+        used.add(rest[-2])
         return decode(self, file, *rest)
 
     monkeypatch.setattr(VideoFiles, "decode", noted)

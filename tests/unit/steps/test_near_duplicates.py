@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import warehouse_rows
+from conftest import concrete, warehouse_rows
 from stored import content_id, put_collection
 
+from vidpipe.adapters.features.store import FeatureStore
 from vidpipe.errors import ConfigurationError
 from vidpipe.learning.near_duplicates import LEAST_FRAMES, Frames, align, candidates
 from vidpipe.ports import Ports
@@ -17,9 +18,15 @@ from vidpipe.records.features import StoredFeatures
 from vidpipe.records.models import LabelledVideo
 from vidpipe.records.near_duplicates import NearDuplicate
 from vidpipe.records.videos import Floats
-from vidpipe.splits import ResolvedSplit, resolve
+from vidpipe.splits import SPLITS, ResolvedSplit, resolve
 from vidpipe.steps.forget import forget
-from vidpipe.steps.near_duplicates import find_near_duplicates, is_comparable, near_copies, refuse_straddling
+from vidpipe.steps.near_duplicates import (
+    find_near_duplicates,
+    is_comparable,
+    near_copies,
+    refuse_straddling,
+    resolved,
+)
 from vidpipe.steps.scoring import labelled
 from vidpipe.steps.vectors import make_vectors
 from vidpipe.vision.feature_specs import block_sizes, default_spec
@@ -159,6 +166,42 @@ def test_pairs_that_straddle_are_refused_by_name_with_the_next_command() -> None
         refuse_straddling(split, [pair(1, 9), pair(2, 10)], "yard")
     assert "vidpipe train --collection yard --group-near-duplicates" in raised.value.next_step
     assert "2.mp4 (train) and 10.mp4 (test)" in raised.value.message
+
+
+def test_a_few_pairs_that_straddle_are_told_beside_the_scores(caplog: pytest.LogCaptureFixture) -> None:
+    few = [video(n, "ab"[n % 2], f"g{n // 2}", ("train", "test")[n >= 40]) for n in range(80)]
+    split = resolve(few, None, 0)
+    refuse_straddling(split, [pair(n, n + 40) for n in range(4)], "yard")
+    assert "4 of 40 test videos are near-duplicates" in caplog.text and "--group-near" in caplog.text
+    with pytest.raises(ConfigurationError, match="5 of 40 test"):
+        refuse_straddling(split, [pair(n, n + 40) for n in range(5)], "yard")
+
+
+def test_sure_pairs_stay_together_where_no_column_says_where(yard: Ports) -> None:
+    takes = {f"{n:02d}.mp4": take(n) for n in range(12)}
+    copies = {f"copy{n:02d}.mp4": noisy(take(n)) for n in range(12)}
+    put(yard, "yard", takes | copies)
+    split = resolved(yard, "yard", yard.limits.spec, None, 0, copies="refuse", group_near_duplicates=False)
+    sides = {v.path.removeprefix("copy"): name for name in SPLITS for v in split.part(name)}
+    assert set(sides.values()) == {"train", "test"} and len(sides) == 12
+    assert all(sides[v.path.removeprefix("copy")] == name for name in SPLITS for v in split.part(name))
+
+
+def test_a_damaged_part_costs_its_own_videos_the_comparison(
+    yard: Ports, caplog: pytest.LogCaptureFixture
+) -> None:
+    spec = yard.limits.spec
+    put(yard, "yard", {f"{n}.mp4": take(n) for n in range(4)})
+    put(yard, "street", {"copy.mp4": noisy(take(3)), "other.mp4": take(9)})
+    make_vectors(yard, [spec])
+    (part,) = {s.part for s in yard.ledger.near_duplicates.uncompared(spec.feature_set_id)
+               if s.video_id == content_id("copy.mp4")}  # fmt: skip
+    file = concrete(yard.store, FeatureStore).folder(spec.feature_set_id) / part
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-50])
+    assert find_near_duplicates(yard, [spec]) == 0 and part in caplog.text
+    file.write_bytes(whole)
+    assert find_near_duplicates(yard, [spec]) == 1
 
 
 def test_grouped_pairs_stand_on_the_strictest_side_with_their_groups() -> None:
