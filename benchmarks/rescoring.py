@@ -34,7 +34,7 @@ from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
 from vidpipe.records.features import ExtractedVideo, PartResult, StoredFeatures, VideoFeatures
 from vidpipe.records.models import CrossValidation, Scores, VersionId
-from vidpipe.records.videos import Prediction
+from vidpipe.records.predictions import Prediction
 from vidpipe.settings import load_settings
 from vidpipe.steps.classify import classify
 from vidpipe.vision.feature_specs import block_sizes

@@ -17,9 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vidpipe.errors import ConfigurationError
+from vidpipe.records.labels import SplitName
 from vidpipe.records.models import LabelledVideo
 from vidpipe.records.names import folded
-from vidpipe.records.videos import Span, SplitName, short_hash
+from vidpipe.records.videos import short_hash
+from vidpipe.records.windows import Span
 
 log = logging.getLogger(__name__)
 

@@ -164,7 +164,7 @@ def test_windows_are_a_parameter_of_the_ingest_and_are_remembered(
     prefect_server: None, tmp_path: Path, make_ports: Any, clips: Any
 ) -> None:
     from flows.ingest import ingest_flow
-    from vidpipe.records.videos import Windows
+    from vidpipe.records.windows import Windows
 
     home = str(tmp_path / "home")
     wanted: list[tuple[dict[str, Any], Windows | None]] = [

@@ -16,7 +16,7 @@ from vidpipe.adapters.models.registry import Registry
 from vidpipe.errors import NotFound, VidpipeError
 from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
-from vidpipe.records.videos import Promotion
+from vidpipe.records.predictions import Promotion
 from vidpipe.steps.classify import classify
 from vidpipe.steps.extract import extract
 from vidpipe.steps.ingest import ingest

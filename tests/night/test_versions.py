@@ -24,7 +24,7 @@ from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
 from vidpipe.records.machine import ModelFault
 from vidpipe.records.models import VersionId
-from vidpipe.records.videos import Promotion
+from vidpipe.records.predictions import Promotion
 from vidpipe.steps.explain import explain
 from vidpipe.steps.extract import extract
 from vidpipe.steps.ingest import ingest

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from vidpipe.adapters.atomic import replacing, sync
 from vidpipe.errors import StorageFailed
-from vidpipe.records.videos import WaitingLabel
+from vidpipe.records.labels import WaitingLabel
 
 COLUMNS = tuple(field.name for field in fields(WaitingLabel))
 

@@ -7,7 +7,7 @@ import threading
 
 from vidpipe.errors import LeaseHeld, VidpipeError
 from vidpipe.ports import Ports
-from vidpipe.records.videos import WaitingLabel
+from vidpipe.records.labels import WaitingLabel
 from vidpipe.steps.waiting_labels import checked_label, take_back, wait_with, write_waiting
 
 log = logging.getLogger(__name__)

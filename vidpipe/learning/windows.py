@@ -28,7 +28,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from vidpipe.records.videos import Floats, Windows
+from vidpipe.records.videos import Floats
+from vidpipe.records.windows import Windows
 
 DECIMALS = 6
 """Borders are rounded to microseconds, so that the end of one window equals the start of its neighbour."""

@@ -13,28 +13,25 @@ from vidpipe.records.features import (
     StoredFeatures,
     Unscored,
 )
+from vidpipe.records.labels import LabelCheck, LabelIssue
 from vidpipe.records.models import (
     EvaluationSet,
     LabelledVideo,
     VersionId,
 )
 from vidpipe.records.near_duplicates import NearDuplicate
+from vidpipe.records.predictions import Prediction, Promotion, WindowPrediction
 from vidpipe.records.videos import (
     Collection,
     Failure,
     Floats,
-    LabelCheck,
-    LabelIssue,
     PendingVideo,
     Place,
-    Prediction,
     ProbedVideo,
-    Promotion,
     SourceFile,
     Stage,
-    WindowPrediction,
-    Windows,
 )
+from vidpipe.records.windows import Windows
 
 if TYPE_CHECKING:  # torch takes a second to load and numpy 0.1, which `vidpipe status` does not have
     pass

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
+from vidpipe.records.labels import WaitingLabel
 from vidpipe.records.machine import Gauge
-from vidpipe.records.videos import WaitingLabel
 
 
 class NamedQuery(Protocol):

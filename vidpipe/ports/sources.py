@@ -8,13 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from vidpipe.records.globs import Globs
-from vidpipe.records.videos import (
-    GivenLabel,
-    Listing,
-    Place,
-    SourceFile,
-    StoredObject,
-)
+from vidpipe.records.labels import GivenLabel
+from vidpipe.records.videos import Listing, Place, SourceFile, StoredObject
 
 if TYPE_CHECKING:  # torch takes a second to load and numpy 0.1, which `vidpipe status` does not have
     pass

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from vidpipe.errors import ConfigurationError
-from vidpipe.records.videos import Floats, Windows, canonical_json, short_hash
+from vidpipe.records.videos import Floats, canonical_json, short_hash
+from vidpipe.records.windows import Windows
 
 if TYPE_CHECKING:  # numpy takes 0.1 s to load, which `vidpipe status` does not have
     import numpy as np

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from vidpipe.records.features import FeatureSpec, StoredFeatures
-from vidpipe.records.videos import WHOLE, Floats, Span, short_hash
+from vidpipe.records.videos import Floats, short_hash
+from vidpipe.records.windows import WHOLE, Span
 
 if TYPE_CHECKING:  # numpy takes 0.1 s to load, which `vidpipe status` does not have
     import numpy as np

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # videos.py imports what imports this module
-    from vidpipe.records.videos import SplitName
+    from vidpipe.records.labels import SplitName
 
 SPLIT_WORDS: Mapping[str, SplitName] = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validate": "val",

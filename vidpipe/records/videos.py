@@ -1,4 +1,4 @@
-"""Value types of collections, videos, failures and predictions: frozen dataclasses, validated when made.
+"""Value types of sources, collections, videos and failures: frozen dataclasses, validated when made.
 
 Shape letters, everywhere: N videos, T frames, H W height and width in pixels, D feature size,
 K labels, B frames in a batch. Units stand in names: `_s` seconds, `_px`, `_fps`, `_bytes`, `_at` (naive UTC).
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,9 +15,10 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from vidpipe.errors import ConfigurationError
 from vidpipe.records.attributes import UNDECLARED, Declared
 from vidpipe.records.globs import ALL, Globs
+from vidpipe.records.labels import LabelledSpan
+from vidpipe.records.windows import Windows
 
 if TYPE_CHECKING:  # numpy takes 0.1 s to load, which `vidpipe status` does not have
     import numpy as np
@@ -28,7 +28,6 @@ Floats: TypeAlias = "npt.NDArray[np.float32]"
 Pixels: TypeAlias = "npt.NDArray[np.uint8]"
 Stage = Literal["ingest", "describe", "probe", "extract", "classify"]
 """`describe`: a stated value of a video does not parse; the video is processed all the same."""
-SplitName = Literal["train", "val", "test"]
 
 
 def canonical_json(value: Any) -> str:
@@ -44,58 +43,6 @@ def short_hash(value: Any) -> str:
 def consecutive_slices(sizes: Sequence[int]) -> list[slice]:
     """Slices of consecutive blocks of these sizes."""
     return [slice(begin, end) for begin, end in pairwise([0, *accumulate(sizes)])]
-
-
-# -- videos and collections ---------------------------------------------------------------------
-
-MIN_WINDOW_S, MAX_WINDOW_S = 1.0, 600.0
-"""A window shorter than this holds next to no frame; a longer one would not stay small in memory."""
-MAX_OVERLAP = 10
-"""So many windows may see one second: bounds what a long video costs and stores."""
-
-
-@dataclass(frozen=True, slots=True)
-class Windows:
-    """Sliding windows for long videos: length and stride in seconds (see learning/windows.py)."""
-
-    window_s: float
-    stride_s: float
-    """From the start of one window to that of the next; at most `window_s`, so that nothing is unseen."""
-
-    def __post_init__(self) -> None:
-        if not MIN_WINDOW_S <= self.window_s <= MAX_WINDOW_S:
-            raise ConfigurationError(
-                f"window_s must be between {MIN_WINDOW_S:g} and {MAX_WINDOW_S:g} seconds, got "
-                f"{self.window_s:g}.",
-                next_step="pass --window-s, for example 10; 0 scores each video as a whole.",
-            )
-        if not self.window_s / MAX_OVERLAP <= self.stride_s <= self.window_s:
-            raise ConfigurationError(
-                "stride_s must be between a tenth of window_s and window_s "
-                f"({self.window_s / MAX_OVERLAP:g} to {self.window_s:g} seconds), got {self.stride_s:g}.",
-                next_step="pass --stride-s, for example half of --window-s.",
-            )
-        object.__setattr__(self, "window_s", float(self.window_s))
-        object.__setattr__(self, "stride_s", float(self.stride_s))
-
-    @classmethod
-    def of(cls, window_s: float | None, stride_s: float | None) -> Windows | None:
-        """Windows from the ledger's two columns; None where there are none."""
-        return None if window_s is None or stride_s is None else cls(window_s, stride_s)
-
-
-Span = tuple[float, float]
-"""`[start_s, end_s)` of a video, in seconds."""
-WHOLE: Span = (0.0, math.inf)
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledSpan:
-    """A time span of a video with a label of its own."""
-
-    start_s: float
-    end_s: float
-    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,79 +123,6 @@ class StoredObject:
 
 Place = Path | LocalFile | StoredObject
 """Where a video can be read; of a bare path nothing is known that its bytes could be compared with."""
-
-
-@dataclass(frozen=True, slots=True)
-class ListedVideo:
-    """One line of a dataset's lists: label, group and splits of a file; a file may have several lines."""
-
-    path: str
-    """As the list gives it; nobody has looked yet whether such a file is there."""
-    label: str | None = None
-    group: str | None = None
-    splits: Mapping[str, SplitName] = field(default_factory=dict)
-    spans: tuple[LabelledSpan, ...] = ()
-    """Parts with labels of their own, in any order; they may overlap."""
-    doubt: str = ""
-    """The reason why no label can be told; such a file is left out."""
-
-
-@dataclass(frozen=True, slots=True)
-class GivenLabel:
-    """One line of a label file: a label for the video that is, or was, at a path."""
-
-    path: str
-    label: str | None
-    """None: left open."""
-    collection: str | None = None
-    """None: the one that the whole file is for."""
-    video_id: str | None = None
-    """The content that was looked at; None where the file does not say."""
-
-
-@dataclass(frozen=True, slots=True)
-class WaitingLabel:
-    """A label that a person gave while browsing, and that is not yet in the ledger."""
-
-    collection: str
-    path: str
-    label: str
-    video_id: str
-    """The content that was looked at."""
-    source: str
-    """Who gave it."""
-    given_at: str
-    """ISO 8601, naive UTC."""
-
-    @property
-    def of(self) -> tuple[str, str]:
-        """Collection and video: one label may wait for them."""
-        return self.collection, self.video_id
-
-
-@dataclass(frozen=True, slots=True)
-class LabelIssue:
-    """A labelled video whose label disagrees with out-of-fold scores."""
-
-    video_id: str
-    path: str
-    label: str
-    suggested: str
-    label_score: float
-    suggested_score: float
-    """Scores of the given and of the suggested label, 0 to 1."""
-    is_confident: bool
-    """The suggested label scores as videos of that label do."""
-
-
-@dataclass(frozen=True, slots=True)
-class LabelCheck:
-    """Result of a check of a collection's labels."""
-
-    dataset_hash: str
-    videos: int
-    unjudged: int
-    """Videos whose label is too rare to be judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,42 +214,3 @@ class PendingVideo:
     """Of one frame; 0 where it is not known."""
     stream_index: int | None = None
     """The stream to read; None: the first that moves."""
-
-
-# -- serving ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """One row of `predictions`: the label on one rank for one video."""
-
-    video_id: str
-    rank: int
-    label: str
-    score: float
-    windows: Windows | None = None
-    """Those whose mean the score is; None where the video was scored as a whole."""
-
-
-@dataclass(frozen=True, slots=True)
-class WindowPrediction:
-    """One row of `window_predictions`: the label on one rank for `[start_s, end_s)` of a video."""
-
-    video_id: str
-    start_s: float
-    end_s: float
-    rank: int
-    label: str
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class Promotion:
-    """One final row of `promotions`, the newest of its kind."""
-
-    promotion_id: int
-    from_version: int | None
-    to_version: int | None
-    decision: str
-    to_digest: str | None = None
-    """Of the version that `to_version` means: MLflow may count anew; None where that is not known."""

@@ -22,7 +22,7 @@ from vidpipe.errors import NotFound, RegistryUnreachable, StopError, UnsafeModel
 from vidpipe.ports import Ports
 from vidpipe.ports.models import ModelBundle
 from vidpipe.records.models import ModelVersion
-from vidpipe.records.videos import Promotion
+from vidpipe.records.predictions import Promotion
 from vidpipe.steps.runs import PROMOTION
 
 log = logging.getLogger(__name__)

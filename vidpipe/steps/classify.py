@@ -25,7 +25,7 @@ from vidpipe.ports import Ports
 from vidpipe.ports.models import ModelBundle
 from vidpipe.records.features import Unscored, VideoFeatures
 from vidpipe.records.models import ModelVersion
-from vidpipe.records.videos import Prediction, WindowPrediction
+from vidpipe.records.predictions import Prediction, WindowPrediction
 from vidpipe.steps.champion_alias import ODD, bundle_of, champion, settle, verified
 from vidpipe.steps.lookup import require_collection
 from vidpipe.steps.novelty import novelty_model

@@ -11,7 +11,8 @@ from vidpipe.errors import ConfigurationError
 from vidpipe.ports import Ports
 from vidpipe.records.attributes import UNDECLARED, Declared
 from vidpipe.records.globs import Globs
-from vidpipe.records.videos import Collection, Windows
+from vidpipe.records.videos import Collection
+from vidpipe.records.windows import Windows
 from vidpipe.uris import checked_uri, is_uri
 
 

@@ -10,7 +10,7 @@ from vidpipe.evaluation.gate import GateInput, Training
 from vidpipe.ports import Ports
 from vidpipe.ports.models import ModelBundle
 from vidpipe.records.models import EvaluationSet, EvaluationVideo, LabelledVideo, ModelVersion, Predictions
-from vidpipe.records.videos import WHOLE
+from vidpipe.records.windows import WHOLE
 from vidpipe.steps import scoring
 
 AGREEMENT = 0.9

@@ -19,7 +19,8 @@ from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.evaluation.active_learning import pick
 from vidpipe.ports import Ports
 from vidpipe.records.features import StoredFeatures
-from vidpipe.records.videos import Floats, GivenLabel
+from vidpipe.records.labels import GivenLabel
+from vidpipe.records.videos import Floats
 from vidpipe.steps.lookup import require_collection
 from vidpipe.steps.mean_features import mean_features
 from vidpipe.steps.runs import Result, recorded

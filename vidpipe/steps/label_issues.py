@@ -16,8 +16,9 @@ from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.learning.label_issues import judged, label_quality, out_of_fold_scores
 from vidpipe.ports import Ports
 from vidpipe.records.features import FeatureSpec
+from vidpipe.records.labels import LabelCheck, LabelIssue
 from vidpipe.records.models import LabelledVideo
-from vidpipe.records.videos import LabelCheck, LabelIssue, short_hash
+from vidpipe.records.videos import short_hash
 from vidpipe.splits import group_folds
 from vidpipe.steps import scoring
 from vidpipe.steps.lookup import require_collection

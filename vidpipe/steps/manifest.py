@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from vidpipe.errors import ConfigurationError
 from vidpipe.ports.sources import Catalog
-from vidpipe.records.videos import LabelledSpan, ListedVideo
+from vidpipe.records.labels import LabelledSpan, ListedVideo
 from vidpipe.splits import SPLITS
 from vidpipe.steps.runs import Result
 

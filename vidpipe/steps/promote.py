@@ -10,7 +10,7 @@ from typing import Any
 from vidpipe.errors import ConfigurationError, NotFound, UnsafeModel
 from vidpipe.evaluation.gate import GateInput, Policy, Verdict, judge
 from vidpipe.ports import Ports
-from vidpipe.records.videos import Promotion
+from vidpipe.records.predictions import Promotion
 from vidpipe.steps.champion_alias import Champion, another, earlier_champions, record, settle_inside
 from vidpipe.steps.evaluate import default_alias
 from vidpipe.steps.evaluation_log import log_decision

@@ -18,7 +18,8 @@ from vidpipe.ports import Ports
 from vidpipe.ports.features import FeatureStore
 from vidpipe.records.features import FeatureSpec, StoredFeatures
 from vidpipe.records.models import EvaluationSet, LabelledVideo, ModelVersion, Predictions, Scores, Sequences
-from vidpipe.records.videos import WHOLE, Floats, Span
+from vidpipe.records.videos import Floats
+from vidpipe.records.windows import WHOLE, Span
 from vidpipe.splits import one_per_content
 from vidpipe.steps.lookup import require_collection
 

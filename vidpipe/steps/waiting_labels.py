@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.ports import Ports
-from vidpipe.records.videos import GivenLabel, WaitingLabel
+from vidpipe.records.labels import GivenLabel, WaitingLabel
 from vidpipe.steps.label import give
 from vidpipe.steps.runs import recorded
 

@@ -11,7 +11,8 @@ from vidpipe.learning.windows import MeanScores, Window, frames_of, windows_of
 from vidpipe.ports.features import FeatureStore
 from vidpipe.ports.models import ModelBundle
 from vidpipe.records.features import FeatureSpec, Unscored
-from vidpipe.records.videos import Floats, Prediction, WindowPrediction
+from vidpipe.records.predictions import Prediction, WindowPrediction
+from vidpipe.records.videos import Floats
 from vidpipe.steps.scoring import best_labels, read_ahead
 
 WINDOW_RANKS = 3

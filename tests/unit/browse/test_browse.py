@@ -23,8 +23,9 @@ from vidpipe.browse.gate import HEADERS
 from vidpipe.browse.labelling import Labelling
 from vidpipe.errors import ConfigurationError, LeaseHeld
 from vidpipe.ports import Ports
+from vidpipe.records.labels import WaitingLabel
 from vidpipe.records.models import VersionId
-from vidpipe.records.videos import Prediction, WaitingLabel
+from vidpipe.records.predictions import Prediction
 from vidpipe.steps.browse import CHOICES, Filters, page
 from vidpipe.steps.label import label
 from vidpipe.steps.nightly import Night, write_labels

@@ -24,7 +24,9 @@ from vidpipe.learning.inference import predict
 from vidpipe.learning.training import TrainingConfig
 from vidpipe.learning.windows import MeanScores, Window, frames_of, windows_of
 from vidpipe.ports import Ports
-from vidpipe.records.videos import Floats, LabelledSpan, Windows
+from vidpipe.records.labels import LabelledSpan
+from vidpipe.records.videos import Floats
+from vidpipe.records.windows import Windows
 from vidpipe.steps import classify as classify_step
 from vidpipe.steps import scoring, window_scores
 from vidpipe.steps.classify import classify

@@ -16,7 +16,8 @@ from vidpipe.learning.feature_drift import DriftState
 from vidpipe.ports import Ports
 from vidpipe.records.drift import Arrivals, DriftBefore, DriftFound, DriftVideos
 from vidpipe.records.models import ModelVersion
-from vidpipe.records.videos import Floats, Promotion
+from vidpipe.records.predictions import Promotion
+from vidpipe.records.videos import Floats
 from vidpipe.steps.feature_drift import LEAST_TONIGHT, NIGHT_VIDEOS, compare, feature_drift
 from vidpipe.steps.forget import forget
 

@@ -20,7 +20,7 @@ from vidpipe.learning.inference import attention
 from vidpipe.learning.training import TrainingConfig
 from vidpipe.learning.windows import windows_of
 from vidpipe.ports import Ports
-from vidpipe.records.videos import Windows
+from vidpipe.records.windows import Windows
 from vidpipe.steps.classify import classify
 from vidpipe.steps.explain import ExplainResult, explain
 from vidpipe.steps.extract import extract

@@ -13,7 +13,7 @@ import pytest
 from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.ports import Ports
 from vidpipe.records.models import VersionId
-from vidpipe.records.videos import Prediction
+from vidpipe.records.predictions import Prediction
 from vidpipe.steps.extract import extract
 from vidpipe.steps.forget import forget
 from vidpipe.steps.gc import gc

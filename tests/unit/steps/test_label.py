@@ -14,7 +14,7 @@ from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.ports import Ports
 from vidpipe.records.features import StoredFeatures
 from vidpipe.records.models import LabelledVideo, VersionId
-from vidpipe.records.videos import Prediction
+from vidpipe.records.predictions import Prediction
 from vidpipe.splits import resolve
 from vidpipe.steps import scoring
 from vidpipe.steps.extract import extract

@@ -12,7 +12,7 @@ from conftest import rows_of, tree
 
 from vidpipe.adapters.sources.folders import Catalog
 from vidpipe.errors import ConfigurationError, StorageFailed
-from vidpipe.records.videos import LabelledSpan, ListedVideo
+from vidpipe.records.labels import LabelledSpan, ListedVideo
 from vidpipe.splits import SPLITS
 from vidpipe.steps.manifest import ManifestResult, disjoint, join, manifest
 

@@ -9,7 +9,8 @@ from vidpipe.adapters.database.connection import Database, now_utc
 from vidpipe.adapters.database.rows import COUNTS, EVALUATION, SPLIT_VIDEOS
 from vidpipe.adapters.database.versions import key_of, standing, take_number
 from vidpipe.records.models import EvaluationSet, EvaluationVideo, VersionId
-from vidpipe.records.videos import Promotion, canonical_json
+from vidpipe.records.predictions import Promotion
+from vidpipe.records.videos import canonical_json
 
 
 class Decisions:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from vidpipe.adapters.database.connection import Database, now_utc
 from vidpipe.adapters.database.rows import ISSUES
-from vidpipe.records.videos import LabelCheck, LabelIssue
+from vidpipe.records.labels import LabelCheck, LabelIssue
 
 
 class LabelIssues:

@@ -9,7 +9,8 @@ from vidpipe.adapters.database.rows import PREDICTIONS, WINDOWS, prediction_row
 from vidpipe.adapters.database.versions import standing
 from vidpipe.records.features import FeatureSpec, Unscored
 from vidpipe.records.models import VersionId
-from vidpipe.records.videos import Prediction, WindowPrediction, Windows
+from vidpipe.records.predictions import Prediction, WindowPrediction
+from vidpipe.records.windows import Windows
 
 
 class Predictions:

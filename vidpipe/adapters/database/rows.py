@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from vidpipe.records.features import ExtractedVideo, PartResult
-from vidpipe.records.videos import Prediction, ProbedVideo, SourceFile, Windows
+from vidpipe.records.predictions import Prediction
+from vidpipe.records.videos import ProbedVideo, SourceFile
+from vidpipe.records.windows import Windows
 
 LISTING = {
     "path": "string", "size_bytes": "int64", "mtime_ns": "int64", "inode": "uint64",

@@ -22,7 +22,8 @@ from vidpipe.adapters.database.rows import (
 )
 from vidpipe.records.attributes import Declared
 from vidpipe.records.globs import Globs
-from vidpipe.records.videos import Collection, Failure, Place, ProbedVideo, SourceFile, Stage, Windows
+from vidpipe.records.videos import Collection, Failure, Place, ProbedVideo, SourceFile, Stage
+from vidpipe.records.windows import Windows
 from vidpipe.uris import place_of
 
 

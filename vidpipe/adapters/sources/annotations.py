@@ -17,8 +17,8 @@ from xml.etree import ElementTree
 
 from vidpipe.adapters.sources.csv_files import read_rows, read_text
 from vidpipe.errors import ConfigurationError
+from vidpipe.records.labels import LabelledSpan, ListedVideo
 from vidpipe.records.names import SPLIT_WORDS, folded
-from vidpipe.records.videos import LabelledSpan, ListedVideo
 
 SEVERAL, DISAGREEING = "several labels", "annotators disagree"
 AVA_SPAN_S = 1.0

@@ -16,8 +16,8 @@ from typing import Any
 
 from vidpipe.adapters.sources.csv_files import read_rows, read_table, read_text
 from vidpipe.errors import ConfigurationError
+from vidpipe.records.labels import ListedVideo, SplitName
 from vidpipe.records.names import SPLIT_WORDS, folded
-from vidpipe.records.videos import ListedVideo, SplitName
 
 OFFICIAL_SPLITS = (1, 2, 3)
 HMDB51_USES: Mapping[str, SplitName] = {"1": "train", "2": "test"}

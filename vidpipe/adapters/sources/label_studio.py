@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from vidpipe.adapters.sources.annotations import agreed, of_format, other_format, read_json
 from vidpipe.adapters.sources.csv_files import read_table
 from vidpipe.errors import ConfigurationError
-from vidpipe.records.videos import LabelledSpan, ListedVideo
+from vidpipe.records.labels import LabelledSpan, ListedVideo
 
 
 @of_format("Label Studio's export")

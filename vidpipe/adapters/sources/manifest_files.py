@@ -12,8 +12,9 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from vidpipe.adapters.atomic import replacing
 from vidpipe.adapters.sources.csv_files import Table, read_table
 from vidpipe.errors import ConfigurationError, StorageFailed
+from vidpipe.records.labels import GivenLabel, LabelledSpan
 from vidpipe.records.names import SPLIT_WORDS, folded
-from vidpipe.records.videos import GivenLabel, LabelledSpan, SourceFile
+from vidpipe.records.videos import SourceFile
 
 OWN = ("path", "label", "group", "start_s", "end_s")
 """Columns that say what a video is; the others are splits, or kept as its attributes."""

@@ -23,16 +23,8 @@ from vidpipe.adapters.database.ledger import Ledger
 from vidpipe.errors import LedgerLocked, SchemaMismatch, StorageFailed
 from vidpipe.records.features import DecodeReport, ExtractedVideo, FeatureSpec, PartResult, StoredFeatures
 from vidpipe.records.models import VersionId
-from vidpipe.records.videos import (
-    Collection,
-    Failure,
-    LocalFile,
-    MediaFacts,
-    Prediction,
-    ProbedVideo,
-    Promotion,
-    SourceFile,
-)
+from vidpipe.records.predictions import Prediction, Promotion
+from vidpipe.records.videos import Collection, Failure, LocalFile, MediaFacts, ProbedVideo, SourceFile
 from vidpipe.vision.feature_specs import default_spec
 
 SPEC = default_spec(4.0)

@@ -11,7 +11,7 @@ import pytest
 from vidpipe.adapters.sources.annotations import activitynet, ava, cvat, via
 from vidpipe.adapters.sources.label_studio import label_studio, studio_path
 from vidpipe.errors import ConfigurationError
-from vidpipe.records.videos import LabelledSpan, ListedVideo
+from vidpipe.records.labels import LabelledSpan, ListedVideo
 
 
 def written(file: Path, content: object) -> Path:

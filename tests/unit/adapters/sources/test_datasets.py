@@ -8,7 +8,7 @@ import pytest
 from vidpipe.adapters.sources import datasets
 from vidpipe.adapters.sources.datasets import Columns
 from vidpipe.errors import ConfigurationError
-from vidpipe.records.videos import ListedVideo
+from vidpipe.records.labels import ListedVideo
 
 BOM = "\ufeff"
 
