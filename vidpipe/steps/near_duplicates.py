@@ -88,8 +88,8 @@ class _Vectors:
         rank = np.full(len(self._ids), -1)
         rank[here] = np.arange(len(here))
         mine = self._vectors[here].astype(np.float32)
-        for i, chosen in enumerate(candidates(mine, self._vectors[others])):
-            for other in others[chosen]:
+        for i, chosen in enumerate(candidates(mine, self._vectors, others)):
+            for other in chosen:
                 if rank[other] < i:  # compared before, or earlier in the block
                     found[str(self._ids[other])].append(block[i])
         return found

@@ -12,6 +12,7 @@ from stored import content_id, put_collection
 
 from vidpipe.adapters.features.store import FeatureStore
 from vidpipe.errors import ConfigurationError
+from vidpipe.learning import near_duplicates
 from vidpipe.learning.near_duplicates import LEAST_FRAMES, Frames, align, candidates
 from vidpipe.ports import Ports
 from vidpipe.records.features import StoredFeatures
@@ -96,7 +97,20 @@ def test_too_few_frames_and_still_pictures_say_nothing() -> None:
 def test_candidates_are_the_nearest_and_none_far_away() -> None:
     vectors = np.eye(4, 128, dtype=np.float32)
     vectors[1] = [0.6, 0.8, *[0] * 126]
-    assert [c.tolist() for c in candidates(vectors[:2], vectors)] == [[0, 1], [0, 1]]
+    everyone = np.arange(4)
+    assert [c.tolist() for c in candidates(vectors[:2], vectors, everyone)] == [[0, 1], [0, 1]]
+    assert [c.tolist() for c in candidates(vectors[:2], vectors, everyone[1:])] == [[1], [1]]
+
+
+def test_candidates_are_the_same_in_blocks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(0)
+    some = draw.normal(size=(300, 128)) + 2
+    vectors = (some / np.linalg.norm(some, axis=1, keepdims=True)).astype(np.float32)
+    of_one_block = candidates(vectors[:5], vectors, np.arange(300))
+    monkeypatch.setattr(near_duplicates, "BLOCK_OTHERS", 7)
+    of_many = candidates(vectors[:5], vectors, np.arange(300))
+    assert [sorted(c) for c in of_many] == [sorted(c) for c in of_one_block]
+    assert {len(c) for c in of_many} == {near_duplicates.MOST_CANDIDATES}
 
 
 def put(ports: Ports, name: str, videos: Mapping[str, Floats]) -> None:
