@@ -96,6 +96,13 @@ PLAYED: Mapping[str, Mapping[str, Expected]] = {
         "vidpipe label doubtful.csv": Expected(r"labelled +0\n"),
         "vidpipe tune --collection tags --split-column split --budget-s 600": Expected(r"trials +\d+\n"),
     },
+    "long-videos.md": {
+        "vidpipe ingest ~/cameras --collection cameras --window-s 10 --stride-s 5": Expected(r"videos +2\n"),
+        "vidpipe extract": Expected(r"videos +2\n"),
+        "vidpipe classify": Expected(r"classified +2\n"),
+        'vidpipe sql "select path, start_s, end_s, peak_score from events'
+        " where collection = 'cameras' and label = 'fight' and peak_score > 0.8\"": Expected(r"peak_score"),
+    },
     "sql.md": {
         'vidpipe sql "select label, count(*) as videos, round(avg(score), 3) as mean_score'
         ' from latest_predictions group by label order by label"': Expected(r"palace +\d+ +0\.\d+"),
@@ -111,6 +118,8 @@ PLAYED: Mapping[str, Mapping[str, Expected]] = {
         ),
         "vidpipe export exported": Expected(r"latest_predictions +\d+"),
         "vidpipe export exported --relation latest_predictions --relation nights": Expected(r"nights +\d+"),
+        "vidpipe export tasks --format label-studio --collection inbox": Expected(r"tasks\.json +\d+ +13 "),
+        "vidpipe export subtitles --format webvtt --collection cameras": Expected(r"2\.mp4\.vtt +\d+"),
         "vidpipe ingest ~/gates --collection gates --manifest ~/gates/list.csv --attribute camera:text"
         " --attribute temperature:double --time-from-name 'cam_%Y%m%d_%H%M%S'"
         " --time-zone Europe/Berlin": Expected(r"bad_values +0\n"),
@@ -118,19 +127,16 @@ PLAYED: Mapping[str, Mapping[str, Expected]] = {
             r"north +12\.5"
         ),
         "vidpipe similar VIDEO_ID --limit 5": Expected(r"collection +path +cosine +label"),
-    },
-    "long-videos.md": {
-        "vidpipe ingest ~/cameras --collection cameras --window-s 10 --stride-s 5": Expected(r"videos +2\n"),
-        "vidpipe extract": Expected(r"videos +2\n"),
-        "vidpipe classify": Expected(r"classified +2\n"),
-        'vidpipe sql "select path, start_s, end_s, peak_score from events'
-        " where collection = 'cameras' and label = 'fight' and peak_score > 0.8\"": Expected(r"peak_score"),
+        'vidpipe sql "select path, other_path, similarity, start_s, other_start_s, frames from'
+        ' near_duplicates order by similarity desc"': Expected(r"other_path +similarity"),
     },
     "operator.md": {
         "vidpipe nightly": Expected(r"status +ok\n"),
         "vidpipe nightly --failure-budget 25": Expected(r"status +ok\n"),
         "vidpipe report": Expected(r"reports/\d+\.html"),
         "vidpipe sql --file sql/examples/last_nights.sql": Expected(r"night +status +ok"),
+        'vidpipe sql "select collection, night, videos, distance, e_value, alarmed from feature_drift'
+        ' order by run_id desc limit 20"': Expected(r"collection +night +videos +distance"),
         "vidpipe status": Expected(r"lease +free"),
         "vidpipe doctor": Expected(r"0 fix; "),
         'vidpipe sql "select collection, path, stage, error_class, message from failures'
@@ -146,6 +152,14 @@ PLAYED: Mapping[str, Mapping[str, Expected]] = {
         "vidpipe gc": Expected(r"files +0\n"),
         "vidpipe forget VIDEO_ID": Expected(r"parts +1\n"),
     },
+    "README.md": {
+        "vidpipe sql \"select attributes['camera'] as camera, hour(timezone('Europe/Berlin', timezone('UTC',"
+        " recorded_at))) as hour, predicted.label, count(*) as videos, round(avg(score), 2) as mean_score"
+        " from collection_videos as video join latest_predictions as predicted using (collection, path)"
+        " where collection = 'gates' group by all order by all limit 3\"": Expected(
+            r"north +17 +\w+ +1 +0\.\d"
+        ),
+    },
 }
 """By page, in the order of the page; ` #2` is the second time that a page says so."""
 
@@ -153,6 +167,8 @@ ANEW = "python docs/generate.py --samples HOME writes the results in docs/sql.md
 
 ELSEWHERE: Mapping[str, str] = {
     r"make (demo|test)$": "by people, and by .ci/run",
+    r"vidpipe browse": "tests/services/test_browse_page.py and tests/unit/browse/test_browse.py",
+    r"vidpipe similar north_": "tests/unit/steps/test_similar.py finds a path; no file here is called so",
     r"vidpipe serve --cron": "tests/services/test_serve.py",
     r"docker compose |cp docker/": "tests/unit/docs/test_docker.py holds the files to rules; no engine",
     r"(prefect|mlflow server|docker/deploy\.sh)\b": "tests/services/test_services.py",
