@@ -50,6 +50,8 @@ class TrainingRecord:
     cross_validation: CrossValidation
     warm_start: int | None = None
     """Version of the warm start."""
+    order_gain: tuple[float, float] | None = None
+    """Out-of-fold gain in log score of parts that see order, and its standard error."""
 
     @property
     def baseline(self) -> Scores:
@@ -66,6 +68,7 @@ class TrainingRecord:
             "cv_accuracy": round(found.accuracy, 6),
             "cv_interval": [round(found.low, 6), round(found.high, 6)],
             "cv_videos": found.videos,
+            **({"order_gain": [round(x, 4) for x in self.order_gain]} if self.order_gain else {}),
         }
 
     def metrics(self) -> dict[str, float]:

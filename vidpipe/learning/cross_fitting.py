@@ -41,6 +41,7 @@ PARTS = (*LINEAR_PARTS, "lstm")
 """Parts that may have a weight."""
 HEADS: tuple[LinearName, ...] = ("mean_linear", "mean_std_linear", *LINEAR_PARTS)
 """Linear heads that are trained: the baselines, which are simpler, and the parts."""
+SEE_ORDER, ORDER_BLIND = ("trend_linear", "lstm"), "mean_std_change_linear"
 LEAST_SHARE = 0.02
 """A part whose weight is below this share of all weights has none."""
 MOST_WEIGHT = 4.0
@@ -215,6 +216,18 @@ def choose_weights(held_out: OutOfFold) -> dict[str, float]:
     gain = _log_scores(held_out, SHRINKAGE) - _log_scores(held_out, EQUAL)
     better = gain.mean() > SURE * gain.std() / np.sqrt(len(gain))
     return fit_weights(held_out, SHRINKAGE if better else EQUAL)
+
+
+def order_gain(held_out: OutOfFold) -> tuple[float, float]:
+    """Gain in log score of the better part that sees order over the one that does not, and its error.
+
+    Where the standard error is small beside it, the labels differ in the order of what is seen.
+    """
+    scores = _stacked(held_out.parts)[:, np.arange(len(held_out.targets)), held_out.targets]  # (P, n)
+    of = dict(zip(held_out.parts, scores, strict=True))
+    best = max((of[name] for name in SEE_ORDER), key=lambda scores: float(scores.mean()))
+    gain = best - of[ORDER_BLIND]
+    return float(gain.mean()), float(gain.std() / np.sqrt(len(gain)))
 
 
 def _log_scores(held_out: OutOfFold, shrinkage: float) -> Doubles:

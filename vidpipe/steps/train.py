@@ -21,7 +21,7 @@ from vidpipe.errors import VideoError
 from vidpipe.evaluation.comparison import accuracy_interval
 from vidpipe.evaluation.model_card import TrainingRecord
 from vidpipe.learning.calibration import EpochMetrics
-from vidpipe.learning.cross_fitting import CrossFit, Fitted
+from vidpipe.learning.cross_fitting import CrossFit, Fitted, order_gain
 from vidpipe.learning.inference import attention, predict
 from vidpipe.learning.training import Start, TrainingConfig
 from vidpipe.metrics import graded
@@ -49,8 +49,8 @@ log = logging.getLogger(__name__)
 
 STRIPS, PICTURES = 3, 8
 """Test videos shown with their attention, and pictures of each."""
-ORDER_MATTERS, ORDER_IS_NOTHING = 0.2, 0.1
-"""Shares of the LSTM's weight at which `train` says so."""
+SURE_ERRORS = 2.0
+"""Standard errors by which parts that see order must forecast better for `train` to say that it matters."""
 RECIPE = 10
 """Raised when the code trains differently from the same inputs: old versions are not taken for new."""
 
@@ -245,6 +245,7 @@ def _train_new(ports: Ports, lesson: _MakeTrainer, *, only: bool) -> ModelVersio
             baselines={name: parts[name] for name in ("mean_linear", "mean_std_linear")},
             cross_validation=_cross_validation(fitted, data, videos, folds),
             warm_start=lesson.start[0].version if lesson.start else None,
+            order_gain=order_gain(fitted.out_of_fold),
         )  # fmt: skip
         mlflow_run.log_metrics(record.metrics())
         mlflow_run.log_facts("figures", record.figures())
@@ -295,20 +296,21 @@ def _cross_validation(
 
 
 def _advice(version: ModelVersion, split: ResolvedSplit) -> str:
-    """Advice from the blend weights: whether temporal order matters, and what would help most."""
-    weights = {name: part["weight"] for name, part in version.figures.get("parts", {}).items()}
-    if not (total := sum(weights.values())):
+    """Advice from the out-of-fold scores: whether temporal order matters, and what would help most."""
+    if "order_gain" not in version.figures:  # registered before
         return ""
-    share = weights["lstm"] / total
-    if share >= ORDER_MATTERS:
-        return f"order matters here: the LSTM carries {share:.2f} of the weight."
+    gain, error = version.figures["order_gain"]
+    if gain > SURE_ERRORS * error:
+        return (
+            "order matters here: parts that see it forecast held-out videos better than statistics over time "
+            f"do, by {gain:.2f} ± {error:.2f} in log score."
+        )
     videos = Counter(v.label for v in (*split.train, *split.val))
     rarest = min(videos, key=lambda label: (videos[label], label))
-    if share <= ORDER_IS_NOTHING:
-        said = "a linear model on statistics over time is as good"
-    else:
-        said = f"the LSTM carries {share:.2f} of the weight"
-    return f"{said}: more videos of label {rarest!r} ({videos[rarest]} so far) would help most."
+    return (
+        "a linear model on statistics over time is as good as one that sees order: "
+        f"more videos of label {rarest!r} ({videos[rarest]} so far) would help most."
+    )
 
 
 def _log_scores(mlflow_run: TrainingRun, name: str, model: nn.Module, test: Sequences) -> Scores:

@@ -14,7 +14,14 @@ from vidpipe import cores
 from vidpipe.learning.blend import BlendedClassifier
 from vidpipe.learning.calibration import EpochMetrics
 from vidpipe.learning.classifier import ClassifierConfig, LSTMVideoClassifier
-from vidpipe.learning.cross_fitting import CrossFit, OutOfFold, choose_weights, cross_fitted, fit_weights
+from vidpipe.learning.cross_fitting import (
+    CrossFit,
+    OutOfFold,
+    choose_weights,
+    cross_fitted,
+    fit_weights,
+    order_gain,
+)
 from vidpipe.learning.inference import predict
 from vidpipe.learning.linear import (
     PENALTIES,
@@ -160,6 +167,15 @@ def test_weights_are_equal_until_learnt_ones_are_surely_better() -> None:
     assert max(alike) - min(alike) < 1e-3
     wins = weights(0.98, 0.2, 0.2)
     assert wins[0] > 0.6 * sum(wins)
+
+
+@pytest.mark.parametrize(("lstm", "matters"), [(0.95, True), (0.6, False), (0.1, False)])
+def test_order_matters_where_a_part_that_sees_it_forecasts_surely_better(lstm: float, matters: bool) -> None:
+    targets = np.random.default_rng(1).integers(K, size=120)
+    knowledge = {"mean_linear": 0.2, "mean_std_change_linear": 0.6, "trend_linear": 0.55, "lstm": lstm}
+    parts = {name: scores_of(targets, share, n) for n, (name, share) in enumerate(knowledge.items())}
+    gain, error = order_gain(OutOfFold(parts, targets, np.arange(120) % 5))
+    assert error > 0 and (gain > 2 * error) == matters
 
 
 def test_a_part_that_knows_nothing_has_no_weight_and_two_alike_share() -> None:
