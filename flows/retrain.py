@@ -48,8 +48,8 @@ def retrain_flow(
         epochs: Passes over the training videos; 40, more on few videos, when empty.
         seed: Seed of everything random.
         judge: Promote it if the gate lets it. Otherwise it stays challenger until somebody asks.
-        group_near_duplicates: Keep near-duplicates in one split; without it a few that straddle are told, and
-            many let the training fail.
+        group_near_duplicates: Keep near-duplicates in one split; without it a few that straddle are warned
+            of, and many let the training fail.
         home: Another home than the one that VIDPIPE_HOME names.
     """
     ports = ports_of(home)

@@ -79,7 +79,7 @@ class WaitingLabels:
 
     @contextmanager
     def _changing(self) -> Iterator[list[WaitingLabel]]:
-        """Context manager of the list of labels, written at the end if it has changed."""
+        """Lock the file of waiting labels, give its list to be changed, and write it back if it was."""
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.file.parent, os.O_RDONLY)

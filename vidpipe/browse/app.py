@@ -38,7 +38,7 @@ MOST = 200
 
 
 def make_app(ports: Ports, labelling: Labelling, token: str) -> ASGIApp:
-    """The whole application, behind its gate."""
+    """ASGI application of the browse page, behind the token check."""
     pages = _Pages(ports, labelling)
     routes = [
         Route("/api/collections", _read(lambda asked: browse.collections(ports))),

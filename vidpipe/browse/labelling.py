@@ -92,7 +92,7 @@ class Labelling:
         self._timer.start()
 
     def write_quietly(self) -> None:
-        """Write what waits, if the lease is free."""
+        """Write the waiting labels to the ledger, unless another run holds the lease."""
         try:
             self.write()
         except LeaseHeld:

@@ -48,7 +48,7 @@ def train(
         bool,
         typer.Option(
             "--group-near-duplicates",
-            help="Keep near-duplicates in one split; without it a few are told, and many are refused.",
+            help="Keep near-duplicates in one split; without it a few are warned of, and many refused.",
         ),
     ] = False,
     home: HomeOption = None,
@@ -89,7 +89,7 @@ def tune(
         bool,
         typer.Option(
             "--group-near-duplicates",
-            help="Keep near-duplicates in one split; without it a few are told, and many are refused.",
+            help="Keep near-duplicates in one split; without it a few are warned of, and many refused.",
         ),
     ] = False,
     home: HomeOption = None,

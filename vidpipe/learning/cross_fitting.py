@@ -243,7 +243,7 @@ def cross_fitted(held_out: OutOfFold) -> Doubles:
 
 
 def _across_folds(held_out: OutOfFold, weights_of: Callable[[OutOfFold], Mapping[str, float]]) -> Doubles:
-    """Probabilities (n, K): each fold's by the weights of the other folds; a single fold's by its own."""
+    """Blend each fold by the weights of the other folds, a single one by its own: probabilities (n, K)."""
     found = np.zeros_like(next(iter(held_out.parts.values())))
     numbers: list[int] = np.unique(held_out.folds).tolist()
     for fold in numbers:

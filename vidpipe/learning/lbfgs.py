@@ -77,7 +77,7 @@ class _Memory:
         self._scale = torch.where(moved, safe / y.square().sum(1).clamp(min=1e-300), self._scale)
 
     def direction(self, gradient: torch.Tensor) -> torch.Tensor:
-        """Minus the inverse Hessian times the gradient, (b, n)."""
+        """Search direction (b, n) by the two-loop recursion: minus the inverse Hessian times the gradient."""
         q, alphas = -gradient, []
         for s, y, r in reversed(self._pairs):
             alphas.append(r * (s * q).sum(1))

@@ -15,7 +15,6 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from vidpipe.errors import (
-    ConfigurationError,
     IncompatibleFeatures,
     StopError,
     StorageUnreachable,
@@ -27,6 +26,7 @@ from vidpipe.records.models import ModelVersion
 from vidpipe.steps.champion_alias import ODD, champion
 from vidpipe.steps.classify import ClassifyResult, classify, shadow
 from vidpipe.steps.extract import ExtractResult, extract
+from vidpipe.steps.failure_budget import parse_budget
 from vidpipe.steps.feature_drift import feature_drift
 from vidpipe.steps.gc import OLD_S, collect
 from vidpipe.steps.ingest import IngestResult, ingest_again
@@ -315,26 +315,6 @@ def conclude(run: RunLog, night: Night, budget: float | int) -> NightlyResult:
         night.problems,
         night.drift,
     )
-
-
-def parse_budget(text: str | None, default: float) -> float | int:
-    """Parse a failure budget: a share between 0 and 1 (`0.1`), or a count (`25`).
-
-    Raises:
-        ConfigurationError: Neither.
-    """
-    if text is None:
-        return default
-    try:
-        budget = int(text) if text.isdigit() else float(text)
-    except ValueError:
-        budget = -1
-    if budget < 0 or (isinstance(budget, float) and budget > 1):
-        raise ConfigurationError(
-            f"a failure budget of {text!r} is neither a share nor a count.",
-            next_step="pass a share such as 0.1, or a count such as 25.",
-        )
-    return budget
 
 
 def _status(night: Night, budget: float | int) -> str:

@@ -17,29 +17,28 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from vidpipe.errors import VideoError
 from vidpipe.evaluation.comparison import accuracy_interval
 from vidpipe.evaluation.model_card import TrainingRecord
 from vidpipe.learning.calibration import EpochMetrics
 from vidpipe.learning.cross_fitting import CrossFit, Fitted, order_gain
-from vidpipe.learning.inference import attention, predict
+from vidpipe.learning.inference import predict
 from vidpipe.learning.training import Start, TrainingConfig
 from vidpipe.metrics import graded
 from vidpipe.ports import Ports
 from vidpipe.ports.models import ModelBundle, TrainingRun
 from vidpipe.records.features import FeatureSpec
 from vidpipe.records.models import (
-    AttentionStrip,
     CrossValidation,
     LabelledVideo,
     ModelVersion,
     Scores,
     Sequences,
 )
-from vidpipe.records.videos import StoredObject, short_hash
+from vidpipe.records.videos import short_hash
 from vidpipe.splits import SPLITS, Copies, ResolvedSplit
 from vidpipe.splits import folds as fold_numbers
 from vidpipe.steps import scoring
+from vidpipe.steps.attention_strips import log_attention
 from vidpipe.steps.gather_evidence import evaluation_set
 from vidpipe.steps.near_duplicates import resolved
 from vidpipe.steps.runs import Result, recorded
@@ -47,8 +46,6 @@ from vidpipe.vision.feature_specs import block_sizes
 
 log = logging.getLogger(__name__)
 
-STRIPS, PICTURES = 3, 8
-"""Test videos shown with their attention, and pictures of each."""
 SURE_ERRORS = 2.0
 """Standard errors by which parts that see order must forecast better for `train` to say that it matters."""
 RECIPE = 10
@@ -249,7 +246,8 @@ def _train_new(ports: Ports, lesson: _MakeTrainer, *, only: bool) -> ModelVersio
         )  # fmt: skip
         mlflow_run.log_metrics(record.metrics())
         mlflow_run.log_facts("figures", record.figures())
-        _log_attention(ports, mlflow_run, lesson, fitted.classifier)
+        if config.head == "attention":
+            log_attention(ports, mlflow_run, lesson.collection, spec, split.test, fitted.classifier)
         bundle = ports.make_bundle(
             labels=tuple(labels), spec=spec, split_ids=split.ids(), training_groups=lesson.training_groups,
             lstm=fitted.classifier.lstm, lstm_config=fitted.lstm_config, heads=fitted.heads,
@@ -318,36 +316,3 @@ def _log_scores(mlflow_run: TrainingRun, name: str, model: nn.Module, test: Sequ
     scores = graded(test.targets, given, test.labels)
     mlflow_run.log_scores(name, test.labels, test.targets, given, asdict(scores))
     return scores
-
-
-def _log_attention(ports: Ports, mlflow_run: TrainingRun, lesson: _MakeTrainer, model: nn.Module) -> None:
-    """Log attention figures of the first test videos of some labels; missing files have no pictures."""
-    if lesson.config.head != "attention":
-        return
-    first = {video.label: video for video in reversed(lesson.split.test)}
-    strips = []
-    for label, video in sorted(first.items())[:STRIPS]:
-        (found,) = ports.store.read(lesson.spec.feature_set_id, [video.stored])
-        (weights,) = attention(model, [found.values])
-        if pictures := _pictures(ports, lesson.collection, video, found.times_s):
-            title = f"{label}: {video.path}"
-            strips.append(AttentionStrip(title, found.times_s.tolist(), weights.tolist(), pictures))
-    if strips:
-        mlflow_run.log_attention(strips)
-
-
-def _pictures(
-    ports: Ports, collection: str, video: LabelledVideo, times_s: npt.NDArray[np.float64]
-) -> list[tuple[float, bytes]]:
-    """Pictures of a video's frames; none if the file is gone or has changed."""
-    chosen = times_s[np.linspace(0, len(times_s) - 1, min(PICTURES, len(times_s))).astype(int)]
-    place = ports.ledger.sources.place_of(collection, video.path)
-    if place is None or isinstance(place, StoredObject):  # pictures are not worth a download
-        return []
-    try:
-        with ports.staging.local(place) as file:
-            found = ports.videos.pictures(file, chosen.tolist())
-    except VideoError as error:
-        log.info("no pictures of %s: %s", video.path, error)
-        return []
-    return [(at_s, jpeg) for at_s, jpeg in zip(chosen.tolist(), found, strict=True) if jpeg]

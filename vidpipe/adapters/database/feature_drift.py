@@ -62,7 +62,7 @@ class FeatureDrift:
             return _videos(session.rows("drift_earlier", **named))
 
     def put_training(self, version: VersionId, videos: DriftVideos) -> None:
-        """Record videos of a version's training; those of other versions are of no more use."""
+        """Record the reference videos of a version's training, in place of those of other versions."""
         with self._database.session() as session:
             session.give("given", DRIFT_VIDEOS, _rows(videos))
             session.run("drift_training_put", version_key=key_of(session, version))
