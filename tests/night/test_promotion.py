@@ -331,6 +331,8 @@ def test_who_opens_mlflow_alone_can_tell_why_a_version_serves(story: Story) -> N
     (newest, *_) = client.search_runs([experiment.experiment_id], order_by=["start_time desc"])
     assert newest.info.run_name == "evaluate version 3"
     assert newest.data.metrics["test.accuracy"] == scores.accuracy
+    files = {file.path for file in client.list_artifacts(newest.info.run_id)}
+    assert files == {"evidence.json", "confusion.png", "calibration.png"}
 
 
 def test_drift_is_measured_against_what_the_version_answered_in_training(story: Story) -> None:

@@ -197,6 +197,17 @@ class Predictions:
     """Softmax probability of each predicted label, (N,)."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoredVideos:
+    """Probabilities that a model gave N videos whose label is known."""
+
+    labels: tuple[str, ...]
+    truth: npt.NDArray[np.int64]
+    """Indices into them, (N,)."""
+    given: Floats
+    """Probability of each label, (N, K)."""
+
+
 @dataclass(frozen=True, slots=True)
 class LoggedEvaluation:
     """Scores of a version or a decision about it, with their evidence, as MLflow keeps them."""
@@ -210,3 +221,5 @@ class LoggedEvaluation:
     """Name of what the metrics are of."""
     dataset_hash: str | None = None
     version_tags: Mapping[str, str] = field(default_factory=dict)
+    scored: ScoredVideos | None = None
+    """What its figures show: confusion matrix and reliability diagram."""

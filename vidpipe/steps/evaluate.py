@@ -10,10 +10,11 @@ import numpy as np
 
 from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.evaluation.comparison import accuracy_interval, paired_bootstrap
-from vidpipe.metrics import Indices, confusion_matrix
+from vidpipe.learning.inference import predict
+from vidpipe.metrics import Indices, confusion_matrix, graded
 from vidpipe.ports import Ports
 from vidpipe.ports.models import ModelBundle
-from vidpipe.records.models import LabelledVideo, ModelVersion, Scores, Sequences
+from vidpipe.records.models import LabelledVideo, ModelVersion, ScoredVideos, Scores, Sequences
 from vidpipe.records.videos import short_hash
 from vidpipe.splits import group_hash, known_column, resolve, split_columns
 from vidpipe.steps import scoring
@@ -73,7 +74,8 @@ def evaluate(
     chosen = collection or version.collection
     videos = _videos(ports, version, bundle, chosen, split)
     data = scoring.load(ports, version.spec, videos, bundle.labels)
-    mine, predicted = scoring.score(bundle.classifier, data)
+    given = predict(bundle.classifier, data.features)  # (N, K)
+    mine, predicted = graded(data.targets, given, data.labels), given.argmax(1)
     scored = {name: scoring.score(part, data) for name, part in {**bundle.baselines, **bundle.parts}.items()}
     best = max(bundle.baselines, key=lambda name: (scored[name][0].accuracy, scored[name][0].macro_f1))
     theirs, of_baseline = scored[best]
@@ -91,7 +93,8 @@ def evaluate(
         gain=asdict(ahead.accuracy),
         per_label=mine.per_label, confusion=_confusion(data, predicted),
     )  # fmt: skip
-    log_evaluation(ports, result.to_dict(), short_hash([(v.video_id, v.label) for v in videos]))
+    answers = ScoredVideos(data.labels, data.targets, given)
+    log_evaluation(ports, result.to_dict(), short_hash([(v.video_id, v.label) for v in videos]), answers)
     return result
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from vidpipe.errors import VidpipeError
 from vidpipe.ports import Ports
-from vidpipe.records.models import LoggedEvaluation
+from vidpipe.records.models import LoggedEvaluation, ScoredVideos
 
 log = logging.getLogger(__name__)
 
@@ -48,13 +48,14 @@ def log_decision(
     tell(ports, found)
 
 
-def log_evaluation(ports: Ports, result: Mapping[str, Any], dataset_hash: str) -> None:
+def log_evaluation(ports: Ports, result: Mapping[str, Any], dataset_hash: str, scored: ScoredVideos) -> None:
     """Log the result of `vidpipe evaluate`, by its `--json` keys."""
     headline = ("accuracy", "macro_f1", "top_3", "calibration_error")
     found = LoggedEvaluation(
         name="evaluate", version=result["version"], facts=result,
         metrics={f"{result['split']}.{name}": float(result[name]) for name in headline},
         dataset=f"{result['collection']} {result['split']}", dataset_hash=dataset_hash,
+        scored=scored,
     )  # fmt: skip
     tell(ports, found)
 

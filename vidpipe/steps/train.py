@@ -244,7 +244,6 @@ def _train_new(ports: Ports, lesson: _MakeTrainer, *, only: bool) -> ModelVersio
             warm_start=lesson.start[0].version if lesson.start else None,
             order_gain=order_gain(fitted.out_of_fold),
         )  # fmt: skip
-        mlflow_run.log_metrics(record.metrics())
         mlflow_run.log_facts("figures", record.figures())
         if config.head == "attention":
             log_attention(ports, mlflow_run, lesson.collection, spec, split.test, fitted.classifier)

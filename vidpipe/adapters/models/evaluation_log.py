@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from vidpipe.adapters.models import plots
 from vidpipe.adapters.models.mlflow_store import EXPERIMENT, MlflowStore
 from vidpipe.records.models import LoggedEvaluation
-
-_DIGEST_LENGTH = 36
-"""Source: the column `digest` of mlflow/store/tracking/dbmodels/models.py, `SqlDataset`."""
 
 
 class EvaluationLog:
@@ -20,7 +17,7 @@ class EvaluationLog:
         self._store, self._model, self._tags = store, model, dict(tags)
 
     def log(self, found: LoggedEvaluation) -> str:
-        """Log an MLflow run with metrics, the data they are of, and facts as JSON; tag the version.
+        """Log an MLflow run with metrics, the data they are of, figures, and facts as JSON; tag the version.
 
         Metrics are linked with the version's logged model and with the dataset, so that the Models tab ranks
         versions by them.
@@ -34,18 +31,22 @@ class EvaluationLog:
         client = self._store.client  # sets the tracking URI
         import mlflow
 
+        from vidpipe.adapters.models.datasets import LabelledVideos
+
         with self._store.errors():
             experiment = mlflow.set_experiment(EXPERIMENT)
             model_id = self._logged_model(found.version, experiment.experiment_id)
             name = f"{found.name} version {found.version}"
             about = {"vidpipe.model": self._model, "vidpipe.version": str(found.version)}
             with mlflow.start_run(run_name=name, tags=self._tags | about) as run:
-                dataset = _dataset(found)
+                dataset = LabelledVideos(found.dataset, found.dataset_hash) if found.dataset_hash else None
                 if dataset:
                     mlflow.log_input(dataset, context=found.name)
                 if found.metrics:
                     mlflow.log_metrics(dict(found.metrics), model_id=model_id, dataset=dataset)
                 mlflow.log_dict(dict(found.facts), "evidence.json")
+                for kind, figure in (plots.of_scores(found.scored) if found.scored else {}).items():
+                    mlflow.log_figure(figure, f"{kind}.png")
             for key, value in found.version_tags.items():
                 client.set_model_version_tag(self._model, str(found.version), key, value)
         return str(run.info.run_id)
@@ -57,15 +58,3 @@ class EvaluationLog:
             [experiment_id], filter_string=f"source_run_id = '{run_id}'", max_results=1
         )
         return found[0].model_id if found else None
-
-
-def _dataset(found: LoggedEvaluation) -> Any:
-    """MLflow dataset of an evaluation, by the hash that vidpipe's tables know it by."""
-    if found.dataset_hash is None:
-        return None
-    from mlflow.data.code_dataset_source import CodeDatasetSource
-    from mlflow.data.meta_dataset import MetaDataset
-
-    source = CodeDatasetSource({"vidpipe.hash": found.dataset_hash})
-    digest = found.dataset_hash[:_DIGEST_LENGTH]
-    return MetaDataset(source, name=found.dataset, digest=digest)  # type: ignore[abstract]

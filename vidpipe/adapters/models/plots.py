@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from vidpipe.metrics import reliability
-from vidpipe.records.models import AttentionStrip
+from vidpipe.metrics import confusion_matrix, reliability
+from vidpipe.records.models import AttentionStrip, ScoredVideos
 from vidpipe.records.videos import Floats
 
 if TYPE_CHECKING:
@@ -24,6 +24,16 @@ def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def of_scores(scored: ScoredVideos) -> dict[str, Figure]:
+    """Figures of a model's scores by name: confusion matrix and reliability diagram."""
+    best, top = scored.given.argmax(1), scored.given.max(1, initial=0.0)
+    matrix = confusion_matrix(scored.truth, best, len(scored.labels))
+    return {
+        "confusion": confusion(scored.labels, matrix),
+        "calibration": calibration(best == scored.truth, top),
+    }
 
 
 def confusion(labels: Sequence[str], matrix: npt.NDArray[np.int64]) -> Figure:

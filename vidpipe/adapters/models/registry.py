@@ -21,9 +21,8 @@ from vidpipe.adapters.models.mlflow_store import EXPERIMENT, MlflowStore
 from vidpipe.errors import NotFound, UnsafeModel
 from vidpipe.evaluation import model_card
 from vidpipe.evaluation.model_card import TrainingRecord
-from vidpipe.metrics import confusion_matrix
 from vidpipe.records.features import FeatureSpec
-from vidpipe.records.models import AttentionStrip, ModelVersion
+from vidpipe.records.models import AttentionStrip, ModelVersion, ScoredVideos
 from vidpipe.records.videos import Floats
 
 if TYPE_CHECKING:
@@ -68,13 +67,10 @@ class TrainingRun:
         """
         import mlflow
 
-        best, top = given.argmax(1), given.max(1, initial=0.0)
         mlflow.log_dict(dict(table), f"{name}_scores.json")
-        mlflow.log_figure(
-            plots.confusion(labels, confusion_matrix(truth, best, len(labels))), f"{name}_confusion.png"
-        )
-        mlflow.log_figure(plots.per_label(table["per_label"]), f"{name}_labels.png")
-        mlflow.log_figure(plots.calibration(best == truth, top), f"{name}_calibration.png")
+        figures = plots.of_scores(ScoredVideos(tuple(labels), truth, given))
+        for kind, figure in (figures | {"labels": plots.per_label(table["per_label"])}).items():
+            mlflow.log_figure(figure, f"{name}_{kind}.png")
 
     def log_attention(self, strips: Sequence[AttentionStrip]) -> None:
         """Log attention weights of some videos as a figure with pictures of their frames."""
@@ -145,8 +141,11 @@ class Registry:
         Card and tags are there as soon as the version is, so that a kill leaves nothing but `_finish` to do.
         """
         client = self.store.client
+        from vidpipe.adapters.models.datasets import log_training
+
         with self.store.folder() as folder, self.store.errors():
             logged = logged_model.log(bundle, record, folder)
+            log_training(record, logged.model_id)
             _ensure_model(client, self.model)
             created = client.create_model_version(
                 self.model,

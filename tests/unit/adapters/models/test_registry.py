@@ -303,6 +303,26 @@ def test_the_run_holds_parameters_curves_scores_and_the_confusion_picture(
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_models_tab_ranks_versions_by_metrics_of_named_data(registry: Registry) -> None:
+    client, run_id = registry.store.client, registry.version("1").mlflow_run_id
+
+    run = client.get_run(run_id)
+    (logged,) = client.search_logged_models(
+        [run.info.experiment_id], filter_string=f"source_run_id = '{run_id}'"
+    )
+    given = {certain(i.tags[0]).value: i.dataset for i in certain(run.inputs).dataset_inputs}
+
+    assert {split: (d.name, d.digest) for split, d in given.items()} == {
+        split: (f"yard {split}", "d1") for split in ("train", "val", "test")
+    }
+    assert json.loads(certain(given["val"].profile)) == {"cat": 2}
+    assert run.data.metrics == pytest.approx({**METRICS, "val_loss": 1 / 3})
+    beside = {m.key: m.value for m in certain(logged.metrics) if m.key != "val_loss"}
+    assert beside == pytest.approx(METRICS)
+    of = {m.key: (m.dataset_name, m.dataset_digest) for m in certain(logged.metrics)}
+    assert (of["test_accuracy"], of["cv_accuracy"]) == (("yard test", "d1"), ("yard train", "d1"))
+
+
 def test_an_error_in_training_ends_the_run_as_failed_and_registers_nothing(other: Registry) -> None:
     with pytest.raises(ZeroDivisionError), other.training_run("broken", {}) as run:
         _ = 1 / 0
