@@ -25,11 +25,14 @@ from vidpipe.wiring import open_home, open_ports
 LOOPBACK = "127.0.0.1"
 
 
-def ports_of(home: str | None) -> Ports:
+def ports_of(home: str | None, *, wait_for_lease: bool = False) -> Ports:
     """All ports of a home, with shards computed as Prefect tasks; settings as on the command line."""
     logging.getLogger("vidpipe").setLevel(logging.INFO)  # Prefect adds its handler, not a level
     settings = load_settings(Path(home) if home else None)
-    return open_ports(open_home(settings), LogProgress(), executor=TaskShardExecutor(settings))
+    return open_ports(
+        open_home(settings), LogProgress(), executor=TaskShardExecutor(settings),
+        wait_for_lease=wait_for_lease,
+    )  # fmt: skip
 
 
 @task(**RETRIES)

@@ -4,7 +4,8 @@ It holds the lease from the first task to the last, so that two nights never ove
 believes.
 
 A scheduled night that comes late, after a later one did its work, has nothing to do: a worker that was away
-for a week makes up for it in one night, not in seven.
+for a week makes up for it in one night, not in seven. A scheduled night waits for the lease, since nobody is
+there to start it again; one that a person starts fails while another run holds it.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,8 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from flows.executor import ports_of
-from flows.shared import RETRIES, due_at, publish_link, publish_result, run_alone
+from flows.shared import RETRIES, due_at, publish_events, publish_link, publish_result, run_alone
+from vidpipe.steps.night_events import night_events
 from vidpipe.steps.nightly import night_since, nightly
 
 R = TypeVar("R")
@@ -45,12 +47,13 @@ def nightly_flow(failure_budget: str | None = None, home: str | None = None) -> 
         failure_budget: Share (0.1) or count (25) of failing videos that is too much; as set when empty.
         home: Another home than the one that VIDPIPE_HOME names.
     """
-    ports = ports_of(home)
     due = due_at()
+    ports = ports_of(home, wait_for_lease=due is not None)
     if due and (other := night_since(ports, due)):
         return Completed(name="Skipped", message=f"run {other} did the work since this night was due.")
     result = nightly(ports, failure_budget=failure_budget, run_stage=as_task)
     facts = publish_result(result)
+    publish_events(lambda: night_events(ports.warehouse, result))
     if result.report:
         publish_link("report", result.report)
     if result.status in ("over_budget", "failed"):

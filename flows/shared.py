@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,11 +30,17 @@ from prefect.artifacts import (
 )
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext
+from prefect.events import emit_event
+from prefect.settings import PREFECT_API_URL
 
 from vidpipe.adapters.machine import need_prefect
-from vidpipe.errors import TransientError, VidpipeError
+from vidpipe.errors import LeaseHeld, TransientError, VidpipeError
 from vidpipe.progress import Meter, Metered
+from vidpipe.records.events import Event
 from vidpipe.steps.runs import Result
+
+FAILED, HELD = 1, 4
+"""Exit codes, as of the command line."""
 
 
 class LogProgress(Metered):
@@ -61,12 +67,18 @@ class LogProgress(Metered):
 
 
 def run_alone(flow: Callable[..., object], **arguments: object) -> None:
-    """Entry point of a flow run as a process: errors become one line on stderr and an exit code."""
+    """Entry point of a flow run as a process: errors become one line on stderr and an exit code.
+
+    4 where another run holds the lease, else 1.
+    """
     try:
-        need_prefect()
+        if server := PREFECT_API_URL.value():  # of the environment, a profile or a file in the working folder
+            sys.stderr.write(f"· the Prefect server at {server} records this run\n")
+        need_prefect(server)
         flow(**arguments)
     except VidpipeError as error:
-        raise SystemExit(f"{Path(sys.argv[0]).stem}: {error}") from None
+        sys.stderr.write(f"{Path(sys.argv[0]).stem}: {error}\n")
+        raise SystemExit(HELD if isinstance(error, LeaseHeld) else FAILED) from None
 
 
 def due_at() -> datetime | None:
@@ -116,6 +128,16 @@ def publish_result(result: Result) -> dict[str, Any]:
     rows = [{"name": name, "value": str(value)} for name, value in facts.items()]
     create_table_artifact(rows, key=f"vidpipe-{kind}", description=f"Result of the last {kind} run.")
     return facts
+
+
+def publish_events(find: Callable[[], Iterable[Event]]) -> None:
+    """Emit events as `vidpipe.NAME`, for automations; a failure is only logged."""
+    try:
+        for event in find():
+            resource = {"prefect.resource.id": f"vidpipe.{event.about}", "prefect.resource.name": event.about}
+            emit_event(f"vidpipe.{event.name}", resource, payload=dict(event.facts))
+    except Exception as error:  # any error: what it tells of is done and published
+        get_run_logger().warning("no events: %s: %s", type(error).__name__, error)
 
 
 def publish_link(name: str, file: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,6 +15,9 @@ from uuid import UUID
 import pytest
 import yaml
 from conftest import ROOT, certain, concrete
+
+from vidpipe.errors import ConfigurationError
+from vidpipe.steps.night_events import DRIFT
 
 
 @pytest.fixture(scope="module")
@@ -260,6 +265,23 @@ def test_every_deployment_names_a_real_flow_and_every_schedule_is_utc() -> None:
             assert deployment["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
 
 
+@pytest.mark.parametrize("day", [datetime(2027, 3, 28), datetime(2027, 10, 31)], ids=["spring", "autumn"])
+def test_a_night_comes_once_at_its_hour_when_clocks_change(day: datetime) -> None:
+    """Berlin's clocks change at 01:00 UTC; what a local cron does: findings/prefect-cron-spring-hour.sh."""
+    from prefect.server.schemas.schedules import CronSchedule
+
+    from flows.serve import parse_cron
+
+    deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
+    nights = next(d for d in deployments if d["name"] == "nightly")["schedules"][0]
+    for line in (nights["cron"], "30 1 * * *", "0 1 * * *"):
+        schedule = CronSchedule(**parse_cron(line).model_dump())
+        minute, hour = map(int, line.split()[:2])
+        start = day.replace(tzinfo=UTC) - timedelta(days=1)
+        due = asyncio.run(schedule.get_dates(n=3, start=start))
+        assert due == [start + timedelta(days=n, hours=hour, minutes=minute) for n in range(3)]
+
+
 def test_the_servers_scheduler_can_insert_the_runs_of_a_schedule(prefect_server: None) -> None:
     from prefect.client.orchestration import get_client
     from prefect.deployments.runner import RunnerDeployment
@@ -320,3 +342,91 @@ def test_a_retraining_takes_the_champions_collection_and_leaves_a_challenger(
     assert told["decision"] is None and registry.aliases()["champion"] == 1
     again = retrain_flow(epochs=1, seed=3, judge=True, home=str(home))
     assert (again["version"], again["existing"], again["decision"]) == (made.version, True, "refused")
+
+
+def told(name: str, *, least: int = 1) -> list[Any]:
+    """Events of this name that the server keeps, waited for."""
+    from prefect.client.orchestration import get_client
+
+    asked = {"filter": {"event": {"name": [f"vidpipe.{name}"]}}}
+    with get_client(sync_client=True) as client:
+        for _ in range(100):
+            found: list[Any] = client._client.post("/events/filter", json=asked).json()["events"]
+            if len(found) >= least:
+                return found
+            time.sleep(0.1)
+    raise AssertionError(f"no event {name}")
+
+
+def test_a_promotion_is_an_event_that_automations_can_act_on(played: dict[str, Any]) -> None:
+    event = told("promoted")[-1]  # the newest first
+    assert event["resource"]["prefect.resource.id"] == "vidpipe.model.video-classifier"
+    assert event["payload"] == {"version": 1, "decision": "promoted", "reasons": []}
+    assert any("flow-run" in r["prefect.resource.id"] for r in event["related"])
+
+
+def test_an_event_that_cannot_be_told_costs_no_night(
+    played: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import nightly, shared
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise OSError("no way")
+
+    monkeypatch.setattr(shared, "emit_event", broken)
+    monkeypatch.setattr(nightly, "night_events", broken)
+    assert nightly.nightly_flow(home=played["home"], return_state=True).is_completed()
+
+
+def test_the_triggers_wait_for_events_that_there_are() -> None:
+    from prefect.events.schemas.deployment_triggers import DeploymentEventTrigger
+
+    deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
+    expected = {
+        d["name"]: DeploymentEventTrigger(**t).expect for d in deployments for t in d.get("triggers", [])
+    }
+    assert expected == {"retrain": {f"vidpipe.{DRIFT}"}}
+
+
+def test_what_passes_the_gate_waits_for_a_person_and_the_answer_is_on_record(
+    played: dict[str, Any], tmp_path: Path, make_ports: Any
+) -> None:
+    """As a worker does it: the run ends when it is suspended, and begins anew when somebody answered."""
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import Pause
+    from prefect.flow_engine import run_flow
+    from prefect.flow_runs import resume_flow_run
+
+    from flows.promote import promote_flow
+
+    home = tmp_path / "home"
+    shutil.copytree(played["home"], home, ignore=shutil.ignore_patterns("artifacts"))
+    client_of = make_ports(home).registry.store.client
+    client_of.delete_registered_model_alias("video-classifier", "champion")
+    asked = {"version": "1", "approval": True, "home": str(home)}
+    deployed = concrete(promote_flow.to_deployment("promote").apply(), UUID)  # type: ignore[union-attr]
+
+    def decide(answer: dict[str, Any]) -> Any:
+        with get_client(sync_client=True) as client:
+            run = client.create_flow_run_from_deployment(deployed, parameters=asked)
+            with pytest.raises(Pause):
+                run_flow(promote_flow, flow_run=run, parameters=asked)
+            assert certain(client.read_flow_run(run.id).state).is_paused()
+            assert "is it to serve?" in str(latest("vidpipe-decision").data)
+            resume_flow_run(run.id, run_input=answer)
+            return run_flow(promote_flow, flow_run=client.read_flow_run(run.id), parameters=asked)
+
+    refused = decide({"approve": False, "reason": "the gate camera is missing"})
+    assert refused["decision"] == "refused"
+    assert list(refused["reasons"]) == ["not approved: the gate camera is missing"]
+    promoted = decide({"approve": True, "reason": "looked at fifty"})
+    assert (promoted["decision"], promoted["version"]) == ("promoted", 1)
+    history = make_ports(home).ledger.table("overview_promotions")
+    assert "approved: looked at fifty" in {row["reason"] for row in history}
+
+
+def test_approval_needs_a_run_that_can_go_on_later(played: dict[str, Any]) -> None:
+    from flows.promote import promote_flow
+
+    with pytest.raises(ConfigurationError, match="approval needs a run of the deployment"):
+        promote_flow(approval=True, home=played["home"])

@@ -7,7 +7,9 @@ import io
 import json
 import os
 import pwd
+import re
 import socket
+import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +24,7 @@ from vidpipe.cli.demo import run_flow
 from vidpipe.cli.display import print_csv, print_json, print_table
 from vidpipe.cli.main import make_writable
 from vidpipe.cli.serve import serve
-from vidpipe.errors import ConfigurationError
+from vidpipe.errors import ConfigurationError, LeaseHeld
 from vidpipe.records.videos import Collection
 from vidpipe.settings import load_settings
 from vidpipe.steps.status import status
@@ -112,7 +114,9 @@ def dead_server(monkeypatch: pytest.MonkeyPatch) -> str:
     return url
 
 
-def test_a_flow_on_a_server_that_is_away_is_refused_in_one_line(dead_server: str, home: Home) -> None:
+def test_a_flow_on_a_server_that_is_away_is_refused_in_one_line(
+    dead_server: str, home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
     for start in (
         lambda: serve(home, cron="0 2 * * *", retrain_cron=None, port=4200),
         lambda: run_flow(home.settings.home, "demo"),
@@ -120,8 +124,35 @@ def test_a_flow_on_a_server_that_is_away_is_refused_in_one_line(dead_server: str
         with pytest.raises(ConfigurationError, match=f"{dead_server} does not answer") as caught:
             start()
         assert "unset PREFECT_API_URL" in caught.value.next_step
-    with pytest.raises(SystemExit, match=f"{dead_server} does not answer.*unset PREFECT_API_URL"):
+    with pytest.raises(SystemExit, match="1"):
         run_alone(lambda: pytest.fail("the flow was started"))
+    said = capsys.readouterr().err
+    assert re.search(f"{dead_server} does not answer.*unset PREFECT_API_URL", said)
+
+
+@pytest.mark.slow
+def test_a_flow_says_which_server_a_profile_sends_it_to(tmp_path: Path) -> None:
+    """The shell has no address; a profile, or a file in the working folder, has one all the same."""
+    (tmp_path / "profiles.toml").write_text(
+        'active = "work"\n[profiles.work]\nPREFECT_API_URL = "http://127.0.0.1:9/api"\n'
+    )
+    environment = {"PREFECT_PROFILES_PATH": str(tmp_path / "profiles.toml"), "PATH": os.environ["PATH"]}
+    environment |= {"PREFECT_HOME": str(tmp_path), "VIDPIPE_HOME": str(tmp_path / "home")}
+    ended = subprocess.run(
+        [sys.executable, "-m", "flows.nightly"], capture_output=True, text=True, check=False, env=environment
+    )
+    assert ended.returncode == 1
+    first, last = ended.stderr.splitlines()
+    assert first == "· the Prefect server at http://127.0.0.1:9/api records this run"
+    assert "http://127.0.0.1:9/api does not answer" in last
+
+
+def test_a_flow_that_finds_the_lease_held_exits_as_the_command_line_does() -> None:
+    def held() -> None:
+        raise LeaseHeld("another run is at work.")
+
+    with pytest.raises(SystemExit, match="4"):
+        run_alone(held)
 
 
 # -- a home of another user --------------------------------------------------------------------------

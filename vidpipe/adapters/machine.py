@@ -176,21 +176,24 @@ def models(home: Path, uri: str | None, model: str, found: Unfinished) -> list[M
     return list(model_faults.faults(on, champion, found.serving, copies, found.digests))
 
 
-def prefect(home: Path) -> ServiceFacts:
-    """Check the Prefect server that PREFECT_API_URL names; without one each flow starts its own."""
-    url = os.environ.get("PREFECT_API_URL")
+def prefect(home: Path, url: str | None = None) -> ServiceFacts:
+    """Check the Prefect server at `url` or PREFECT_API_URL; without one each flow starts its own."""
+    url = url or os.environ.get("PREFECT_API_URL")
     if not url:
         return ServiceFacts(str(home), None, "embedded: each flow starts a server of its own")
     return _server(url, "/health")
 
 
-def need_prefect() -> None:
+def need_prefect(url: str | None = None) -> None:
     """Check that Prefect's server answers, before a flow is started.
 
+    Args:
+        url: Of its API; by default that of PREFECT_API_URL.
+
     Raises:
-        ConfigurationError: PREFECT_API_URL names a server that does not answer.
+        ConfigurationError: It does not answer.
     """
-    found = prefect(Path())
+    found = prefect(Path(), url)
     if found.problem:
         raise ConfigurationError(
             f"Prefect's server at {found.where} does not answer: {found.problem}.",

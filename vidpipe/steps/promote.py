@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from vidpipe.errors import ConfigurationError, NotFound, UnsafeModel
 from vidpipe.evaluation.gate import GateInput, Policy, Verdict, judge
 from vidpipe.ports import Ports
 from vidpipe.records.predictions import Promotion
-from vidpipe.steps.champion_alias import Champion, another, earlier_champions, record, settle_inside
+from vidpipe.steps.champion_alias import (
+    Champion,
+    another,
+    earlier_champions,
+    record,
+    settle,
+    settle_inside,
+)
 from vidpipe.steps.evaluate import default_alias
 from vidpipe.steps.evaluation_log import log_decision
 from vidpipe.steps.gather_evidence import gather_evidence
@@ -40,6 +47,7 @@ def promote(
     eval_set: str | None = None,
     force: bool = False,
     reason: str | None = None,
+    veto: str | None = None,
 ) -> PromoteResult:
     """Promote a version, by default the challenger, if it passes the gate.
 
@@ -50,6 +58,7 @@ def promote(
             test split.
         force: Promote in spite of the gate's reasons; `reason` must say why.
         reason: Recorded with the decision.
+        veto: Why a person does not approve of it: one more reason against it.
 
     Raises:
         NotFound: No such version or evaluation set.
@@ -69,6 +78,8 @@ def promote(
             return PromoteResult(candidate.model, candidate.version, "unchanged", reasons, [], {})
         given = gather_evidence(ports, candidate, _rival(ports, standing), eval_set)
         verdict = judge(given, ports.limits.policy)
+        if veto is not None:
+            verdict = replace(verdict, reasons=(*verdict.reasons, f"not approved: {veto}"))
         decision = "promoted" if not verdict.reasons else "forced" if force else "refused"
         evidence = _evidence(given, verdict, ports.limits.policy)
         why = reason or "; ".join(verdict.reasons) or None
@@ -84,6 +95,25 @@ def promote(
         return PromoteResult(
             candidate.model, candidate.version, decision, verdict.reasons, verdict.warnings, evidence
         )
+
+
+def weigh(ports: Ports, version: str | None = None, *, eval_set: str | None = None) -> PromoteResult:
+    """Weigh a version as `promote` does, without a record: what the gate would decide, and its evidence.
+
+    Raises:
+        NotFound: No such version or evaluation set.
+        ConfigurationError: Videos of the set lack features.
+    """
+    standing = settle(ports)
+    candidate = ports.registry.version(version or default_alias(ports))
+    if standing.is_version(candidate):
+        return PromoteResult(candidate.model, candidate.version, "unchanged", [], [], {})
+    given = gather_evidence(ports, candidate, _rival(ports, standing), eval_set)
+    verdict = judge(given, ports.limits.policy)
+    return PromoteResult(
+        candidate.model, candidate.version, "refused" if verdict.reasons else "promoted",
+        verdict.reasons, verdict.warnings, _evidence(given, verdict, ports.limits.policy),
+    )  # fmt: skip
 
 
 def rollback(ports: Ports, to: int | None = None, *, reason: str | None = None) -> PromoteResult:

@@ -118,6 +118,7 @@ def test_every_option_that_readme_or_docs_name_exists() -> None:
         "--no-prompt",
         "--all",
         "--pool",
+        "--param",
         "--type",
         "--env-manager",
         "--detach",
