@@ -16,40 +16,29 @@ places as (
 
 shown as (
     select
-        present.path,
-        video.video_id,
-        coalesce(waiting.label, item.label) as known_label,
-        item.label_source,
+        served.path,
+        served.video_id,
+        coalesce(waiting.label, served.known_label) as known_label,
+        served.label_source,
         waiting.label is not null as is_waiting,
-        label.label as predicted,
-        top.score::double as score,
-        top.novelty::double as novelty,
-        video.verdict,
-        video.duration_s,
-        coalesce(item.recorded_at, video.recorded_at) as recorded_at,
-        present.first_seen_at,
+        served.predicted,
+        served.score,
+        served.novelty,
+        served.verdict,
+        served.duration_s,
+        served.recorded_at,
+        served.first_seen_at,
         places.places,
         issue.suggested
-    from core.present_video as present
-    inner join core.collection as collection on present.collection_key = collection.collection_key
-    inner join core.video as video on present.video_key = video.video_key
-    inner join places on present.video_key = places.video_key
-    inner join core.item as item
-        on
-            present.collection_key = item.collection_key
-            and present.path = item.path
-    left join core.serving_prediction as top
-        on
-            present.collection_key = top.collection_key
-            and present.video_key = top.video_key
-    left join core.label as label on top.label_key = label.label_key
+    from core.served_video as served
+    inner join places on served.video_key = places.video_key
     left join core.label_issue as issue
         on
-            present.collection_key = issue.collection_key
-            and present.video_key = issue.video_key
-            and item.label = issue.label
-    left join waiting on video.video_id = waiting.video_id
-    where collection.name = $collection
+            served.collection_key = issue.collection_key
+            and served.video_key = issue.video_key
+            and served.known_label = issue.label
+    left join waiting on served.video_id = waiting.video_id
+    where served.collection = $collection
 ),
 
 matching as (
