@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -96,24 +96,48 @@ def open_archive(home: Home) -> HomeArchive:
     )
 
 
-FORMATS = ("label-studio", "webvtt")
+FORMATS = ("label-studio", "webvtt", "fiftyone", "activitynet", "camtrap-dp")
 """Of `export_as`."""
+RELATION_FORMATS = ("parquet", "delta")
+"""Of `export_relations`."""
+
+
+def export_relations(
+    home: Home, folder: Path, format_name: str, relations: Sequence[str] | None
+) -> list[dict[str, Any]]:
+    """Export public relations, as Parquet files or as Delta Lake tables; returns what was written.
+
+    Raises:
+        ConfigurationError: Delta Lake's library is not installed.
+        NotFound: No such relation, or nothing has been published yet.
+        StorageFailed: The folder cannot be written.
+    """
+    from vidpipe.adapters.database.exports import write_delta, write_parquet
+
+    write = dict(zip(RELATION_FORMATS, (write_parquet, write_delta), strict=True))[format_name]
+    return home.warehouse.export(folder, relations, write)
 
 
 def export_as(home: Home, folder: Path, format_name: str, collection: str | None) -> list[dict[str, Any]]:
     """Export what is known and predicted of videos in another tool's format; returns the files.
 
     Raises:
-        ConfigurationError: No such format.
+        ConfigurationError: No such format, or a video lacks what it needs.
         NotFound: No such collection, or nothing has been published yet.
         StorageFailed: The folder cannot be written.
     """
-    from vidpipe.adapters.exchange.label_studio import label_studio
-    from vidpipe.adapters.exchange.webvtt import webvtt
+    from vidpipe.adapters.exchange import activitynet, camtrap_dp, fiftyone, label_studio, webvtt
 
-    writer = dict(zip(FORMATS, (label_studio, webvtt), strict=True)).get(format_name)
+    writer = {
+        "label-studio": label_studio.label_studio,
+        "webvtt": webvtt.webvtt,
+        "fiftyone": fiftyone.fiftyone,
+        "activitynet": activitynet.activitynet,
+        "camtrap-dp": camtrap_dp.camtrap_dp,
+    }.get(format_name)
     if writer is None:
-        raise ConfigurationError(f"no format {format_name!r}; there are parquet, {', '.join(FORMATS)}.")
+        known = ", ".join(RELATION_FORMATS + FORMATS)
+        raise ConfigurationError(f"no format {format_name!r}; there are {known}.")
     with home.warehouse.reading() as read:
         if collection is not None and all(c["collection"] != collection for c in read("browse_collections")):
             raise NotFound(f"no collection {collection!r}.", next_step="vidpipe collections lists them.")

@@ -103,26 +103,26 @@ def export(
         str,
         typer.Option(
             "--format",
-            metavar="[parquet|label-studio|webvtt]",
-            help="parquet: tables and views; label-studio: tasks with predictions; webvtt: subtitles.",
+            metavar="[parquet|delta|label-studio|webvtt|fiftyone|activitynet|camtrap-dp]",
+            help="parquet, delta: tables and views; the others: videos with their labels, for other tools.",
         ),
     ] = "parquet",
     collection: CollectionOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the public tables and views as Parquet files, or videos with their labels for other tools."""
+    """Write public tables and views as Parquet or Delta Lake, or videos with their labels for other tools."""
 
     def write(opened: Home) -> list[dict[str, Any]]:
-        if format_name == "parquet" and collection is None:
-            return opened.warehouse.export(folder, relation)
-        if format_name == "parquet" or relation:
+        from vidpipe.wiring import RELATION_FORMATS, export_as, export_relations
+
+        if format_name in RELATION_FORMATS and collection is None:
+            return export_relations(opened, folder, format_name, relation)
+        if format_name in RELATION_FORMATS or relation:
             raise ConfigurationError(
-                "--relation is of the format parquet, and --collection of the others.",
+                "--relation is of the formats parquet and delta, and --collection of the others.",
                 next_step="leave one of them out.",
             )
-        from vidpipe.wiring import export_as
-
         return export_as(opened, folder, format_name, collection)
 
     show_records(home, as_json, "files", write)

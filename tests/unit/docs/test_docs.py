@@ -119,7 +119,15 @@ PLAYED: Mapping[str, Mapping[str, Expected]] = {
         "vidpipe export exported": Expected(r"latest_predictions +\d+"),
         "vidpipe export exported --relation latest_predictions --relation nights": Expected(r"nights +\d+"),
         "vidpipe export tasks --format label-studio --collection inbox": Expected(r"tasks\.json +\d+ +13 "),
+        "vidpipe export lake --format delta --relation latest_predictions --relation runs": Expected(
+            r"runs +\d+"
+        ),
         "vidpipe export subtitles --format webvtt --collection cameras": Expected(r"2\.mp4\.vtt +\d+"),
+        "vidpipe export fiftyone --format fiftyone": Expected(r"predictions\.json +\d+ +\d+ "),
+        "vidpipe export activitynet --format activitynet --collection cameras": Expected(
+            r"results\.json +\d+ +2 "
+        ),
+        "vidpipe export package --format camtrap-dp --collection gates": Expected(r"media\.csv +\d+ +1 "),
         "vidpipe ingest ~/gates --collection gates --manifest ~/gates/list.csv --attribute camera:text"
         " --attribute temperature:double --time-from-name 'cam_%Y%m%d_%H%M%S'"
         " --time-zone Europe/Berlin": Expected(r"bad_values +0\n"),
@@ -293,7 +301,8 @@ class Stage:
         (home / "later.mp4").write_bytes(first.read_bytes() + b"\0")
         (home / "gates").mkdir()
         shutil.copy(first, home / "gates" / "cam_20261129_170500.mp4")
-        listed = "path,camera,temperature\ncam_20261129_170500.mp4,north,12.5\n"
+        listed = "path,camera,temperature,latitude,longitude\n"
+        listed += "cam_20261129_170500.mp4,north,12.5,52.52,13.4\n"
         (home / "gates" / "list.csv").write_text(listed)
         (home / "cameras").mkdir()
         for number in (1, 2):

@@ -19,14 +19,14 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import duckdb
 
-from vidpipe.adapters.atomic import replacing, sync
+from vidpipe.adapters.atomic import sync
 from vidpipe.adapters.database import sqlfiles
-from vidpipe.adapters.database.attribute_views import create_attribute_views, quoted
+from vidpipe.adapters.database.attribute_views import create_attribute_views
 from vidpipe.adapters.database.connection import STORAGE_VERSION, columns_of, dicts
+from vidpipe.adapters.database.exports import RelationWriter, write_parquet
 from vidpipe.adapters.database.views import materialise
 from vidpipe.errors import ConfigurationError, NotFound, StorageFailed
 from vidpipe.ports.outcome import NamedQuery
@@ -152,12 +152,15 @@ class Warehouse:
 
             yield read
 
-    def export(self, folder: Path, relations: Sequence[str] | None = None) -> list[dict[str, Any]]:
-        """Export public relations of one snapshot as `<relation>.parquet`, each written atomically.
+    def export(
+        self, folder: Path, relations: Sequence[str] | None = None, write: RelationWriter = write_parquet
+    ) -> list[dict[str, Any]]:
+        """Export public relations of one snapshot, each written atomically.
 
         Args:
             folder: Made if need be; files of those names in it are replaced, others left alone.
             relations: Some of them; default: all.
+            write: Writes one of them, as `<relation>.parquet` or otherwise.
 
         Raises:
             NotFound: Nothing has been published yet, or no relation has such a name.
@@ -174,7 +177,7 @@ class Warehouse:
                         f"no relation {unknown[0]!r}; there are {', '.join(known)}.",
                         next_step="vidpipe sql 'show tables'",
                     )
-                return [_write_parquet(connection, name, folder) for name in relations or known]
+                return [write(connection, name, folder) for name in relations or known]
         except (OSError, duckdb.IOException) as error:
             raise StorageFailed(
                 f"cannot write to {folder}: {error}.",
@@ -201,16 +204,6 @@ class Warehouse:
             with suppress(OSError), self._exclusive():
                 self._replace_by(self.file)
         return duckdb.connect(str(self.file), read_only=True, config=config)
-
-
-def _write_parquet(connection: duckdb.DuckDBPyConnection, relation: str, folder: Path) -> dict[str, Any]:
-    """Write one relation, whose name has been checked against the catalogue, as Parquet."""
-    file = folder / f"{quote(relation, safe=' ')}.parquet"  # a collection may be called a/b
-    rows_of = connection.sql(f"from {quoted(relation)}")
-    with replacing(file) as temp:
-        rows_of.write_parquet(str(temp), compression="zstd")
-    rows = rows_of.count("*").fetchall()[0][0]
-    return {"relation": relation, "rows": rows, "bytes": file.stat().st_size, "file": str(file)}
 
 
 def _compute(copy: Path) -> None:

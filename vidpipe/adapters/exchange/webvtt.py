@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from vidpipe.adapters.exchange.files import write_text
+from vidpipe.adapters.exchange.segments import Segment, predicted_segments
 from vidpipe.ports.outcome import NamedQuery
 
 Cue = tuple[float, float, str]
@@ -22,17 +22,12 @@ def webvtt(read: NamedQuery, folder: Path, collection: str | None) -> list[dict[
     Raises:
         StorageFailed: The folder cannot be written.
     """
-    cues: dict[tuple[str, str], list[Cue]] = defaultdict(list)
-    for row in read("export_segments", collection=collection):
-        cues[row["collection"], row["path"]].append((row["start_s"], row["end_s"], _text(row, "peak_score")))
-    for row in read("export_videos", collection=collection):
-        key = (row["collection"], row["path"])
-        if row["predicted"] is not None and key not in cues and row["duration_s"]:
-            cues[key].append((0.0, row["duration_s"], _text({**row, "label": row["predicted"]}, "score")))
+    videos = read("export_videos", collection=collection)
     written = []
-    for (name, path), of_video in sorted(cues.items()):
+    for (name, path), segments in sorted(predicted_segments(read, collection, videos).items()):
         file = folder / name / f"{path}.vtt"
-        written.append({"file": str(file), **write_text(file, vtt(of_video)), "rows": len(of_video)})
+        text = vtt((s.start_s, s.end_s, _text(s)) for s in segments)
+        written.append({"file": str(file), **write_text(file, text), "rows": len(segments)})
     return written
 
 
@@ -43,11 +38,11 @@ def vtt(cues: Iterable[Cue]) -> str:
     return "\n\n".join(["WEBVTT", *blocks]) + "\n"
 
 
-def _text(row: Mapping[str, Any], score: str) -> str:
+def _text(segment: Segment) -> str:
     """Label and score in one line; the characters that mean something in a cue are escaped."""
-    label = " ".join(str(row["label"]).split()) or "(blank)"
+    label = " ".join(segment.label.split()) or "(blank)"
     escaped = label.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return f"{escaped} {row[score]:.2f}"
+    return f"{escaped} {segment.score:.2f}"
 
 
 def _time(seconds: float) -> str:
