@@ -127,13 +127,13 @@ PLAYED: Mapping[str, Mapping[str, Expected]] = {
         "vidpipe export activitynet --format activitynet --collection cameras": Expected(
             r"results\.json +\d+ +2 "
         ),
-        "vidpipe export package --format camtrap-dp --collection gates": Expected(r"media\.csv +\d+ +1 "),
         "vidpipe ingest ~/gates --collection gates --manifest ~/gates/list.csv --attribute camera:text"
         " --attribute temperature:double --time-from-name 'cam_%Y%m%d_%H%M%S'"
         " --time-zone Europe/Berlin": Expected(r"bad_values +0\n"),
         'vidpipe sql "select camera, avg(temperature) from attributes_gates group by camera"': Expected(
             r"north +12\.5"
         ),
+        "vidpipe export package --format camtrap-dp --collection gates": Expected(r"media\.csv +\d+ +1 "),
         "vidpipe similar VIDEO_ID --limit 5": Expected(r"collection +path +cosine +label"),
         'vidpipe sql "select path, other_path, similarity, start_s, other_start_s, frames from'
         ' near_duplicates order by similarity desc"': Expected(r"other_path +similarity"),

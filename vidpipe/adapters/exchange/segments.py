@@ -57,5 +57,5 @@ def known_segments(
 
 
 def place(row: Row) -> Place:
-    """Where a row's video lies."""
+    """Collection and path of a row's video."""
     return row["collection"], row["path"]
