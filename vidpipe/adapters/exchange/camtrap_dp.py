@@ -204,7 +204,7 @@ def _observation(video: Row, segment: Segment, number: int) -> Record:
 
 
 def _classification(video: Row, segment: Segment, taxa: Mapping[str, str]) -> Record:
-    """Classification by a person or the manifest, else by the model: `unknown` where it calls the video novel."""
+    """Classification by a person or the manifest, else by the model; a novel video is `unknown`."""
     is_machine = segment.score is not None
     novel = is_machine and (video["novelty"] or 0.0) > 1
     kind = "unknown" if novel else observation_type(segment.label)
