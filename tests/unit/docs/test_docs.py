@@ -118,10 +118,10 @@ PLAYED: Mapping[str, Mapping[str, Expected]] = {
         ),
         "vidpipe export exported": Expected(r"latest_predictions +\d+"),
         "vidpipe export exported --relation latest_predictions --relation nights": Expected(r"nights +\d+"),
-        "vidpipe export tasks --format label-studio --collection inbox": Expected(r"tasks\.json +\d+ +13 "),
         "vidpipe export lake --format delta --relation latest_predictions --relation runs": Expected(
             r"runs +\d+"
         ),
+        "vidpipe export tasks --format label-studio --collection inbox": Expected(r"tasks\.json +\d+ +13 "),
         "vidpipe export subtitles --format webvtt --collection cameras": Expected(r"2\.mp4\.vtt +\d+"),
         "vidpipe export fiftyone --format fiftyone": Expected(r"predictions\.json +\d+ +\d+ "),
         "vidpipe export activitynet --format activitynet --collection cameras": Expected(
