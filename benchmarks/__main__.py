@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 ALL = (
-    "cnn", "extraction", "long_video", "keyframes", "rescoring", "scale", "planning", "warehouse",
+    "cnn", "extraction", "decoding", "long_video", "keyframes", "rescoring", "scale", "planning", "warehouse",
     "start", "orchestration", "executors", "accuracy", "devices", "survival", "kills",
     "wrong_labels", "novelty", "feature_drift", "similar", "near_duplicates",
 )  # fmt: skip

@@ -22,12 +22,16 @@ VidpipeError
     ├── ConfigurationError  a setting, a manifest or a request that cannot be right
     ├── NotFound            a collection, version or alias that does not exist
     ├── IncompatibleFeatures  stored features and a model have different feature specs
+    │   └── DamagedFeatures     stored features of some videos cannot be read: do without them, or stop
     ├── SchemaMismatch      a ledger that a newer vidpipe wrote
     ├── UnsafeModel         model files that do not match their recorded hashes
     ├── RegistryBroken      MLflow answers, and its store is damaged, of another schema, or half deleted
     └── StorageFailed       the disk is full or read-only
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -162,6 +166,45 @@ class NotFound(StopError, LookupError):
 
 class IncompatibleFeatures(StopError, ValueError):
     """Stored features and a model have different feature specs."""
+
+
+class DamagedFeatures(IncompatibleFeatures):
+    """Stored features of some videos cannot be read: do without them, or stop.
+
+    Args:
+        message: What happened, where.
+        video_ids: The videos whose features were not read.
+        damaged_ids: Those of them whose stored bytes are wrong; of the others the disk gave none.
+        next_step: The next command or action for the person who reads it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        video_ids: Sequence[str] = (),
+        damaged_ids: Sequence[str] = (),
+        *,
+        next_step: str = "",
+    ) -> None:
+        super().__init__(message, next_step=next_step)
+        self.video_ids, self.damaged_ids = tuple(video_ids), tuple(damaged_ids)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_damaged, (self.message, self.video_ids, self.damaged_ids, self.next_step))
+
+    @classmethod
+    def joined(cls, errors: Sequence[DamagedFeatures]) -> DamagedFeatures:
+        """One error for all that several say, in the words of the first."""
+        videos = [video_id for error in errors for video_id in error.video_ids]
+        damaged = [video_id for error in errors for video_id in error.damaged_ids]
+        message = errors[0].message if len(videos) < 2 else f"{len(videos)} videos: {errors[0].message}"
+        return cls(message, videos, damaged, next_step=errors[0].next_step)
+
+
+def _damaged(
+    message: str, video_ids: Sequence[str], damaged_ids: Sequence[str], next_step: str
+) -> DamagedFeatures:
+    return DamagedFeatures(message, video_ids, damaged_ids, next_step=next_step)
 
 
 class SchemaMismatch(StopError):

@@ -27,6 +27,7 @@ from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
 from vidpipe.steps import classify as classify_step
+from vidpipe.steps import score_shards
 from vidpipe.steps.classify import classify
 from vidpipe.steps.evaluate import evaluate
 from vidpipe.steps.extract import extract
@@ -203,7 +204,7 @@ def test_backfill_opens_no_video_stops_in_time_and_switches_collections_as_a_who
     with monkeypatch.context() as clock:
         ticks = iter(range(1000))
         clock.setattr(classify_step, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
-        clock.setattr(classify_step, "SHARD_VIDEOS", 10)
+        clock.setattr(score_shards, "SHARD_VIDEOS", 10)
         some = classify(story.ports, backfill=True, budget_s=4)
     assert 0 < some.classified < N
     assert some.remaining == 2 * (N - some.classified), "both collections hold the same videos"

@@ -41,8 +41,8 @@ from vidpipe.errors import LedgerLocked
 from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
 from vidpipe.records.videos import Collection
-from vidpipe.steps import classify as classify_step
 from vidpipe.steps import nightly as nightly_step
+from vidpipe.steps import score_shards
 from vidpipe.steps.classify import classify
 from vidpipe.steps.extract import extract
 from vidpipe.steps.ingest import ingest
@@ -675,7 +675,7 @@ def test_eight_nights_started_together_yield_one_set_of_rows(home: Path, arrival
 @contextmanager
 def classify_stopped_half_way(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     """A classify run that has stored one video's predictions when the block begins, and goes on after it."""
-    monkeypatch.setattr(classify_step, "SHARD_VIDEOS", 1)
+    monkeypatch.setattr(score_shards, "SHARD_VIDEOS", 1)
     half_way, go_on = threading.Event(), threading.Event()
     reports: list[Any] = []
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from vidpipe.errors import ConfigurationError
+from vidpipe.errors import ConfigurationError, DamagedFeatures
 from vidpipe.records.videos import Floats, canonical_json, short_hash
 from vidpipe.records.windows import Windows
 
@@ -314,3 +314,28 @@ class PartResult:
     def frames(self) -> int:
         """Sampled frames in the part."""
         return sum(v.stored.n_frames for v in self.videos if v.stored)
+
+
+class SkippedFeatures:
+    """Context manager that goes on without features that cannot be read, and remembers which."""
+
+    def __init__(self) -> None:
+        self.errors: list[DamagedFeatures] = []
+
+    def __enter__(self) -> SkippedFeatures:
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        if isinstance(error, DamagedFeatures):
+            self.errors.append(error)
+            return True
+        return False
+
+    def raise_any(self) -> None:
+        """Raise what was met, as one error.
+
+        Raises:
+            DamagedFeatures: Something was skipped.
+        """
+        if self.errors:
+            raise DamagedFeatures.joined(self.errors)

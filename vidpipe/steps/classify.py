@@ -11,36 +11,22 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from vidpipe.errors import IncompatibleFeatures
-from vidpipe.learning.inference import predict
-from vidpipe.learning.novelty import NoveltyModel
 from vidpipe.ports import Ports
-from vidpipe.ports.models import ModelBundle
-from vidpipe.records.features import Unscored, VideoFeatures
+from vidpipe.records.features import SkippedFeatures
 from vidpipe.records.models import ModelVersion
-from vidpipe.records.predictions import Prediction, WindowPrediction
-from vidpipe.steps.champion_alias import ODD, bundle_of, champion, settle, verified
+from vidpipe.steps.champion_alias import ODD, champion, settle, verified
 from vidpipe.steps.lookup import require_collection
+from vidpipe.steps.lost_parts import forget_damaged
 from vidpipe.steps.novelty import novelty_model
 from vidpipe.steps.runs import Result, RunLog, recorded
-from vidpipe.steps.scoring import best_labels, read_ahead
-from vidpipe.steps.window_scores import score_windows
+from vidpipe.steps.score_shards import ScoreShard, cut, work
 
 log = logging.getLogger(__name__)
-
-SHARD_VIDEOS = 2000
-"""Predictions are computed and committed for so many videos at a time."""
-SHARD_FRAMES = 200_000
-"""Or for so many frames, or one video: 14 hours of film at four a second, some ten seconds' work."""
-SCORE_VIDEOS = 256
-"""Videos whose features are in memory at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +87,7 @@ def classify(
             unserved = _score_for_serving(scorer, problems)
         else:
             classified = scorer.score([collection] if collection else None)
+        problems += scorer.problems
         failed = 0 if backfill else _unreadable(ports, version, collection, scored=classified + skipped)
         run.videos, run.failed = classified, failed
         run.detail = {
@@ -142,58 +129,13 @@ def shadow(ports: Ports, run: RunLog, budget_s: float) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreShard:
-    """Shard of videos whose stored features one version scores."""
-
-    version: ModelVersion
-    videos: Sequence[Unscored]
-    novelty: bytes = b""
-    """The version's novelty model; empty where it has none."""
-
-    @property
-    def cost(self) -> float:
-        """Number of frames that the LSTM computes, overlapping windows counted repeatedly."""
-        return sum(_seen(v) for v in self.videos)
-
-
-def _seen(video: Unscored) -> float:
-    overlap = video.windows.window_s / video.windows.stride_s if video.windows else 1.0
-    return video.n_frames * overlap
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """Predictions of a shard."""
-
-    predictions: Sequence[Prediction]
-    windows: Sequence[WindowPrediction]
-    novelty: Mapping[str, float] = field(default_factory=dict)
-    """By video; of those that are not scored in windows."""
-
-
-def work(ports: Ports, shard: ScoreShard) -> Scored:
-    """Score a shard on any worker: reads the registry and the feature store, never the database."""
-    bundle, spec, top_k = bundle_of(ports, shard.version), shard.version.spec, ports.limits.top_k
-    whole = [v for v in shard.videos if v.windows is None]
-    long = [v for v in shard.videos if v.windows is not None]
-    found: list[Prediction] = []
-    novelty: dict[str, float] = {}
-    model = NoveltyModel.from_bytes(shard.novelty) if shard.novelty else None
-    for videos in read_ahead(_some(ports.store.read(spec.feature_set_id, whole))):
-        found += _predictions(bundle, videos, top_k)
-        if model:
-            means = np.stack([video.values.mean(0) for video in videos])
-            novelty |= zip((v.video_id for v in videos), model.novelty(means).tolist(), strict=True)
-    of_long, windows = score_windows(ports.store, bundle, spec, long, top_k)
-    return Scored(found + of_long, windows, novelty)
-
-
 class _Scorer:
     """Scores collections with one version in one run."""
 
     def __init__(self, ports: Ports, run: RunLog, version: ModelVersion) -> None:
         self.ports, self.run, self.version = ports, run, version
+        self.problems: list[str] = []
+        """Videos that were not scored, as their features cannot be read."""
 
     def waiting(self, collection: str | None) -> list[tuple[str, int | None, int]]:
         """Collections with videos to score, the newest first: name, serving version, number of videos."""
@@ -208,7 +150,8 @@ class _Scorer:
             return 0
         done = 0
         model = novelty_model(self.ports, version)
-        shards = [ScoreShard(version, some, model) for some in _cut(pending)]
+        shards = [ScoreShard(version, some, model) for some in cut(pending)]
+        skipped = SkippedFeatures()
         stage = f"classify with version {version.version}"
         with self.ports.progress.stage(stage, sum(s.cost for s in shards), "videos") as advance:
             for shard, scored in self.ports.executor.compute(self.ports, work, shards):
@@ -220,10 +163,12 @@ class _Scorer:
                     scored.predictions,
                     scored.windows,
                 )
+                skipped.errors += scored.skipped.errors
                 advance(shard.cost, len(shard.videos))
-                done += len(shard.videos)
+                done += len(shard.videos) - sum(len(e.video_ids) for e in scored.skipped.errors)
                 if _is_over(deadline):
                     break
+        self.problems += forget_damaged(self.ports, spec_id, skipped)
         return done
 
 
@@ -269,41 +214,14 @@ def _score_for_serving(scorer: _Scorer, problems: list[str]) -> list[str]:
             )
             continue
         problems += odd
-        _Scorer(ports, scorer.run, version).score(names)
+        serving_scorer = _Scorer(ports, scorer.run, version)
+        serving_scorer.score(names)
+        problems += serving_scorer.problems
     return unserved
 
 
 def _is_over(deadline: float | None) -> bool:
     return deadline is not None and time.monotonic() >= deadline
-
-
-def _cut(pending: Sequence[Unscored]) -> Iterator[list[Unscored]]:
-    some: list[Unscored] = []
-    frames = 0.0
-    for video in pending:
-        some.append(video)
-        frames += _seen(video)
-        if len(some) == SHARD_VIDEOS or frames >= SHARD_FRAMES:
-            yield some
-            some, frames = [], 0.0
-    if some:
-        yield some
-
-
-def _some(videos: Iterator[VideoFeatures]) -> Iterator[list[VideoFeatures]]:
-    while some := list(islice(videos, SCORE_VIDEOS)):
-        yield some
-
-
-def _predictions(bundle: ModelBundle, videos: Sequence[VideoFeatures], top_k: int) -> list[Prediction]:
-    """The top labels of each video, best first."""
-    scores = predict(bundle.classifier, [v.values for v in videos])  # (N, K)
-    ranked = best_labels(bundle.labels, scores, top_k)
-    return [
-        Prediction(video.video_id, rank, label, score)
-        for video, best in zip(videos, ranked, strict=True)
-        for rank, label, score in best
-    ]
 
 
 def _unreadable(ports: Ports, version: ModelVersion, collection: str | None, *, scored: int) -> int:

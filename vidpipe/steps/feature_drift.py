@@ -8,14 +8,14 @@ after an alarm and after a year of nights.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from vidpipe.learning.feature_drift import DriftState, mean_distance, night_e_value, two_sample_p
 from vidpipe.ports import Ports
 from vidpipe.records.drift import Arrivals, DriftBefore, DriftFound, DriftVideos
-from vidpipe.records.features import StoredFeatures
+from vidpipe.records.features import SkippedFeatures, StoredFeatures
 from vidpipe.records.models import LabelledVideo, ModelVersion
 from vidpipe.records.videos import Floats
 from vidpipe.steps.mean_features import mean_features
@@ -47,7 +47,7 @@ def _of_collection(
     before = drift.before(version.identity, name)
     tonight = None
     if arrivals.videos >= LEAST_TONIGHT:
-        tonight = _read(ports, version, arrivals.stored, arrivals.recording)
+        tonight = _read(ports, version, dict(zip(arrivals.stored, arrivals.recording, strict=True)))
     nights = drift.earlier(version.identity, name, before.alarm_run_id)
     known = [v for v in (nights, None if before.alarm_run_id else training) if v]
     found = compare(
@@ -101,7 +101,9 @@ def _training(ports: Ports, version: ModelVersion) -> DriftVideos | None:
     chosen = _one_a_group(training_videos(ports, version))
     if len(chosen) < LEAST_EARLIER:
         return None
-    made = _read(ports, version, [v.stored for v in chosen], [(0.0, 0.0, 0.0)] * len(chosen))
+    made = _read(ports, version, {v.stored: (0.0, 0.0, 0.0) for v in chosen})
+    if made is None:
+        return None
     ports.ledger.drift.put_training(version.identity, made)
     return ports.ledger.drift.training(version.identity)  # with how they were recorded
 
@@ -113,9 +115,17 @@ def _one_a_group(videos: Sequence[LabelledVideo]) -> list[LabelledVideo]:
 
 
 def _read(
-    ports: Ports, version: ModelVersion, stored: Sequence[StoredFeatures],
-    recording: Sequence[tuple[float, float, float]],
-) -> DriftVideos:  # fmt: skip
-    means = dict(mean_features(ports.store, version.spec.feature_set_id, stored))
-    features: Floats = np.stack([means[s.video_id] for s in stored])
-    return DriftVideos([s.video_id for s in stored], features, np.array(recording, np.float32))
+    ports: Ports, version: ModelVersion, wanted: Mapping[StoredFeatures, tuple[float, float, float]]
+) -> DriftVideos | None:
+    """Mean features of videos, and how they were recorded; without those that cannot be read."""
+    skipped, means = SkippedFeatures(), dict[str, Floats]()
+    with skipped:
+        for video_id, mean in mean_features(ports.store, version.spec.feature_set_id, list(wanted)):
+            means[video_id] = mean
+    for error in skipped.errors:
+        log.warning("feature drift does without some videos: %s", error)
+    if len(means) < LEAST_TONIGHT:
+        return None
+    read = [stored for stored in wanted if stored.video_id in means]
+    features: Floats = np.stack([means[s.video_id] for s in read])
+    return DriftVideos([s.video_id for s in read], features, np.array([wanted[s] for s in read], np.float32))

@@ -7,14 +7,18 @@ versions that were trained on them.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vidpipe.errors import DamagedFeatures
 from vidpipe.ports import Ports
 from vidpipe.records.features import StoredFeatures
 from vidpipe.steps.gc import collect
 from vidpipe.steps.lookup import full_id
 from vidpipe.steps.runs import Result, recorded
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,14 @@ def forget(ports: Ports, video_id: str) -> ForgetResult:
 
 
 def _rewritten(ports: Ports, feature_set_id: str, part: str, without: str) -> Sequence[StoredFeatures]:
-    """Rewrite a part without the video; returns the new positions of its other videos."""
+    """Rewrite a part without the video; returns the new positions of its other videos.
+
+    Those whose features cannot be read have none from now on: nothing else would let the part go.
+    """
     kept = [s for s in ports.ledger.features.features_of_part(feature_set_id, part) if s.video_id != without]
-    return ports.store.rewrite(feature_set_id, kept)
+    try:
+        return ports.store.rewrite(feature_set_id, kept)
+    except DamagedFeatures as error:
+        log.warning("%s", error.message)
+        ports.ledger.features.lack(feature_set_id, error.video_ids, even_absent=True)
+        return _rewritten(ports, feature_set_id, part, without)

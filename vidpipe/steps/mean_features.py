@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from vidpipe.ports.features import FeatureStore
-from vidpipe.records.features import StoredFeatures
+from vidpipe.records.features import SkippedFeatures, StoredFeatures
 from vidpipe.records.videos import Floats
 
 LONG_FRAMES = 4096
@@ -17,13 +17,21 @@ LONG_FRAMES = 4096
 def mean_features(
     store: FeatureStore, feature_set_id: str, wanted: Sequence[StoredFeatures]
 ) -> Iterator[tuple[str, Floats]]:
-    """Yield video id and mean features (D,) of each of these videos, the long ones last."""
+    """Yield video id and mean features (D,) of each of these videos, the long ones last.
+
+    Raises:
+        DamagedFeatures: After all others, of the videos whose features cannot be read.
+    """
     short = [stored for stored in wanted if stored.n_frames <= LONG_FRAMES]
-    for video in store.read(feature_set_id, short):
-        yield video.video_id, video.values.mean(0)
+    skipped = SkippedFeatures()
+    with skipped:
+        for video in store.read(feature_set_id, short):
+            yield video.video_id, video.values.mean(0)
     for stored in wanted:
         if stored.n_frames > LONG_FRAMES:
-            yield stored.video_id, _mean(store, feature_set_id, stored)
+            with skipped:
+                yield stored.video_id, _mean(store, feature_set_id, stored)
+    skipped.raise_any()
 
 
 def _mean(store: FeatureStore, feature_set_id: str, stored: StoredFeatures) -> Floats:

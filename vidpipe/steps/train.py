@@ -40,8 +40,8 @@ from vidpipe.splits import folds as fold_numbers
 from vidpipe.steps import scoring
 from vidpipe.steps.attention_strips import log_attention
 from vidpipe.steps.gather_evidence import evaluation_set
-from vidpipe.steps.near_duplicates import resolved
 from vidpipe.steps.runs import Result, recorded
+from vidpipe.steps.training_splits import resolved
 from vidpipe.vision.feature_specs import block_sizes
 
 log = logging.getLogger(__name__)

@@ -22,9 +22,9 @@ from vidpipe.ports.models import TrainingRun
 from vidpipe.records.models import LabelledVideo, Sequences
 from vidpipe.splits import Copies, ResolvedSplit, folds
 from vidpipe.steps import scoring
-from vidpipe.steps.near_duplicates import resolved
 from vidpipe.steps.runs import Result, recorded
 from vidpipe.steps.train import log_epoch, train
+from vidpipe.steps.training_splits import resolved
 from vidpipe.vision.feature_specs import block_sizes
 
 log = logging.getLogger(__name__)

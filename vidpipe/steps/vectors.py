@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Sequence
-from itertools import groupby
 
 import numpy as np
 
-from vidpipe.errors import IncompatibleFeatures
 from vidpipe.learning.video_vectors import FIT_VIDEOS, Projection, fit_projection
 from vidpipe.ports import Ports
-from vidpipe.records.features import FeatureSpec, StoredFeatures
+from vidpipe.records.features import FeatureSpec, SkippedFeatures, StoredFeatures
 from vidpipe.records.videos import Floats
+from vidpipe.steps.lost_parts import forget_damaged
 from vidpipe.steps.mean_features import mean_features
 from vidpipe.vision.feature_specs import block_sizes
-
-log = logging.getLogger(__name__)
 
 BATCH = 1024
 """Videos in one transaction."""
@@ -26,7 +22,7 @@ BATCH = 1024
 def make_vectors(ports: Ports, specs: Sequence[FeatureSpec]) -> int:
     """Make the vectors that present videos lack in these feature sets; returns how many.
 
-    Videos of a damaged part stay without: what else a run does is not to stop for them.
+    Videos whose features are damaged stay without: what else a run does is not to stop for them.
     """
     made = 0
     for spec in specs:
@@ -34,14 +30,16 @@ def make_vectors(ports: Ports, specs: Sequence[FeatureSpec]) -> int:
         projection = _projection(ports, spec, lacking) if lacking else None
         if projection is None:
             continue
+        skipped = SkippedFeatures()
         with ports.progress.stage("vectors", len(lacking), "videos") as advance:
             for start in range(0, len(lacking), BATCH):
                 some = lacking[start : start + BATCH]
-                ids, means = _means(ports, spec, some)
+                ids, means = _means(ports, spec, some, skipped)
                 if ids:
                     ports.ledger.vectors.put(spec.feature_set_id, ids, projection.vectors(means))
                 made += len(ids)
                 advance(len(some), len(some))
+        forget_damaged(ports, spec.feature_set_id, skipped)
     return made
 
 
@@ -60,7 +58,7 @@ def _projection(ports: Ports, spec: FeatureSpec, lacking: Sequence[StoredFeature
     if known := known_projection(ports, spec.feature_set_id):
         return known
     spread = np.unique(np.linspace(0, len(lacking) - 1, min(FIT_VIDEOS, len(lacking))).astype(int))
-    ids, means = _means(ports, spec, [lacking[i] for i in spread])
+    ids, means = _means(ports, spec, [lacking[i] for i in spread], SkippedFeatures())
     if len(ids) < 2:
         return None
     weights = fit_projection(means, block_sizes(spec)).to_bytes()
@@ -69,13 +67,12 @@ def _projection(ports: Ports, spec: FeatureSpec, lacking: Sequence[StoredFeature
     return Projection.from_bytes(weights, sha256)
 
 
-def _means(ports: Ports, spec: FeatureSpec, some: Sequence[StoredFeatures]) -> tuple[list[str], Floats]:
+def _means(
+    ports: Ports, spec: FeatureSpec, some: Sequence[StoredFeatures], skipped: SkippedFeatures
+) -> tuple[list[str], Floats]:
     """Ids, and mean features (N, D) in their order."""
     found: dict[str, Floats] = {}
-    for _, of_part in groupby(some, key=lambda stored: stored.part):
-        videos = list(of_part)
-        try:
-            found |= dict(mean_features(ports.store, spec.feature_set_id, videos))
-        except IncompatibleFeatures as error:
-            log.warning("%s videos get no vector: %s", len(videos), error)
+    with skipped:
+        for video_id, mean in mean_features(ports.store, spec.feature_set_id, some):
+            found[video_id] = mean
     return list(found), np.stack(list(found.values())) if found else np.zeros((0, 0), np.float32)

@@ -27,8 +27,7 @@ from vidpipe.ports import Ports
 from vidpipe.records.labels import LabelledSpan
 from vidpipe.records.videos import Floats
 from vidpipe.records.windows import Windows
-from vidpipe.steps import classify as classify_step
-from vidpipe.steps import scoring, window_scores
+from vidpipe.steps import score_shards, scoring, window_scores
 from vidpipe.steps.classify import classify
 from vidpipe.steps.evaluate import evaluate
 from vidpipe.steps.forget import forget
@@ -229,7 +228,7 @@ FEW = "select distinct video_id from collection_videos where collection = 'few'"
 def test_company_pieces_and_shards_change_no_bit(told: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
     want(told, "clips", 2, 1)
     monkeypatch.setattr(window_scores, "SCORE_FRAMES", 7)
-    monkeypatch.setattr(classify_step, "SHARD_FRAMES", 30)
+    monkeypatch.setattr(score_shards, "SHARD_FRAMES", 30)
     monkeypatch.setattr("vidpipe.adapters.features.part_reader.PIECE_FRAMES", 3)
     classify(told, model="1")
     alone = ask(told, WINDOWS.format(1)), sorted(ask(told, SCORED.format(1)))
@@ -327,7 +326,7 @@ def test_a_kill_between_two_shards_leaves_each_video_old_or_new(
     want(told, "clips", 4)
     everything = classify(told).classified
     want(told, "clips", 2)
-    monkeypatch.setattr(classify_step, "SHARD_VIDEOS", 5)
+    monkeypatch.setattr(score_shards, "SHARD_VIDEOS", 5)
     put, shards = type(told.ledger.predictions).put_predictions, count(1)
 
     def dying(self: Any, *given: Any, **more: Any) -> None:

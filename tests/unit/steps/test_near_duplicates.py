@@ -21,14 +21,9 @@ from vidpipe.records.near_duplicates import NearDuplicate
 from vidpipe.records.videos import Floats
 from vidpipe.splits import SPLITS, ResolvedSplit, resolve
 from vidpipe.steps.forget import forget
-from vidpipe.steps.near_duplicates import (
-    find_near_duplicates,
-    is_comparable,
-    near_copies,
-    refuse_straddling,
-    resolved,
-)
+from vidpipe.steps.near_duplicates import find_near_duplicates, is_comparable
 from vidpipe.steps.scoring import labelled
+from vidpipe.steps.training_splits import near_copies, refuse_straddling, resolved
 from vidpipe.steps.vectors import make_vectors
 from vidpipe.vision.feature_specs import block_sizes, default_spec
 

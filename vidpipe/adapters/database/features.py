@@ -123,6 +123,12 @@ class Features:
             session.give("given", PARTS, sorted(gone))
             session.run("features_of_lost_parts")
 
+    def lack(self, feature_set_id: str, video_ids: Iterable[str], *, even_absent: bool = False) -> None:
+        """Let videos that are there, or all of these, lack the features of this set again."""
+        with self._database.session() as session:
+            session.give("given", IDS, [(v,) for v in video_ids])
+            session.run("features_unreadable", feature_set_id=feature_set_id, even_absent=even_absent)
+
     def parts_of_video(self, video_id: str) -> list[tuple[str, str]]:
         """The parts that hold a video's features, as (feature_set_id, part)."""
         with self._database.session() as session:

@@ -19,13 +19,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from vidpipe.errors import IncompatibleFeatures, StorageUnreachable
-from vidpipe.records.features import FeatureSpec, StoredFeatures, VideoFeatures
+from vidpipe.errors import DamagedFeatures, StorageUnreachable
+from vidpipe.records.features import FeatureSpec, SkippedFeatures, StoredFeatures, VideoFeatures
 from vidpipe.records.videos import Floats
 
 warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # nor does anyone write it
 
 MAGIC = b"PAR1"
+RESTORE = "restore that file from a backup of the home, or delete it: the next night reads its videos again."
 READ_FRAMES = 512
 """Rows that are read at once, and some: 3 MB, and 7 MB as float32, which the next ones use again."""
 PIECE_FRAMES = 1024
@@ -35,11 +36,25 @@ PIECE_FRAMES = 1024
 class PartReader:
     """Reader of one open Parquet part.
 
-    Methods raise IncompatibleFeatures where its rows are not those that are asked for.
+    Methods raise DamagedFeatures where its rows cannot be read, or are not those that are asked for.
     """
 
     def __init__(self, part: pq.ParquetFile, file: Path) -> None:
+        """Check the columns: Parquet has no checksum over its own schema.
+
+        Raises:
+            ArrowInvalid: They are not those of features.
+        """
         self._part, self._file = part, file
+        found = dict(zip(part.schema_arrow.names, part.schema_arrow.types, strict=True))
+        features = found.get("features", pa.null())
+        if not (
+            pa.types.is_fixed_size_list(features)
+            and features.value_type in (pa.float16(), pa.float32())
+            and found.get("time_s") == pa.float64()
+            and "video_id" in found
+        ):
+            raise pa.ArrowInvalid(f"its columns are {found}, not those of features")
 
     @property
     def spec(self) -> FeatureSpec:
@@ -57,14 +72,29 @@ class PartReader:
         return self._part.schema_arrow.field("features").type.value_type
 
     def videos(self, wanted: Sequence[StoredFeatures]) -> Iterator[VideoFeatures]:
-        """Read the features of these videos, in the order of their rows."""
+        """Read the features of these videos, in the order of their rows; raises after the last of them."""
+        skipped = SkippedFeatures()
         for run in _runs(wanted):
-            groups = self._row_groups(run)
-            yield from _videos(self._part.read_row_groups(groups, use_threads=False), run, self._file)
+            try:
+                found = self._run(run)
+            except DamagedFeatures:  # one by one: of the others no feature is lost
+                found = []
+                for stored in run:
+                    with skipped:
+                        found += self._run([stored])
+            yield from found
+        skipped.raise_any()
+
+    def _run(self, run: Sequence[StoredFeatures]) -> list[VideoFeatures]:
+        """Features of consecutive videos, read at once."""
+        with readable(self._file, run):
+            table = self._part.read_row_groups(self._row_groups(run), use_threads=False)
+        return list(_videos(table, run, self._file))
 
     def times(self, stored: StoredFeatures) -> npt.NDArray[np.float64]:
         """Read the presentation times of a video's frames in seconds, (T,)."""
-        table = self._part.read_row_groups(self._row_groups([stored]), columns=["video_id", "time_s"])
+        with readable(self._file, [stored]):
+            table = self._part.read_row_groups(self._row_groups([stored]), columns=["video_id", "time_s"])
         _check_rows(table["video_id"], [stored], self._file)
         found: npt.NDArray[np.float64] = table["time_s"].to_numpy()
         return found
@@ -73,7 +103,7 @@ class PartReader:
         """Read a video's features in pieces of at most `PIECE_FRAMES` frames."""
         batches = self._part.iter_batches(PIECE_FRAMES, row_groups=self._row_groups([stored]))
         while True:
-            with readable(self._file):
+            with readable(self._file, [stored]):
                 batch = next(batches, None)
             if batch is None:
                 return
@@ -116,20 +146,26 @@ def ends_as_parquet(file: Path) -> bool:
 
 
 @contextmanager
-def readable(file: Path) -> Iterator[None]:
-    """Context manager that turns read errors into `StorageFailed` with the part's name.
+def readable(file: Path, wanted: Sequence[StoredFeatures]) -> Iterator[None]:
+    """Context manager that turns read errors into DamagedFeatures of these videos, with the part's name.
+
+    An error without a number is Parquet's own: the bytes are there, and wrong.
 
     Raises:
-        IncompatibleFeatures: Its file is gone or damaged.
+        DamagedFeatures: The file is gone or damaged.
     """
     try:
         yield
-    except StorageUnreachable:
+    except (StorageUnreachable, DamagedFeatures):
         raise
-    except (OSError, pa.ArrowInvalid) as error:
-        raise IncompatibleFeatures(
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        ids = [stored.video_id for stored in wanted]
+        is_damaged = not isinstance(error, OSError) or error.errno is None
+        raise DamagedFeatures(
             f"the feature part {file} cannot be read: {error}.",
-            next_step="restore that file from a backup of the home.",
+            ids,
+            ids if is_damaged else (),
+            next_step=RESTORE,
         ) from None
 
 
@@ -179,9 +215,9 @@ def _check_rows(video_ids: pa.ChunkedArray, run: Sequence[StoredFeatures], file:
             raise _other_rows(file, stored or run[-1], f"{n or 0} rows of {(video_id or 'no video')[:12]}")
 
 
-def _other_rows(file: Path, stored: StoredFeatures, found: str) -> IncompatibleFeatures:
-    return IncompatibleFeatures(
+def _other_rows(file: Path, stored: StoredFeatures, found: str) -> DamagedFeatures:
+    return DamagedFeatures(
         f"{file} at row {stored.row_offset}: {found}, expected {stored.n_frames} rows of "
         f"{stored.video_id[:12]}.",
-        next_step="restore that file from a backup of the home.",
-    )
+        [stored.video_id], [stored.video_id], next_step=RESTORE,
+    )  # fmt: skip

@@ -56,7 +56,7 @@ class PartWriter:
         self._schema = _schema(number, spec.feature_size, metadata)
         self._writer = pq.ParquetWriter(
             self._temp, self._schema, compression="none", use_dictionary=["video_id"],
-            write_statistics=["video_id"],
+            write_statistics=["video_id"], write_page_checksum=True,
         )  # fmt: skip
 
     def __enter__(self) -> PartWriter:

@@ -22,7 +22,10 @@ import pyarrow.parquet as pq
 
 from vidpipe.adapters.features.part_reader import PartReader, ends_as_parquet, readable
 from vidpipe.adapters.features.part_writer import NUMBER, PartWriter, storage_failed
-from vidpipe.records.features import FeatureSpec, StoredFeatures, VideoFeatures
+from vidpipe.records.features import FeatureSpec, SkippedFeatures, StoredFeatures, VideoFeatures
+
+CHECKED = {"page_checksum_verification": True}
+"""Source: https://parquet.apache.org/docs/file-format/data-pages/checksumming/."""
 
 
 class Bucket(Protocol):
@@ -71,32 +74,35 @@ class FeatureStore:
         """Read the features of the wanted videos, part by part, in the order of their rows.
 
         Raises:
-            IncompatibleFeatures: A part is gone, or its rows are not those that the ledger names.
+            DamagedFeatures: After all others, of the videos whose part is gone or damaged, or has other rows
+                than the ledger says.
             StorageUnreachable: The bucket does not answer.
         """
         by_part: dict[str, list[StoredFeatures]] = defaultdict(list)
         for stored in wanted:
             by_part[stored.part].append(stored)
+        skipped = SkippedFeatures()
         for part, videos in sorted(by_part.items()):
-            with self._opened(self.folder(feature_set_id) / part) as opened:
+            with skipped, self._opened(self.folder(feature_set_id) / part, videos) as opened:
                 yield from opened.videos(videos)
+        skipped.raise_any()
 
     def times(self, feature_set_id: str, stored: StoredFeatures) -> npt.NDArray[np.float64]:
         """Read the presentation times of a video's frames in seconds, (T,), without their features.
 
         Raises:
-            IncompatibleFeatures: As in `read`.
+            DamagedFeatures: Its part is gone or damaged.
         """
-        with self._opened(self.folder(feature_set_id) / stored.part, piecewise=True) as part:
+        with self._opened(self.folder(feature_set_id) / stored.part, [stored], piecewise=True) as part:
             return part.times(stored)
 
     def pieces(self, feature_set_id: str, stored: StoredFeatures) -> Iterator[VideoFeatures]:
         """Read a video's features in pieces of at most `PIECE_FRAMES` frames, in constant memory.
 
         Raises:
-            IncompatibleFeatures: As in `read`.
+            DamagedFeatures: Its part is gone or damaged.
         """
-        with self._opened(self.folder(feature_set_id) / stored.part, piecewise=True) as part:
+        with self._opened(self.folder(feature_set_id) / stored.part, [stored], piecewise=True) as part:
             yield from part.pieces(stored)
 
     def rewrite(self, feature_set_id: str, kept: Sequence[StoredFeatures]) -> list[StoredFeatures]:
@@ -109,7 +115,7 @@ class FeatureStore:
         file = self.folder(feature_set_id) / kept[0].part
         moved: list[StoredFeatures] = []
         with (
-            self._opened(file, piecewise=True) as old,
+            self._opened(file, kept, piecewise=True) as old,
             self.new_part(old.spec, old.numerics, old.number) as part,
         ):
             for stored in sorted(kept, key=lambda s: s.row_offset):
@@ -173,20 +179,26 @@ class FeatureStore:
                 yield self._bucket, name, size_bytes, age_s
 
     @contextmanager
-    def _opened(self, file: Path, *, piecewise: bool = False) -> Iterator[PartReader]:
-        """Context manager of a reader of a part in the folder or the bucket.
+    def _opened(
+        self, file: Path, wanted: Sequence[StoredFeatures], *, piecewise: bool = False
+    ) -> Iterator[PartReader]:
+        """Context manager of a reader of a part in the folder or the bucket, for these videos of it.
 
+        Each page's checksum is compared, of parts that have them: a bit that a disk flipped is an error, not
+        a feature.
         Piecewise it is read through small buffers: a mapped file's pages would count as ours, all that were
         ever touched.
         """
-        with readable(file), ExitStack() as stack:
+        with readable(file, wanted), ExitStack() as stack:
             if self._bucket:
                 source = stack.enter_context(self._bucket.opened(f"{file.parent.name}/{file.name}"))
-                part = pq.ParquetFile(source, pre_buffer=not piecewise)
+                part = pq.ParquetFile(source, pre_buffer=not piecewise, **CHECKED)
             elif piecewise:
-                part = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20)
+                part = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20, **CHECKED)
             else:
-                part = pq.ParquetFile(file, pre_buffer=False)  # mapped: half as fast the first time
+                part = pq.ParquetFile(
+                    file, pre_buffer=False, **CHECKED
+                )  # mapped: half as fast the first time
             yield PartReader(stack.enter_context(part), file)
 
     def parts(self, feature_set_id: str | None = None) -> list[Path]:
