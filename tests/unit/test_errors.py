@@ -34,6 +34,7 @@ BUILTINS = {
     "ConfigurationError": ValueError,
     "NotFound": LookupError,
     "IncompatibleFeatures": ValueError,
+    "DamagedFeatures": ValueError,
     "StorageFailed": OSError,
 }
 
