@@ -197,8 +197,7 @@ class DamagedFeatures(IncompatibleFeatures):
         """One error for all that several say, in the words of the first."""
         videos = [video_id for error in errors for video_id in error.video_ids]
         damaged = [video_id for error in errors for video_id in error.damaged_ids]
-        message = errors[0].message if len(videos) < 2 else f"{len(videos)} videos: {errors[0].message}"
-        return cls(message, videos, damaged, next_step=errors[0].next_step)
+        return cls(errors[0].message, videos, damaged, next_step=errors[0].next_step)
 
 
 def _damaged(

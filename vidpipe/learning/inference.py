@@ -11,7 +11,7 @@ trained models scores differ by at most 0.001 from float32's.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from torch import nn
 from vidpipe import cores
 from vidpipe.learning.blend import BlendedClassifier, floored
 from vidpipe.learning.classifier import LSTMVideoClassifier, Projection, pad
-from vidpipe.learning.linear import LinearHead
+from vidpipe.learning.linear import OVER_TIME, LinearHead, over_time
 from vidpipe.learning.sequence_packing import Packing
 from vidpipe.records.videos import Floats
 
@@ -88,7 +88,7 @@ def _scores(model: nn.Module, features: Sequence[Floats]) -> Floats:
     elif isinstance(model, LSTMVideoClassifier):
         logits = _lstm_logits(model, features)
     elif isinstance(model, LinearHead):
-        logits = torch.stack([model(f) for f in features])
+        logits = _linear_logits({"": model}, features)[""]
     else:
         logits = torch.cat([model(*pad([f])) for f in features])
     result: Floats = torch.softmax(logits, dim=1).float().numpy()
@@ -100,9 +100,25 @@ def _blended_logits(model: BlendedClassifier, features: Sequence[Floats]) -> tor
     total = torch.zeros(len(features), model.lstm.config.num_classes, dtype=torch.float64)
     if weight := model.weights["lstm"]:
         total += weight * _log_probabilities(_lstm_logits(model.lstm, features))
-    for name, head in model.heads.items():
-        total += model.weights[name] * _log_probabilities(torch.stack([head(f) for f in features]))
+    for name, logits in _linear_logits(model.heads, features).items():
+        total += model.weights[name] * _log_probabilities(logits)
     return total
+
+
+def _linear_logits(heads: Mapping[str, LinearHead], features: Sequence[Floats]) -> dict[str, torch.Tensor]:
+    """Logits (n, K) of each head; what they have in common of a video's statistics is computed once."""
+    counts = {name: OVER_TIME[head.name] for name, head in heads.items() if head.name in OVER_TIME}
+    most, D = max(counts.values(), default=0), features[0].shape[1]
+    x = torch.zeros(BATCH_VIDEOS, most * D)
+    if most:
+        for row, frames in zip(x, features, strict=False):
+            row.copy_(torch.from_numpy(over_time(frames, most)))
+    return {
+        name: head.of_statistics(x[:, : counts[name] * D])[: len(features)]
+        if name in counts
+        else torch.stack([head(frames) for frames in features])
+        for name, head in heads.items()
+    }
 
 
 def _log_probabilities(logits: torch.Tensor) -> torch.Tensor:

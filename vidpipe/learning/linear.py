@@ -13,7 +13,7 @@ Abdi, Williams and Valentin, Multiple factor analysis (2013), for the weights of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -49,23 +49,25 @@ LEAST_DEVIATION = 1e-3
 """Added to each statistic's deviation: a constant one stays at zero."""
 
 
-def mean(features: Floats) -> Floats:
-    """Mean over time of features (T, D): (D,)."""
-    found: Floats = features.mean(0, dtype=np.float32)
-    return found
+def over_time(features: Floats, count: int) -> Floats:
+    """Statistics over time of features (T, D), the first so many of these four, each (D,): (count D,).
 
-
-def mean_std(features: Floats) -> Floats:
-    """Mean and standard deviation over time of features (T, D): (2 D,)."""
+    Mean; standard deviation; mean absolute change between frames; mean of the last third minus that of the
+    first, so that order is seen.
+    """
     x = features.astype(np.float32, copy=False)
-    return np.concatenate([x.mean(0), x.std(0)])
-
-
-def mean_std_change(features: Floats) -> Floats:
-    """Mean and deviation over time of features (T, D), and mean absolute change between frames: (3 D,)."""
-    x = features.astype(np.float32, copy=False)
-    change = np.abs(np.diff(x, axis=0)).mean(0) if len(x) > 1 else np.zeros_like(x[0])
-    return np.concatenate([x.mean(0), x.std(0), change])
+    T, D = x.shape
+    found = np.zeros((count, D), np.float32)
+    found[0] = x.mean(0)
+    if count > 1:
+        off = x - found[0]
+        found[1] = np.sqrt(np.einsum("td,td->d", off, off) / np.float32(T))
+    if count > 2 and T > 1:
+        change = np.subtract(x[1:], x[:-1], out=off[1:])
+        found[2] = np.abs(change, out=change).mean(0)
+    if count > 3:
+        found[3] = x[min(2 * T // 3, T - 1) :].mean(0) - x[: max(T // 3, 1)].mean(0)
+    return found.reshape(-1)
 
 
 def thirds(features: Floats) -> Floats:
@@ -77,21 +79,19 @@ def thirds(features: Floats) -> Floats:
     return np.concatenate([x[a:b].mean(0) for a, b in zip(starts, ends, strict=True)])
 
 
-def mean_std_change_trend(features: Floats) -> Floats:
-    """`mean_std_change` of features (T, D), and last third minus first: (4 D,), so that order is seen."""
-    first, _, last = np.split(thirds(features), 3)
-    return np.concatenate([mean_std_change(features), last - first])
+OVER_TIME: dict[LinearName, int] = {
+    "mean_linear": 1, "mean_std_linear": 2, "mean_std_change_linear": 3, "trend_linear": 4,
+}  # fmt: skip
+"""Name of a linear part, and how many statistics of `over_time` it has."""
+THIRDS: LinearName = "thirds_linear"
+"""Trained no more; versions that have it are served."""
+STATISTICS: dict[LinearName, int] = {**OVER_TIME, THIRDS: 3}
+"""Name of every linear part: the size of its statistic in D."""
 
 
-STATISTICS: dict[LinearName, tuple[Callable[[Floats], Floats], int]] = {
-    "mean_linear": (mean, 1),
-    "mean_std_linear": (mean_std, 2),
-    "mean_std_change_linear": (mean_std_change, 3),
-    "trend_linear": (mean_std_change_trend, 4),
-    "thirds_linear": (thirds, 3),
-}
-"""Name of a linear part: its statistic, and that statistic's size in D. `thirds_linear` is trained no more;
-versions that have it are served."""
+def statistic(name: LinearName, features: Floats) -> Floats:
+    """The statistic of a linear part, float32 (S,), of features (T, D)."""
+    return thirds(features) if name == THIRDS else over_time(features, OVER_TIME[name])
 
 
 class LinearHead(nn.Module):
@@ -102,16 +102,25 @@ class LinearHead(nn.Module):
 
     def __init__(self, name: LinearName, input_size: int, num_classes: int) -> None:
         super().__init__()
-        self.statistic, times = STATISTICS[name]
+        self.name, times = name, STATISTICS[name]
         self.register_buffer("mean", torch.zeros(times * input_size))
         self.register_buffer("deviation", torch.ones(times * input_size))
         self.linear = nn.Linear(times * input_size, num_classes)
 
     def forward(self, features: Floats) -> torch.Tensor:
         """Logits (K,) of one video: by itself, so that its bits do not depend on other videos."""
-        x = torch.from_numpy(self.statistic(features))
+        x = torch.from_numpy(statistic(self.name, features))
         logits: torch.Tensor = self.linear(((x - self.mean) / self.deviation)[None])[0]
         return logits
+
+    def of_statistics(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits (n, K) of statistics (n, S); equal n give equal bits, whatever the other rows.
+
+        Filled up to a multiple of 64 labels: in a narrow matrix product a row's bits depend on its position.
+        """
+        K = len(self.linear.weight)
+        weights = nn.functional.pad(self.linear.weight, (0, 0, 0, -K % 64))
+        return torch.mm((x - self.mean) / self.deviation, weights.t())[:, :K] + self.linear.bias
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +151,11 @@ class LinearProblem:
         """
         self.name, self._targets, self._num_classes, self._balance = name, targets, num_classes, balance
         self._input_size = features[0].shape[1]
-        x = np.stack([STATISTICS[name][0](f) for f in features])  # (N, S)
+        x = np.stack([statistic(name, f) for f in features])  # (N, S)
         self._mean = x.mean(0, dtype=np.float64)
         scales = _scales(blocks or (self._input_size,))
         self._deviation = x.std(0, dtype=np.float64) + LEAST_DEVIATION
-        self._deviation /= np.tile(scales, STATISTICS[name][1])
+        self._deviation /= np.tile(scales, STATISTICS[name])
         x -= self._mean.astype(np.float32)
         x /= self._deviation.astype(np.float32)
         chosen = np.arange(len(x))

@@ -29,9 +29,7 @@ from vidpipe.learning.linear import (
     LinearHead,
     LinearProblem,
     Weights,
-    mean_std,
-    mean_std_change,
-    mean_std_change_trend,
+    over_time,
     thirds,
 )
 from vidpipe.learning.training import LSTMTrainer, TrainingConfig, side_by_side
@@ -66,21 +64,21 @@ def test_thirds_see_order_and_the_deviation_does_not() -> None:
     up = np.arange(9, dtype=np.float32)[:, None]
     assert thirds(up).tolist() == [1, 4, 7]
     assert thirds(up[::-1]).tolist() == [7, 4, 1]
-    assert mean_std(up).tolist() == mean_std(up[::-1]).tolist()
+    assert over_time(up, 2).tolist() == over_time(up[::-1], 2).tolist()
 
 
 def test_the_change_tells_restless_videos_from_slow_ones_of_the_same_deviation() -> None:
     slow = np.array([0, 0, 0, 1, 1, 1], np.float32)[:, None]
     restless = np.array([0, 1, 0, 1, 0, 1], np.float32)[:, None]
-    assert mean_std(slow).tolist() == mean_std(restless).tolist()
-    assert mean_std_change(slow).tolist() == pytest.approx([0.5, 0.5, 0.2])
-    assert mean_std_change(restless).tolist() == pytest.approx([0.5, 0.5, 1.0])
-    assert mean_std_change(slow[:1]).tolist() == [0, 0, 0], "one frame has no change"
+    assert over_time(slow, 2).tolist() == over_time(restless, 2).tolist()
+    assert over_time(slow, 3).tolist() == pytest.approx([0.5, 0.5, 0.2])
+    assert over_time(restless, 3).tolist() == pytest.approx([0.5, 0.5, 1.0])
+    assert over_time(slow[:1], 3).tolist() == [0, 0, 0], "one frame has no change"
 
 
 def test_the_trend_turns_with_the_video_and_the_rest_does_not() -> None:
     up = np.arange(9, dtype=np.float32)[:, None]
-    forwards, backwards = mean_std_change_trend(up), mean_std_change_trend(up[::-1])
+    forwards, backwards = over_time(up, 4), over_time(up[::-1], 4)
     assert forwards[:3].tolist() == backwards[:3].tolist()
     assert (forwards[3], backwards[3]) == (6, -6)
 
@@ -89,7 +87,7 @@ def test_the_trend_turns_with_the_video_and_the_rest_does_not() -> None:
 def test_videos_of_few_frames_have_thirds_and_a_trend_too(T: int) -> None:
     ones = np.ones((T, 2), np.float32)
     assert np.isfinite(thirds(ones)).all()
-    assert mean_std_change_trend(ones)[-2:].tolist() == [0, 0]
+    assert over_time(ones, 4)[-2:].tolist() == [0, 0]
 
 
 def on_all(problem: LinearProblem) -> list[Weights]:

@@ -16,6 +16,7 @@ from vidpipe import cores
 from vidpipe.learning import inference
 from vidpipe.learning.classifier import ClassifierConfig, LSTMVideoClassifier, build, pad
 from vidpipe.learning.inference import attention, predict
+from vidpipe.learning.linear import LinearHead
 from vidpipe.records.videos import Floats
 
 D, K = 5, 3
@@ -126,6 +127,19 @@ def test_at_full_size_neither_company_nor_blocks_nor_threads_change_a_bit(
         torch.set_num_threads(before)
     monkeypatch.setattr(inference, "BATCH_FRAMES", 100)
     np.testing.assert_array_equal(predict(model, features), scores)
+
+
+@pytest.mark.parametrize("K", [2, 7, 70])
+def test_a_linear_head_gives_the_same_bits_whoever_else_is_asked_for(K: int) -> None:
+    torch.manual_seed(0)
+    head = LinearHead("trend_linear", 60, K).eval()
+    draw = np.random.default_rng(0)
+    videos = [draw.normal(size=(T, 60)).astype(np.float32) for T in [*range(1, 80), 1, 2, 3]]
+    together = predict(head, videos)
+    assert np.array_equal(together, np.concatenate([predict(head, [video]) for video in videos]))
+    with torch.inference_mode():
+        itself = torch.stack([head(video).softmax(0) for video in videos]).numpy()
+    assert np.allclose(together, itself, atol=1e-6)
 
 
 @deterministic
