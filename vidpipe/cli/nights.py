@@ -123,12 +123,20 @@ def gc(
     lost_parts: Annotated[
         bool, typer.Option("--lost-parts", help="Recompute features whose parts are gone, even if all are.")
     ] = False,
+    keep_predictions_days: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Delete older predictions, but for the best label by versions in use; default: keep all.",
+        ),
+    ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
     wait: WaitOption = False,
 ) -> None:
     """Delete unused feature parts and temporary files older than a day, pages and pictures of 90 days ago."""
-    run_step(home, as_json, lazy_step("gc", lost_parts=lost_parts), wait=wait)
+    asked = lazy_step("gc", lost_parts=lost_parts, keep_predictions_days=keep_predictions_days)
+    run_step(home, as_json, asked, wait=wait)
 
 
 @nights.command()

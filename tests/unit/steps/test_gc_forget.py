@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import concrete
+from stored import content_id, put_collection
 
+from vidpipe.adapters.database import connection
+from vidpipe.adapters.database.ledger import Ledger
+from vidpipe.adapters.models.registry import Registry
 from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.ports import Ports
 from vidpipe.records.models import VersionId
-from vidpipe.records.predictions import Prediction
+from vidpipe.records.predictions import Prediction, Promotion, WindowPrediction
 from vidpipe.steps.extract import extract
 from vidpipe.steps.forget import forget
 from vidpipe.steps.gc import gc
@@ -140,3 +146,81 @@ def test_pages_of_a_quarter_ago_are_collected_and_unfinished_ones_after_a_day(
     assert {file.name for file in folder.iterdir()} == {"2.html", ".4.html.77.tmp"}
     forget(filled, _ids(filled)[0])  # which collects what is younger than a day, too
     assert {file.name for file in folder.iterdir()} == {"2.html"}
+
+
+def test_old_predictions_go_but_for_the_best_label_of_versions_in_use(
+    ports: Ports, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Version 1 was champion before, 2 serves, 3 is challenger, 4 nobody; 5 nights are kept."""
+    names = ["a.mp4", "b.mp4"]
+    spec = ports.limits.spec
+    put_collection(ports, "yard", {n: np.zeros((1, spec.feature_size), np.float32) for n in names})
+    versions = {n: VersionId("m", n, f"d{n}") for n in (1, 2, 3, 4)}
+    ledger, start = concrete(ports.ledger, Ledger), datetime.now(UTC).replace(tzinfo=None)
+    for video, age_days in (("a.mp4", 6), ("b.mp4", 4)):
+        monkeypatch.setattr(
+            "vidpipe.adapters.database.predictions.now_utc",
+            lambda age_days=age_days: start - timedelta(days=age_days),
+        )
+        for version in versions.values():
+            ranked = [Prediction(content_id(video), rank, f"label {rank}", 0.5) for rank in (1, 2)]
+            windows = [WindowPrediction(content_id(video), 0.0, 1.0, rank, "cat", 0.5) for rank in (1, 2)]
+            ledger.predictions.put_predictions(1, version, spec.feature_set_id, ranked, windows)
+            ledger.novelty.put(version, {content_id(video): 0.5})
+    for number in (1, 2):
+        ledger.decisions.put_promotion(
+            ports.registry.model, Promotion(0, None, number, "promoted"), evidence={}, eval_set_hash=None,
+            reason=None, actor="a", final=True, to=versions[number],
+        )  # fmt: skip
+    ledger.predictions.switch_serving(2)
+    monkeypatch.setattr(Registry, "aliases", lambda _: {"champion": 2, "challenger": 3})
+
+    swept = gc(ports, keep_predictions_days=5)
+
+    listed = "{} join collection_videos using (video_id) where path = '{}'"
+    rows = f"select model_version, rank from {listed} order by all"
+    old, young = (
+        [rows.format(name, path) for name in ("predictions", "window_predictions")] for path in names
+    )
+    for query in old:
+        assert _public(ports, home, query) == [(1, 1), (2, 1), (3, 1)]
+    for query in young:
+        assert _public(ports, home, query) == [(v, rank) for v in (1, 2, 3, 4) for rank in (1, 2)]
+    assert swept.predictions == 2 * (8 - 3)
+    with ledger.database.session() as session:
+        novelty = session.connection.execute("select count(*) from core.video_novelty").fetchall()
+    assert novelty == [(7,)], "what version 4 said of the old video is gone"
+    again = gc(ports, keep_predictions_days=5)
+    assert (again.predictions, gc(ports).predictions) == (0, 0)
+    assert ledger.predictions.unscored(versions[2], spec.feature_set_id, None) == [], (
+        "nothing is scored again"
+    )
+
+
+def test_room_of_deleted_rows_is_given_back_to_the_disk_and_nothing_else_is_lost(
+    filled: Ports, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = concrete(filled.ledger, Ledger)
+    assert gc(filled).ledger_bytes == 0, "there is little of it"
+    for statement in (
+        "create table core.gone as select hash(i) as h from range(2_000_000) t(i)",
+        "create table core.last as select hash(i) as h from range(100_000) t(i)",
+        "drop table core.gone",  # DuckDB cuts off what is free at the end of the file, and no more
+    ):
+        with ledger.database.session() as session:
+            session.connection.execute(statement)
+    monkeypatch.setattr(connection, "LEAST_FREE_BYTES", 1 << 20)
+    told = [
+        "select * exclude (table_oid) from duckdb_columns() where not internal order by all",
+        "select view_name, sql, comment from duckdb_views() where not internal order by all",
+        "from predictions",
+    ]  # fmt: skip
+    home.warehouse.publish()
+    before, size = [_public(filled, home, query) for query in told], ledger.database.file.stat().st_size
+
+    freed = gc(filled).ledger_bytes
+
+    assert freed > 10 << 20 and ledger.database.file.stat().st_size < size - freed // 2
+    assert [_public(filled, home, query) for query in told] == before
+    assert filled.ledger.runs.start("gc") == 5, "numbers go on"
+    assert not [f for f in ledger.database.file.parent.iterdir() if "tmp" in f.name]

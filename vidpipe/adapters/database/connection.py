@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from vidpipe.adapters.atomic import replacing, sync
 from vidpipe.adapters.database import sqlfiles
 from vidpipe.adapters.database.views import create_views
 from vidpipe.errors import LedgerLocked, SchemaMismatch, StorageFailed
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 STORAGE_VERSION = "v1.5.0"
 """DuckDB 1.5 and newer open the files, and so do the tools that people have today."""
 _POLL_S = 0.02
+MUCH_FREE = 0.25
+"""Share of the file: the rewriting of a smaller one is not worth its while."""
+LEAST_FREE_BYTES = 64 << 20
 
 
 def now_utc() -> datetime:
@@ -105,6 +109,29 @@ class Database:
             _connect(self.file, self._wait_s).close()  # replays and folds in a leftover .wal
             shutil.copyfile(self.file, target)
 
+    def compact(self) -> int:
+        """Rewrite the file without its free blocks, where they are much of it; returns the bytes freed.
+
+        DuckDB uses the blocks of deleted rows again, and gives only those at the end back to the disk.
+        Source: https://duckdb.org/docs/stable/operations_manual/footprint_of_duckdb/reclaiming_space
+        """
+        with self.exclusive(), _storage_errors(self.file):
+            connection = _connect(self.file, self._wait_s)
+            try:
+                connection.execute("checkpoint")
+                ((blocks, free, block_bytes),) = Session(connection).rows("file_blocks")
+                if free < MUCH_FREE * blocks or free * block_bytes < LEAST_FREE_BYTES:
+                    return 0
+                before = self.file.stat().st_size
+                with replacing(self.file) as temp:
+                    temp.unlink(missing_ok=True)
+                    _copy_database(connection, temp)
+                    connection.close()
+                    sync(temp)
+                return before - self.file.stat().st_size
+            finally:
+                connection.close()
+
     @contextmanager
     def session(self) -> Iterator[Session]:
         """Context manager of one transaction, committed unless the block fails."""
@@ -164,6 +191,17 @@ class Database:
             shutil.copyfile(self.file, self.file.with_name(f"ledger-before-{latest}.duckdb"))
         if found < latest or session.rows("views_hash") != [(sqlfiles.views_hash(),)]:
             _apply_migrations(connection, found)
+
+
+def _copy_database(connection: duckdb.DuckDBPyConnection, target: Path) -> None:
+    """Copy all of a database into a new file, in modest memory."""
+    quoted = str(target).replace("'", "''")
+    name = connection.execute("select current_database()").fetchall()[0][0]
+    connection.execute("set memory_limit = '512MB'")
+    connection.execute(f"attach '{quoted}' as compacted (storage_version '{STORAGE_VERSION}')")
+    connection.execute(f'copy from database "{name}" to compacted')
+    connection.execute("checkpoint compacted")
+    connection.execute("detach compacted")
 
 
 @contextmanager

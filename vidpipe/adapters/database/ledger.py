@@ -75,6 +75,10 @@ class Ledger:
                 digests=dict(session.rows("versions_current")) if schema == known_schema else {},
             )
 
+    def compact(self) -> int:
+        """Give room of deleted rows back to the disk: bytes by which the file shrank."""
+        return self.database.compact()
+
     def table(self, statement: str) -> list[dict[str, Any]]:
         """Rows of a statement without parameters, also for a user who may not write."""
         with self.database.looking() as session:

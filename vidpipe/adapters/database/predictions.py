@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from vidpipe.adapters.database.connection import Database, now_utc
 from vidpipe.adapters.database.rows import PREDICTIONS, WINDOWS, prediction_row
@@ -80,6 +81,17 @@ class Predictions:
                 session.run("window_predictions_put", **written)
                 session.give("given", PREDICTIONS, [prediction_row(p) for p in predictions])
             session.run("predictions_put", **written)
+
+    def prune(self, before: datetime, kept: Sequence[int]) -> int:
+        """Prune predictions from before a moment (UTC, naive); returns the number of rows.
+
+        The best label of each video, and of each window, stays where a kept version gave it.
+        """
+        with self._database.session() as session:
+            ((had,),) = session.rows("predictions_count", before=before)
+            session.run("predictions_prune", before=before, kept=list(kept))
+            ((left,),) = session.rows("predictions_count", before=before)
+        return int(had - left)
 
     def unscored_collections(
         self, version: VersionId, feature_set_id: str, collection: str | None
