@@ -158,6 +158,7 @@ PLAYED: Mapping[str, Mapping[str, Expected]] = {
         "du -sh .vidpipe/*": Expected(r"\.vidpipe/features"),
         "vidpipe sql --file sql/examples/cost_by_collection.sql": Expected(r"gigabytes"),
         "vidpipe gc": Expected(r"files +0\n"),
+        "vidpipe gc --keep-predictions-days 90": Expected(r"predictions +0\n"),
         "vidpipe forget VIDEO_ID": Expected(r"parts +1\n"),
     },
     "README.md": {
