@@ -29,7 +29,8 @@ usable as (
         vf.row_offset,
         vf.n_frames,
         wanted.window_s,
-        wanted.stride_s
+        wanted.stride_s,
+        wanted.starts_s
     from core.video_feature as vf
     inner join core.feature_set as fs on vf.feature_set_key = fs.feature_set_key
     left join core.wanted_windows as wanted on vf.video_key = wanted.video_key
@@ -42,7 +43,8 @@ select
     usable.row_offset,
     usable.n_frames,
     usable.window_s,
-    usable.stride_s
+    usable.stride_s,
+    usable.starts_s
 from usable
 inner join present on usable.video_key = present.video_key
 inner join core.video as v on usable.video_key = v.video_key

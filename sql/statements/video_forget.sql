@@ -28,6 +28,9 @@ where
 delete from core.compared_video
 where video_key in (select v.video_key from core.video as v where v.video_id = $video_id);
 
+delete from core.video_shots
+where video_key in (select v.video_key from core.video as v where v.video_id = $video_id);
+
 delete from core.label_issue
 where video_key in (select v.video_key from core.video as v where v.video_id = $video_id);
 

@@ -7,6 +7,12 @@ comment on column core.video.recorded_at is
 comment on column core.video.recorded_text is
 'What the container says, where that names no time zone or is no date and time.';
 
+comment on table core.video_shots is
+'One row per video whose shots are known, for collections that are scored in shots.';
+comment on column core.video_shots.video_key is 'The video.';
+comment on column core.video_shots.starts_s is
+'Where each shot begins, in seconds, the first at 0; each ends where the next begins.';
+
 comment on table core.collection is
 'One row per collection: a named set of videos with one source.';
 comment on column core.collection.collection_key is 'Integer key used inside instead of the name.';
@@ -14,7 +20,7 @@ comment on column core.collection.name is 'Name of the collection.';
 comment on column core.collection.source is 'Folder or URI that the videos come from.';
 comment on column core.collection.created_at is 'When it was first ingested, UTC.';
 comment on column core.collection.window_s is
-'Length in seconds of the windows that its videos are scored in; null where each is scored as a whole.';
+'Length in seconds of the windows that its videos are scored in; 0: their shots; null where each is scored as a whole.';
 comment on column core.collection.attribute_types is 'Declared columns of the manifest to their types.';
 comment on column core.collection.time_from_name is 'Pattern of file names that the recording time is read from.';
 comment on column core.collection.time_zone is 'Zone of recording times that name none; null: UTC.';
@@ -87,7 +93,7 @@ comment on column core.prediction.model_version is
 comment on column core.prediction.feature_set_key is 'The features that the model read.';
 comment on column core.prediction.run_id is 'The run that wrote it.';
 comment on column core.prediction.window_s is
-'Length in seconds of the windows whose mean the score is; null where the video was scored as a whole.';
+'Length in seconds of the windows whose mean the score is; 0: shots; null where the video was scored as a whole.';
 
 comment on table core.window_prediction is
 'One row per video, model version, window and rank.';

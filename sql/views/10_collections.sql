@@ -20,7 +20,7 @@ comment on view collections is
 comment on column collections.source is 'Folder or URI that the videos come from.';
 comment on column collections.created_at is 'When it was first ingested, UTC.';
 comment on column collections.window_s is
-'Length in seconds of the windows that its videos are scored in; null where each is scored as a whole.';
+'Length in seconds of the windows that its videos are scored in; 0: their shots; null where each is scored as a whole.';
 comment on column collections.attribute_types is
 'Columns of the manifest that --attribute declares, to their types: those of the view attributes_<collection>.';
 comment on column collections.time_from_name is

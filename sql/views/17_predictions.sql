@@ -27,4 +27,4 @@ comment on column predictions.feature_set_id is 'Hash of the feature spec that t
 comment on column predictions.label is 'Class name.';
 comment on column predictions.run_id is 'The run that wrote it.';
 comment on column predictions.window_s is
-'Length in seconds of the windows whose mean the score is; null where the video was scored as a whole.';
+'Length in seconds of the windows whose mean the score is; 0: shots; null where the video was scored as a whole.';

@@ -69,6 +69,13 @@ def ingest(
             min=0, help="Seconds from the start of one window to that of the next. Default: half a window."
         ),
     ] = None,
+    windows: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[shots]",
+            help="shots: each shot is a window; they are found by a network (vidpipe[shots]). Remembered.",
+        ),
+    ] = None,
     replace_source: Annotated[
         bool, typer.Option("--replace-source", help="Give an existing collection another source.")
     ] = False,
@@ -120,8 +127,9 @@ def ingest(
 
     work = lazy_step(
         "ingest", collection, source, manifest=manifest, label_from=label_from, window_s=window_s,
-        stride_s=stride_s, replace_source=replace_source, allow_missing=allow_missing, include=include,
-        exclude=exclude, attributes=attribute, time_from_name=time_from_name, time_zone=time_zone,
+        stride_s=stride_s, windows=windows, replace_source=replace_source, allow_missing=allow_missing,
+        include=include, exclude=exclude, attributes=attribute, time_from_name=time_from_name,
+        time_zone=time_zone,
     )  # fmt: skip
     run_step(home, as_json, work, wait=wait, show=print_ingest)
 

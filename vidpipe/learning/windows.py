@@ -11,6 +11,9 @@ back to end with the video: all have full length, since a short rest would be sc
                                       [---------)              <- moved back
                 0         |10       |20       |30
 
+Shots of a collection that asks for them are windows, too: each from its start to the next one's, those of
+more than ten minutes in equal parts. Their scores count by their frames.
+
 A window without a frame (a gap in the recording) is left out. A video no longer than a window is one window,
 as long as itself.
 
@@ -29,7 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vidpipe.records.videos import Floats
-from vidpipe.records.windows import Windows
+from vidpipe.records.windows import MAX_WINDOW_S, Windows
 
 DECIMALS = 6
 """Borders are rounded to microseconds, so that the end of one window equals the start of its neighbour."""
@@ -55,11 +58,26 @@ def windows_of(times_s: npt.NDArray[np.float64], wanted: Windows, sample_fps: fl
     """
     seen_s = np.maximum(times_s, 0.0)  # some containers start a little early
     end_s = round(float(seen_s[-1]) + 1 / sample_fps, DECIMALS)
-    starts_s = _starts_s(seen_s, wanted, end_s)
-    ends_s = np.minimum(np.round(starts_s + wanted.window_s, DECIMALS), end_s)
+    if wanted.are_shots:
+        starts_s, ends_s = _shots_s(wanted.starts_s, end_s)
+    else:
+        starts_s = _starts_s(seen_s, wanted, end_s)
+        ends_s = np.minimum(np.round(starts_s + wanted.window_s, DECIMALS), end_s)
     firsts, lasts = np.searchsorted(seen_s, starts_s), np.searchsorted(seen_s, ends_s)
     found = zip(starts_s.tolist(), ends_s.tolist(), firsts.tolist(), lasts.tolist(), strict=True)
     return [Window(*window) for window in found if window[2] < window[3]]
+
+
+def _shots_s(
+    begins_s: Sequence[float], end_s: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Start and end times of a video's shots, long ones cut into equal parts."""
+    borders_s = [b for b in begins_s if b < end_s] + [end_s]
+    starts_s = [0.0]
+    for begin_s, next_s in zip([0.0, *borders_s[1:-1]], borders_s[1:], strict=True):
+        parts = math.ceil((next_s - begin_s) / MAX_WINDOW_S)
+        starts_s += np.round(np.linspace(begin_s, next_s, parts + 1)[1:], DECIMALS).tolist()
+    return np.array(starts_s[:-1]), np.array(starts_s[1:])
 
 
 def _starts_s(seen_s: npt.NDArray[np.float64], wanted: Windows, end_s: float) -> npt.NDArray[np.float64]:
@@ -100,15 +118,16 @@ class MeanScores:
 
     def __init__(self) -> None:
         self._sum: npt.NDArray[np.float64] | None = None
-        self._windows = 0
+        self._weight = 0
 
-    def add(self, scores: Floats) -> None:
-        """Add the scores of the next window, (K,)."""
-        self._sum = scores.astype(np.float64) if self._sum is None else self._sum + scores
-        self._windows += 1
+    def add(self, scores: Floats, weight: int = 1) -> None:
+        """Add the scores of the next window, (K,), with the weight of so many."""
+        weighted = scores.astype(np.float64) * weight
+        self._sum = weighted if self._sum is None else self._sum + weighted
+        self._weight += weight
 
     def value(self) -> Floats:
         """The mean, (K,)."""
         assert self._sum is not None, "a video has a window"
-        found: Floats = (self._sum / self._windows).astype(np.float32)
+        found: Floats = (self._sum / self._weight).astype(np.float32)
         return found

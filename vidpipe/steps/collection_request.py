@@ -12,7 +12,7 @@ from vidpipe.ports import Ports
 from vidpipe.records.attributes import UNDECLARED, Declared
 from vidpipe.records.globs import Globs
 from vidpipe.records.videos import Collection
-from vidpipe.records.windows import Windows
+from vidpipe.records.windows import SHOTS, Windows
 from vidpipe.uris import checked_uri, is_uri
 
 
@@ -25,6 +25,7 @@ def requested(
     *,
     window_s: float | None,
     stride_s: float | None,
+    windows: str | None,
     replace_source: bool,
     include: Sequence[str] | None,
     exclude: Sequence[str] | None,
@@ -38,7 +39,7 @@ def requested(
         ConfigurationError: The request cannot be right.
     """
     wanted = _request(ports, name, source, manifest, label_from, replace_source)
-    wanted = replace(wanted, windows=_windows(ports, name, window_s, stride_s))
+    wanted = replace(wanted, windows=_windows(ports, name, window_s, stride_s, windows))
     wanted = replace(wanted, globs=_globs(ports, wanted, include, exclude, replace_source))
     return replace(wanted, declared=_declared(ports, wanted, attributes, time_from_name, time_zone))
 
@@ -73,8 +74,12 @@ def _request(
     return Collection(name, source, _absolute(manifest) if manifest else None, label_from)
 
 
-def _windows(ports: Ports, name: str, window_s: float | None, stride_s: float | None) -> Windows | None:
+def _windows(
+    ports: Ports, name: str, window_s: float | None, stride_s: float | None, windows: str | None
+) -> Windows | None:
     """The requested windows; omitted options keep recorded values, but a new length resets the stride."""
+    if windows is not None:
+        return _shots(windows, alone=window_s is None and stride_s is None)
     known = ports.ledger.sources.collection(name)
     before = known.windows if known else None
     if window_s is None and stride_s is None:
@@ -82,11 +87,26 @@ def _windows(ports: Ports, name: str, window_s: float | None, stride_s: float | 
     if window_s == 0:
         return None
     length_s = window_s if window_s is not None else before.window_s if before else None
-    if length_s is None:
+    if not length_s:
         raise ConfigurationError(
             f"--stride-s {stride_s} has no effect without windows.", next_step="pass --window-s, too."
         )
     return Windows(length_s, length_s / 2 if stride_s is None else stride_s)
+
+
+def _shots(windows: str, *, alone: bool) -> Windows:
+    if windows != "shots":
+        raise ConfigurationError(
+            f"--windows {windows!r} is unknown.", next_step="pass --windows shots, or --window-s."
+        )
+    if not alone:
+        raise ConfigurationError(
+            "shots have lengths of their own.", next_step="leave out --window-s and --stride-s."
+        )
+    from vidpipe.vision.shots import require_shots
+
+    require_shots()
+    return SHOTS
 
 
 def _globs(

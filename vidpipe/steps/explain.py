@@ -114,7 +114,7 @@ def _look(
         for shown, scores, seen in zip(
             some, predict(bundle.classifier, features), attention(bundle.lstm, features), strict=True
         ):
-            mean.add(scores)
+            mean.add(scores, shown.weight)
             weights[shown.window.first : shown.window.last] += seen
         windows += len(some)
     weights /= windows

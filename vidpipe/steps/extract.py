@@ -31,6 +31,7 @@ from vidpipe.records.videos import Floats, PendingVideo, Pixels, consecutive_sli
 from vidpipe.steps.near_duplicates import find_near_duplicates
 from vidpipe.steps.plan_extraction import ExtractShard, cost_per_frame, plan, wanted_specs
 from vidpipe.steps.runs import Result, RunLog, recorded
+from vidpipe.steps.shots import find_shots
 from vidpipe.steps.vectors import make_vectors
 from vidpipe.vision.decode_ahead import Decoding
 from vidpipe.vision.extraction import extract as run_engine
@@ -91,6 +92,7 @@ def extract(
         specs = wanted_specs(ports, alone=alone)
         run.detail["vectors"] = make_vectors(ports, specs)
         run.detail["near_duplicates"] = find_near_duplicates(ports, specs)
+        run.detail["shots"] = find_shots(ports)
         return report(run, skipped)
 
 

@@ -78,6 +78,7 @@ def ingest(
     label_from: str | None = None,
     window_s: float | None = None,
     stride_s: float | None = None,
+    windows: str | None = None,
     replace_source: bool = False,
     allow_missing: bool = False,
     include: Sequence[str] | None = None,
@@ -99,6 +100,7 @@ def ingest(
         label_from: `folder` takes the top folder's name as label.
         window_s: Score the videos in windows of so many seconds; 0 for each as a whole.
         stride_s: From the start of one window to that of the next; default: half a window.
+        windows: `shots`: score them in shots, found by a network (`vidpipe[shots]`).
         replace_source: Allow another source than the collection's own.
         allow_missing: Accept a listing that is empty, or lost more than half.
         include: Glob patterns of the files to take; None: as before, at first all (see records/globs.py).
@@ -118,8 +120,8 @@ def ingest(
     with recorded(ports, "ingest") as run:
         wanted = requested(
             ports, collection, source, manifest, label_from, window_s=window_s, stride_s=stride_s,
-            replace_source=replace_source, include=include, exclude=exclude, attributes=attributes,
-            time_from_name=time_from_name, time_zone=time_zone,
+            windows=windows, replace_source=replace_source, include=include, exclude=exclude,
+            attributes=attributes, time_from_name=time_from_name, time_zone=time_zone,
         )  # fmt: skip
         listing = _listing(ports, wanted, allow_missing=allow_missing)
         files = listing.files

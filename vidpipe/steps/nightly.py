@@ -34,6 +34,7 @@ from vidpipe.steps.lost_parts import forget_lost_parts
 from vidpipe.steps.monitoring import write_gauges
 from vidpipe.steps.report import report
 from vidpipe.steps.runs import Result, RunLog, recorded
+from vidpipe.steps.shots import require_shots
 from vidpipe.steps.waiting_labels import write_waiting
 
 log = logging.getLogger(__name__)
@@ -173,6 +174,7 @@ def nightly(
     budget = parse_budget(failure_budget, ports.limits.failure_budget)
     with recorded(ports, "nightly") as run:
         require_backbones(ports)
+        require_shots(ports)
         night = Night()
         write_labels(ports, night)
         for collection in ports.ledger.sources.collections():

@@ -44,7 +44,7 @@ class ScoreShard:
 
 
 def _seen(video: Unscored) -> float:
-    overlap = video.windows.window_s / video.windows.stride_s if video.windows else 1.0
+    overlap = video.windows.overlap if video.windows else 1.0
     return video.n_frames * overlap
 
 

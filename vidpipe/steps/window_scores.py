@@ -29,6 +29,8 @@ class Shown:
     video_id: str
     window: Window
     features: Floats
+    weight: int = 1
+    """In the video's scores: of a shot, which has a length of its own, its frames."""
 
 
 def score_windows(
@@ -41,7 +43,7 @@ def score_windows(
         given = predict(bundle.classifier, [shown.features for shown in some])  # (n, K)
         ranked = best_labels(bundle.labels, given, min(top_k, WINDOW_RANKS))
         for shown, scores, best in zip(some, given, ranked, strict=True):
-            means[shown.video_id].add(scores)
+            means[shown.video_id].add(scores, shown.weight)
             span = (shown.video_id, shown.window.start_s, shown.window.end_s)
             found += [WindowPrediction(*span, rank, label, score) for rank, label, score in best]
     return list(_of_videos(bundle.labels, videos, means, top_k)), found
@@ -82,4 +84,4 @@ def _shown(store: FeatureStore, spec: FeatureSpec, video: Unscored) -> Iterator[
     times_s = store.times(spec.feature_set_id, video)
     pieces = (piece.values for piece in store.pieces(spec.feature_set_id, video))
     for window, features in frames_of(windows_of(times_s, video.windows, spec.sample_fps), pieces):
-        yield Shown(video.video_id, window, features)
+        yield Shown(video.video_id, window, features, len(features) if video.windows.are_shots else 1)

@@ -141,6 +141,28 @@ def test_windows_that_cannot_be_right_are_refused(wrong: tuple[float, float]) ->
         Windows(*wrong)
 
 
+@given(st.lists(st.floats(0.01, 2000), max_size=8), st.floats(0.5, 3000))
+def test_shots_are_windows_that_touch_and_none_is_longer_than_ten_minutes(
+    begins_s: list[float], length_s: float
+) -> None:
+    wanted = Windows.of(0.0, 0.0, [0.0, *sorted(set(begins_s))])
+    assert wanted is not None and wanted.are_shots
+    times_s = np.arange(0, length_s, 0.5)
+    found = windows_of(times_s, wanted, 2.0)
+    assert [(w.first, w.last) for w in found] == [
+        (a.last, b.last) for a, b in pairwise([Window(0, 0, 0, 0), *found])
+    ]
+    assert found[0].first == 0 and found[-1].last == len(times_s)
+    assert all(0 < w.end_s - w.start_s <= 600 + 1e-6 for w in found)
+
+
+def test_a_shot_s_score_counts_by_its_frames() -> None:
+    mean = MeanScores()
+    mean.add(np.array([1, 0], np.float32), 30)
+    mean.add(np.array([0, 1], np.float32), 10)
+    assert mean.value().tolist() == [0.75, 0.25]
+
+
 # -- what a home makes of them --------------------------------------------------------------------
 
 
@@ -290,6 +312,26 @@ def test_of_several_collections_the_finest_windows_hold(told: Ports) -> None:
     others = ask(told, f"select distinct window_s from predictions where video_id not in ({FEW})")
     assert (of_few, others) == ([(2.0,)], [(4.0,)])
     assert {c for (c,) in ask(told, "select distinct collection from timeline")} == {"clips", "few"}
+
+
+def test_shots_are_scored_each_for_itself(told: Ports, caplog: pytest.LogCaptureFixture) -> None:
+    known = told.ledger.sources.collection("few")
+    assert known is not None and known.manifest is not None
+    ingest(told, "few", Path(known.source), manifest=Path(known.manifest), windows="shots")
+    classify(told)
+    assert ask(told, WINDOWS.format(1)) == [], "as a whole, until its shots are known"
+    first, second = sorted(v for (v,) in ask(told, FEW))
+    told.ledger.shots.put(first, [0.0, 1.0])
+    told.ledger.shots.put(first, [0.0])
+    assert [v.video_id for v in told.ledger.shots.lacking()] == [second]
+    assert classify(told).classified == 1
+    spans = [(v, start) for v, start, _, rank, *_ in ask(told, WINDOWS.format(1)) if rank == 1]
+    assert spans == [(first, 0.0), (first, 1.0)]
+    assert nightly(told).classified == 1, "the night finds the other's, and remembers"
+    assert told.ledger.shots.lacking() == [] and classify(told).classified == 0
+    assert {row[3] for row in ask(told, SCORED.format(1)) if row[0] in (first, second)} == {0.0}
+    forget(told, first)
+    assert ask(told, f"from window_predictions where video_id = '{first}'") == []
 
 
 def test_what_is_not_said_is_remembered_and_a_stride_alone_says_nothing(told: Ports) -> None:

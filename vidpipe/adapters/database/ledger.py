@@ -20,6 +20,7 @@ from vidpipe.adapters.database.near_duplicates import NearDuplicates
 from vidpipe.adapters.database.novelty import Novelty
 from vidpipe.adapters.database.predictions import Predictions
 from vidpipe.adapters.database.runs import Runs
+from vidpipe.adapters.database.shots import Shots
 from vidpipe.adapters.database.sources import Sources
 from vidpipe.adapters.database.vectors import Vectors
 from vidpipe.adapters.database.versions import Versions
@@ -51,6 +52,7 @@ class Ledger:
         self.label_issues = LabelIssues(self.database)
         self.vectors = Vectors(self.database)
         self.near_duplicates = NearDuplicates(self.database)
+        self.shots = Shots(self.database)
         self.novelty = Novelty(self.database)
         self.drift = FeatureDrift(self.database)
 

@@ -36,8 +36,8 @@ class Predictions:
                 collections=collections,
             )  # fmt: skip
         return [
-            Unscored(video_id, part, offset, n, Windows.of(window_s, stride_s))
-            for video_id, part, offset, n, window_s, stride_s in rows
+            Unscored(video_id, part, offset, n, Windows.of(*windows))
+            for video_id, part, offset, n, *windows in rows
         ]
 
     def windows_of(self, video_id: str) -> Windows | None:

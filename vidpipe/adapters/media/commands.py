@@ -44,6 +44,8 @@ class Input:
         return cls(f"file:{file}", _input_options(file, demuxer))
 
 
+EVERY_FPS = 1000.0
+"""No camera's frames are closer in time, but for slow motion, of which one a millisecond is enough."""
 Stretch = Callable[[Any], Any]
 """Of the frames of an ffmpeg-python stream of deep grey pictures."""
 COUNTED_S = 60
@@ -144,6 +146,21 @@ def decode_command(
             _output(_greys(both.stream(1), flow, start_s, deep), f"pipe:{flow_pipe}", "gray"),
         )
     return _verbosely(output, binary)
+
+
+def every_frame_command(
+    binary: str,
+    source: Input,
+    size_px: tuple[int, int],
+    *,
+    stream_index: int | None,
+    start_s: float | None,
+    threads: int,
+) -> list[str]:
+    """ffmpeg command for every frame in RGB of this width and height on stdout, their times logged."""
+    stream = _opened(source, stream_index, key_frames_only=False, threads=threads)
+    shown = stream.filter("select", select_expression(EVERY_FPS, start_s)).filter(SHOWN_FRAMES, checksum=0)
+    return _verbosely(_output(scaled(shown, size_px, "bicubic", PLAIN), "pipe:1", "rgb24"), binary)
 
 
 def pixels_command(

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from vidpipe.adapters.media.binaries import Tools
 from vidpipe.adapters.media.commands import (
+    EVERY_FPS,
     Input,
     decode_command,
+    every_frame_command,
     packet_flags_command,
     pixels_command,
     probe_command,
@@ -154,6 +156,39 @@ class VideoFiles:
             levels=levels if any(view.reader > 1 for view in views) else None,
             key_times=lambda: source.key_times(keyframes) if keyframes else (),
             threads=threads, pixels=pixels,
+        )  # fmt: skip
+
+    def every_frame(
+        self,
+        file: Path,
+        size_px: tuple[int, int],
+        duration_s: float | None,
+        stream_index: int | None = None,
+        threads: int = 1,
+    ) -> Decoding:
+        """Prepare a `Decoding` of all frames at a small size, colours as ffmpeg has them.
+
+        Args:
+            file: A local file.
+            size_px: Width and height, whatever the video's shape.
+            duration_s: Where known, it lengthens the wait for the decoder.
+            stream_index: The stream to read; None: the first that is no attached picture.
+            threads: Of the decoder.
+        """
+        _refuse_control_characters(file)
+        wait_s = self._min_wait_s + self._wait_s_per_s * (duration_s or 0.0)
+        source = self._source(file, stream_index, wait_s)
+        stream_index = stream_index if isinstance(source, PlainFile) else None
+
+        def command(what: Input, _: int, now: Pass) -> list[str]:
+            return every_frame_command(
+                self.tools.ffmpeg, what, size_px, stream_index=stream_index, start_s=now.start_s,
+                threads=now.threads,
+            )  # fmt: skip
+
+        return Decoding(
+            command, file, source, (size_px[1], size_px[0], 3), wait_s * source.slower, None, EVERY_FPS,
+            stream_index, levels=None, threads=threads,
         )  # fmt: skip
 
     def _source(self, file: Path, stream_index: int | None, wait_s: float) -> Source:
