@@ -187,7 +187,7 @@ class NearDuplicates(Protocol):
 
 
 class Shots(Protocol):
-    """Where the shots of videos begin."""
+    """Start times of the shots of videos."""
 
     def lacking(self) -> list[PendingVideo]: ...
     def put(self, video_id: str, starts_s: Sequence[float]) -> None: ...
