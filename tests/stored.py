@@ -21,12 +21,16 @@ def content_id(name: str) -> str:
 
 def put_collection(
     ports: Ports, name: str, videos: Mapping[str, Floats], labels: Mapping[str, str] | None = None,
-    groups: Mapping[str, str] | None = None,
+    groups: Mapping[str, str] | None = None, splits: Mapping[str, str] | None = None,
 ) -> None:  # fmt: skip
     """A collection of listed videos with stored features (T, D), by path, in one part."""
     labels, groups = labels or {}, groups or {}
+    split_of = {path: {"split": split} for path, split in (splits or {}).items()}
     ports.ledger.sources.put_collection(Collection(name, f"/videos/{name}"))
-    files = [SourceFile(p, 1, 1, 1, label=labels.get(p), group=groups.get(p)) for p in videos]
+    files = [
+        SourceFile(p, 1, 1, 1, label=labels.get(p), group=groups.get(p), splits=split_of.get(p, {}))
+        for p in videos
+    ]
     ids = {path: content_id(path) for path in videos}
     probed = [ProbedVideo(ids[path], 1, FACTS, None) for path in videos]
     ports.ledger.sources.put_videos(name, [(f, ids[f.path]) for f in files], probed, [])

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
+
+LEFT_S = 3600.0
+"""A temporary file that is older was left behind by a kill."""
 
 
 @contextmanager
@@ -20,6 +25,22 @@ def replacing(file: Path) -> Iterator[Path]:
         temp.replace(file)
     finally:
         discard(temp)
+
+
+def sweep_unfinished(file: Path, older_than_s: float) -> tuple[int, int]:
+    """Delete what killed writers of a file left beside it: (files, bytes).
+
+    Raises:
+        OSError: One may not be deleted.
+    """
+    files = size_bytes = 0
+    for temp in file.parent.glob(f".{escape(file.name)}.*.tmp"):
+        with suppress(FileNotFoundError):  # finished since it was listed
+            found = temp.stat()
+            if time.time() - found.st_mtime >= older_than_s:
+                temp.unlink()
+                files, size_bytes = files + 1, size_bytes + found.st_size
+    return files, size_bytes
 
 
 def discard(temp: Path) -> None:

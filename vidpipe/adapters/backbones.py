@@ -14,7 +14,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidpipe.adapters.atomic import replacing, sync
+from vidpipe.adapters.atomic import LEFT_S, replacing, sweep_unfinished, sync
 from vidpipe.errors import ConfigurationError, UnsafeModel
 from vidpipe.records.features import FeatureSpec
 
@@ -50,6 +50,8 @@ class BackboneFolder:
         if copy.is_file() and copy.with_suffix(".json").is_file():
             return
         self.folder.mkdir(parents=True, exist_ok=True)
+        for unfinished in (copy, copy.with_suffix(".json")):
+            sweep_unfinished(unfinished, LEFT_S)
         with replacing(copy) as temp:
             shutil.copyfile(file, temp)
             sync(temp)

@@ -5,16 +5,13 @@ Source: https://github.com/prometheus/node_exporter#textfile-collector
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from vidpipe.adapters.atomic import discard, replacing
+from vidpipe.adapters.atomic import LEFT_S, replacing, sweep_unfinished
 from vidpipe.errors import StorageFailed
 from vidpipe.records.machine import Gauge
-
-LEFT_S = 3600.0
 
 
 class PrometheusFile:
@@ -55,7 +52,5 @@ class PrometheusFile:
 
     def _sweep(self) -> None:
         """Delete what a killed night left unfinished."""
-        for left in self._file.parent.glob(f".{self._file.name}.*.tmp"):
-            with suppress(FileNotFoundError):  # finished since it was listed
-                if time.time() - left.stat().st_mtime > LEFT_S:
-                    discard(left)
+        with suppress(OSError):  # the error of writing is the one that people need
+            sweep_unfinished(self._file, LEFT_S)

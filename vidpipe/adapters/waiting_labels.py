@@ -15,7 +15,7 @@ from dataclasses import astuple, fields
 from io import StringIO
 from pathlib import Path
 
-from vidpipe.adapters.atomic import replacing, sync
+from vidpipe.adapters.atomic import replacing, sweep_unfinished, sync
 from vidpipe.errors import StorageFailed
 from vidpipe.records.labels import WaitingLabel
 
@@ -76,6 +76,17 @@ class WaitingLabels:
             StorageFailed: The disk is full or read-only.
         """
         return self.take_back([w for w in self.all() if w.video_id == video_id])
+
+    def sweep(self, older_than_s: float) -> tuple[int, int]:
+        """Delete what a kill left of writing the file: (files, bytes).
+
+        Raises:
+            StorageFailed: The folder is read-only.
+        """
+        try:
+            return sweep_unfinished(self.file, older_than_s)
+        except OSError as error:
+            raise _failed("clean up beside", self.file, error.strerror) from None
 
     @contextmanager
     def _changing(self) -> Iterator[list[WaitingLabel]]:

@@ -129,11 +129,19 @@ def freeze_eval(
     collection: Annotated[str, typer.Option("--collection", help="A collection with labels.")],
     split: Annotated[str, typer.Option(help="train, val, test or all.")] = "test",
     split_column: Annotated[str | None, typer.Option(help="Manifest column of train/val/test.")] = None,
+    group_near_duplicates: Annotated[
+        bool,
+        typer.Option("--group-near-duplicates", help="As in the training whose split is frozen."),
+    ] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Freeze a split as the evaluation set that every version is compared on from now on."""
-    run_step(home, as_json, lazy_step("freeze_eval", collection, split=split, split_column=split_column))
+    step = lazy_step(
+        "freeze_eval", collection, split=split, split_column=split_column,
+        group_near_duplicates=group_near_duplicates,
+    )  # fmt: skip
+    run_step(home, as_json, step)
 
 
 @learning.command()

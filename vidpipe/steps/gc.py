@@ -81,5 +81,6 @@ def collect(ports: Ports, older_than_s: float) -> tuple[int, int]:
         ports.registry.sweep(serving(ports), older_than_s),
         ports.reports.sweep(older_than_s),
         ports.pictures.sweep(older_than_s),
+        ports.waiting_labels.sweep(older_than_s),
     ]
     return sum(files for files, _ in swept), sum(size_bytes for _, size_bytes in swept)

@@ -52,7 +52,7 @@ def near_copies(ports: Ports, spec: FeatureSpec, videos: Sequence[LabelledVideo]
 
 def resolved(
     ports: Ports, collection: str, spec: FeatureSpec, column: str | None, seed: int, *, copies: Copies,
-    group_near_duplicates: bool,
+    group_near_duplicates: bool, verb: str = "train",
 ) -> ResolvedSplit:  # fmt: skip
     """Split of a collection's labelled videos, `splits.resolve`, that not many near-duplicates straddle.
 
@@ -69,14 +69,19 @@ def resolved(
     joined = [p for p in pairs if group_near_duplicates or (is_free and p.similarity >= SURE)]
     together = [(p.video_id, p.other_video_id) for p in joined]
     split = resolve(videos, column, seed, copies=copies, together=together)
-    refuse_straddling(split, pairs, collection)
+    refuse_straddling(split, pairs, f"{verb} --collection {collection}")
     return split
 
 
-def refuse_straddling(split: ResolvedSplit, pairs: Sequence[NearDuplicate], collection: str) -> None:
+def refuse_straddling(split: ResolvedSplit, pairs: Sequence[NearDuplicate], verb: str) -> None:
     """Refuse a split whose test or val videos are often near-duplicates of other splits'; warn of a few.
 
     Pairs that may be none are let pass.
+
+    Args:
+        split: Of labelled videos.
+        pairs: Near-duplicates among them.
+        verb: Command line that asked, for the next step.
 
     Raises:
         ConfigurationError: They are more than `MOST_SHARE`; it names the pairs and the next command.
@@ -101,7 +106,7 @@ def refuse_straddling(split: ResolvedSplit, pairs: Sequence[NearDuplicate], coll
         f"{'; '.join(bad[:MENTIONED])}{more}."
     )
     next_step = (
-        f"vidpipe train --collection {collection} --group-near-duplicates, which keeps them together; "
+        f"vidpipe {verb} --group-near-duplicates, which keeps them together; "
         "vidpipe sql 'from near_duplicates' lists them."
     )
     if any(len(ids) > MOST_SHARE * len(split.part(name)) for name, ids in seen.items()):

@@ -124,11 +124,18 @@ def test_gc_removes_old_garbage_only(filled: Ports, home: Any) -> None:
     stale.mkdir()
     (stale / "warehouse.duckdb").write_bytes(b"y" * 5)
     os.utime(stale, (old, old))
+    waiting = home.settings.home / "labels/.waiting.csv.123.tmp"
+    waiting.parent.mkdir()
+    waiting.write_bytes(b"z" * 7)
+    os.utime(waiting, (old, old))
+    young = waiting.with_name(".waiting.csv.124.tmp")
+    young.write_bytes(b"z")
     for named in folder.glob("part-*"):
         if named.name not in names:
             os.utime(named, (old, old))  # age alone is no reason
     report = gc(filled)
-    assert (report.files, report.bytes) == (3, 25)
+    assert (report.files, report.bytes) == (4, 32)
+    assert not waiting.exists() and young.exists()
     assert (folder / "part-young.parquet.tmp").exists() and not stale.exists()
     assert len(_features(filled, _ids(filled))) == 3
 

@@ -21,6 +21,7 @@ from vidpipe.records.near_duplicates import NearDuplicate
 from vidpipe.records.videos import Floats
 from vidpipe.splits import SPLITS, ResolvedSplit, resolve
 from vidpipe.steps.forget import forget
+from vidpipe.steps.freeze_eval import freeze_eval
 from vidpipe.steps.near_duplicates import find_near_duplicates, is_comparable
 from vidpipe.steps.scoring import labelled
 from vidpipe.steps.training_splits import near_copies, refuse_straddling, resolved
@@ -108,8 +109,10 @@ def test_candidates_are_the_same_in_blocks_of_any_size(monkeypatch: pytest.Monke
     assert {len(c) for c in of_many} == {near_duplicates.MOST_CANDIDATES}
 
 
-def put(ports: Ports, name: str, videos: Mapping[str, Floats]) -> None:
-    put_collection(ports, name, videos, {p: "ab"[i % 2] for i, p in enumerate(videos)})
+def put(
+    ports: Ports, name: str, videos: Mapping[str, Floats], splits: Mapping[str, str] | None = None
+) -> None:
+    put_collection(ports, name, videos, {p: "ab"[i % 2] for i, p in enumerate(videos)}, splits=splits)
 
 
 @pytest.fixture
@@ -170,9 +173,9 @@ VIDEOS = [
 
 def test_pairs_that_straddle_are_refused_by_name_with_the_next_command() -> None:
     split = resolve(VIDEOS, None, 0)
-    refuse_straddling(split, [pair(0, 2), pair(1, 9, 0.9)], "yard")
+    refuse_straddling(split, [pair(0, 2), pair(1, 9, 0.9)], "train --collection yard")
     with pytest.raises(ConfigurationError, match=r"1\.mp4 \(train\) and 9\.mp4 \(test\)") as raised:
-        refuse_straddling(split, [pair(1, 9), pair(2, 10)], "yard")
+        refuse_straddling(split, [pair(1, 9), pair(2, 10)], "train --collection yard")
     assert "vidpipe train --collection yard --group-near-duplicates" in raised.value.next_step
     assert "2.mp4 (train) and 10.mp4 (test)" in raised.value.message
 
@@ -194,6 +197,19 @@ def test_sure_pairs_stay_together_where_no_column_says_where(yard: Ports) -> Non
     sides = {v.path.removeprefix("copy"): name for name in SPLITS for v in split.part(name)}
     assert set(sides.values()) == {"train", "test"} and len(sides) == 12
     assert all(sides[v.path.removeprefix("copy")] == name for name in SPLITS for v in split.part(name))
+    frozen = freeze_eval(yard, "yard")
+    assert frozen.videos == len(split.test), "the training's own test videos"
+    assert freeze_eval(yard, "yard", group_near_duplicates=True).existing
+
+
+def test_a_split_that_pairs_straddle_is_not_frozen_unless_they_are_grouped(yard: Ports) -> None:
+    learnt = {f"{n:02d}.mp4": take(n) for n in range(8)}
+    judged = {f"{n}.mp4": take(n) for n in range(20, 22)} | {f"copy{n}.mp4": noisy(take(n)) for n in range(2)}
+    put(yard, "yard", learnt | judged, dict.fromkeys(learnt, "train") | dict.fromkeys(judged, "test"))
+    with pytest.raises(ConfigurationError, match="2 of 4 test") as raised:
+        freeze_eval(yard, "yard")
+    assert "vidpipe freeze-eval --collection yard --group-near-duplicates" in raised.value.next_step
+    assert freeze_eval(yard, "yard", group_near_duplicates=True).videos == 6
 
 
 def test_a_damaged_part_costs_its_own_videos_the_comparison(
