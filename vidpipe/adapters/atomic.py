@@ -28,7 +28,7 @@ def replacing(file: Path) -> Iterator[Path]:
 
 
 def sweep_unfinished(file: Path, older_than_s: float) -> tuple[int, int]:
-    """Delete what killed writers of a file left beside it: (files, bytes).
+    """Remove what killed writers of a file left beside it: (files, bytes).
 
     Raises:
         OSError: One may not be deleted.

@@ -78,7 +78,7 @@ class WaitingLabels:
         return self.take_back([w for w in self.all() if w.video_id == video_id])
 
     def sweep(self, older_than_s: float) -> tuple[int, int]:
-        """Delete what a kill left of writing the file: (files, bytes).
+        """Remove what a kill left of writing the file: (files, bytes).
 
         Raises:
             StorageFailed: The folder is read-only.
