@@ -99,8 +99,11 @@ class MlflowStore:
 
     @contextmanager
     def _first_use(self) -> Iterator[None]:
-        """Open the store under a lock: two processes that create one SQLite store crash each other."""
-        if self._server_uri:
+        """Open the store under a lock: two processes that create one SQLite store crash each other.
+
+        Who may only read a store needs none.
+        """
+        if self._server_uri or (not self.is_unborn and not os.access(self.home, os.W_OK, effective_ids=True)):
             yield
             return
         self.home.mkdir(parents=True, exist_ok=True)

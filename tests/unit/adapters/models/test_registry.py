@@ -6,17 +6,20 @@ import json
 import os
 import pickle
 import pickletools
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from conftest import certain, run_python
+from privileges import without_privileges
 from torch import nn
 
 from vidpipe.adapters.models.bundle import Bundle
@@ -152,6 +155,17 @@ def test_an_alias_moves_and_goes(registry: Registry) -> None:
     finally:
         registry.drop_alias("champion")
     assert registry.aliases() == {"challenger": 2}
+
+
+def test_who_may_only_read_the_home_is_shown_the_versions(registry: Registry, home: Path) -> None:
+    assert len(registry.versions()) == 2
+    with TemporaryDirectory() as temp:  # pytest's own folders are closed to others
+        Path(temp).chmod(0o755)
+        copied = Path(shutil.copytree(home, Path(temp) / "mlflow"))
+        for path in (copied, *copied.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o444)
+        with without_privileges():
+            assert [v.version for v in opened_anew(copied).versions()] == [1, 2]
 
 
 @pytest.mark.parametrize("selector", ["champion", "99", "0", "-1", "²", "", "it's; drop"])
