@@ -13,6 +13,8 @@ from vidpipe.adapters.media.ser import HEADER_BYTES, MAGIC, SerHeader
 
 UNKNOWN_RIFF_SIZES = (0, 0xFFFFFFFF)
 """What recorders write before they know the size."""
+TAIL_BYTES = 4096
+"""So far from the end a mark may stand: a recorder fills the rest of a sector with zeros."""
 OGG_PAGE_BYTES = 27 + 255 + 255 * 255
 """At most. Source: RFC 3533, section 6."""
 DV_NTSC_BYTES, DV_PAL_BYTES = 120_000, 144_000
@@ -27,7 +29,7 @@ At = Callable[[int, int], bytes]
 def ends_early(file: Path) -> bool:
     """Whether a container's sizes reach beyond the end of the file, or what ends it is not there.
 
-    Of MP4, AVI, WebP, Matroska, ASF, APNG, GIF, Ogg, FLV, SER, raw DV, YUV4MPEG2 and MPEG-TS.
+    Of MP4, AVI, WebP, Matroska, ASF, APNG, GIF, JPEGs, Ogg, FLV, SER, raw DV, YUV4MPEG2 and MPEG-TS.
     """
     size = file.stat().st_size
     with file.open("rb") as stream:
@@ -122,21 +124,44 @@ def _ogg_ends_early(at: At, size: int) -> bool:
 
 
 def _asf_ends_early(at: At, size: int) -> bool:
-    """Source: the ASF specification, 3.2 File Properties Object: size, flags (1: a broadcast of no size)."""
+    """Whether it is shorter than it says, or one of its packets does not begin as all do.
+
+    Source: the ASF specification, 3.2 File Properties Object: size, flags (1: a broadcast of no size), least
+    and greatest size of a packet; 5.1: the data's header has 50 bytes, with the number of packets; 5.2.1: 82
+    hex, where error correction is present.
+    """
     head = at(0, 4096)
     start = head.find(_ASF_PROPERTIES)
-    if start < 0 or len(head) <= start + 88 or head[start + 88] & 1:
+    if start < 0 or len(head) < start + 100 or head[start + 88] & 1:
         return False
-    return int.from_bytes(head[start + 40 : start + 48], "little") > size
+    if int.from_bytes(head[start + 40 : start + 48], "little") > size:
+        return True
+    data, packet = (
+        int.from_bytes(head[16:24], "little"),
+        int.from_bytes(head[start + 92 : start + 96], "little"),
+    )
+    count = int.from_bytes(at(data + 40, 8), "little")
+    if not packet or packet != int.from_bytes(head[start + 96 : start + 100], "little"):
+        return False
+    begins = (at(data + 50 + n * packet, 1) for n in range(min(count, size // packet)))
+    return next(begins, b"") == b"\x82" and any(first != b"\x82" for first in begins)
 
 
 def _png_ends_early(at: At, size: int) -> bool:
-    return b"IEND" not in at(size - 64, 64)
+    return b"IEND" not in at(size - TAIL_BYTES, TAIL_BYTES)
 
 
 def _gif_ends_early(at: At, size: int) -> bool:
     """Source: the GIF89a specification, 27: the trailer is 3B."""
-    return not at(size - 64, 64).rstrip(b"\0\r\n").endswith(b";")
+    return not at(size - TAIL_BYTES, TAIL_BYTES).rstrip(b"\0\r\n").endswith(b";")
+
+
+def _jpegs_end_early(at: At, size: int) -> bool:
+    """Whether the last picture lacks its end mark, as recorders write one JPEG after the other.
+
+    Source: ITU-T T.81, B.1.1.3: EOI is FF D9.
+    """
+    return not at(size - TAIL_BYTES, TAIL_BYTES).rstrip(b"\0\r\n").endswith(b"\xff\xd9")
 
 
 def _ser_ends_early(at: At, size: int) -> bool:
@@ -191,6 +216,7 @@ _CONTAINERS: tuple[tuple[int, tuple[bytes, ...], Callable[[At, int], bool]], ...
     (0, (bytes.fromhex("3026b2758e66cf11"),), _asf_ends_early),
     (0, (b"\x89PNG\r\n\x1a\n",), _png_ends_early),
     (0, (b"GIF8",), _gif_ends_early),
+    (0, (b"\xff\xd8\xff",), _jpegs_end_early),
     (0, (b"OggS",), _ogg_ends_early),
     (0, (b"FLV",), _flv_ends_early),
     (0, (MAGIC,), _ser_ends_early),

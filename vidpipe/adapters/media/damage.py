@@ -10,9 +10,10 @@ A packet may rightly give no frame of its own, without any complaint of the deco
 picture, or a reference picture that is never shown (VP8). Packets before the first key frame are lost with or
 without a complaint.
 
-A transport stream loses packets before they are any. Where the numbering of its small packets breaks, either
-two recordings were spliced, which is no damage, or something is missing: then the decoder complains, or a gap
-in time follows, as long as the frames that should have filled it.
+What is lost before it is a packet, the container's own checks tell: checksums of Ogg's pages, the chain of
+Matroska's elements, AVI's index. In a transport stream it is the numbering of the small packets. Where that
+breaks, either two recordings were spliced, which is no damage, or something is missing: then the decoder
+complains, or a gap in time follows, as long as the frames that should have filled it.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
+from vidpipe.adapters.media.avi_index import indexed_chunks
 from vidpipe.adapters.media.container_ends import ends_early
 from vidpipe.adapters.media.log import FfmpegLog
 
@@ -82,7 +85,7 @@ class Damage:
 
 
 def assess(
-    file: Path, log: FfmpegLog, frames: int, corrupt: int, packet_flags: Callable[[bool], PacketFlags]
+    file: Path, log: FfmpegLog, frames: int, stream: int, packet_flags: Callable[[bool], PacketFlags]
 ) -> Damage:
     """Whether a decode gave all that the file holds.
 
@@ -90,17 +93,19 @@ def assess(
         file: The file that was decoded.
         log: What ffmpeg said meanwhile.
         frames: Frames that were decoded.
-        corrupt: Packets of the stream at which the numbering of a transport stream broke.
+        stream: Index of the stream that was read.
         packet_flags: Of the stream, with times or without. Asked only where packets and frames differ, or
             some are corrupt, since it reads the file again.
     """
+    corrupt = log.corrupt_packets.get(stream, 0)
     flags = packet_flags(corrupt > 0) if log.packets > frames or corrupt else PacketFlags()
-    lost = _lost(log, frames, flags)
-    is_cut = log.is_cut or ends_early(file)
+    unread = max(0, indexed_chunks(file, stream) - log.packets) if log.demuxer == "avi" else 0
+    lost = _lost(log, frames, flags) + unread
+    is_cut = log.is_cut or _has_hole(file, log) or ends_early(file)
     torn = log.decode_errors + log.torn_frames > 0 or flags.missing or (corrupt and log.decoder_complaints)
     return Damage(
         None if is_cut else frames + lost + flags.missing,
-        bool(is_cut or torn or lost > LOST_SHARE_OK * (frames + lost) + 1),
+        bool(is_cut or torn or unread > 1 or lost > LOST_SHARE_OK * (frames + lost) + 1),
     )
 
 
@@ -111,7 +116,16 @@ def assess_key_frames(file: Path, log: FfmpegLog, lost: int, wanted: int) -> Dam
     """
     torn = log.decode_errors + log.torn_frames > 0
     is_lost = lost > LOST_SHARE_OK * wanted + 1
-    return Damage(None, torn or is_lost or log.is_cut or ends_early(file))
+    return Damage(None, torn or is_lost or log.is_cut or _has_hole(file, log) or ends_early(file))
+
+
+def _has_hole(file: Path, log: FfmpegLog) -> bool:
+    """Whether a Matroska file goes on behind what is no element; zeros up to the end are padding."""
+    if log.broken_at is None:
+        return False
+    with file.open("rb") as stream:
+        stream.seek(log.broken_at)
+        return any(any(piece) for piece in iter(partial(stream.read, 1 << 20), b""))
 
 
 def _lost(log: FfmpegLog, frames: int, flags: PacketFlags) -> int:

@@ -79,7 +79,7 @@ class PlainFile:
     def damage(self, log: FfmpegLog, frames: int) -> Damage:
         """Packets against frames."""
         stream = log.first_stream if self._stream_index is None else self._stream_index
-        return assess(self._file, log, frames, log.corrupt_packets.get(stream or 0, 0), self._packet_flags)
+        return assess(self._file, log, frames, stream or 0, self._packet_flags)
 
 
 class _FiltersRebuilt(Exception):

@@ -25,13 +25,18 @@ _PACKETS = re.compile(r"^(?:\[[^\]]*\] )*\[verbose\] +Input stream #\d+:\d+ \(vi
 _STREAM = re.compile(r"^(?:\[[^\]]*\] )*\[info\]   Stream #0:(\d+)\S*: Video: (?!.*\(attached pic\))")
 _DAMAGE = re.compile(
     r"^(?:\[showinfo@\w+ @ [0-9a-fx]+\] \[info\] .*?|(?:\[[^\]]*\] )*\[(?:warning|error)\] )(?:"
-    r"(?P<torn>corrupt decoded frame)|corrupt input packet in stream (?P<stream>\d+)|"
+    r"(?P<torn>corrupt decoded frame|slice CRC mismatch|LZW decode failed|error count: \d+)|"
+    r"corrupt input packet in stream (?P<stream>\d+)|"
     r"(?P<cut>File ended prematurely|stream \d+, offset \w+: partial file|Truncating packet of size|"
-    r"failed to seek to FooterPartition|Error during demuxing))"
+    r"failed to seek to FooterPartition|bad FooterPartition in RIP|Error during demuxing|CRC mismatch!)|"
+    r"0x\w+ at pos (?P<broken_at>\d+) .*invalid as first byte of an EBML number)"
 )
-"""Torn frames, packets that are not whole, files that are shorter than their index or their last packet says.
-`showinfo` writes a line in pieces; another thread's message may come in between, and then without a prefix.
-Source: fftools/ffmpeg_dec.c, ffmpeg_demux.c, libavformat/matroskadec.c, mov.c, mxfdec.c, aviobuf.c."""
+"""Torn frames, packets that are not whole, files that are shorter than their index or their last packet says,
+pages of Ogg and elements of Matroska that are not what they were. Frames that FFV1, GIF or MJPEG know to be
+torn have a frame all the same. `showinfo` writes a line in pieces; another thread's message may come in
+between, and then without a prefix.
+Source: fftools/ffmpeg_dec.c, ffmpeg_demux.c, libavformat/matroskadec.c, oggdec.c, mov.c, mxfdec.c, aviobuf.c,
+libavcodec/ffv1dec.c, gifdec.c, mjpegdec.c."""
 _INPUT = re.compile(r"^\[info\] Input #0, (\S+), from")
 _REBUILT = "Reconfiguring filter graph"
 """Source: fftools/ffmpeg_filter.c, when a frame's size, format or colours are not those of the one before."""
@@ -71,7 +76,9 @@ class FfmpegLog:
     corrupt_packets: dict[int, int] = field(default_factory=dict)
     """Of each stream of an MPEG-TS: those at which the numbering of its small packets broke."""
     is_cut: bool = False
-    """The container ends in the middle of something."""
+    """The container ends, or goes on with something else, in the middle of something."""
+    broken_at: int | None = None
+    """Where a Matroska file first holds no element."""
 
     def line(self, text: str) -> None:
         """Parse the next line of the log."""
@@ -112,6 +119,8 @@ class FfmpegLog:
         elif damage["stream"] and self.demuxer == "mpegts":
             stream = int(damage["stream"])
             self.corrupt_packets[stream] = self.corrupt_packets.get(stream, 0) + 1
+        elif damage["broken_at"]:
+            self.broken_at = int(damage["broken_at"]) if self.broken_at is None else self.broken_at
         elif self.demuxer != "mpjpeg":  # it calls the last boundary of a healthy one an error
             self.is_cut = True
             if complaint := _COMPLAINT.match(damage.string):
