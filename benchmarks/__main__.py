@@ -7,7 +7,7 @@ ALL = (
     "cnn", "extraction", "decoding", "long_video", "keyframes", "rescoring", "scale", "planning", "warehouse",
     "start", "orchestration", "executors", "accuracy", "devices", "survival", "kills",
     "wrong_labels", "novelty", "feature_drift", "similar", "near_duplicates",
-    "year",
+    "several_labels", "year",
 )  # fmt: skip
 
 

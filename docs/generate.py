@@ -129,7 +129,7 @@ def _name(parameter: Any) -> str:
     """`--wait`, or `SOURCE` for an argument."""
     if parameter.param_type_name == "argument":
         return str(parameter.name).upper()
-    return str(max(parameter.opts, key=len))
+    return "/".join((max(parameter.opts, key=len), *parameter.secondary_opts))
 
 
 def _called(parameter: Any, hints: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -22,11 +23,12 @@ def content_id(name: str) -> str:
 def put_collection(
     ports: Ports, name: str, videos: Mapping[str, Floats], labels: Mapping[str, str] | None = None,
     groups: Mapping[str, str] | None = None, splits: Mapping[str, str] | None = None,
+    *, multi_label: bool = False,
 ) -> None:  # fmt: skip
     """A collection of listed videos with stored features (T, D), by path, in one part."""
     labels, groups = labels or {}, groups or {}
     split_of = {path: {"split": split} for path, split in (splits or {}).items()}
-    ports.ledger.sources.put_collection(Collection(name, f"/videos/{name}"))
+    ports.ledger.sources.put_collection(Collection(name, f"/videos/{name}", multi_label=multi_label))
     files = [
         SourceFile(p, 1, 1, 1, label=labels.get(p), group=groups.get(p), splits=split_of.get(p, {}))
         for p in videos
@@ -52,3 +54,11 @@ def clouds(labels: Mapping[str, str], size: int, *, apart: float = 1.0) -> dict[
     draw = np.random.default_rng(0)
     centres = {label: draw.normal(size=size) * apart for label in sorted(set(labels.values()))}
     return {p: (centres[k] + draw.normal(size=(4, size))).astype(np.float32) for p, k in labels.items()}
+
+
+def exported(video: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of `export_videos` of a collection, and by a version, with one label a video."""
+    known, predicted = video["known_label"], video["predicted"]
+    named = {"known_labels": [known] if known else None, "labels": None, "scores": None}
+    held = {"labels": [predicted], "scores": [video["score"]]} if predicted else {}
+    return {**named, **held, **video}

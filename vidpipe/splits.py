@@ -22,6 +22,7 @@ from vidpipe.records.models import LabelledVideo
 from vidpipe.records.names import folded
 from vidpipe.records.videos import short_hash
 from vidpipe.records.windows import Span
+from vidpipe.stratification import stratified_label_sets
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,11 @@ def one_per_content(videos: Sequence[LabelledVideo]) -> list[LabelledVideo]:
                     next_step="correct the labels in the manifest and ingest it again.",
                 )
     return [replace(first, copies=tuple(others)) for first, *others in alike.values()]
+
+
+def names_of(videos: Iterable[LabelledVideo]) -> set[str]:
+    """Labels of these videos."""
+    return {name for video in videos for name in video.names}
 
 
 def split_columns(videos: Sequence[LabelledVideo]) -> list[str]:
@@ -233,28 +239,43 @@ def cut_by_group(
     videos: Sequence[LabelledVideo], share: float, seed: int
 ) -> tuple[list[LabelledVideo], list[LabelledVideo]]:
     """Split off about `share` of the videos by whole groups, labels balanced: (kept, split off)."""
-    from sklearn.model_selection import StratifiedGroupKFold
-
     ordered = sorted(videos, key=lambda v: short_hash(v.video_id))
     groups = [v.group for v in ordered]
-    commonest = max(Counter(v.label for v in ordered).values(), default=0)
+    commonest = max(Counter(name for v in ordered for name in v.names).values(), default=0)
     folds = min(round(1 / share), len(set(groups)), commonest)  # scikit-learn takes no more
     if folds < 2:
         return list(videos), []
-    cutter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    is_off = _stratified(ordered, groups, folds, seed) == 0
+    return (
+        [v for v, off in zip(ordered, is_off, strict=True) if not off],
+        [v for v, off in zip(ordered, is_off, strict=True) if off],
+    )
+
+
+def _stratified(
+    videos: Sequence[LabelledVideo], groups: Sequence[str], count: int, seed: int
+) -> npt.NDArray[np.int64]:
+    """Fold of each video, (N,), whole groups at a time, labels balanced."""
+    if any(v.multi_label for v in videos):
+        return stratified_label_sets([v.names for v in videos], groups, count, seed)
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    found = np.full(len(videos), -1, np.int64)
+    cutter = StratifiedGroupKFold(n_splits=count, shuffle=True, random_state=seed)
     with warnings.catch_warnings():  # a label with few videos is no reason for a warning here
         warnings.simplefilter("ignore", UserWarning)
-        labels = [v.label for v in ordered]
-        kept, off = next(iter(cutter.split(np.zeros(len(ordered)), labels, groups)))
-    return [ordered[i] for i in kept], [ordered[i] for i in off]
+        labels = [v.label for v in videos]
+        for fold, (_, off) in enumerate(cutter.split(np.zeros(len(videos)), labels, groups)):
+            found[off] = fold
+    return found
 
 
 def _none_lost(
     train: list[LabelledVideo], test: list[LabelledVideo]
 ) -> tuple[list[LabelledVideo], list[LabelledVideo]]:
     """Move groups back to train where train would otherwise lack a label."""
-    lost = {v.label for v in test} - {v.label for v in train}
-    back = {v.group for v in test if v.label in lost}
+    lost = names_of(test) - names_of(train)
+    back = {v.group for v in test if lost.intersection(v.names)}
     if lost:
         said = ", ".join(map(repr, sorted(lost)))
         log.warning("too few groups of label %s: its videos are all in train, none in test.", said)
@@ -281,23 +302,15 @@ def folds(split: ResolvedSplit, videos: Sequence[LabelledVideo], seed: int) -> n
 
 def group_folds(videos: Sequence[LabelledVideo], seed: int) -> npt.NDArray[np.int64]:
     """Stratified group k-fold of labelled videos: the fold in which each is held out, (N,), from 0."""
-    from sklearn.model_selection import StratifiedGroupKFold
-
     groups = [v.group for v in videos]
     if len(set(groups)) < 2:
         log.warning("all %d training videos are of one group: cv scores are too high.", len(videos))
         groups = [f"{v.video_id} {v.span}" for v in videos]
-    labels = [v.label for v in videos]
-    count = min(FOLDS[len(videos) > FEW_VIDEOS], len(set(groups)), max(Counter(labels).values()))
-    found = np.full(len(videos), -1, np.int64)
+    commonest = max(Counter(name for v in videos for name in v.names).values())
+    count = min(FOLDS[len(videos) > FEW_VIDEOS], len(set(groups)), commonest)
     if count < 2:
         return np.arange(len(videos)) % 2
-    cutter = StratifiedGroupKFold(n_splits=count, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():  # a label with few videos is no reason for a warning here
-        warnings.simplefilter("ignore", UserWarning)
-        for fold, (_, off) in enumerate(cutter.split(np.zeros(len(videos)), labels, groups)):
-            found[off] = fold
-    return found
+    return _stratified(videos, groups, count, seed)
 
 
 def _refuse_straddling(parts: Mapping[str, Sequence[LabelledVideo]], column: str) -> None:
@@ -315,7 +328,7 @@ def _refuse_straddling(parts: Mapping[str, Sequence[LabelledVideo]], column: str
 
 
 def _refuse_untrainable(parts: Mapping[str, Sequence[LabelledVideo]], column: str | None) -> None:
-    labels = {v.label for v in parts["train"]}
+    labels = names_of(parts["train"])
     if len(labels) < 2:
         raise ConfigurationError(
             f"the train split has {len(labels)} label(s): {', '.join(sorted(labels)) or 'none'}; "
@@ -327,7 +340,7 @@ def _refuse_untrainable(parts: Mapping[str, Sequence[LabelledVideo]], column: st
             f"the {' and '.join(empty)} split is empty{f' in {column}' if column else ''}.",
             next_step="label more videos, in more groups, or choose another --split-column.",
         )
-    if unknown := sorted({v.label for name in ("val", "test") for v in parts[name]} - labels):
+    if unknown := sorted(names_of((*parts["val"], *parts["test"])) - labels):
         raise ConfigurationError(
             f"label {unknown[0]!r} has no training video.",
             next_step="add training videos of it, or leave it out of the manifest.",

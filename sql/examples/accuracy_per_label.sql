@@ -4,7 +4,7 @@ with judged as (
         prediction.collection,
         prediction.model_version,
         item.label as known_label,
-        prediction.label = item.label as is_right,
+        list_contains(item.labels, prediction.label) as is_right,
         prediction.score
     from latest_predictions as prediction
     inner join collection_videos as item

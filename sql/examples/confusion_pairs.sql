@@ -11,6 +11,6 @@ inner join latest_predictions as prediction
     on
         item.collection = prediction.collection
         and item.path = prediction.path
-where item.label <> prediction.label
+where not list_contains(item.labels, prediction.label)
 group by item.collection, item.label, prediction.label
 order by videos desc, item.collection asc, known_label asc, predicted_label asc;

@@ -1,22 +1,26 @@
 -- Labels of a collection and of the version that serves it, with their numbers of present videos, by name.
-with known as (
-    select
-        item.label,
-        count(*) as known
+with named as (
+    select unnest(item.labels) as label
     from core.item as item
     inner join core.collection as collection on item.collection_key = collection.collection_key
     where
         collection.name = $collection
         and item.present
-        and item.label is not null
-    group by item.label
+),
+
+known as (
+    select
+        named.label,
+        count(*) as known
+    from named
+    group by named.label
 ),
 
 predicted as (
     select
         top.label,
         count(*) as predicted
-    from latest_predictions as top
+    from latest_labels as top
     where top.collection = $collection
     group by top.label
 ),

@@ -19,6 +19,11 @@ shown as (
         served.path,
         served.video_id,
         coalesce(waiting.label, served.known_label) as known_label,
+        case
+            when waiting.label is null then served.known_labels
+            when served.multi_label then string_split(waiting.label, '|')
+            else [waiting.label]
+        end as known_labels,
         served.label_source,
         waiting.label is not null as is_waiting,
         served.predicted,
@@ -60,7 +65,7 @@ matching as (
     from shown
     where
         ($text is null or contains(lower(path), lower($text)))
-        and ($label is null or coalesce(known_label, predicted) = $label)
+        and ($label is null or list_contains(coalesce(known_labels, [predicted]), $label))
         and ($min_score is null or score >= $min_score)
         and ($max_score is null or score <= $max_score)
         and ($since is null or coalesce(recorded_at, first_seen_at) >= $since::timestamp)
@@ -69,7 +74,7 @@ matching as (
         and case $state
             when 'labelled' then known_label is not null
             when 'unlabelled' then known_label is null
-            when 'contradicted' then known_label <> predicted
+            when 'contradicted' then not list_contains(known_labels, predicted)
             when 'doubtful' then suggested is not null and not is_waiting
             when 'waiting' then is_waiting
             else true

@@ -1,7 +1,8 @@
 -- Labels that the version serving a collection gives a video, the best first.
 select
     prediction.label,
-    prediction.score::double as score
+    prediction.score::double as score,
+    coalesce(prediction.over_threshold, prediction.rank = 1) as holds
 from predictions as prediction
 inner join collection_serving as serving on prediction.model_version = serving.model_version
 where

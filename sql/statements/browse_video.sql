@@ -4,6 +4,7 @@ select
     path,
     video_id,
     known_label,
+    multi_label,
     label_source,
     group_name,
     attributes,

@@ -9,6 +9,7 @@ select
     exclude_globs,
     attribute_types,
     time_from_name,
-    time_zone
+    time_zone,
+    coalesce(multi_label, false) as multi_label
 from core.collection
 order by collection_key

@@ -13,7 +13,8 @@ when matched then
             exclude_globs = $exclude_globs,
             attribute_types = map($attribute_names::varchar[], $attribute_types::varchar[]),
             time_from_name = $time_from_name,
-            time_zone = $time_zone
+            time_zone = $time_zone,
+            multi_label = $multi_label
 when not matched then
     insert (
         collection_key,
@@ -28,7 +29,8 @@ when not matched then
         exclude_globs,
         attribute_types,
         time_from_name,
-        time_zone
+        time_zone,
+        multi_label
     )
     values (
         nextval('core.collection_keys'),
@@ -43,5 +45,6 @@ when not matched then
         $exclude_globs,
         map($attribute_names::varchar[], $attribute_types::varchar[]),
         $time_from_name,
-        $time_zone
+        $time_zone,
+        $multi_label
     )

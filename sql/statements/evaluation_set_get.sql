@@ -21,8 +21,10 @@ select
     ev.label,
     ev.group_name,
     coalesce(ev.start_s, 0) as start_s,
-    coalesce(ev.end_s, 'infinity'::double) as end_s
+    coalesce(ev.end_s, 'infinity'::double) as end_s,
+    coalesce(c.multi_label, false) as multi_label
 from chosen
+left join core.collection as c on chosen.collection = c.name
 inner join core.evaluation_video as ev on chosen.evaluation_set_key = ev.evaluation_set_key
 inner join core.video as v on ev.video_key = v.video_key
 order by

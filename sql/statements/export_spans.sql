@@ -4,11 +4,12 @@ select
     part.path,
     part.start_s,
     part.end_s,
-    part.label
+    unnest(if(collection.multi_label, string_split(part.label, '|'), [part.label])) as label
 from labelled_spans as part
 inner join core.served_video as served
     on
         part.collection = served.collection
         and part.path = served.path
+inner join core.collection as collection on served.collection_key = collection.collection_key
 where $collection is null or part.collection = $collection
 order by part.collection, part.path, part.start_s

@@ -1,4 +1,5 @@
--- Classified videos without a label, the most useful to label first: where the two best labels are close,
+-- Classified videos without a label, the most useful to label first: where the two best labels are close, or of a
+-- multi-label version a label is neither there nor not there,
 -- and where a newer version contradicts the serving one (worth half a margin).
 with newer as (
     select
@@ -14,6 +15,17 @@ with newer as (
     group by serving.collection, serving.path
 ),
 
+-- Where a video may have several labels, each is a question of its own: how near is the nearest to a half?
+closest as (
+    select
+        scored.video_id,
+        scored.model_version,
+        min(abs(2 * scored.score - 1)) as margin
+    from predictions as scored
+    where scored.over_threshold is not null
+    group by scored.video_id, scored.model_version
+),
+
 asked as (
     select
         serving.collection,
@@ -22,7 +34,7 @@ asked as (
         serving.label as predicted,
         serving.score,
         runner_up.label as runner_up,
-        serving.score - coalesce(runner_up.score, 0) as margin,
+        coalesce(closest.margin, serving.score - coalesce(runner_up.score, 0)) as margin,
         newer.label as newer_predicted,
         best.feature_set_id
     from latest_predictions as serving
@@ -40,6 +52,10 @@ asked as (
             serving.video_id = runner_up.video_id
             and serving.model_version = runner_up.model_version
             and runner_up.rank = 2
+    left join closest
+        on
+            serving.video_id = closest.video_id
+            and serving.model_version = closest.model_version
     left join newer
         on
             serving.collection = newer.collection

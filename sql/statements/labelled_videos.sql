@@ -42,7 +42,8 @@ select
     vf.n_frames,
     labelled.given,
     labelled.start_s,
-    labelled.end_s
+    labelled.end_s,
+    coalesce(c.multi_label, false) as multi_label
 from labelled
 inner join core.collection as c on labelled.collection_key = c.collection_key
 inner join core.video as v on labelled.video_key = v.video_key

@@ -1,7 +1,7 @@
 -- Insert predictions; a video that this version has scored already keeps its rows.
 insert into core.prediction (
     video_key, model_key, model_version, feature_set_key, rank, label_key, score, run_id, predicted_at, window_s,
-    stride_s
+    stride_s, over_threshold
 )
 select
     v.video_key,
@@ -14,7 +14,8 @@ select
     $run_id as run_id,
     $now as predicted_at,
     given.window_s,
-    given.stride_s
+    given.stride_s,
+    given.over_threshold
 from given
 inner join core.video as v on given.video_id = v.video_id
 inner join core.label as l on given.label = l.label

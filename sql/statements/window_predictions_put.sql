@@ -1,6 +1,7 @@
 -- Insert window predictions, before predictions_put: a video that has predictions keeps its windows, too.
 insert into core.window_prediction (
-    video_key, model_key, model_version, feature_set_key, start_s, end_s, rank, label_key, score, run_id, predicted_at
+    video_key, model_key, model_version, feature_set_key, start_s, end_s, rank, label_key, score, run_id, predicted_at,
+    over_threshold
 )
 select
     v.video_key,
@@ -13,7 +14,8 @@ select
     l.label_key,
     given.score,
     $run_id as run_id,
-    $now as predicted_at
+    $now as predicted_at,
+    given.over_threshold
 from given
 inner join core.video as v on given.video_id = v.video_id
 inner join core.label as l on given.label = l.label

@@ -17,6 +17,11 @@ select
     listed.video_key,
     coalesce(newest.label, listed.label) as label,
     case
+        when coalesce(newest.label, listed.label) is null then null
+        when collection.multi_label then string_split(coalesce(newest.label, listed.label), '|')
+        else [coalesce(newest.label, listed.label)]
+    end as labels,
+    case
         when newest.label is not null then newest.source
         when listed.label is not null then coalesce(collection.label_from, 'manifest')
     end as label_source,
@@ -41,7 +46,8 @@ comment on view core.item is
 'Internal: collection_videos with integer keys.';
 comment on column core.item.path is 'Path of the file, relative to the collection''s source.';
 comment on column core.item.video_key is 'The video; null while the file could not be read.';
-comment on column core.item.label is 'Known label, if any.';
+comment on column core.item.label is 'Known label, if any, or set of labels.';
+comment on column core.item.labels is 'Known labels as a list; null without any.';
 comment on column core.item.label_source is 'Where the label comes from.';
 comment on column core.item.labelled_at is 'When a person gave it, UTC; null for a listed one.';
 comment on column core.item.recorded_at is 'Start of the recording, UTC; null where the container alone says.';

@@ -10,6 +10,7 @@ select
     prediction.rank,
     label.label,
     prediction.score,
+    prediction.over_threshold,
     prediction.model_version,
     prediction.predicted_at
 from core.present_video as present

@@ -5,6 +5,7 @@ select
     present.video_key,
     collection.name as collection,
     collection.source,
+    coalesce(collection.multi_label, false) as multi_label,
     present.path,
     present.first_seen_at,
     video.video_id,
@@ -18,6 +19,7 @@ select
     video.verdict,
     coalesce(item.recorded_at, video.recorded_at) as recorded_at,
     item.label as known_label,
+    item.labels as known_labels,
     item.label_source,
     item.labelled_at,
     item.group_name,
@@ -48,7 +50,8 @@ comment on column core.served_video.source is 'Folder or URI that the videos com
 comment on column core.served_video.path is 'First path of the video in the collection.';
 comment on column core.served_video.first_seen_at is 'When the first of its present paths was first listed, UTC.';
 comment on column core.served_video.recorded_at is 'When the recording began, UTC.';
-comment on column core.served_video.known_label is 'Known label, if any.';
+comment on column core.served_video.known_label is 'Known label, if any, or set of labels.';
+comment on column core.served_video.known_labels is 'Known labels as a list; null without any.';
 comment on column core.served_video.label_source is 'Where the label comes from.';
 comment on column core.served_video.labelled_at is 'When a person gave it, UTC; null for a listed one.';
 comment on column core.served_video.predicted is 'Label of the top-1; null where it is not scored.';

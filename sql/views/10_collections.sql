@@ -12,7 +12,8 @@ select
     exclude_globs,
     attribute_types,
     time_from_name,
-    coalesce(time_zone, 'UTC') as time_zone
+    coalesce(time_zone, 'UTC') as time_zone,
+    coalesce(multi_label, false) as multi_label
 from core.collection;
 
 comment on view collections is

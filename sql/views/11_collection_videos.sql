@@ -5,6 +5,7 @@ select
     item.path,
     video.video_id,
     item.label,
+    item.labels,
     item.label_source,
     item.labelled_at,
     item.group_name,
@@ -27,7 +28,9 @@ comment on view collection_videos is
 comment on column collection_videos.path is 'Path of the file, relative to the collection''s source.';
 comment on column collection_videos.video_id is
 'SHA-256 of the file''s bytes; null while the file could not be read.';
-comment on column collection_videos.label is 'Known label, if any.';
+comment on column collection_videos.label is
+'Known label, if any; of a multi-label collection its labels, sorted by name, with a bar between two: crowd|rain.';
+comment on column collection_videos.labels is 'Known labels as a list, to unnest: one, but in a multi-label collection.';
 comment on column collection_videos.label_source is
 'Where it comes from: manifest, folder, or who or what file gave it later; null without a label.';
 comment on column collection_videos.labelled_at is

@@ -11,7 +11,8 @@ select
     prediction.run_id,
     prediction.predicted_at,
     prediction.window_s,
-    prediction.stride_s
+    prediction.stride_s,
+    prediction.over_threshold
 from core.prediction as prediction
 inner join core.video as video on prediction.video_key = video.video_key
 inner join core.model as model on prediction.model_key = model.model_key
@@ -21,7 +22,7 @@ inner join core.label as label on prediction.label_key = label.label_key
 where prediction.model_version > 0;
 
 comment on view predictions is
-'One row per video, model version and rank: all predictions of all versions.';
+'One row per video, model version and rank: all predictions of all versions. Rank 1 is always there; of a multi-label version also every label over its threshold, however low its rank.';
 comment on column predictions.model_version is 'Version of the registered model.';
 comment on column predictions.feature_set_id is 'Hash of the feature spec that the model read.';
 comment on column predictions.label is 'Class name.';

@@ -11,7 +11,8 @@ select
     label.label,
     prediction.score,
     prediction.run_id,
-    prediction.predicted_at
+    prediction.predicted_at,
+    prediction.over_threshold
 from core.window_prediction as prediction
 inner join core.video as video on prediction.video_key = video.video_key
 inner join core.model as model on prediction.model_key = model.model_key

@@ -1,10 +1,25 @@
 -- One row per collection: its progress.
 create or replace view collection_summary as
-with paths as (
+with names as (
+    select
+        collection_key,
+        unnest(labels) as label
+    from core.item
+    where present
+),
+
+different as (
+    select
+        collection_key,
+        count(distinct label) as labels
+    from names
+    group by collection_key
+),
+
+paths as (
     select
         collection_key,
         count(*) filter (where not present) as absent,
-        count(distinct label) filter (where present) as labels,
         count(label) filter (where present) as labelled,
         max(last_seen_at) as last_ingest_at
     from core.item
@@ -54,7 +69,7 @@ final as (
         coalesce(contents.with_features, 0) as with_features,
         coalesce(contents.classified, 0) as classified,
         coalesce(failing.failing, 0) as failing,
-        coalesce(paths.labels, 0) as labels,
+        coalesce(different.labels, 0) as labels,
         coalesce(paths.labelled, 0) as labelled,
         serving.model_version as serving_version,
         serving.since as serving_since,
@@ -62,6 +77,7 @@ final as (
         contents.last_classified_at
     from core.collection as collection
     left join paths on collection.collection_key = paths.collection_key
+    left join different on collection.collection_key = different.collection_key
     left join contents on collection.collection_key = contents.collection_key
     left join failing on collection.collection_key = failing.collection_key
     left join core.collection_serving as serving on collection.collection_key = serving.collection_key

@@ -36,10 +36,11 @@ class Labelling:
         text = checked_label(label)
         with self._guard:
             given = wait_with(self._ports, collection, video_id, text, self._source)
-            if given:
-                self._given.append(given)
-                self._write_later()
-            return text, given is not None
+            if given is None:
+                return text, False
+            self._given.append(given)
+            self._write_later()
+            return given[0].label, True
 
     def undo(self) -> WaitingLabel | None:
         """Take back the last label that was given here; None if there is none.

@@ -118,6 +118,14 @@ def ingest(
             help="Zone of recording times that name none: Europe/Berlin, +02:00. Default: UTC. Remembered."
         ),
     ] = None,
+    multi_label: Annotated[
+        bool | None,
+        typer.Option(
+            "--multi-label/--single-label",
+            help="A video may have several labels, with a bar between two in the manifest: crowd|rain. "
+            "Default: one. Remembered.",
+        ),
+    ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
     wait: WaitOption = False,
@@ -129,7 +137,7 @@ def ingest(
         "ingest", collection, source, manifest=manifest, label_from=label_from, window_s=window_s,
         stride_s=stride_s, windows=windows, replace_source=replace_source, allow_missing=allow_missing,
         include=include, exclude=exclude, attributes=attribute, time_from_name=time_from_name,
-        time_zone=time_zone,
+        time_zone=time_zone, multi_label=multi_label,
     )  # fmt: skip
     run_step(home, as_json, work, wait=wait, show=print_ingest)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from vidpipe.metrics import Indices
 
+Doubles = npt.NDArray[np.float64]
 DRAWS = 2000
 CONFIDENCE = 0.95
 _CHUNK = 100
@@ -35,6 +37,11 @@ class Difference:
     macro_f1: Interval
     groups: int
     """Independent groups of videos that were drawn from."""
+
+    @property
+    def headline(self) -> Interval:
+        """The difference that decides."""
+        return self.accuracy
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +71,34 @@ def paired_bootstrap(
         K: Number of labels.
         seed: Of the draws.
     """
+    mine, theirs = (_Contender(truth, predicted, K) for predicted in (challenger, champion))
+    found, G = bootstrap(lambda weights: mine.scores(weights) - theirs.scores(weights), groups, seed=seed)
+    return Difference(found[0], found[1], G)
+
+
+def bootstrap(
+    statistics: Callable[[Doubles], Doubles], groups: Indices, *, seed: int = 0
+) -> tuple[list[Interval], int]:
+    """Bootstrap by group of some statistics: each with its 95 % percentile interval, and how many groups.
+
+    Args:
+        statistics: M of them, (draws, M), for weights of the videos (draws, N).
+        groups: Group of each video, (N,), numbered from 0.
+        seed: Of the draws.
+    """
     G = int(groups.max()) + 1 if len(groups) else 0
-    contenders = [_Contender(truth, predicted, K) for predicted in (challenger, champion)]
-    observed = _differences(contenders, np.ones((1, len(truth))))
+    observed = statistics(np.ones((1, len(groups))))[0]
     if not G:
-        return Difference(Interval(0.0, -1.0, 1.0), Interval(0.0, -1.0, 1.0), 0)
+        return [Interval(0.0, -1.0, 1.0)] * len(observed), 0
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(G, np.full(G, 1 / G), size=DRAWS)  # (draws, G): how often each group
     parts = [
-        _differences(contenders, drawn[start : start + _CHUNK][:, groups].astype(float))
+        statistics(drawn[start : start + _CHUNK][:, groups].astype(float))
         for start in range(0, DRAWS, _CHUNK)
     ]
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(np.concatenate(parts), [tail, 1 - tail], axis=0)
-    intervals = [Interval(*map(float, three)) for three in zip(observed[0], low, high, strict=True)]
-    return Difference(intervals[0], intervals[1], G)
+    return [Interval(*map(float, three)) for three in zip(observed, low, high, strict=True)], G
 
 
 def accuracy_interval(right: npt.NDArray[np.bool_], groups: Indices, *, seed: int = 0) -> Interval:
@@ -102,9 +122,13 @@ def mcnemar(truth: Indices, challenger: Indices, champion: Indices) -> McNemar:
 
     Source: McNemar, Psychometrika 12 (1947); the exact binomial form.
     """
+    return mcnemar_of(challenger == truth, champion == truth)
+
+
+def mcnemar_of(right: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> McNemar:
+    """McNemar's exact test of which videos the challenger and the champion get right, (N,)."""
     from scipy.stats import binomtest
 
-    right, other = challenger == truth, champion == truth
     mine, theirs = int((right & ~other).sum()), int((other & ~right).sum())
     p = float(binomtest(mine, mine + theirs, 0.5).pvalue) if mine + theirs else 1.0
     return McNemar(mine, theirs, p)
@@ -127,8 +151,3 @@ class _Contender:
         seen = support > 0
         accuracy = (weights @ self._right) / np.maximum(1, weights.sum(1))
         return np.stack([accuracy, (f1 * seen).sum(1) / np.maximum(1, seen.sum(1))], axis=1)
-
-
-def _differences(contenders: list[_Contender], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    challenger, champion = (contender.scores(weights) for contender in contenders)
-    return challenger - champion

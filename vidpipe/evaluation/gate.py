@@ -6,16 +6,12 @@ against a promotion is listed with its numbers, not only the first thing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
 
-import numpy as np
-
-from vidpipe.evaluation.comparison import Difference, McNemar, mcnemar, paired_bootstrap
-from vidpipe.metrics import Indices, calibration_error, scores
-from vidpipe.records.models import EvaluationSet, Predictions, Scores
-from vidpipe.splits import group_hash
+from vidpipe.evaluation import label_set_evidence
+from vidpipe.evaluation.evidence import Evidence, GateInput, evidence_of
 
 SIGNIFICANCE = 0.01
 """A first champion's accuracy must beat chance with at most this probability of luck."""
@@ -48,66 +44,6 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
-    """Training data of a version: videos and groups of its train and val splits."""
-
-    video_ids: Collection[str]
-    group_hashes: Collection[str]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class GateInput:
-    """Input of the gate: predictions of both versions on one evaluation set, and their training data."""
-
-    eval_set: EvaluationSet
-    challenger: Predictions
-    baselines: Mapping[str, Predictions]
-    """Linear heads on statistics over time, trained on the challenger's videos, by name."""
-    training: Training
-    """The challenger's."""
-    champion: Predictions | None = None
-    champion_training: Training | None = None
-    same_features: bool = True
-    """Challenger and champion read the same feature set."""
-    agreeing_nights: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Overlap:
-    """Overlap of the evaluation set with a version's training data (leakage)."""
-
-    videos: int
-    groups: int
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """The numbers behind a decision."""
-
-    challenger: Scores
-    baseline: Scores
-    """The better of the baselines."""
-    baselines: dict[str, Scores]
-    champion: Scores | None
-    chance: float
-    """Share of the commonest label in the set: what guessing gives."""
-    p_chance: float
-    """Probability that guessing does as well as the challenger."""
-    difference: Difference | None
-    """Challenger minus champion."""
-    mcnemar: McNemar | None
-    calibration_error: dict[str, float]
-    """Expected calibration error by contender."""
-    overlap: Overlap
-    champion_overlap: Overlap | None
-    agreeing_nights: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Evidence as plain values, as stored in `promotions.evidence`."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
     """The gate's decision: promoted when `reasons` is empty."""
 
@@ -118,10 +54,12 @@ class Verdict:
 
 def judge(given: GateInput, policy: Policy) -> Verdict:
     """Decide on a promotion: every reason for refusal and every warning, with its numbers."""
-    evidence = _evidence(given)
+    several = given.eval_set.multi_label
+    evidence = label_set_evidence.evidence_of(given) if several else evidence_of(given)
     reasons = [
         *_leaks(evidence),
         *_too_small(given, evidence, policy),
+        *_other_kind(given),
         *_missing_labels(given),
         *_against_chance(evidence),
         *_against_champion(evidence, policy),
@@ -139,71 +77,6 @@ def judge(given: GateInput, policy: Policy) -> Verdict:
     return Verdict(tuple(reasons), tuple(warnings), evidence)
 
 
-# -- numbers ------------------------------------------------------------------------------------
-
-
-def _evidence(given: GateInput) -> Evidence:
-    eval_set, champion = given.eval_set, given.champion
-    contenders = {"challenger": given.challenger, **given.baselines}
-    if champion is not None:
-        contenders["champion"] = champion
-    known = sorted(
-        {*eval_set.labels, *(label for predictions in contenders.values() for label in predictions.labels)}
-    )
-    truth = _indices([v.label for v in eval_set.videos], known)
-    predicted = {name: _indices(predictions.predicted, known) for name, predictions in contenders.items()}
-    found = {name: scores(truth, indices, known) for name, indices in predicted.items()}
-    baselines = {name: found[name] for name in given.baselines}
-    best = max(baselines, key=lambda name: (baselines[name].accuracy, baselines[name].macro_f1))
-    hits = round(found["challenger"].accuracy * len(truth))
-    chance = float(np.bincount(truth).max() / len(truth)) if len(truth) else 1.0
-    compared = champion is not None
-    groups = _indices([v.group for v in eval_set.videos], sorted({v.group for v in eval_set.videos}))
-    return Evidence(
-        challenger=found["challenger"],
-        baseline=found[best],
-        baselines=baselines,
-        champion=found.get("champion"),
-        chance=chance,
-        p_chance=_p_at_least(hits, len(truth), chance),
-        difference=paired_bootstrap(truth, predicted["challenger"], predicted["champion"], groups, len(known))
-        if compared
-        else None,
-        mcnemar=mcnemar(truth, predicted["challenger"], predicted["champion"]) if compared else None,
-        calibration_error={
-            name: round(calibration_error(predicted[key] == truth, contenders[key].scores), 6)
-            for name, key in _shown(contenders, best)
-        },
-        overlap=_overlap(given, given.training),
-        champion_overlap=_overlap(given, given.champion_training) if given.champion_training else None,
-        agreeing_nights=given.agreeing_nights,
-    )
-
-
-def _shown(contenders: Collection[str], best: str) -> Iterator[tuple[str, str]]:
-    """Names of contenders in the evidence, each with its own; the better baseline is `baseline`."""
-    yield from ((name, name) for name in ("challenger", "champion") if name in contenders)
-    yield "baseline", best
-
-
-def _indices(names: Collection[str], known: list[str]) -> Indices:
-    index = {name: k for k, name in enumerate(known)}
-    return np.array([index[name] for name in names], np.int64)
-
-
-def _overlap(given: GateInput, training: Training) -> Overlap:
-    ids = {v.video_id for v in given.eval_set.videos}
-    groups = {group_hash(v.group) for v in given.eval_set.videos}
-    return Overlap(len(ids & set(training.video_ids)), len(groups & set(training.group_hashes)))
-
-
-def _p_at_least(hits: int, n: int, chance: float) -> float:
-    """One-sided exact binomial test (p value)."""
-    from scipy.stats import binomtest
-
-    return float(binomtest(hits, n, chance, alternative="greater").pvalue) if n else 1.0
-
-
 # -- reasons ------------------------------------------------------------------------------------
 
 
@@ -219,10 +92,12 @@ def _leaks(evidence: Evidence) -> Iterator[str]:
 def _too_small(given: GateInput, evidence: Evidence, policy: Policy) -> Iterator[str]:
     n = len(given.eval_set.videos)
     if evidence.champion is None:
-        if evidence.chance**n > SIGNIFICANCE:
+        several = given.eval_set.multi_label
+        luck = label_set_evidence.luck_of_all_right(given) if several else evidence.chance**n
+        if luck > SIGNIFICANCE:
             yield (
                 f"the evaluation set is too small to decide: even {n} right predictions of {n} could be luck "
-                f"(p = {evidence.chance**n:.2g})"
+                f"(p = {luck:.2g})"
             )
     elif n < policy.min_videos:
         yield f"the evaluation set is too small to decide: {n} videos, at least {policy.min_videos} needed"
@@ -233,11 +108,17 @@ def _too_small(given: GateInput, evidence: Evidence, policy: Policy) -> Iterator
         )
 
 
+def _other_kind(given: GateInput) -> Iterator[str]:
+    if given.other_kind:
+        mine, theirs = ("several labels", "one label")[:: 1 if given.eval_set.multi_label else -1]
+        yield f"the challenger gives a video {mine}, the champion {theirs}: they cannot be compared"
+
+
 def _missing_labels(given: GateInput) -> Iterator[str]:
     known = set(given.challenger.labels)
     unknown = sorted(set(given.eval_set.labels) - known)
     if unknown:
-        videos = sum(v.label in unknown for v in given.eval_set.videos)
+        videos = sum(bool({*unknown} & {*names}) for names in given.eval_set.names)
         yield f"the challenger does not know {_some(unknown)}: {videos} videos of the set count as wrong"
     lost = sorted(set(given.champion.labels) - known - set(unknown)) if given.champion else []
     if lost:
@@ -247,7 +128,7 @@ def _missing_labels(given: GateInput) -> Iterator[str]:
 def _against_chance(evidence: Evidence) -> Iterator[str]:
     if evidence.p_chance > SIGNIFICANCE:
         yield (
-            f"not better than chance: accuracy {evidence.challenger.accuracy:.3f} on "
+            f"not better than chance: {evidence.challenger.measure} {evidence.challenger.headline:.3f} on "
             f"{evidence.challenger.n} videos, guessing gives {evidence.chance:.3f} "
             f"(p = {evidence.p_chance:.2g})"
         )
@@ -258,16 +139,16 @@ def _against_champion(evidence: Evidence, policy: Policy) -> Iterator[str]:
     if found is None or champion is None:
         return
     mine = evidence.challenger
-    facts = f"accuracy {mine.accuracy:.3f} against {champion.accuracy:.3f} on {champion.n} videos, "
-    if policy.rule == "superior" and found.accuracy.low <= 0:
+    facts = f"{mine.measure} {mine.headline:.3f} against {champion.headline:.3f} on {champion.n} videos, "
+    if policy.rule == "superior" and found.headline.low <= 0:
         assert evidence.mcnemar is not None
         yield (
-            f"not shown to be better than the champion: {facts}difference {found.accuracy} includes 0 "
+            f"not shown to be better than the champion: {facts}difference {found.headline} includes 0 "
             f"(McNemar p = {evidence.mcnemar.p:.2g})"
         )
-    elif found.accuracy.low < -policy.margin:
+    elif found.headline.low < -policy.margin:
         yield (
-            f"not shown to be as good as the champion: {facts}difference {found.accuracy} reaches below "
+            f"not shown to be as good as the champion: {facts}difference {found.headline} reaches below "
             f"-{policy.margin:g}"
         )
     if found.macro_f1.low < -policy.margin:
@@ -308,10 +189,11 @@ def _shadow(given: GateInput, policy: Policy) -> Iterator[str]:
 
 def _against_baseline(evidence: Evidence) -> Iterator[str]:
     for name, baseline in evidence.baselines.items():
-        if evidence.challenger.accuracy < baseline.accuracy:
+        mine = evidence.challenger
+        if mine.headline < baseline.headline:
             yield (
-                f"below its own baseline {BASELINES[name]}: accuracy {evidence.challenger.accuracy:.3f} "
-                f"against {baseline.accuracy:.3f}"
+                f"below its own baseline {BASELINES[name]}: {mine.measure} {mine.headline:.3f} "
+                f"against {baseline.headline:.3f}"
             )
 
 

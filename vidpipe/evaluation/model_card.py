@@ -7,12 +7,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from vidpipe.records.features import FeatureSpec
 from vidpipe.records.models import CrossValidation, Scores
 
+_ANSWER = {
+    False: "their log probabilities; the video gets one of {K} labels.",
+    True: "their log\nodds; the video gets those of {K} labels that are over their thresholds, or none.",
+}
+"""By whether a video may have several labels."""
+_NOT_TRIED = {
+    False: "no video that shows several of the labels or none. A video of something else gets one of these "
+    "labels all\n  the same.",
+    True: "no video that shows none of the labels. A video of something else may get some of these labels "
+    "all\n  the same.",
+}
+_OUT_OF_SETS = " `labels`: those over their\nthresholds, as a JSON list, the best first."
 FEW_VIDEOS = 30
 """A label with fewer test videos is named in the card: one of them moves its recall by over three points."""
 _SPLITS = ("train", "val", "test")
@@ -52,11 +64,22 @@ class TrainingRecord:
     """Version of the warm start."""
     order_gain: tuple[float, float] | None = None
     """Out-of-fold gain in log score of parts that see order, and its standard error."""
+    totals: Mapping[str, int] = field(default_factory=dict)
+    """Split name to number of videos; default: the sum of its labels, where each video has one."""
 
     @property
     def baseline(self) -> Scores:
         """Scores of the better baseline."""
-        return max(self.baselines.values(), key=lambda s: (s.accuracy, s.macro_f1))
+        return max(self.baselines.values(), key=lambda s: (s.headline, s.macro_f1))
+
+    @property
+    def is_of_sets(self) -> bool:
+        """A video may have several labels."""
+        return bool(self.scores.of_sets())
+
+    def total(self, split: str) -> int:
+        """Number of videos of a split."""
+        return self.totals.get(split, sum(self.videos[split].values()))
 
     def figures(self) -> dict[str, Any]:
         """Scores of parts, baselines and cross-validation, as `vidpipe train` shows them."""
@@ -68,17 +91,24 @@ class TrainingRecord:
             "cv_accuracy": round(found.accuracy, 6),
             "cv_interval": [round(found.low, 6), round(found.high, 6)],
             "cv_videos": found.videos,
+            **(
+                {"cv_mean_average_precision": round(found.mean_average_precision, 6)}
+                if found.mean_average_precision is not None
+                else {}
+            ),
             **({"order_gain": [round(x, 4) for x in self.order_gain]} if self.order_gain else {}),
         }
 
     def metrics(self) -> dict[str, float]:
         """Metrics of the version by name, as MLflow and `vidpipe train` show them."""
         return {
-            "train_videos": float(sum(self.videos["train"].values())),
-            "test_videos": float(sum(self.videos["test"].values())),
+            "train_videos": float(self.total("train")),
+            "test_videos": float(self.total("test")),
             "test_accuracy": self.scores.accuracy,
             "test_macro_f1": self.scores.macro_f1,
             "test_calibration_error": self.scores.calibration_error or 0.0,
+            **{f"test_{name}": value for name, value in self.scores.of_sets().items()},
+            **{f"baseline_test_{name}": value for name, value in self.baseline.of_sets().items()},
             "baseline_test_accuracy": self.baseline.accuracy,
             "baseline_test_macro_f1": self.baseline.macro_f1,
             "cv_accuracy": self.cross_validation.accuracy,
@@ -86,7 +116,8 @@ class TrainingRecord:
 
 
 def _headline(scores: Scores) -> dict[str, float]:
-    return {"accuracy": round(scores.accuracy, 6), "macro_f1": round(scores.macro_f1, 6)}
+    found = {"accuracy": scores.accuracy, "macro_f1": scores.macro_f1, **scores.of_sets()}
+    return {name: round(value, 6) for name, value in found.items()}
 
 
 def facts(labels: Sequence[str], spec: FeatureSpec, record: TrainingRecord, software: str) -> dict[str, Any]:
@@ -145,13 +176,13 @@ def _what_it_is(labels: Sequence[str], record: TrainingRecord, software: str) ->
     return f"""# Model card: {len(labels)} labels of `{record.collection}`
 
 An LSTM that reads a frozen CNN's features of a video's frames, in order, and linear heads on statistics of
-these features over time. Weights join their log probabilities; the video gets one of {len(labels)} labels.
+these features over time. Weights join {_ANSWER[record.is_of_sets].format(K=len(labels))}
 Trained and registered by {software}.
 
 In: a table with one video a row, and a column `path` (a file on the disk of the machine that serves) or a
 column `features` (T lists of D numbers, made by the feature spec below). Out: `label`; `score`; `top`, all
 labels with their scores from best to worst, as JSON; `error`, null for a video that could be scored, else why
-not, with null in the other columns."""
+not, with null in the other columns.{_OUT_OF_SETS if record.is_of_sets else ""}"""
 
 
 def _training_data(record: TrainingRecord) -> str:
@@ -159,7 +190,7 @@ def _training_data(record: TrainingRecord) -> str:
     return f"""## Training data
 
 - Collection: `{record.collection}`
-- Split: {how}; {", ".join(f"{_total(record, s)} {s}" for s in _SPLITS)} videos
+- Split: {how}; {", ".join(f"{record.total(s)} {s}" for s in _SPLITS)} videos
 - Dataset hash: `{record.dataset_hash}` (split, content hash and label of every video)
 {_history(record)}
 The model was trained on the train and val splits. The weights of its parts were chosen on videos that the
@@ -202,6 +233,8 @@ def _view(spec: FeatureSpec) -> str:
 
 
 def _scores(record: TrainingRecord) -> str:
+    if record.is_of_sets:
+        return _scores_of_sets(record)
     ahead = 100 * (record.scores.accuracy - record.baseline.accuracy)
     verdict = f"{abs(ahead):.1f} points {'ahead of' if ahead > 0 else 'behind'}" if ahead else "equal to"
     rows = [("registered model", f"{record.scores.accuracy:.3f}", f"{record.scores.macro_f1:.3f}", "")]
@@ -219,6 +252,25 @@ On these {record.scores.n} videos the registered model's accuracy is {verdict} t
 accuracy {found.accuracy:.3f}, 95 % interval {found.low:.3f} to {found.high:.3f}."""
 
 
+def _scores_of_sets(record: TrainingRecord) -> str:
+    def row(name: str, scores: Scores, weight: str) -> tuple[str, ...]:
+        of_sets = scores.of_sets()
+        figures = (of_sets["mean_average_precision"], scores.macro_f1, of_sets["micro_f1"], scores.accuracy)
+        return (name, *(f"{x:.3f}" for x in figures), weight)
+
+    rows = [row("registered model", record.scores, "")]
+    rows += [row(_NAMES[name], s, f"{record.weights[name]:.2f}") for name, s in record.parts.items()]
+    found = record.cross_validation
+    return f"""## Scores on the test split
+
+{_table(("", "mAP", "macro F1", "micro F1", "all labels right", "weight"), rows)}
+
+mAP: mean average precision over the labels, whatever the thresholds. F1 is at the thresholds below, which
+have the best F1 on held-out training videos. Cross-validated on {found.videos} training videos, by group:
+mAP {found.mean_average_precision or 0.0:.3f}; all labels right in {found.accuracy:.3f},
+95 % interval {found.low:.3f} to {found.high:.3f}."""
+
+
 def _limits(labels: Sequence[str], spec: FeatureSpec, record: TrainingRecord) -> str:
     few = [label for label in labels if record.videos["test"].get(label, 0) < FEW_VIDEOS]
     named = ", ".join(_cell(label) for label in few[:10]) + (" and others" if len(few) > 10 else "")
@@ -227,8 +279,7 @@ def _limits(labels: Sequence[str], spec: FeatureSpec, record: TrainingRecord) ->
     return f"""## Limits
 
 - **Not tried** on anything but the test split above: no other collection, camera, place, season or encoder,
-  no video that shows several of the labels or none. A video of something else gets one of these labels all
-  the same.
+  {_NOT_TRIED[record.is_of_sets]}
 - **Label shift**: the scores hold for the test split's mix of labels. Where labels come in another mix, both
   the accuracy and the meaning of a score change; nothing corrects for it.
 - **Small test sets**: one test video is {100 / max(1, record.scores.n):.1f} points of accuracy{small}.
@@ -241,21 +292,22 @@ def _limits(labels: Sequence[str], spec: FeatureSpec, record: TrainingRecord) ->
 
 
 def _per_label(labels: Sequence[str], record: TrainingRecord) -> str:
-    head = ("label", *(f"{s} videos" for s in _SPLITS), "precision", "recall", "F1", "baseline F1")
+    more = ("average_precision", "threshold") if record.is_of_sets else ()
+    head = (
+        "label", *(f"{s} videos" for s in _SPLITS), "precision", "recall", "F1", "baseline F1",
+        *(name.replace("_", " ") for name in more),
+    )  # fmt: skip
     rows = [
         (
             _cell(label),
             *(str(record.videos[split].get(label, 0)) for split in _SPLITS),
             *(f"{record.scores.per_label[label][figure]:.3f}" for figure in ("precision", "recall", "f1")),
             f"{record.baseline.per_label[label]['f1']:.3f}",
+            *(f"{record.scores.per_label[label][figure]:.3f}" for figure in more),
         )
         for label in labels
     ]
     return f"## Per label\n\nPrecision, recall and F1 are of the test split.\n\n{_table(head, rows)}"
-
-
-def _total(record: TrainingRecord, split: str) -> int:
-    return sum(record.videos[split].values())
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

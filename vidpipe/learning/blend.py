@@ -9,7 +9,7 @@ Probability Distributions (1986), section 3, for the logarithmic pool.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
@@ -17,15 +17,19 @@ from torch import nn
 from vidpipe.learning.classifier import LSTMVideoClassifier
 from vidpipe.learning.linear import LinearHead
 
-FLOOR = 1e-3
-"""Share of every part's probability that is spread over all labels: no part forbids a label by itself."""
+Calibration = tuple[Sequence[float], Sequence[float]]
+"""Scale and shift of each label's log odds, K of both (Platt scaling)."""
 
 
 class BlendedClassifier(nn.Module):
     """The LSTM and the linear heads that have a weight above 0."""
 
     def __init__(
-        self, lstm: LSTMVideoClassifier, linear: Mapping[str, LinearHead], weights: Mapping[str, float]
+        self,
+        lstm: LSTMVideoClassifier,
+        linear: Mapping[str, LinearHead],
+        weights: Mapping[str, float],
+        calibration: Calibration | None = None,
     ) -> None:
         """Blend the parts.
 
@@ -33,13 +37,17 @@ class BlendedClassifier(nn.Module):
             lstm: The part `lstm`.
             linear: The other parts by name.
             weights: Of every part by name, 0 or more.
+            calibration: Of every label; only where a video may have several.
         """
         super().__init__()
         self.lstm = lstm
         self.heads = {name: head for name, head in linear.items() if weights[name] > 0}
         self.weights = dict(weights)
+        self.calibration = calibration
 
-
-def floored(log_probabilities: torch.Tensor) -> torch.Tensor:
-    """Log probabilities (n, K) with `FLOOR` of the probability spread over all labels."""
-    return torch.log(log_probabilities.exp() * (1 - FLOOR) + FLOOR / log_probabilities.shape[1])
+    def calibrated(self, logits: torch.Tensor) -> torch.Tensor:
+        """Logits (n, K) of the blend, after the calibration of each label."""
+        if self.calibration is None:
+            return logits
+        scale, shift = (torch.tensor(values, dtype=torch.float64) for values in self.calibration)
+        return logits * scale + shift

@@ -32,6 +32,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence, pad_sequence
 
+from vidpipe.learning.objectives import Outputs
 from vidpipe.learning.sequence_packing import Packing
 from vidpipe.records.videos import Floats, consecutive_slices
 
@@ -72,10 +73,15 @@ class ClassifierConfig:
     """Each block is projected to so many numbers (linear, layer norm, GELU); 0: none is."""
     shortcut: bool = False
     """Whether the mean of the projected frames reaches the last layer, too: what needs no order."""
+    outputs: Outputs = "softmax"
+    """`sigmoid` where a video may have several labels."""
 
     def to_json(self) -> str:
         """The config as JSON, as stored in the model version."""
-        return json.dumps(asdict(self), indent=2)
+        facts = asdict(self)
+        if self.outputs == "softmax":  # as in versions from before there was another kind
+            del facts["outputs"]
+        return json.dumps(facts, indent=2)
 
     @classmethod
     def from_json(cls, text: str) -> ClassifierConfig:

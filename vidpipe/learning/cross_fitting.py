@@ -17,13 +17,15 @@ import numpy.typing as npt
 import torch
 
 from vidpipe import cores
-from vidpipe.learning.blend import BlendedClassifier, floored
+from vidpipe.learning.blend import BlendedClassifier
 from vidpipe.learning.calibration import EpochMetrics
 from vidpipe.learning.classifier import ClassifierConfig, LSTMVideoClassifier
 from vidpipe.learning.inference import predict
+from vidpipe.learning.label_decisions import decide
 from vidpipe.learning.linear import Doubles, LinearHead, LinearName, LinearProblem
+from vidpipe.learning.objectives import Objective, Softmax, objective_of
 from vidpipe.learning.training import LSTMTrainer, Start, TrainingConfig, side_by_side
-from vidpipe.records.models import Sequences
+from vidpipe.records.models import LabelDecisions, Sequences
 
 SHRINKAGE = 10.0
 """How strongly learnt weights are drawn to one another: on a hundred videos about half-way, on a thousand
@@ -45,13 +47,14 @@ SEE_ORDER, ORDER_BLIND = ("trend_linear", "lstm"), "mean_std_change_linear"
 LEAST_SHARE = 0.02
 """A part whose weight is below this share of all weights has none."""
 MOST_WEIGHT = 4.0
+ONE_LABEL = Softmax()
 
 Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OutOfFold:
-    """Out-of-fold log probabilities (n, K) of each part, and the true labels (n,)."""
+    """Out-of-fold evidence (n, K) of each part, and the true labels: (n,), or (n, K) of several a video."""
 
     parts: Mapping[str, Doubles]
     targets: Indices
@@ -73,6 +76,10 @@ class Fitted:
     """Of every part, also of those without a weight."""
     probabilities: Doubles
     """Out-of-fold probabilities of the blend, (n, K): the weights for a fold are fitted on the others."""
+    decisions: LabelDecisions | None = None
+    """Where a video may have several labels."""
+    decided: npt.NDArray[np.bool_] | None = None
+    """Out-of-fold, whether each label is over the threshold that the other folds chose, (n, K); there."""
 
     def parts(self) -> dict[str, torch.nn.Module]:
         """Every trained part, by name."""
@@ -120,7 +127,7 @@ class CrossFit:
             yield metrics if which is trainer else None
         for fold, of_fold in zip(self._numbers, of_folds, strict=True):
             there = np.flatnonzero(self._folds == fold)
-            scores[there] = log_probabilities(of_fold.model, subset(self._data, there))
+            scores[there] = evidence_of(of_fold.model, subset(self._data, there))
         with cores.one_thread():
             heads, parts = linear_parts(self._data, self._folds, self._config, self._blocks)
         parts["lstm"] = scores[held_out]
@@ -139,9 +146,16 @@ class CrossFit:
         wanted = {name: held_out.parts[name] for name in names}
         chosen = replace(held_out, parts=wanted)
         weights = dict.fromkeys(held_out.parts, 0.0) | choose_weights(chosen)
+        probabilities, decisions, decided = cross_fitted(chosen), None, None
+        if held_out.targets.ndim == 2:
+            blended = objective_of(held_out.targets).evidence_of(probabilities)
+            decisions, probabilities, decided = decide(
+                blended, held_out.parts, held_out.targets, held_out.folds
+            )
+        calibration = (decisions.scale, decisions.shift) if decisions else None
         return Fitted(
-            BlendedClassifier(lstm, heads, weights).eval(), trainer.architecture, heads, weights,
-            np.flatnonzero(self._folds >= 0), held_out, cross_fitted(chosen),
+            BlendedClassifier(lstm, heads, weights, calibration).eval(), trainer.architecture, heads, weights,
+            np.flatnonzero(self._folds >= 0), held_out, probabilities, decisions, decided,
         )  # fmt: skip
 
 
@@ -152,16 +166,16 @@ def linear_parts(
     blocks: Sequence[int],
     names: Sequence[LinearName] = HEADS,
 ) -> tuple[dict[str, LinearHead], dict[str, Doubles]]:
-    """Linear heads of the best penalty, fitted on all videos, and out-of-fold log probabilities (n, K)."""
+    """Linear heads of the best penalty, fitted on all videos, and out-of-fold evidence (n, K)."""
     heads: dict[str, LinearHead] = {}
     parts: dict[str, Doubles] = {}
-    targets, held_out = data.targets, np.flatnonzero(folds >= 0)
+    targets, held_out, objective = data.targets, np.flatnonzero(folds >= 0), objective_of(data.targets)
     for name in names:
         problem = LinearProblem(
             name, data.features, targets, len(data.labels), config.balance, config.seed, blocks
         )
         path, fits = problem.cross_fit(folds)  # (penalties, N, K)
-        losses = [-scores[held_out, targets[held_out]].mean() for scores in path]
+        losses = [-objective.log_scores(scores[held_out], targets[held_out]).mean() for scores in path]
         best = int(np.argmin(losses))
         parts[name] = path[best][held_out]
         heads[name] = problem.head(fits[best])
@@ -176,10 +190,9 @@ def subset(data: Sequences, videos: Indices) -> Sequences:
     )  # fmt: skip
 
 
-def log_probabilities(model: torch.nn.Module, data: Sequences) -> Doubles:
-    """Log of a model's scores, (N, K), of 1e-9 at least."""
-    found: Doubles = np.log(np.clip(predict(model, data.features).astype(np.float64), 1e-9, 1.0))
-    return found
+def evidence_of(model: torch.nn.Module, data: Sequences) -> Doubles:
+    """Evidence (N, K) of a model's scores."""
+    return objective_of(data.targets).evidence_of(predict(model, data.features))
 
 
 def fit_weights(held_out: OutOfFold, shrinkage: float = SHRINKAGE) -> dict[str, float]:
@@ -192,16 +205,16 @@ def fit_weights(held_out: OutOfFold, shrinkage: float = SHRINKAGE) -> dict[str, 
     """
     from scipy.optimize import minimize
 
-    z = _stacked(held_out.parts)  # (P, n, K)
-    P, n, K = z.shape
-    truth = np.full((n, K), 1 / (n + 2) / max(K - 1, 1))
-    truth[np.arange(n), held_out.targets] = (n + 1) / (n + 2)
+    objective = objective_of(held_out.targets)
+    z = _stacked(held_out.parts, objective)  # (P, n, K)
+    P, _, K = z.shape
+    truth = objective.smoothed(held_out.targets, K)
 
     def loss(w: Doubles) -> tuple[float, Doubles]:
-        normed = _normed(np.tensordot(w, z, 1))
+        likelihood, probabilities = objective.fit(np.tensordot(w, z, 1), truth)
         slack = w - w.mean()
-        value = shrinkage * (slack @ slack) - (truth * normed).sum()
-        gradient = np.tensordot(z, np.exp(normed) - truth, ([1, 2], [0, 1])) + 2 * shrinkage * slack
+        value = shrinkage * (slack @ slack) - likelihood
+        gradient = np.tensordot(z, probabilities - truth, ([1, 2], [0, 1])) + 2 * shrinkage * slack
         return float(value), gradient
 
     equal = np.full(P, 1 / P)
@@ -223,7 +236,9 @@ def order_gain(held_out: OutOfFold) -> tuple[float, float]:
 
     Where the standard error is small beside it, the labels differ in the order of what is seen.
     """
-    scores = _stacked(held_out.parts)[:, np.arange(len(held_out.targets)), held_out.targets]  # (P, n)
+    objective = objective_of(held_out.targets)
+    stacked = _stacked(held_out.parts, objective)
+    scores = [objective.log_scores(evidence, held_out.targets) for evidence in stacked]  # (P, n)
     of = dict(zip(held_out.parts, scores, strict=True))
     best = max((of[name] for name in SEE_ORDER), key=lambda scores: float(scores.mean()))
     gain = best - of[ORDER_BLIND]
@@ -233,8 +248,7 @@ def order_gain(held_out: OutOfFold) -> tuple[float, float]:
 def _log_scores(held_out: OutOfFold, shrinkage: float) -> Doubles:
     """Log scores (n,) of the true labels, by weights that are fitted on the other folds."""
     found = _across_folds(held_out, lambda others: fit_weights(others, shrinkage))
-    scores: Doubles = np.log(found[np.arange(len(found)), held_out.targets])
-    return scores
+    return objective_of(held_out.targets).log_scores_of(found, held_out.targets)
 
 
 def cross_fitted(held_out: OutOfFold) -> Doubles:
@@ -249,14 +263,16 @@ def _across_folds(held_out: OutOfFold, weights_of: Callable[[OutOfFold], Mapping
     for fold in numbers:
         here = held_out.folds == fold
         weights = weights_of(_of(held_out, here if len(numbers) == 1 else ~here))
-        found[here] = pooled(weights, _of(held_out, here).parts)
+        found[here] = pooled(weights, _of(held_out, here).parts, objective_of(held_out.targets))
     return found
 
 
-def pooled(weights: Mapping[str, float], parts: Mapping[str, Doubles]) -> Doubles:
-    """Probabilities (n, K) of the blend, from log probabilities of its parts."""
-    logits = np.tensordot([weights[name] for name in parts], _stacked(parts), 1)
-    return np.exp(_normed(logits))
+def pooled(
+    weights: Mapping[str, float], parts: Mapping[str, Doubles], objective: Objective = ONE_LABEL
+) -> Doubles:
+    """Probabilities (n, K) of the blend, from the evidence of its parts."""
+    logits = np.tensordot([weights[name] for name in parts], _stacked(parts, objective), 1)
+    return objective.fit(logits, np.zeros_like(logits))[1]
 
 
 def _of(held_out: OutOfFold, chosen: npt.NDArray[np.bool_]) -> OutOfFold:
@@ -264,12 +280,7 @@ def _of(held_out: OutOfFold, chosen: npt.NDArray[np.bool_]) -> OutOfFold:
     return OutOfFold(parts, held_out.targets[chosen], held_out.folds[chosen])
 
 
-def _stacked(parts: Mapping[str, Doubles]) -> Doubles:
-    """Log probabilities of all parts, floored as in serving, (P, n, K)."""
-    found: Doubles = np.stack([floored(torch.from_numpy(z)).numpy() for z in parts.values()])
-    return found
-
-
-def _normed(logits: Doubles) -> Doubles:
-    found: Doubles = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+def _stacked(parts: Mapping[str, Doubles], objective: Objective) -> Doubles:
+    """Evidence of all parts, floored as in serving, (P, n, K)."""
+    found: Doubles = np.stack([objective.floored(torch.from_numpy(z)).numpy() for z in parts.values()])
     return found

@@ -18,9 +18,10 @@ import torch
 from torch import nn
 
 from vidpipe import cores
-from vidpipe.learning.blend import BlendedClassifier, floored
+from vidpipe.learning.blend import BlendedClassifier
 from vidpipe.learning.classifier import LSTMVideoClassifier, Projection, pad
 from vidpipe.learning.linear import OVER_TIME, LinearHead, over_time
+from vidpipe.learning.objectives import Objective, Softmax, objective_named
 from vidpipe.learning.sequence_packing import Packing
 from vidpipe.records.videos import Floats
 
@@ -35,7 +36,7 @@ PRODUCT_ROWS = 256
 
 
 def predict(model: nn.Module, features: Sequence[Floats]) -> Floats:
-    """Softmax scores, float32 (N, K), of N sequences (T_i, D)."""
+    """Scores, float32 (N, K), of N sequences (T_i, D): softmax, or of each label by itself."""
     if not features:
         return np.zeros((0, 0), np.float32)
     found = _by_batch(lambda some: list(_scores(model, some)), model, features)
@@ -91,18 +92,32 @@ def _scores(model: nn.Module, features: Sequence[Floats]) -> Floats:
         logits = _linear_logits({"": model}, features)[""]
     else:
         logits = torch.cat([model(*pad([f])) for f in features])
-    result: Floats = torch.softmax(logits, dim=1).float().numpy()
+    result: Floats = _objective(model).probabilities(logits).float().numpy()
     return result
 
 
+def _objective(model: nn.Module) -> Objective:
+    """Objective of a network: it says what its logits mean."""
+    if isinstance(model, BlendedClassifier):
+        model = model.lstm
+    if isinstance(model, LSTMVideoClassifier):
+        return objective_named(model.config.outputs)
+    return objective_named(model.outputs) if isinstance(model, LinearHead) else Softmax()
+
+
 def _blended_logits(model: BlendedClassifier, features: Sequence[Floats]) -> torch.Tensor:
-    """Weighted sum of the parts' log probabilities, (n, K), in float64."""
+    """Weighted sum of the parts' evidence, (n, K), in float64."""
+    objective = _objective(model)
+
+    def evidence(logits: torch.Tensor) -> torch.Tensor:
+        return objective.floored(objective.evidence(logits.double()))
+
     total = torch.zeros(len(features), model.lstm.config.num_classes, dtype=torch.float64)
     if weight := model.weights["lstm"]:
-        total += weight * _log_probabilities(_lstm_logits(model.lstm, features))
+        total += weight * evidence(_lstm_logits(model.lstm, features))
     for name, logits in _linear_logits(model.heads, features).items():
-        total += model.weights[name] * _log_probabilities(logits)
-    return total
+        total += model.weights[name] * evidence(logits)
+    return model.calibrated(total)
 
 
 def _linear_logits(heads: Mapping[str, LinearHead], features: Sequence[Floats]) -> dict[str, torch.Tensor]:
@@ -119,10 +134,6 @@ def _linear_logits(heads: Mapping[str, LinearHead], features: Sequence[Floats]) 
         else torch.stack([head(frames) for frames in features])
         for name, head in heads.items()
     }
-
-
-def _log_probabilities(logits: torch.Tensor) -> torch.Tensor:
-    return floored(logits.double().log_softmax(1))
 
 
 @torch.inference_mode()

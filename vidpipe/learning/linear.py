@@ -1,4 +1,4 @@
-"""Multinomial logistic regression with an L2 penalty on statistics of features over time.
+"""Logistic regression, multinomial or of each label, with an L2 penalty on statistics of features over time.
 
 A convex problem: the same videos give the same weights, whatever the seed. With N videos the optimum lies in
 the span of their N vectors of statistics, so that one factorisation of their N x N Gram matrix serves all
@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from vidpipe.learning.lbfgs import minimise
+from vidpipe.learning.objectives import Objective, Outputs, objective_of
 from vidpipe.records.videos import Floats
 
 Doubles = npt.NDArray[np.float64]
@@ -100,8 +101,11 @@ class LinearHead(nn.Module):
     mean: torch.Tensor
     deviation: torch.Tensor
 
-    def __init__(self, name: LinearName, input_size: int, num_classes: int) -> None:
+    def __init__(
+        self, name: LinearName, input_size: int, num_classes: int, outputs: Outputs = "softmax"
+    ) -> None:
         super().__init__()
+        self.outputs = outputs
         self.name, times = name, STATISTICS[name]
         self.register_buffer("mean", torch.zeros(times * input_size))
         self.register_buffer("deviation", torch.ones(times * input_size))
@@ -143,13 +147,14 @@ class LinearProblem:
         Args:
             name: Which statistic.
             features: N arrays (T_i, D).
-            targets: Label of each video, (N,).
+            targets: Label of each video, (N,), or whether it has each label, (N, K).
             num_classes: K.
             balance: A video counts by its label's number of videos to the power of minus this.
             seed: Draws the basis where there are more than `BASIS_VIDEOS` videos.
             blocks: Sizes of the kinds of features, which sum to D; default: one kind.
         """
         self.name, self._targets, self._num_classes, self._balance = name, targets, num_classes, balance
+        self._objective = objective_of(targets)
         self._input_size = features[0].shape[1]
         x = np.stack([statistic(name, f) for f in features])  # (N, S)
         self._mean = x.mean(0, dtype=np.float64)
@@ -173,7 +178,7 @@ class LinearProblem:
             folds: In which fold each video is held out, (N,); -1: in none, its rows stay 0.
 
         Returns:
-            Log probabilities (penalties, N, K), each video's by weights fitted without its fold; and for each
+            Evidence (penalties, N, K), each video's by weights fitted without its fold; and for each
             penalty the weights fitted on all videos.
         """
         numbers = np.unique(folds[folds >= 0])
@@ -195,28 +200,25 @@ class LinearProblem:
         """
         z = np.concatenate([self.coordinates, np.ones((len(self.coordinates), 1))], 1)
         share = np.stack([self._shares(of_fit) for of_fit in used])
-        truth = np.eye(self._num_classes)[self._targets]
-        fits = _Fits(torch.from_numpy(z), torch.from_numpy(truth), torch.from_numpy(share))
+        truth = self._objective.truth(self._targets, self._num_classes)
+        z_, truth_, share_ = (torch.from_numpy(x) for x in (z, truth, share))
+        fits = _Fits(z_, truth_, share_, self._objective)
         found = torch.zeros(len(used), z.shape[1], self._num_classes, dtype=torch.float64)
         for penalty in PENALTIES:
             found = fits.optima(penalty, found)
             yield [Weights(of_fit[:-1], of_fit[-1]) for of_fit in found.numpy()]
 
     def _shares(self, used: npt.NDArray[np.bool_]) -> Doubles:
-        """Sample weights of the videos in a fit, (N,), by their labels' frequency; the sum is 1."""
-        videos = np.bincount(self._targets[used], minlength=self._num_classes).clip(min=1)
-        of_video = (videos.astype(np.float64) ** -self._balance)[self._targets] * used
-        shares: Doubles = of_video / of_video.sum()
-        return shares
+        return self._objective.shares(self._targets, used, self._num_classes, self._balance)
 
     def scores(self, found: Weights, videos: npt.NDArray[np.int64]) -> Doubles:
-        """Log probabilities (n, K) of some of the videos."""
+        """Evidence (n, K) for some of the videos."""
         logits = _product(self.coordinates[videos], found.weights) + found.bias
-        return logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+        return self._objective.evidence_of_logits(logits)
 
     def head(self, found: Weights) -> LinearHead:
         """The `LinearHead` of a solution."""
-        head = LinearHead(self.name, self._input_size, self._num_classes)
+        head = LinearHead(self.name, self._input_size, self._num_classes, self._objective.outputs)
         with torch.no_grad():
             head.mean.copy_(torch.from_numpy(self._mean))
             head.deviation.copy_(torch.from_numpy(self._deviation))
@@ -254,11 +256,13 @@ def _product(a: Arrays, b: Arrays) -> Arrays:
 
 
 class _Fits:
-    """Weighted cross entropy plus penalty of F fits on the same videos, as one function."""
+    """Weighted log loss plus penalty of F fits on the same videos, as one function."""
 
-    def __init__(self, z: torch.Tensor, truth: torch.Tensor, share: torch.Tensor) -> None:
+    def __init__(
+        self, z: torch.Tensor, truth: torch.Tensor, share: torch.Tensor, objective: Objective
+    ) -> None:
         """Take coordinates z (N, R + 1), of which the last is 1, true labels (N, K) and shares (F, N)."""
-        self._z, self._truth, self._share = z, truth[:, None], share
+        self._z, self._truth, self._share, self._objective = z, truth[:, None], share, objective
         self._curvature = CURVATURE * z.square().mean(0)
 
     def optima(self, penalty: float, start: torch.Tensor) -> torch.Tensor:
@@ -283,15 +287,15 @@ class _Fits:
         return minimise(evaluate, (start * scale).flatten(1), enough).view(F, R, K) / scale
 
     def _fit(self, numbers: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cross entropy (b,) of some fits with weights (b, R, K), and its gradient."""
+        """Log loss (b,) of some fits with weights (b, R, K), and its gradient."""
         b, R, K = weights.shape
         joined = weights.transpose(0, 1).reshape(R, b * K)
         loss, gradient = torch.zeros(b, dtype=torch.float64), torch.zeros(R, b * K, dtype=torch.float64)
         for first in range(0, len(self._z), ROWS):
             here = slice(first, first + ROWS)
             z, truth = self._z[here], self._truth[here]
-            logs = (z @ joined).view(-1, b, K).log_softmax(2)
+            losses, slope = self._objective.losses((z @ joined).view(-1, b, K), truth)
             share = self._share[numbers, here].T[:, :, None]  # (rows, b, 1)
-            loss -= (logs * truth * share).sum((0, 2))
-            gradient += z.T @ ((logs.exp_() - truth) * share).view(-1, b * K)
+            loss += (losses * share).sum((0, 2))
+            gradient += z.T @ (slope * share).view(-1, b * K)
         return loss, gradient.view(R, b, K).transpose(0, 1)

@@ -26,6 +26,7 @@ from torch import nn
 from vidpipe import cores
 from vidpipe.learning.calibration import EpochMetrics, calibrate, validate
 from vidpipe.learning.classifier import ClassifierConfig, Head, LSTMVideoClassifier, pack, put_statistics
+from vidpipe.learning.objectives import objective_of
 from vidpipe.records.models import Sequences
 from vidpipe.records.videos import Floats
 
@@ -126,7 +127,9 @@ class LSTMTrainer:
         self.config = config
         self.planned = config.epochs_for(len(train))
         D = train.features[0].shape[1]
-        self.architecture = config.architecture(D, len(train.labels), blocks)
+        self._objective = objective_of(train.targets)
+        made = config.architecture(D, len(train.labels), blocks)
+        self.architecture = replace(made, outputs=self._objective.outputs)
         self._train, self._val = train, val
         torch.manual_seed(config.seed)
         if start:
@@ -136,7 +139,10 @@ class LSTMTrainer:
             _take_over(self.model, start, train.labels)
         else:
             _standardise(self.model, train)
-        self._label_weights = _label_weights(train, config.balance)
+            _start_from_prevalence(self.model, self._objective.first_bias(train.targets, len(train.labels)))
+        self._loss = self._objective.network_loss(
+            train.targets, len(train.labels), config.balance, config.label_smoothing
+        )
         self.model.rng = torch.Generator().manual_seed(config.seed)
         self._rng = np.random.default_rng(config.seed)
 
@@ -163,21 +169,20 @@ class LSTMTrainer:
         self, optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LRScheduler
     ) -> tuple[float, float]:
         self.model.train()
-        loss_of = nn.CrossEntropyLoss(self._label_weights, label_smoothing=self.config.label_smoothing)
-        loss_sum, hits = 0.0, 0
+        loss_sum, hits = 0.0, 0.0
         for chosen in _batches(len(self._train), self.config.batch_videos, self._rng):
             crops = [_crop(self._train.features[i], self.config.crop_share, self._rng) for i in chosen]
             packed, lengths = pack(crops)
-            targets = torch.from_numpy(self._train.targets[chosen])  # (B,)
+            targets = torch.from_numpy(self._train.targets[chosen])  # (B,) or (B, K)
             logits = self.model.logits(packed, lengths)  # (B, K)
-            loss = loss_of(logits, targets)
+            loss = self._loss(logits, targets)
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
             optimizer.step()
             schedule.step()
             loss_sum += loss.item() * len(chosen)
-            hits += int((logits.argmax(1) == targets).sum())
+            hits += self._objective.right(logits, targets)
         return loss_sum / len(self._train), hits / len(self._train)
 
 
@@ -212,13 +217,6 @@ def side_by_side(trainers: Sequence[LSTMTrainer]) -> Iterator[tuple[LSTMTrainer,
             pool.shutdown(cancel_futures=True)
 
 
-def _label_weights(train: Sequences, balance: float) -> torch.Tensor:
-    """Class weights of the loss, (K,), with a mean of 1 over the videos."""
-    videos = np.bincount(train.targets, minlength=len(train.labels)).clip(min=1)
-    weights = videos.astype(np.float64) ** -balance
-    return torch.from_numpy(weights * videos.sum() / (weights @ videos)).float()
-
-
 def _batches(
     count: int, batch_videos: int, rng: np.random.Generator
 ) -> Iterator[np.ndarray[tuple[int], np.dtype[np.int64]]]:
@@ -241,6 +239,13 @@ def _standardise(model: nn.Module, train: Sequences) -> None:
     mean = sum(f.sum(0, dtype=np.float64) for f in train.features) / count
     variance = sum(((f - mean) ** 2).sum(0, dtype=np.float64) for f in train.features) / count
     put_statistics(model, np.asarray(mean), np.sqrt(np.asarray(variance)))
+
+
+def _start_from_prevalence(model: LSTMVideoClassifier, bias: torch.Tensor | None) -> None:
+    """Let the last layer start from how common each label is, where the objective says so."""
+    if bias is not None:
+        with torch.no_grad():
+            model.linear.bias.copy_(bias)
 
 
 def _take_over(model: nn.Module, start: Start, labels: Sequence[str]) -> None:

@@ -19,7 +19,8 @@ as long as itself.
 
 The video's scores are the mean of its windows' scores: the label that fills most of it wins, weighted by the
 model's confidence. The mean is a distribution over labels whose confidence does not grow with length, as the
-maximum's would; short events are found in the windows' own scores.
+maximum's would; short events are found in the windows' own scores. Where a video may have several labels
+there is no such distribution to share out, and its score for a label is the highest of its windows.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -111,6 +113,37 @@ def frames_of(windows: Sequence[Window], pieces: Iterable[Floats]) -> Iterator[t
             begin += len(held) - len(kept)
             held = np.concatenate([kept, piece]) if len(kept) else piece
         yield window, held[window.first - begin : window.last - begin]
+
+
+class WindowScores(Protocol):
+    """Scores of a video from those of its windows, given in turn."""
+
+    def add(self, scores: Floats, weight: int = 1) -> None:
+        """Add the scores of the next window, (K,), with the weight of so many."""
+
+    def value(self) -> Floats:
+        """The video's scores, (K,)."""
+
+
+def scores_over_windows(multi_label: bool) -> WindowScores:
+    """Pool of windows' scores: their mean, or where a video may have several labels their maximum."""
+    return MaxScores() if multi_label else MeanScores()
+
+
+class MaxScores:
+    """Running maximum of windows' scores: a video has every label that one of its windows has."""
+
+    def __init__(self) -> None:
+        self._most: Floats | None = None
+
+    def add(self, scores: Floats, weight: int = 1) -> None:  # noqa: ARG002  (a short window shows it, too)
+        """Add the scores of the next window, (K,)."""
+        self._most = scores if self._most is None else np.maximum(self._most, scores)
+
+    def value(self) -> Floats:
+        """The maximum, (K,)."""
+        assert self._most is not None, "a video has a window"
+        return self._most
 
 
 class MeanScores:

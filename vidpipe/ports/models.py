@@ -12,6 +12,7 @@ from vidpipe.records.features import (
 from vidpipe.records.models import (
     AttentionStrip,
     CrossValidation,
+    LabelDecisions,
     LoggedEvaluation,
     ModelVersion,
 )
@@ -53,6 +54,9 @@ class ModelBundle(Protocol):
     def baselines(self) -> Mapping[str, nn.Module]: ...
     @property
     def cross_validation(self) -> CrossValidation | None: ...
+    @property
+    def decisions(self) -> LabelDecisions | None: ...
+    def thresholds(self, name: str = ...) -> tuple[float, ...] | None: ...
 
 
 class TrainingRun(Protocol):

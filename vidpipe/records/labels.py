@@ -44,6 +44,8 @@ class GivenLabel:
     """None: the one that the whole file is for."""
     video_id: str | None = None
     """The content that was looked at; None where the file does not say."""
+    line: int | None = None
+    """Of the file, from 1."""
 
 
 @dataclass(frozen=True, slots=True)

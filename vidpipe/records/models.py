@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from vidpipe.records.features import FeatureSpec, StoredFeatures
+from vidpipe.records.label_sets import names_in
 from vidpipe.records.videos import Floats, short_hash
 from vidpipe.records.windows import WHOLE, Span
 
@@ -34,17 +35,25 @@ class LabelledVideo:
     """A person gave the label after ingest; where no split is listed for it, the video is in train."""
     span: Span | None = None
     """The part that the label is of; None: all of the video."""
+    multi_label: bool = False
+    """The label is a set of names: `label_sets.names_in`."""
     joined: tuple[str, ...] = ()
     """Groups that near-duplicates made one of, its own among them."""
     copies: tuple[LabelledVideo, ...] = ()
     """Other entries of the same content, or span of it, with their own split and group."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its labels: one, or those of its set."""
+        return names_in(self.label) if self.multi_label else (self.label,)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sequences:
     """Variable-length feature sequences with their labels, ready to train on or to score.
 
-    `features` holds N arrays (T_i, D); `targets` is (N,) int64 indices into `labels`.
+    `features` holds N arrays (T_i, D); `targets` is (N,) int64 indices into `labels`, or (N, K) of zeros and
+    ones where a video may have several labels.
     """
 
     video_ids: tuple[str, ...]
@@ -79,6 +88,75 @@ class Scores:
     calibration_error: float | None = None
     """How far scores are from the share of right answers among their like: metrics.calibration_error."""
 
+    @property
+    def measure(self) -> str:
+        """Name of the headline, the score that decides."""
+        return "accuracy"
+
+    @property
+    def headline(self) -> float:
+        """The score that decides."""
+        return self.accuracy
+
+    def of_sets(self) -> dict[str, float]:
+        """Scores that only sets of labels have, by name."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSetScores(Scores):
+    """Scores where a video may have several labels; `accuracy` is the share of videos with all of them right.
+
+    Per label there are average_precision and threshold, too.
+    """
+
+    mean_average_precision: float = 0.0
+    """Over the labels that occur: how well scores sort the videos, whatever the thresholds."""
+    micro_f1: float = 0.0
+    """F1 over all labels of all videos together."""
+
+    @property
+    def measure(self) -> str:
+        """Name of the headline, the score that decides."""
+        return "mAP"
+
+    @property
+    def headline(self) -> float:
+        """The score that decides: it does not hang on thresholds."""
+        return self.mean_average_precision
+
+    def of_sets(self) -> dict[str, float]:
+        """Scores that only sets of labels have, by name."""
+        return {name: getattr(self, name) for name in OF_SETS}
+
+
+OF_SETS = ("mean_average_precision", "micro_f1")
+"""Scores that only sets of labels have."""
+REGISTERED = "registered"
+"""Of the blend, where parts and baselines have names."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelDecisions:
+    """Calibration and thresholds of each label of a version that gives a video several labels, or none."""
+
+    scale: tuple[float, ...]
+    shift: tuple[float, ...]
+    """Of the blend's log odds, K of both."""
+    thresholds: Mapping[str, tuple[float, ...]]
+    """K for the registered model, and K for each part and baseline by name: a label holds from there on."""
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> LabelDecisions:
+        """Read from the plain values that a version stores."""
+        thresholds = {name: tuple(values) for name, values in facts["thresholds"].items()}
+        return cls(tuple(facts["scale"]), tuple(facts["shift"]), thresholds)
+
+    @property
+    def registered(self) -> tuple[float, ...]:
+        """Thresholds of the registered model, K."""
+        return self.thresholds[REGISTERED]
+
 
 @dataclass(frozen=True, slots=True)
 class CrossValidation:
@@ -90,10 +168,12 @@ class CrossValidation:
     """Of the 95 % interval, bootstrap by group."""
     high: float
     folds: int
+    mean_average_precision: float | None = None
+    """Where a video may have several labels; there `accuracy` is the share with all of them right."""
 
     def to_dict(self) -> dict[str, float]:
         """The scores as plain values, as stored in a version."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +220,8 @@ class ModelVersion:
     """Hash of what was registered: MLflow may give the same number to another model."""
     is_copy: bool = False
     """Its files are read from the copy in the home, because the registry cannot give them."""
+    multi_label: bool = False
+    """It may give a video several labels."""
 
     @property
     def identity(self) -> VersionId:
@@ -174,6 +256,8 @@ class EvaluationSet:
     """In order of their ids."""
     frozen: bool
     """False for a version's own test split, which is a set of its own for each version."""
+    multi_label: bool = False
+    """Labels are sets of names, as the collection's are."""
 
     @property
     def set_hash(self) -> str:
@@ -183,7 +267,12 @@ class EvaluationSet:
     @property
     def labels(self) -> list[str]:
         """Labels that occur, in alphabetical order."""
-        return sorted({v.label for v in self.videos})
+        return sorted({name for names in self.names for name in names})
+
+    @property
+    def names(self) -> list[tuple[str, ...]]:
+        """Labels of each video: one, or those of its set."""
+        return [names_in(v.label) if self.multi_label else (v.label,) for v in self.videos]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -194,7 +283,11 @@ class Predictions:
     """Labels that the model knows."""
     predicted: tuple[str, ...]
     scores: Floats
-    """Softmax probability of each predicted label, (N,)."""
+    """Probability of each predicted label, (N,)."""
+    of_labels: Floats | None = None
+    """Probability of every label, (N, K), of a version that may give a video several."""
+    thresholds: tuple[float, ...] = ()
+    """Of every label, K, there."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -203,7 +296,7 @@ class ScoredVideos:
 
     labels: tuple[str, ...]
     truth: npt.NDArray[np.int64]
-    """Indices into them, (N,)."""
+    """Indices into them, (N,), or which of them a video has, (N, K)."""
     given: Floats
     """Probability of each label, (N, K)."""
 

@@ -16,7 +16,9 @@ class Prediction:
     label: str
     score: float
     windows: Windows | None = None
-    """Those whose mean the score is; None where the video was scored as a whole."""
+    """Those that the score is of; None where the video was scored as a whole."""
+    over_threshold: bool | None = None
+    """Whether the label holds; None where a version gives a video one label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class WindowPrediction:
     rank: int
     label: str
     score: float
+    over_threshold: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

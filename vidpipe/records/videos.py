@@ -140,6 +140,8 @@ class Collection:
     """None: each video is scored as a whole."""
     globs: Globs = ALL
     declared: Declared = UNDECLARED
+    multi_label: bool = False
+    """A video may have several labels: each label text is a set of names, as in `label_sets`."""
 
 
 @dataclass(frozen=True, slots=True)

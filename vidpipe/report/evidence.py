@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+MEASURES = {
+    "mean_average_precision": "mAP", "accuracy": "accuracy", "macro_f1": "macro F1", "micro_f1": "micro F1",
+}  # fmt: skip
+"""In words; the first and the last are of versions that give a video several labels."""
+
 
 def evidence_rows(evidence: Mapping[str, Any]) -> list[list[str]]:
     """Evidence as a table: one row per number, one column per contender; the head first."""
@@ -16,8 +21,11 @@ def evidence_rows(evidence: Mapping[str, Any]) -> list[list[str]]:
     which = f"{'frozen' if eval_set['frozen'] else 'own'} set {eval_set['eval_set_hash']}"
     rows = [
         [f"on {eval_set['videos']} videos, {which}", *names],
-        ["accuracy", *(f"{s['accuracy']:.3f}" for s in scores)],
-        ["macro F1", *(f"{s['macro_f1']:.3f}" for s in scores)],
+        *(
+            [title, *(f"{s[name]:.3f}" for s in scores)]
+            for name, title in MEASURES.items()
+            if name in scores[0]
+        ),
         ["calibration error", *(f"{evidence['calibration_error'][n]:.3f}" for n in names)],
         *(
             [f"recall of {label}", *(f"{s['per_label'][label]['recall']:.3f}" for s in scores)]
@@ -27,8 +35,9 @@ def evidence_rows(evidence: Mapping[str, Any]) -> list[list[str]]:
     ]
     blank = [""] * (len(names) - 1)
     if difference:
-        for name, title in (("accuracy", "accuracy gained, 95 %"), ("macro_f1", "macro F1 gained, 95 %")):
-            rows.append([title, _interval(difference[name]), *blank])
+        for name, title in MEASURES.items():
+            if name in difference:
+                rows.append([f"{title} gained, 95 %", _interval(difference[name]), *blank])
         won = f"{coin['only_challenger']} won, {coin['only_champion']} lost, p = {coin['p']:.2g}"
         rows.append(["McNemar", won, *blank])
     rows.append(["p of luck against chance", f"{evidence['p_chance']:.2g}", *blank])

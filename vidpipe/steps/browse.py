@@ -14,7 +14,9 @@ from typing import Any
 
 from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.ports import Ports
+from vidpipe.records.label_sets import names_in
 from vidpipe.steps.label import queue
+from vidpipe.steps.label_kinds import is_multi_label
 from vidpipe.steps.similar import similar
 
 PAGE = 60
@@ -89,11 +91,14 @@ def facets(ports: Ports, collection: str) -> dict[str, Any]:
     with ports.warehouse.reading() as read:
         labels = read("browse_labels", collection=collection)
         verdicts = read("browse_verdicts", collection=collection)
-    waiting = {w.label for w in ports.waiting_labels.all() if w.collection == collection}
+    texts = {w.label for w in ports.waiting_labels.all() if w.collection == collection}
+    several = is_multi_label(ports, collection)
+    waiting = {name for text in texts for name in (names_in(text) if several else (text,))}
     new = sorted(waiting - {row["label"] for row in labels})
     return {
         "labels": [*labels, *({"label": label, "known": 0, "predicted": 0} for label in new)],
         "verdicts": verdicts,
+        "multi_label": several,
     }
 
 

@@ -20,6 +20,7 @@ from vidpipe.ports import Ports
 from vidpipe.records.features import SkippedFeatures
 from vidpipe.records.models import ModelVersion
 from vidpipe.steps.champion_alias import ODD, champion, settle, verified
+from vidpipe.steps.label_kinds import WORDS, of_other_kind, refuse_other_kind
 from vidpipe.steps.lookup import require_collection
 from vidpipe.steps.lost_parts import forget_damaged
 from vidpipe.steps.novelty import novelty_model
@@ -70,6 +71,8 @@ def classify(
 
     Raises:
         NotFound: No such collection, version or alias.
+        ConfigurationError: The collection has labels of another kind than the version gives: several a video,
+            or one. Where all are asked for, such collections are passed over.
         IncompatibleFeatures: The videos' features were made by another spec than the version's.
         LeaseHeld: Another run is at work.
     """
@@ -79,6 +82,8 @@ def classify(
         version, is_champion, problems = (
             (resolved[0], True, list(resolved[1])) if resolved else _resolved(ports, model)
         )
+        if collection in of_other_kind(ports, version):
+            refuse_other_kind(ports, version, str(collection))
         scorer = _Scorer(ports, run, version)
         skipped = ports.ledger.predictions.count_scored(version.identity, collection)
         remaining, unserved = 0, list[str]()
@@ -136,15 +141,26 @@ class _Scorer:
         self.ports, self.run, self.version = ports, run, version
         self.problems: list[str] = []
         """Videos that were not scored, as their features cannot be read."""
+        self._other_kind = of_other_kind(ports, version)
+        if self._other_kind:
+            names = ", ".join(sorted(self._other_kind))
+            log.warning(
+                "version %d gives %s: %s, with %s, are passed over", version.version,
+                WORDS[version.multi_label], names, WORDS[not version.multi_label],
+            )  # fmt: skip
 
     def waiting(self, collection: str | None) -> list[tuple[str, int | None, int]]:
         """Collections with videos to score, the newest first: name, serving version, number of videos."""
         spec_id = self.version.spec.feature_set_id
-        return self.ports.ledger.predictions.unscored_collections(self.version.identity, spec_id, collection)
+        found = self.ports.ledger.predictions.unscored_collections(self.version.identity, spec_id, collection)
+        return [row for row in found if row[0] not in self._other_kind]
 
     def score(self, collections: Sequence[str] | None, deadline: float | None = None) -> int:
         """Score the unscored videos of a collection, or of all, until the deadline; returns their number."""
         ledger, version, spec_id = self.ports.ledger, self.version, self.version.spec.feature_set_id
+        if collections is None and self._other_kind:
+            every = [c.name for c in ledger.sources.collections()]
+            collections = [name for name in every if name not in self._other_kind]
         pending = ledger.predictions.unscored(version.identity, spec_id, collections)
         if not pending:
             return 0

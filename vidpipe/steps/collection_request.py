@@ -32,6 +32,7 @@ def requested(
     attributes: Sequence[str] | None,
     time_from_name: str | None,
     time_zone: str | None,
+    multi_label: bool | None,
 ) -> Collection:
     """The collection as requested; the arguments are those of `ingest`.
 
@@ -41,7 +42,10 @@ def requested(
     wanted = _request(ports, name, source, manifest, label_from, replace_source)
     wanted = replace(wanted, windows=_windows(ports, name, window_s, stride_s, windows))
     wanted = replace(wanted, globs=_globs(ports, wanted, include, exclude, replace_source))
-    return replace(wanted, declared=_declared(ports, wanted, attributes, time_from_name, time_zone))
+    wanted = replace(wanted, declared=_declared(ports, wanted, attributes, time_from_name, time_zone))
+    known = ports.ledger.sources.collection(name)
+    before = known.multi_label if known else False
+    return replace(wanted, multi_label=before if multi_label is None else multi_label)
 
 
 def _request(

@@ -5,20 +5,25 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from vidpipe.errors import ConfigurationError, NotFound
-from vidpipe.evaluation.comparison import accuracy_interval, paired_bootstrap
-from vidpipe.learning.inference import predict
-from vidpipe.metrics import Indices, confusion_matrix, graded
+from vidpipe.evaluation import label_set_evidence
+from vidpipe.evaluation.comparison import Difference, accuracy_interval, paired_bootstrap
+from vidpipe.evaluation.label_set_evidence import Contender
+from vidpipe.metrics import Indices, confusion_matrix
 from vidpipe.ports import Ports
 from vidpipe.ports.models import ModelBundle
-from vidpipe.records.models import LabelledVideo, ModelVersion, ScoredVideos, Scores, Sequences
-from vidpipe.records.videos import short_hash
-from vidpipe.splits import group_hash, known_column, resolve, split_columns
+from vidpipe.records.models import OF_SETS, LabelledVideo, ModelVersion, ScoredVideos, Scores, Sequences
+from vidpipe.records.videos import Floats, short_hash
+from vidpipe.splits import group_hash, known_column, names_of, resolve, split_columns
 from vidpipe.steps import scoring
 from vidpipe.steps.evaluation_log import log_evaluation
+from vidpipe.steps.label_kinds import refuse_other_kind
+from vidpipe.steps.lookup import require_collection
 from vidpipe.steps.runs import Result
 
 log = logging.getLogger(__name__)
@@ -57,7 +62,16 @@ class EvaluateResult(Result):
     """Accuracy over the better baseline: value, and low and high of its paired 95 % interval."""
     per_label: Mapping[str, Mapping[str, float]]
     confusion: Mapping[str, Mapping[str, int]]
-    """True label to predicted label to videos, without zeros."""
+    """True label to predicted label to videos, without zeros; empty where a video may have several."""
+    mean_average_precision: float | None = None
+    micro_f1: float | None = None
+    """Where a video may have several labels. There `accuracy` is the share of videos with all of them right,
+    `top_3` the share of true labels among their video's three best, `gain` that of mean average precision."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The `--json` object, without what is of the other kind of version."""
+        found = Result.to_dict(self)
+        return {k: v for k, v in found.items() if v is not None or k not in OF_SETS}
 
 
 def evaluate(
@@ -72,17 +86,21 @@ def evaluate(
     version = ports.registry.version(model or default_alias(ports))
     bundle = ports.registry.load(version)
     chosen = collection or version.collection
+    require_collection(ports, chosen)
+    refuse_other_kind(ports, version, chosen)
     videos = _videos(ports, version, bundle, chosen, split)
     data = scoring.load(ports, version.spec, videos, bundle.labels)
-    given = predict(bundle.classifier, data.features)  # (N, K)
-    mine, predicted = graded(data.targets, given, data.labels), given.argmax(1)
-    scored = {name: scoring.score(part, data) for name, part in {**bundle.baselines, **bundle.parts}.items()}
-    best = max(bundle.baselines, key=lambda name: (scored[name][0].accuracy, scored[name][0].macro_f1))
+    mine, given = scoring.score(bundle.classifier, data, bundle.thresholds())
+    scored = {
+        name: scoring.score(part, data, bundle.thresholds(name))
+        for name, part in {**bundle.baselines, **bundle.parts}.items()
+    }
+    best = max(bundle.baselines, key=lambda name: (scored[name][0].headline, scored[name][0].macro_f1))
     theirs, of_baseline = scored[best]
     cv = bundle.cross_validation
     groups = _groups(videos, data)
-    interval = accuracy_interval(predicted == data.targets, groups)
-    ahead = paired_bootstrap(data.targets, predicted, of_baseline, groups, len(data.labels))
+    interval = accuracy_interval(_right(data, given, bundle.thresholds()), groups)
+    ahead = _ahead(data, (given, bundle.thresholds()), (of_baseline, bundle.thresholds(best)), groups)
     result = EvaluateResult(
         model=version.model, version=version.version, collection=chosen, split=split,
         n=mine.n, groups=ahead.groups, seen=_seen(version, bundle, videos),
@@ -90,12 +108,33 @@ def evaluate(
         baseline=_headline(theirs), baselines={name: _headline(scored[name][0]) for name in bundle.baselines},
         parts={name: _part(scored[name][0], bundle.weights[name]) for name in bundle.parts},
         cv_accuracy=cv.accuracy if cv else None, cv_interval=(cv.low, cv.high) if cv else None,
-        gain=asdict(ahead.accuracy),
-        per_label=mine.per_label, confusion=_confusion(data, predicted),
+        gain=asdict(ahead.headline),
+        per_label=mine.per_label, confusion=_confusion(data, given),
     )  # fmt: skip
     answers = ScoredVideos(data.labels, data.targets, given)
     log_evaluation(ports, result.to_dict(), short_hash([(v.video_id, v.label) for v in videos]), answers)
     return result
+
+
+Decided = tuple[Floats, Sequence[float] | None]
+"""Probabilities (N, K), and thresholds where a video may have several labels."""
+
+
+def _right(data: Sequences, given: Floats, thresholds: Sequence[float] | None) -> npt.NDArray[np.bool_]:
+    """Whether each video's label is right, or all of its labels, (N,)."""
+    if thresholds is None:
+        right: npt.NDArray[np.bool_] = given.argmax(1) == data.targets
+        return right
+    return Contender(data.targets, given, thresholds).right
+
+
+def _ahead(data: Sequences, mine: Decided, theirs: Decided, groups: Indices) -> Difference:
+    """Paired differences of two models' scores."""
+    if mine[1] is None or theirs[1] is None:
+        best, other = mine[0].argmax(1), theirs[0].argmax(1)
+        return paired_bootstrap(data.targets, best, other, groups, len(data.labels))
+    one, two = Contender(data.targets, mine[0], mine[1]), Contender(data.targets, theirs[0], theirs[1])
+    return label_set_evidence.paired_bootstrap(one, two, groups)
 
 
 def default_alias(ports: Ports, order: Sequence[str] = ("challenger", "champion")) -> str:
@@ -130,7 +169,7 @@ def _videos(
             f"the {split} split of {collection!r} is empty.",
             next_step="pass --split all, or a collection with split columns.",
         )
-    unknown = sorted({v.label for v in chosen} - set(bundle.labels))
+    unknown = sorted(names_of(chosen) - set(bundle.labels))
     if unknown:
         raise ConfigurationError(
             f"version {version.version} does not know the label {unknown[0]!r} of {collection!r}; "
@@ -177,21 +216,27 @@ def _groups(videos: Sequence[LabelledVideo], data: Sequences) -> Indices:
     return numbers.astype(np.int64)
 
 
-def _headline(scores: Scores) -> dict[str, float]:
+def _headline(scores: Scores) -> dict[str, Any]:
     return {
         "accuracy": scores.accuracy,
         "macro_f1": scores.macro_f1,
         "top_3": scores.top_3 or 0.0,
         "calibration_error": scores.calibration_error or 0.0,
+        **scores.of_sets(),
     }
 
 
 def _part(scores: Scores, weight: float) -> dict[str, float]:
-    return {"accuracy": scores.accuracy, "macro_f1": scores.macro_f1, "weight": weight}
+    return {
+        "accuracy": scores.accuracy, "macro_f1": scores.macro_f1, **scores.of_sets(), "weight": weight
+    }  # fmt: skip
 
 
-def _confusion(data: Sequences, predicted: Indices) -> dict[str, dict[str, int]]:
-    matrix = confusion_matrix(data.targets, predicted, len(data.labels))
+def _confusion(data: Sequences, given: Floats) -> dict[str, dict[str, int]]:
+    """Empty where a video may have several labels: none of them stands for another."""
+    if data.targets.ndim == 2:
+        return {}
+    matrix = confusion_matrix(data.targets, given.argmax(1), len(data.labels))
     return {
         truth: {data.labels[k]: int(n) for k, n in enumerate(row) if n}
         for truth, row in zip(data.labels, matrix, strict=True)

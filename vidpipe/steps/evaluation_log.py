@@ -9,7 +9,7 @@ from typing import Any
 
 from vidpipe.errors import VidpipeError
 from vidpipe.ports import Ports
-from vidpipe.records.models import LoggedEvaluation, ScoredVideos
+from vidpipe.records.models import OF_SETS, LoggedEvaluation, ScoredVideos
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,8 @@ def log_decision(
 
 def log_evaluation(ports: Ports, result: Mapping[str, Any], dataset_hash: str, scored: ScoredVideos) -> None:
     """Log the result of `vidpipe evaluate`, by its `--json` keys."""
-    headline = ("accuracy", "macro_f1", "top_3", "calibration_error")
+    known = ("accuracy", "macro_f1", "top_3", "calibration_error", *OF_SETS)
+    headline = [name for name in known if name in result]
     found = LoggedEvaluation(
         name="evaluate", version=result["version"], facts=result,
         metrics={f"{result['split']}.{name}": float(result[name]) for name in headline},
@@ -71,6 +72,6 @@ def tell(ports: Ports, found: LoggedEvaluation) -> None:
 def _numbers(scores: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """Headline scores as metrics: `challenger.accuracy`, `champion.macro_f1`."""
     for name, some in scores.items():
-        for key in ("accuracy", "macro_f1", "calibration_error"):
+        for key in ("accuracy", "macro_f1", "calibration_error", *OF_SETS):
             if some and isinstance(value := some.get(key), int | float):
                 yield f"{name}.{key}", float(value)

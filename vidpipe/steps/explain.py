@@ -14,7 +14,7 @@ import numpy as np
 from vidpipe.errors import ConfigurationError
 from vidpipe.learning.classifier import Head
 from vidpipe.learning.inference import attention, predict
-from vidpipe.learning.windows import MeanScores
+from vidpipe.learning.windows import scores_over_windows
 from vidpipe.ports import Ports
 from vidpipe.ports.features import FeatureStore
 from vidpipe.ports.models import ModelBundle
@@ -47,8 +47,10 @@ class ExplainResult(Result):
     video_id: str
     label: str
     score: float
+    labels: Sequence[str]
+    """Labels that hold: the best one, or where a video may have several, those over their thresholds."""
     top: Mapping[str, float]
-    """The five best labels with their scores, the best one first."""
+    """The five best labels with their scores, the best one first, and all that hold."""
     head: Head
     """Only `attention` weighs frames."""
     note: str | None
@@ -74,14 +76,15 @@ def explain(ports: Ports, video_id: str, *, model: str | None = None) -> Explain
     video = _stored(ports, version, chosen)
     bundle = ports.registry.load(version)
     scores, weights = _look(ports.store, version, bundle, video)
-    (best,) = best_labels(bundle.labels, scores[None], TOP)
-    top = {label: score for _, label, score in best}
+    (best,) = best_labels(bundle.labels, scores[None], TOP, bundle.thresholds())
+    top = {label: score for _, label, score, _ in best}
+    holding = [label for rank, label, _, over in best if (rank == 1 if over is None else over)]
     head = bundle.lstm_config.head
     times_s = ports.store.times(version.spec.feature_set_id, video)
     frames = [FrameWeight(float(t), float(w)) for t, w in zip(times_s, weights, strict=True)]
     label, score = next(iter(top.items()))
     return ExplainResult(
-        version.model, version.version, chosen, label, score, top, head, _note(version, head), frames
+        version.model, version.version, chosen, label, score, holding, top, head, _note(version, head), frames
     )
 
 
@@ -103,22 +106,26 @@ def _stored(ports: Ports, version: ModelVersion, video_id: str) -> Unscored:
 def _look(
     store: FeatureStore, version: ModelVersion, bundle: ModelBundle, video: Unscored
 ) -> tuple[Floats, Floats]:
-    """Scores (K,) and attention weights (T,); means over windows, with one piece in memory at a time."""
+    """Scores (K,) and attention weights (T,), joined over windows, with one piece in memory at a time."""
     if video.windows is None:
         (whole,) = store.read(version.spec.feature_set_id, [video])
         (weights,) = attention(bundle.lstm, [whole.values])
         return predict(bundle.classifier, [whole.values])[0], weights
-    mean, weights, windows = MeanScores(), np.zeros(video.n_frames, np.float32), 0
+    joined, weights, windows = (
+        scores_over_windows(bundle.decisions is not None),
+        np.zeros(video.n_frames, np.float32),
+        0,
+    )
     for some in windows_shown(store, version.spec, [video]):
         features = [shown.features for shown in some]
         for shown, scores, seen in zip(
             some, predict(bundle.classifier, features), attention(bundle.lstm, features), strict=True
         ):
-            mean.add(scores, shown.weight)
+            joined.add(scores, shown.weight)
             weights[shown.window.first : shown.window.last] += seen
         windows += len(some)
     weights /= windows
-    return mean.value(), weights
+    return joined.value(), weights
 
 
 def _note(version: ModelVersion, head: Head) -> str | None:

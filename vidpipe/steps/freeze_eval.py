@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from vidpipe.errors import ConfigurationError
 from vidpipe.ports import Ports
@@ -61,7 +62,7 @@ def freeze_eval(
         run.detail = {"collection": collection, "split": split, "eval_set_hash": eval_set.set_hash}
         return FreezeResult(
             run.run_id, collection, split, eval_set.set_hash, len(eval_set.videos),
-            len({v.group for v in eval_set.videos}), dict(Counter(v.label for v in eval_set.videos)),
+            len({v.group for v in eval_set.videos}), dict(Counter(chain.from_iterable(eval_set.names))),
             not new,
         )  # fmt: skip
 

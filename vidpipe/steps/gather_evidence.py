@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from vidpipe.errors import ConfigurationError, NotFound
-from vidpipe.evaluation.gate import GateInput, Training
+from vidpipe.evaluation.evidence import GateInput, Training
 from vidpipe.ports import Ports
 from vidpipe.ports.models import ModelBundle
 from vidpipe.records.models import EvaluationSet, EvaluationVideo, LabelledVideo, ModelVersion, Predictions
 from vidpipe.records.windows import WHOLE
 from vidpipe.steps import scoring
+from vidpipe.steps.label_kinds import WORDS
 
 AGREEMENT = 0.9
 """A night agrees when the challenger gives at least this share of its videos the champion's label."""
@@ -22,7 +23,7 @@ def evaluation_set(
 ) -> EvaluationSet:
     """Evaluation set of labelled videos, in order of their ids."""
     members = sorted(EvaluationVideo(v.video_id, v.label, v.group, v.span or WHOLE) for v in videos)
-    return EvaluationSet(collection, split, tuple(members), frozen)
+    return EvaluationSet(collection, split, tuple(members), frozen, any(v.multi_label for v in videos))
 
 
 def gather_evidence(
@@ -38,16 +39,18 @@ def gather_evidence(
 
     Raises:
         NotFound: No such frozen set.
-        ConfigurationError: Videos of the set lack features that a version needs.
+        ConfigurationError: Videos of the set lack features that a version needs, or have several labels where
+            the candidate gives one, or the reverse.
     """
     bundle = ports.registry.load(candidate)
     eval_set = _evaluation_set(ports, candidate, bundle, set_hash)
+    _refuse_other_kind(candidate, eval_set)
     features = scoring.evaluation_features(ports, candidate, eval_set)
     facts: dict[str, Any] = {
         "eval_set": eval_set,
-        "challenger": scoring.predictions_of(bundle.classifier, bundle.labels, features),
+        "challenger": scoring.predictions_of(bundle.classifier, bundle.labels, features, bundle.thresholds()),
         "baselines": {
-            name: scoring.predictions_of(network, bundle.labels, features)
+            name: scoring.predictions_of(network, bundle.labels, features, bundle.thresholds(name))
             for name, network in bundle.baselines.items()
         },
         "training": _training(bundle),
@@ -60,9 +63,13 @@ def gather_evidence(
 def _champion_facts(
     ports: Ports, candidate: ModelVersion, rival: ModelVersion, eval_set: EvaluationSet
 ) -> dict[str, Any]:
+    if rival.multi_label != eval_set.multi_label:
+        return {"other_kind": True}
     bundle = ports.registry.load(rival)
     features = scoring.evaluation_features(ports, rival, eval_set)
-    predictions: Predictions = scoring.predictions_of(bundle.classifier, bundle.labels, features)
+    predictions: Predictions = scoring.predictions_of(
+        bundle.classifier, bundle.labels, features, bundle.thresholds()
+    )
     return {
         "champion": predictions,
         "champion_training": _training(bundle),
@@ -96,6 +103,15 @@ def _evaluation_set(
             next_step=f"vidpipe extract --collection {candidate.collection}, or train again.",
         )
     return evaluation_set(candidate.collection, "test", chosen, frozen=False)
+
+
+def _refuse_other_kind(candidate: ModelVersion, eval_set: EvaluationSet) -> None:
+    if candidate.multi_label != eval_set.multi_label:
+        raise ConfigurationError(
+            f"version {candidate.version} gives {WORDS[candidate.multi_label]}; the evaluation set "
+            f"{eval_set.set_hash} of {eval_set.collection!r} has {WORDS[eval_set.multi_label]}.",
+            next_step=f"vidpipe freeze-eval --collection {candidate.collection}, or pass its --eval-set.",
+        )
 
 
 def _training(bundle: ModelBundle) -> Training:

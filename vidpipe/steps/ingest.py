@@ -16,11 +16,13 @@ from typing import Any
 from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.ports import Ports
 from vidpipe.records.globs import counted
+from vidpipe.records.label_sets import names_in
 from vidpipe.records.names import look_alikes
 from vidpipe.records.videos import Collection, Failure, Listing, Place, SourceFile
 from vidpipe.steps.collection_request import requested
 from vidpipe.steps.describe import RECORDED_AT, describe
 from vidpipe.steps.hash_and_probe import loads, read_files
+from vidpipe.steps.label_kinds import with_stored_labels
 from vidpipe.steps.runs import Result, RunLog, recorded
 from vidpipe.uris import is_uri
 
@@ -86,6 +88,7 @@ def ingest(
     attributes: Sequence[str] | None = None,
     time_from_name: str | None = None,
     time_zone: str | None = None,
+    multi_label: bool | None = None,
     retry_failed: bool = False,
     between: Callable[[], object] | None = None,
 ) -> IngestResult:
@@ -108,6 +111,7 @@ def ingest(
         attributes: Typed columns of the manifest, such as `temperature:double`; None: as before.
         time_from_name: Pattern of recording times in file names, as of strptime; None: as before, '': none.
         time_zone: Of recording times that name none; None: as before, at first UTC.
+        multi_label: Labels are sets of names with bars between them, `a|b`; None: as before, at first not.
         retry_failed: Probe known-bad, unchanged videos again.
         between: Called after each load, when there are more new objects than staging holds together: whoever
             extracts then finds them on the disk.
@@ -122,8 +126,9 @@ def ingest(
             ports, collection, source, manifest, label_from, window_s=window_s, stride_s=stride_s,
             windows=windows, replace_source=replace_source, include=include, exclude=exclude,
             attributes=attributes, time_from_name=time_from_name, time_zone=time_zone,
+            multi_label=multi_label,
         )  # fmt: skip
-        listing = _listing(ports, wanted, allow_missing=allow_missing)
+        listing = with_stored_labels(wanted, _listing(ports, wanted, allow_missing=allow_missing))
         files = listing.files
         ports.ledger.sources.put_collection(wanted)
         changed = ports.ledger.sources.changed_paths(collection, files, retry_failed=False)
@@ -222,7 +227,8 @@ def _taken(wanted: Collection, listing: Listing) -> dict[str, Any]:
     """Counts of labels, groups and splits in the listing, by which a misread column is noticed."""
     files = listing.files
     spans = [span.label for f in files for span in f.spans]
-    labels = {*(f.label for f in files if f.label), *spans}
+    texts = {*(f.label for f in files if f.label), *spans}
+    labels = {name for text in texts for name in (names_in(text) if wanted.multi_label else (text,))}
     groups = {f.group for f in files if f.group}
     attributes = {name for f in files for name in f.attributes}
     columns = sorted({column for f in files for column in f.splits})

@@ -21,6 +21,7 @@ from vidpipe.ports import Ports
 from vidpipe.records.features import StoredFeatures
 from vidpipe.records.labels import GivenLabel
 from vidpipe.records.videos import Floats
+from vidpipe.steps.label_kinds import given_as_stored
 from vidpipe.steps.lookup import require_collection
 from vidpipe.steps.mean_features import mean_features
 from vidpipe.steps.runs import Result, recorded
@@ -137,13 +138,17 @@ def label(
 
     Raises:
         NotFound: No such collection.
-        ConfigurationError: No collection is named, no path is known, or one video gets two labels.
+        ConfigurationError: No collection is named, no path is known, one video gets two labels, or a set of
+            labels is none.
         LeaseHeld: Another run is at work.
     """
     given = ports.catalog.read_labels(file)
     by_collection = _by_collection(given, collection, file)
     for name in by_collection:
         require_collection(ports, name)
+    by_collection = {
+        name: given_as_stored(ports, name, lines, str(file)) for name, lines in by_collection.items()
+    }
     with recorded(ports, "label") as run:
         counts = give(ports, by_collection, source or file.name)
         known = sum(counts.values()) - counts["unknown"]

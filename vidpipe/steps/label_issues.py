@@ -21,6 +21,7 @@ from vidpipe.records.models import LabelledVideo
 from vidpipe.records.videos import short_hash
 from vidpipe.splits import group_folds
 from vidpipe.steps import scoring
+from vidpipe.steps.label_kinds import is_multi_label
 from vidpipe.steps.lookup import require_collection
 from vidpipe.steps.runs import Result, recorded
 from vidpipe.vision.feature_specs import block_sizes
@@ -60,16 +61,22 @@ def label_issues(
     Args:
         ports: The outside world.
         output: The CSV.
-        collection: Default: every collection with labels of two kinds.
+        collection: Default: every collection with labels of two kinds, and one label a video.
         limit: So many lines at most; default: all.
         overwrite: Replace another file of that name.
 
     Raises:
         NotFound: No such collection, or no labels to compare.
-        ConfigurationError: No features yet, or another file has that name.
+        ConfigurationError: No features yet, another file has that name, or several labels a video.
     """
     require_collection(ports, collection)
-    names = [collection] if collection else [c.name for c in ports.ledger.sources.collections()]
+    if collection and is_multi_label(ports, collection):
+        raise ConfigurationError(
+            f"the videos of {collection!r} may have several labels: label-issues judges one label a video.",
+            next_step="vidpipe label-queue asks for the videos that are least certain.",
+        )
+    every = [c.name for c in ports.ledger.sources.collections() if not c.multi_label]
+    names = [collection] if collection else every
     with recorded(ports, "label-issues") as run:
         checks = {name: check for name in names if (check := _checked(ports, name))}
         if not checks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 
 import numpy as np
 
@@ -19,7 +20,10 @@ SEED = 0
 
 
 def novelty_model(ports: Ports, version: ModelVersion) -> bytes:
-    """Bytes of a version's novelty model, fitted once; empty where too few of its videos are there."""
+    """Bytes of a version's novelty model, fitted once; empty where too few of its videos are there.
+
+    A video with several labels stands for its rarest one, whose centre would lack it most.
+    """
     known = ports.ledger.novelty.model_of(version.identity)
     if known is not None:
         return known
@@ -28,8 +32,10 @@ def novelty_model(ports: Ports, version: ModelVersion) -> bytes:
     found = None
     if videos:
         means = dict(mean_features(ports.store, spec.feature_set_id, [v.stored for v in videos]))
-        labels = sorted({v.label for v in videos})
-        targets = np.array([labels.index(v.label) for v in videos], np.int64)
+        videos_of = Counter(name for v in videos for name in v.names)
+        labels = sorted(videos_of)
+        rarest = [min(v.names, key=lambda name: (videos_of[name], name)) for v in videos]
+        targets = np.array([labels.index(name) for name in rarest], np.int64)
         folds = group_folds(videos, SEED)
         found = fit_novelty(np.stack([means[v.video_id] for v in videos]), targets, folds, block_sizes(spec))
     weights = found.to_bytes() if found else b""

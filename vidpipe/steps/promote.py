@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from vidpipe.errors import ConfigurationError, NotFound, UnsafeModel
-from vidpipe.evaluation.gate import GateInput, Policy, Verdict, judge
+from vidpipe.evaluation.evidence import GateInput
+from vidpipe.evaluation.gate import Policy, Verdict, judge
 from vidpipe.ports import Ports
 from vidpipe.records.predictions import Promotion
 from vidpipe.steps.champion_alias import (

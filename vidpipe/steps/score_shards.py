@@ -119,9 +119,9 @@ def _some(videos: Iterator[VideoFeatures]) -> Iterator[list[VideoFeatures]]:
 def _predictions(bundle: ModelBundle, videos: Sequence[VideoFeatures], top_k: int) -> list[Prediction]:
     """The top labels of each video, best first."""
     scores = predict(bundle.classifier, [v.values for v in videos])  # (N, K)
-    ranked = best_labels(bundle.labels, scores, top_k)
+    ranked = best_labels(bundle.labels, scores, top_k, bundle.thresholds())
     return [
-        Prediction(video.video_id, rank, label, score)
+        Prediction(video.video_id, rank, label, score, over_threshold=over)
         for video, best in zip(videos, ranked, strict=True)
-        for rank, label, score in best
+        for rank, label, score, over in best
     ]

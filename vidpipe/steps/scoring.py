@@ -11,9 +11,10 @@ import numpy as np
 from torch import nn
 
 from vidpipe.errors import ConfigurationError, NotFound
+from vidpipe.label_set_metrics import label_set_scores, over_thresholds
 from vidpipe.learning.inference import predict
 from vidpipe.learning.windows import Window, frames_of
-from vidpipe.metrics import Indices, graded
+from vidpipe.metrics import graded
 from vidpipe.ports import Ports
 from vidpipe.ports.features import FeatureStore
 from vidpipe.records.features import FeatureSpec, StoredFeatures
@@ -56,12 +57,14 @@ def in_order(videos: Sequence[LabelledVideo]) -> list[LabelledVideo]:
 def load(
     ports: Ports, spec: FeatureSpec, videos: Sequence[LabelledVideo], labels: Sequence[str]
 ) -> Sequences:
-    """Read the features of labelled videos; `targets` index `labels`."""
+    """Read the features of labelled videos; `targets` index `labels`, or say which of them each video has."""
     index = {label: k for k, label in enumerate(labels)}
     ordered = in_order(videos)
     features = _features(ports, spec, [(v.stored, v.span) for v in ordered])
     refuse_not_finite(ordered, features)
-    targets = np.array([index[v.label] for v in ordered], np.int64)
+    targets = np.array([index[v.label] for v in ordered if not v.multi_label], np.int64)
+    if any(v.multi_label for v in ordered):
+        targets = np.array([[label in v.names for label in labels] for v in ordered], np.int64)
     return Sequences(tuple(v.video_id for v in ordered), tuple(features), targets, tuple(labels))
 
 
@@ -123,10 +126,22 @@ def _cut(
         yield (window.start_s, window.end_s), features.copy()
 
 
-def score(model: nn.Module, data: Sequences) -> tuple[Scores, Indices]:
-    """Scores of one model on labelled data, and its predicted labels (N,), as indices."""
-    given = predict(model, data.features)  # (N, K)
-    return graded(data.targets, given, data.labels), given.argmax(1)
+def score(
+    model: nn.Module, data: Sequences, thresholds: Sequence[float] | None = None
+) -> tuple[Scores, Floats]:
+    """Scores of one model on labelled data, and its probabilities (N, K).
+
+    Thresholds are of the labels, K, where a video may have several.
+    """
+    given = predict(model, data.features)
+    return grade(data, given, thresholds), given
+
+
+def grade(data: Sequences, given: Floats, thresholds: Sequence[float] | None = None) -> Scores:
+    """Scores of a model's probabilities (N, K), by the kind of the labels."""
+    if thresholds is None:
+        return graded(data.targets, given, data.labels)
+    return label_set_scores(data.targets, given, thresholds, data.labels)
 
 
 def evaluation_features(ports: Ports, version: ModelVersion, eval_set: EvaluationSet) -> list[Floats]:
@@ -150,19 +165,40 @@ def evaluation_features(ports: Ports, version: ModelVersion, eval_set: Evaluatio
     return _features(ports, version.spec, wanted)
 
 
-def predictions_of(network: nn.Module, labels: Sequence[str], features: Sequence[Floats]) -> Predictions:
-    """Predictions of a network for N videos: the best label of each, and its score."""
+def predictions_of(
+    network: nn.Module,
+    labels: Sequence[str],
+    features: Sequence[Floats],
+    thresholds: Sequence[float] | None = None,
+) -> Predictions:
+    """Predictions of a network for N videos: best labels and their scores; with thresholds, all scores."""
     given = predict(network, features)  # (N, K)
     best = given.argmax(1) if len(features) else np.zeros(0, np.int64)
-    return Predictions(tuple(labels), tuple(labels[k] for k in best), given.max(1, initial=0.0))
+    top = (tuple(labels), tuple(labels[k] for k in best), given.max(1, initial=0.0))
+    return Predictions(*top) if thresholds is None else Predictions(*top, given, tuple(thresholds))
 
 
-def best_labels(labels: Sequence[str], scores: Floats, top_k: int) -> list[list[tuple[int, str, float]]]:
-    """Rank, label and score of the top labels in each row of scores (N, K), the best first."""
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
+Ranked = tuple[int, str, float, bool | None]
+"""Rank, label, score, and whether it is over its threshold; None where a video has one label."""
+
+
+def best_labels(
+    labels: Sequence[str], scores: Floats, top_k: int, thresholds: Sequence[float] | None = None
+) -> list[list[Ranked]]:
+    """The top labels in each row of scores (N, K), and those over their thresholds, the best first."""
+    order = np.argsort(-scores, axis=1, kind="stable")
+    if thresholds is None:
+        return [
+            [(rank, labels[k], float(row[k]), None) for rank, k in enumerate(best[:top_k], start=1)]
+            for row, best in zip(scores, order, strict=True)
+        ]
     return [
-        [(rank, labels[k], float(row[k])) for rank, k in enumerate(best, start=1)]
-        for row, best in zip(scores, order, strict=True)
+        [
+            (rank, labels[k], float(row[k]), bool(over[k]))
+            for rank, k in enumerate(best, start=1)
+            if rank <= top_k or over[k]
+        ]
+        for row, best, over in zip(scores, order, over_thresholds(scores, thresholds), strict=True)
     ]
 
 

@@ -19,15 +19,15 @@ from torch import nn
 
 from vidpipe.evaluation.comparison import accuracy_interval
 from vidpipe.evaluation.model_card import TrainingRecord
+from vidpipe.label_set_metrics import mean_average_precision
 from vidpipe.learning.calibration import EpochMetrics
 from vidpipe.learning.cross_fitting import CrossFit, Fitted, order_gain
-from vidpipe.learning.inference import predict
 from vidpipe.learning.training import Start, TrainingConfig
-from vidpipe.metrics import graded
 from vidpipe.ports import Ports
 from vidpipe.ports.models import ModelBundle, TrainingRun
 from vidpipe.records.features import FeatureSpec
 from vidpipe.records.models import (
+    REGISTERED,
     CrossValidation,
     LabelledVideo,
     ModelVersion,
@@ -35,11 +35,13 @@ from vidpipe.records.models import (
     Sequences,
 )
 from vidpipe.records.videos import short_hash
-from vidpipe.splits import SPLITS, Copies, ResolvedSplit
+from vidpipe.splits import SPLITS, Copies, ResolvedSplit, names_of
 from vidpipe.splits import folds as fold_numbers
 from vidpipe.steps import scoring
 from vidpipe.steps.attention_strips import log_attention
 from vidpipe.steps.gather_evidence import evaluation_set
+from vidpipe.steps.label_kinds import refuse_other_kind
+from vidpipe.steps.lookup import require_collection
 from vidpipe.steps.runs import Result, recorded
 from vidpipe.steps.training_splits import resolved
 from vidpipe.vision.feature_specs import block_sizes
@@ -90,7 +92,7 @@ class _MakeTrainer:
     def labels(self) -> list[str]:
         """Labels of the training videos and of the warm start."""
         known = self.start[1].labels if self.start else ()
-        return sorted({v.label for v in self.split.train} | set(known))
+        return sorted(names_of(self.split.train) | set(known))
 
     @property
     def training_groups(self) -> list[str]:
@@ -108,6 +110,8 @@ class _MakeTrainer:
             RECIPE, self.collection, self.split.column, dataset_hash, self.spec.feature_set_id,
             self.config.parameters(), self.start[0].mlflow_run_id if self.start else None, self.linear,
         ]  # fmt: skip
+        if any(v.multi_label for v in self.split.train):
+            decides.append("several labels a video")
         if joined := sorted({v.joined for v in self.split.part("all") if v.joined}):
             decides.append(joined)  # other folds; without any, versions of before are found
         return {"dataset_hash": dataset_hash, "fingerprint": short_hash(decides)}
@@ -162,7 +166,7 @@ def train(
         RegistryUnreachable: MLflow does not answer.
     """
     config = config or TrainingConfig()
-    start = _start(ports, warm_start)
+    start = _start(ports, collection, warm_start)
     spec = start[0].spec if start else ports.limits.spec
     with recorded(ports, "train") as run:
         split = resolved(
@@ -214,10 +218,12 @@ def retrain(
     )  # fmt: skip
 
 
-def _start(ports: Ports, warm_start: str | None) -> tuple[ModelVersion, ModelBundle] | None:
+def _start(ports: Ports, collection: str, warm_start: str | None) -> tuple[ModelVersion, ModelBundle] | None:
     if warm_start is None:
         return None
+    require_collection(ports, collection)
     version = ports.registry.version(warm_start)
+    refuse_other_kind(ports, version, collection)
     return version, ports.registry.load(version)
 
 
@@ -233,16 +239,21 @@ def _train_new(ports: Ports, lesson: _MakeTrainer, *, only: bool) -> ModelVersio
         training = CrossFit(data, folds, config, block_sizes(spec), start, linear=lesson.linear)
         _fit(ports, training, mlflow_run)
         fitted = training.fitted
-        parts = {name: scoring.score(part, test)[0] for name, part in fitted.parts().items()}
+        decisions = fitted.decisions
+        thresholds: Mapping[str, Sequence[float]] = decisions.thresholds if decisions else {}
+        parts = {
+            name: scoring.score(part, test, thresholds.get(name))[0] for name, part in fitted.parts().items()
+        }
         record = TrainingRecord(
             lesson.collection, split.column, **lesson.hashes(),
-            videos={name: dict(Counter(v.label for v in split.part(name))) for name in SPLITS},
-            scores=_log_scores(mlflow_run, "registered", fitted.classifier, test),
+            videos={name: _label_counts(split.part(name)) for name in SPLITS},
+            scores=_log_scores(mlflow_run, fitted.classifier, test, thresholds.get(REGISTERED)),
             parts=parts, weights=fitted.weights,
             baselines={name: parts[name] for name in ("mean_linear", "mean_std_linear")},
             cross_validation=_cross_validation(fitted, data, videos, folds),
             warm_start=lesson.start[0].version if lesson.start else None,
             order_gain=order_gain(fitted.out_of_fold),
+            totals={name: len(split.part(name)) for name in SPLITS},
         )  # fmt: skip
         mlflow_run.log_facts("figures", record.figures())
         if config.head == "attention":
@@ -250,7 +261,7 @@ def _train_new(ports: Ports, lesson: _MakeTrainer, *, only: bool) -> ModelVersio
         bundle = ports.make_bundle(
             labels=tuple(labels), spec=spec, split_ids=split.ids(), training_groups=lesson.training_groups,
             lstm=fitted.classifier.lstm, lstm_config=fitted.lstm_config, heads=fitted.heads,
-            weights=fitted.weights, cross_validation=record.cross_validation,
+            weights=fitted.weights, cross_validation=record.cross_validation, decisions=decisions,
         )  # fmt: skip
         return mlflow_run.register(bundle, record)
 
@@ -286,10 +297,18 @@ def _cross_validation(
     fitted: Fitted, data: Sequences, videos: Sequence[LabelledVideo], folds: npt.NDArray[np.int64]
 ) -> CrossValidation:
     """Cross-validated accuracy of the out-of-fold scores, with a bootstrap interval by group."""
-    right = fitted.probabilities.argmax(1) == data.targets[fitted.held_out]
+    truth = data.targets[fitted.held_out]
+    right = (
+        fitted.probabilities.argmax(1) == truth
+        if fitted.decided is None
+        else (fitted.decided == truth).all(1)
+    )
     _, groups = np.unique([videos[i].group for i in fitted.held_out], return_inverse=True)
     found = accuracy_interval(right, groups.astype(np.int64))
-    return CrossValidation(len(right), found.value, found.low, found.high, int(folds.max()) + 1)
+    return CrossValidation(
+        len(right), found.value, found.low, found.high, int(folds.max()) + 1,
+        None if fitted.decided is None else mean_average_precision(truth, fitted.probabilities),
+    )  # fmt: skip
 
 
 def _advice(version: ModelVersion, split: ResolvedSplit) -> str:
@@ -302,7 +321,7 @@ def _advice(version: ModelVersion, split: ResolvedSplit) -> str:
             "order matters here: parts that see it forecast held-out videos better than statistics over time "
             f"do, by {gain:.2f} ± {error:.2f} in log score."
         )
-    videos = Counter(v.label for v in (*split.train, *split.val))
+    videos = _label_counts((*split.train, *split.val))
     rarest = min(videos, key=lambda label: (videos[label], label))
     return (
         "a linear model on statistics over time is as good as one that sees order: "
@@ -310,8 +329,13 @@ def _advice(version: ModelVersion, split: ResolvedSplit) -> str:
     )
 
 
-def _log_scores(mlflow_run: TrainingRun, name: str, model: nn.Module, test: Sequences) -> Scores:
-    given = predict(model, test.features)
-    scores = graded(test.targets, given, test.labels)
-    mlflow_run.log_scores(name, test.labels, test.targets, given, asdict(scores))
+def _label_counts(videos: Sequence[LabelledVideo]) -> dict[str, int]:
+    return dict(Counter(name for v in videos for name in v.names))
+
+
+def _log_scores(
+    mlflow_run: TrainingRun, model: nn.Module, test: Sequences, thresholds: Sequence[float] | None
+) -> Scores:
+    scores, given = scoring.score(model, test, thresholds)
+    mlflow_run.log_scores(REGISTERED, test.labels, test.targets, given, asdict(scores))
     return scores

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vidpipe.errors import ConfigurationError
 from vidpipe.learning import hyperparameters
 from vidpipe.learning.calibration import validate
 from vidpipe.learning.training import LSTMTrainer, TrainingConfig
@@ -22,6 +23,8 @@ from vidpipe.ports.models import TrainingRun
 from vidpipe.records.models import LabelledVideo, Sequences
 from vidpipe.splits import Copies, ResolvedSplit, folds
 from vidpipe.steps import scoring
+from vidpipe.steps.label_kinds import is_multi_label
+from vidpipe.steps.lookup import require_collection
 from vidpipe.steps.runs import Result, recorded
 from vidpipe.steps.train import log_epoch, train
 from vidpipe.steps.training_splits import resolved
@@ -89,11 +92,17 @@ def tune(
 
     Raises:
         NotFound: No such collection, or no labels in it.
-        ConfigurationError: No features yet, or a split that cannot be used.
+        ConfigurationError: No features yet, a split that cannot be used, or several labels a video.
         RegistryUnreachable: MLflow does not answer.
     """
     default = config or TrainingConfig()
     spec = ports.limits.spec
+    require_collection(ports, collection)
+    if is_multi_label(ports, collection):
+        raise ConfigurationError(
+            f"the videos of {collection!r} may have several labels: tune searches for one label a video.",
+            next_step=f"vidpipe train --collection {collection}",
+        )
     with recorded(ports, "tune") as run:
         split = resolved(
             ports, collection, spec, split_column, default.seed, copies=copies,

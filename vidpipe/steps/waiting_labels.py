@@ -13,6 +13,7 @@ from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.ports import Ports
 from vidpipe.records.labels import GivenLabel, WaitingLabel
 from vidpipe.steps.label import give
+from vidpipe.steps.label_kinds import given_as_stored
 from vidpipe.steps.runs import recorded
 
 log = logging.getLogger(__name__)
@@ -44,12 +45,15 @@ def wait_with(
 
     Raises:
         NotFound: No such video is present in the collection.
+        ConfigurationError: It is no set of labels, where the collection has several a video.
         StorageFailed: The disk is full or read-only.
     """
     with ports.warehouse.reading() as read:
         rows = read("browse_video", collection=collection, video_id=video_id)
     if not rows:
         raise NotFound(f"no video {video_id[:12]} is present in {collection}.")
+    (line,) = given_as_stored(ports, collection, [GivenLabel(rows[0]["path"], label)], "")
+    label = line.label or label
     given = WaitingLabel(collection, rows[0]["path"], label, video_id, source, _now())
     waits = next((w.label for w in ports.waiting_labels.all() if w.of == given.of), None)
     if label == (waits or rows[0]["known_label"]):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from vidpipe.learning.inference import predict
-from vidpipe.learning.windows import MeanScores, Window, frames_of, windows_of
+from vidpipe.learning.windows import Window, WindowScores, frames_of, scores_over_windows, windows_of
 from vidpipe.ports.features import FeatureStore
 from vidpipe.ports.models import ModelBundle
 from vidpipe.records.features import FeatureSpec, Unscored
@@ -17,7 +18,7 @@ from vidpipe.steps.scoring import best_labels, read_ahead
 
 WINDOW_RANKS = 3
 """Labels stored of a window. Four labels cannot all have more than a quarter: whatever scores above 0.25
-is there, and more ranks would add rows and hardly a word."""
+is there, and more ranks would add rows and hardly a word. Labels over their thresholds are there anyway."""
 SCORE_FRAMES = 4096
 """Frames whose windows are scored at once: 54 MB, where windows do not overlap."""
 
@@ -36,26 +37,27 @@ class Shown:
 def score_windows(
     store: FeatureStore, bundle: ModelBundle, spec: FeatureSpec, videos: Sequence[Unscored], top_k: int
 ) -> tuple[list[Prediction], list[WindowPrediction]]:
-    """Top labels of videos, by the mean of their windows' scores, and of each window."""
-    means: dict[str, MeanScores] = defaultdict(MeanScores)
+    """Top labels of videos, by the joined scores of their windows, and of each window."""
+    joined: dict[str, WindowScores] = defaultdict(partial(scores_over_windows, bundle.decisions is not None))
     found: list[WindowPrediction] = []
     for some in windows_shown(store, spec, videos):
         given = predict(bundle.classifier, [shown.features for shown in some])  # (n, K)
-        ranked = best_labels(bundle.labels, given, min(top_k, WINDOW_RANKS))
+        ranked = best_labels(bundle.labels, given, min(top_k, WINDOW_RANKS), bundle.thresholds())
         for shown, scores, best in zip(some, given, ranked, strict=True):
-            means[shown.video_id].add(scores, shown.weight)
+            joined[shown.video_id].add(scores, shown.weight)
             span = (shown.video_id, shown.window.start_s, shown.window.end_s)
-            found += [WindowPrediction(*span, rank, label, score) for rank, label, score in best]
-    return list(_of_videos(bundle.labels, videos, means, top_k)), found
+            found += [WindowPrediction(*span, rank, label, score, over) for rank, label, score, over in best]
+    return list(_of_videos(bundle, videos, joined, top_k)), found
 
 
 def _of_videos(
-    labels: Sequence[str], videos: Sequence[Unscored], means: dict[str, MeanScores], top_k: int
+    bundle: ModelBundle, videos: Sequence[Unscored], joined: dict[str, WindowScores], top_k: int
 ) -> Iterator[Prediction]:
     for video in videos:
-        (best,) = best_labels(labels, means[video.video_id].value()[None], top_k)
-        for rank, label, score in best:
-            yield Prediction(video.video_id, rank, label, score, video.windows)
+        scores = joined[video.video_id].value()[None]
+        (best,) = best_labels(bundle.labels, scores, top_k, bundle.thresholds())
+        for rank, label, score, over in best:
+            yield Prediction(video.video_id, rank, label, score, video.windows, over)
 
 
 def windows_shown(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import webvtt as reader
+from stored import exported
 
 from vidpipe.adapters.exchange.activitynet import activitynet
 from vidpipe.adapters.exchange.fiftyone import fiftyone
@@ -37,7 +38,7 @@ SEGMENTS = [(0.0, 5.0, "cat"), (5.0, 3723.004, ODD)]
 def query(name: str, /, **asked: Any) -> list[dict[str, Any]]:
     """What the warehouse would say."""
     if name == "export_videos":
-        return [{**OWN, "video_id": f"{n:064}", **video} for n, video in enumerate(VIDEOS)]
+        return [{**OWN, "video_id": f"{n:064}", **exported(video)} for n, video in enumerate(VIDEOS)]
     if name == "export_spans":
         spans = [(1.0, 2.0, "cat"), (2.0, 3.5, "dog")]
         return [
@@ -122,7 +123,7 @@ def test_videos_of_one_file_name_have_keys_of_their_own(tmp_path: Path) -> None:
     def read(name: str, /, **asked: Any) -> list[dict[str, Any]]:
         if name != "export_videos":
             return []
-        return [{**OWN, **VIDEOS[0], "collection": place, "path": path} for place, path in places]
+        return [{**OWN, **exported(VIDEOS[0]), "collection": place, "path": path} for place, path in places]
 
     activitynet(read, tmp_path, None)
     assert list(json.loads((tmp_path / "database.json").read_text())["database"]) == [

@@ -9,6 +9,7 @@ from typing import Any
 
 import frictionless
 import pytest
+from stored import exported
 
 from vidpipe.adapters.exchange.camtrap_dp import camtrap_dp
 from vidpipe.adapters.exchange.camtrap_package import COLUMNS
@@ -73,7 +74,7 @@ VIDEOS: list[dict[str, Any]] = [
 
 def query(name: str, /, **asked: Any) -> list[dict[str, Any]]:
     if name == "export_videos":
-        return [{**OWN, **video} for video in VIDEOS]
+        return [exported({**OWN, **video}) for video in VIDEOS]
     if name == "export_spans":
         return []
     spans = [(0.0, 60.0, "person"), (60.0, 90.5, "Sus scrofa")]

@@ -257,6 +257,28 @@ def test_a_label_waits_in_a_file_is_shown_at_once_and_is_written_with_others(
     assert not yard.waiting_labels.file.exists()
 
 
+def test_where_a_video_may_have_several_labels_it_is_found_by_each_and_a_set_is_given(ports: Ports) -> None:
+    sets = {"00.mp4": "cat|dog", "01.mp4": "dog"}
+    put_collection(ports, "zoo", clouds(LABELS, ports.limits.spec.feature_size), sets, multi_label=True)
+    client = page_of(ports, Labelling(ports, idle_s=3600))
+    zoo = {"collection": "zoo"}
+    facets = client.get("api/facets", params=zoo).json()
+    assert facets["multi_label"]
+    assert [(row["label"], row["known"]) for row in facets["labels"]] == [("cat", 1), ("dog", 2)]
+    for name, expected in (("dog", ["00.mp4", "01.mp4"]), ("cat", ["00.mp4"])):
+        found = client.get("api/videos", params={**zoo, "label": name}).json()["videos"]
+        assert [video["path"] for video in found] == expected
+    asked = {**zoo, "video_id": content_id("02.mp4")}
+    assert client.post("api/label", json={**asked, "label": "emu | cat"}).json()["label"] == "cat|emu"
+    facets = client.get("api/facets", params=zoo).json()
+    assert [row["label"] for row in facets["labels"]] == ["cat", "dog", "emu"], "one that waits, too"
+    refused = client.post("api/label", json={**asked, "label": "cat||emu"})
+    assert refused.status_code == 400 and "empty label" in refused.json()["error"]["message"]
+    client.post("api/write", json={})
+    seen = "select label from collection_videos where path = '02.mp4'"
+    assert warehouse_rows(ports, seen) == [("cat|emu",)]
+
+
 def test_undo_goes_back_step_by_step_also_behind_what_was_written(client: TestClient, yard: Ports) -> None:
     for path, text in (("05.mp4", "cat"), ("05.mp4", "emu"), ("00.mp4", "dog"), ("00.mp4", "emu")):
         post(client, path, text)

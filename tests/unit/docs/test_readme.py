@@ -105,7 +105,7 @@ def test_every_dataset_format_is_in_the_table_and_no_other() -> None:
 def test_every_option_that_readme_or_docs_name_exists() -> None:
     verbs = get_command(app).commands.values()  # type: ignore[attr-defined]
     commands = [c for verb in verbs for c in (verb, *getattr(verb, "commands", {}).values())]
-    known = {o for c in commands for p in c.params for o in p.opts} | {"--help"}
+    known = {o for c in commands for p in c.params for o in (*p.opts, *p.secondary_opts)} | {"--help"}
     told = "".join([README, *PAGES.values()])
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", told))
     others = {

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from conftest import certain
 
-from vidpipe.evaluation.gate import GateInput, Policy, Training, judge
+from vidpipe.evaluation.evidence import GateInput, Training
+from vidpipe.evaluation.gate import Policy, judge
 from vidpipe.records.models import EvaluationSet, EvaluationVideo, Predictions
 from vidpipe.splits import group_hash
 

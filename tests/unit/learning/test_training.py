@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import certain
 
-from vidpipe.learning import baseline, calibration, training
+from vidpipe.learning import baseline, calibration, objectives, training
 from vidpipe.learning.baseline import BaselineTrainer
 from vidpipe.learning.calibration import EpochMetrics, Trainer, calibrate
 from vidpipe.learning.classifier import Kind
@@ -188,12 +188,12 @@ def test_the_temperature_is_that_of_the_lowest_loss_and_changes_no_label() -> No
 
 def test_labels_with_few_videos_count_more_and_equal_ones_the_same() -> None:
     ten_and_forty = sequences([np.zeros((2, D), np.float32)] * 50, [0] * 10 + [1] * 40)
-    rare, common = training._label_weights(ten_and_forty, 0.5).tolist()
+    rare, common = objectives.label_weights(ten_and_forty.targets, 2, 0.5).tolist()
     assert rare / common == pytest.approx(2), "the root of four"
     assert 10 * rare + 40 * common == pytest.approx(50)
-    assert training._label_weights(ten_and_forty, 0.0).tolist() == [1, 1]
+    assert objectives.label_weights(ten_and_forty.targets, 2, 0.0).tolist() == [1, 1]
     half = sequences([np.zeros((2, D), np.float32)] * 6, [0, 1] * 3)
-    assert training._label_weights(half, 1.0).tolist() == [1, 1]
+    assert objectives.label_weights(half.targets, 2, 1.0).tolist() == [1, 1]
 
 
 def test_a_rare_label_is_found_more_often_the_more_it_counts() -> None:

@@ -95,9 +95,9 @@ class Decisions:
             return None
         videos = tuple(
             EvaluationVideo(video_id, label, group, (start_s, end_s))
-            for _, _, video_id, label, group, start_s, end_s in rows
+            for _, _, video_id, label, group, start_s, end_s, _ in rows
         )
-        return EvaluationSet(rows[0][0], rows[0][1], videos, frozen=True)
+        return EvaluationSet(rows[0][0], rows[0][1], videos, frozen=True, multi_label=rows[0][7])
 
     def evaluation_sets(self) -> list[str]:
         """Hashes of the evaluation sets, the current one first."""

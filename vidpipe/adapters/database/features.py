@@ -99,8 +99,9 @@ class Features:
                 StoredFeatures(v, part, offset, n),
                 given,
                 None if start_s is None else (start_s, end_s),
+                multi_label,
             )
-            for v, path, label, group, splits, part, offset, n, given, start_s, end_s in rows
+            for v, path, label, group, splits, part, offset, n, given, start_s, end_s, multi_label in rows
         ]
 
     def stored_features(self, feature_set_id: str, video_ids: Iterable[str]) -> list[StoredFeatures]:

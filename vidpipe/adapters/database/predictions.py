@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from vidpipe.adapters.database.connection import Database, now_utc
-from vidpipe.adapters.database.rows import PREDICTIONS, WINDOWS, prediction_row
+from vidpipe.adapters.database.rows import PREDICTIONS, WINDOWS, prediction_row, window_row
 from vidpipe.adapters.database.versions import standing
 from vidpipe.records.features import FeatureSpec, Unscored
 from vidpipe.records.models import VersionId
@@ -75,7 +75,7 @@ class Predictions:
             session.run("labels_put")
             session.run("predictions_outdated", **version_of)
             if windows:
-                rows = [(w.video_id, w.start_s, w.end_s, w.rank, w.label, w.score) for w in windows]
+                rows = [window_row(w) for w in windows]
                 session.give("given", WINDOWS, rows)
                 session.run("labels_put")
                 session.run("window_predictions_put", **written)

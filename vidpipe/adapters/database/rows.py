@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from vidpipe.records.features import ExtractedVideo, PartResult
-from vidpipe.records.predictions import Prediction
+from vidpipe.records.predictions import Prediction, WindowPrediction
 from vidpipe.records.videos import ProbedVideo, SourceFile
 from vidpipe.records.windows import Windows
 
@@ -38,11 +38,11 @@ OUTCOMES = {
 }  # fmt: skip
 PREDICTIONS = {
     "video_id": "string", "rank": "uint8", "label": "string", "score": "float32",
-    "window_s": "float64", "stride_s": "float64",
+    "window_s": "float64", "stride_s": "float64", "over_threshold": "bool",
 }  # fmt: skip
 WINDOWS = {
     "video_id": "string", "start_s": "float64", "end_s": "float64", "rank": "uint8",
-    "label": "string", "score": "float32",
+    "label": "string", "score": "float32", "over_threshold": "bool",
 }  # fmt: skip
 EVALUATION = {
     "video_id": "string", "label": "string", "group_name": "string", "start_s": "float64",
@@ -77,7 +77,13 @@ def windows_row(windows: Windows | None) -> tuple[float | None, float | None]:
 def prediction_row(prediction: Prediction) -> tuple[Any, ...]:
     """Row of a prediction, with its windows' length and stride."""
     p = prediction
-    return (p.video_id, p.rank, p.label, p.score, *windows_row(p.windows))
+    return (p.video_id, p.rank, p.label, p.score, *windows_row(p.windows), p.over_threshold)
+
+
+def window_row(prediction: WindowPrediction) -> tuple[Any, ...]:
+    """Row of a prediction for a window."""
+    p = prediction
+    return (p.video_id, p.start_s, p.end_s, p.rank, p.label, p.score, p.over_threshold)
 
 
 def listed_file(

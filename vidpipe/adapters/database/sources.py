@@ -61,6 +61,7 @@ class Sources:
                 exclude_globs=list(collection.globs.exclude), now=now_utc(),
                 attribute_names=list(declared.attributes), attribute_types=list(declared.attributes.values()),
                 time_from_name=declared.time_from_name, time_zone=declared.time_zone,
+                multi_label=collection.multi_label,
             )  # fmt: skip
 
     # -- what they list -------------------------------------------------------------------------
@@ -166,8 +167,8 @@ class Sources:
 def _collection(
     name: str, source: str, manifest: str | None, label_from: str | None, window_s: float | None,
     stride_s: float | None, include: list[str] | None, exclude: list[str] | None,
-    attributes: dict[str, str] | None, time_from_name: str | None, time_zone: str | None,
+    attributes: dict[str, str] | None, time_from_name: str | None, time_zone: str | None, multi_label: bool,
 ) -> Collection:  # fmt: skip
     windows, globs = Windows.of(window_s, stride_s), Globs.of(include, exclude)
     declared = Declared.of(attributes, time_from_name, time_zone)
-    return Collection(name, source, manifest, label_from, windows, globs, declared)
+    return Collection(name, source, manifest, label_from, windows, globs, declared, multi_label)

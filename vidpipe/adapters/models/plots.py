@@ -27,7 +27,9 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def of_scores(scored: ScoredVideos) -> dict[str, Figure]:
-    """Figures of a model's scores by name: confusion matrix and reliability diagram."""
+    """Figures of a model's scores by name: reliability diagram, and confusion matrix of one label a video."""
+    if scored.truth.ndim == 2:
+        return {"calibration": calibration((scored.truth > 0).ravel(), scored.given.ravel())}
     best, top = scored.given.argmax(1), scored.given.max(1, initial=0.0)
     matrix = confusion_matrix(scored.truth, best, len(scored.labels))
     return {

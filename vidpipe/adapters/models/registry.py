@@ -61,7 +61,7 @@ class TrainingRun:
         Args:
             name: What the files are called by.
             labels: K label names.
-            truth: Indices into them, (N,).
+            truth: Indices into them, (N,), or which of them a video has, (N, K).
             given: Probability of each label, (N, K).
             table: The scores.
         """
@@ -310,6 +310,7 @@ class Registry:
             figures=json.loads(tags.get("figures", "{}")),
             aliases=tuple(sorted(a for a, v in known.items() if v == number)),
             digest=tags.get("digest", ""),
+            multi_label="multi_label" in tags,
         )
 
 
@@ -341,5 +342,6 @@ def _version_tags(bundle: Bundle, digest: str, record: TrainingRecord) -> dict[s
         "spec": bundle.spec.to_json(),
         "metrics": json.dumps({k: round(v, 6) for k, v in record.metrics().items()}),
         "figures": json.dumps(record.figures()),
+        **({"multi_label": "true"} if bundle.decisions else {}),
     }
     return {_PREFIX + name: value for name, value in tags.items()}

@@ -4,7 +4,8 @@ MLflow stores this file with the package, and runs it to serve the model.
 
 Input: a table with one video a row and a column `path`, a file on this machine's disk, or a column
 `features`, a list of T lists of D numbers. Output: `label`, `score`, `top` (the labels with their scores from
-best to worst), and `error`, which says why a video has none and is null otherwise.
+best to worst), and `error`, which says why a video has none and is null otherwise. Where a video may have
+several labels there is `labels`, too: a JSON list of those over their thresholds.
 
 A path is decoded and scored by the code of `vidpipe extract` and `vidpipe classify` with default settings, so
 its scores have the same bits within one numerics class (device, arithmetic, torch and ffmpeg).
@@ -27,6 +28,7 @@ from vidpipe.adapters.media.decoding import Decoding
 from vidpipe.adapters.media.video_files import VideoFiles
 from vidpipe.adapters.models import bundle
 from vidpipe.errors import ConfigurationError
+from vidpipe.label_set_metrics import over_thresholds
 from vidpipe.learning.inference import predict
 from vidpipe.records.features import FeatureSpec, VideoFeatures
 from vidpipe.records.videos import Floats, PendingVideo
@@ -63,9 +65,10 @@ class ServedClassifier(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined,
         scores = predict(self._bundle.classifier, [f for f in found if not isinstance(f, str)])
         rows: list[dict[str, Any]] = [{"error": f if isinstance(f, str) else None} for f in found]
         for n, of_video in zip(good, scores, strict=True):
-            rows[n] |= _answer(self._bundle.labels, of_video)
+            rows[n] |= _answer(self._bundle, of_video)
         # As objects: a server writes None as null, but the NaN of a column of floats as it stands.
-        return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object).replace({np.nan: None})
+        columns = [*COLUMNS, *([] if self._bundle.decisions is None else ["labels"])]
+        return pd.DataFrame(rows, columns=columns, dtype=object).replace({np.nan: None})
 
     def _features(self, table: pd.DataFrame) -> list[Found]:
         """Features of each row: as given, else extracted from the file at its path."""
@@ -170,11 +173,15 @@ class _Rows:
         return np.concatenate(self._slices[video_id])
 
 
-def _answer(labels: tuple[str, ...], scores: Floats) -> dict[str, Any]:
-    """Label, score and top of one video's scores (K,)."""
-    order = np.argsort(-scores, kind="stable")
+def _answer(model: bundle.Bundle, scores: Floats) -> dict[str, Any]:
+    """Label, score and top of one video's scores (K,), and labels where it may have several."""
+    labels, order = model.labels, np.argsort(-scores, kind="stable")
     top = {labels[k]: round(float(scores[k]), 6) for k in order}
-    return {"label": labels[order[0]], "score": float(scores[order[0]]), "top": json.dumps(top)}
+    answer = {"label": labels[order[0]], "score": float(scores[order[0]]), "top": json.dumps(top)}
+    if (thresholds := model.thresholds()) is not None:
+        over = over_thresholds(scores, thresholds)
+        answer["labels"] = json.dumps([labels[k] for k in order if over[k]])
+    return answer
 
 
 mlflow.models.set_model(ServedClassifier())

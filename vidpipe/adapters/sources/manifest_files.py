@@ -30,13 +30,14 @@ class ManifestFiles:
         Raises:
             ConfigurationError: Not such a file.
         """
-        rows = [line.cells for line in _read(file, ("path", "label")).lines]
+        lines = [(line.cells, line.number) for line in _read(file, ("path", "label")).lines]
         return [
             GivenLabel(
-                row["path"], row["label"] or None, row.get("collection") or None, row.get("video_id") or None
+                row["path"], row["label"] or None, row.get("collection") or None,
+                row.get("video_id") or None, number,
             )
-            for row in rows
-        ]
+            for row, number in lines
+        ]  # fmt: skip
 
     def write_manifest(
         self, manifest: Path, columns: Sequence[str], rows: Sequence[Sequence[str]], *, overwrite: bool

@@ -1,6 +1,7 @@
 // The grid of videos: pages as they are scrolled to, one card in the tab order, arrow keys between cards.
 
 import { clock, element, get, saying } from "./api.js";
+import { names } from "./labels.js";
 import { loopsUnder, picture } from "./pictures.js";
 
 const list = document.getElementById("grid"), count = document.getElementById("count");
@@ -35,7 +36,7 @@ export function fill(made, video) {
   const value = video.cosine ?? video.score;
   if (value !== null && value !== undefined) top.append(element("span", "score", value.toFixed(video.cosine === undefined ? 2 : 3)));
   said.replaceChildren(top);
-  if (video.known_label && video.predicted && video.known_label !== video.predicted) said.append(element("span", "against", `model: ${video.predicted}`));
+  if (video.known_label && video.predicted && !names(video.known_label).includes(video.predicted)) said.append(element("span", "against", `model: ${video.predicted}`));
   const where = element("span", "where");
   where.append(element("bdi", "", video.path));
   said.append(where);

@@ -7,9 +7,22 @@ const saving = document.getElementById("saving");
 
 export const choices = []; // names, in the order of their digits
 export const colours = new Map(); // name to number of its colour
+let several = false; // whether a video of this collection may have several labels
+
+/** The labels of a video: one, or those of its set. */
+export const names = (label) => (!label ? [] : several ? label.split("|") : [label]);
+
+/** What a video is labelled with when a name is picked: it, or where there may be several the set with it or without. */
+export function with_or_without(video, name) {
+  if (!several) return name;
+  const before = names(video.known_label), picked = names(name).map((part) => part.trim());
+  const after = picked.length === 1 && before.includes(picked[0]) ? before.filter((other) => other !== picked[0]) : [...new Set([...before, ...picked])];
+  return after.sort().join("|");
+}
 
 /** Order the labels of a collection: by name, but the nine most frequent first where there are more. */
-export function order(rows) {
+export function order(rows, multi_label) {
+  several = multi_label;
   const byName = rows.map((row) => row.label).sort((a, b) => a.localeCompare(b));
   const frequent = [...rows].sort((a, b) => b.known + b.predicted - a.known - a.predicted).slice(0, 9).map((row) => row.label);
   const first = byName.filter((name) => frequent.includes(name));
@@ -23,7 +36,7 @@ export function buttons(box, pick, { digits = false, pressed = null, numbers = n
   box.replaceChildren(...choices.map((name, at) => {
     const button = element("button");
     button.type = "button";
-    button.setAttribute("aria-pressed", String(name === pressed));
+    button.setAttribute("aria-pressed", String(names(pressed).includes(name)));
     const mark = digits && at < 9 ? element("kbd", "", String(at + 1)) : element("i", digits ? "" : `swatch k${colours.get(name)}`);
     mark.setAttribute("aria-hidden", "true");
     button.append(mark, element("span", "name", name), element("span", "number", numbers?.get(name) ?? ""));
@@ -34,16 +47,21 @@ export function buttons(box, pick, { digits = false, pressed = null, numbers = n
   }));
 }
 
-/** Give a video a label; true when it is on the disk. */
-export async function give(collection, video, label) {
+/** Give a video a label, or where there may be several add or remove it; what it is labelled with, once on the disk. */
+export async function give(collection, video, name) {
+  const label = with_or_without(video, name);
+  if (!label) { say(`${name} is the only label of ${video.path}: give another one first.`); return null; }
   const state = await saying(() => post("label", { collection, video_id: video.video_id, label }));
-  if (!state) return false;
-  if (!choices.includes(state.label)) { choices.push(state.label); colours.set(state.label, Math.min(choices.length - 1, 7)); }
+  if (!state) return null;
+  for (const given of names(state.label)) if (!choices.includes(given)) { choices.push(given); colours.set(given, Math.min(choices.length - 1, 7)); }
   relabel(video.video_id, { known_label: state.label, is_waiting: state.is_new || video.is_waiting });
   tell(state);
   say(state.is_new ? `${state.label}: ${video.path}. U undoes it.` : `${video.path} is ${state.label} already.`);
-  return true;
+  return state.label;
 }
+
+/** Whether one pick is all that a video needs. */
+export const one_is_enough = () => !several;
 
 /** Take the last label back; returns the video that it was of. */
 export async function undo() {

@@ -2,7 +2,7 @@
 
 import { get, say, saying } from "./api.js";
 import { focused, focusOn, show, shown } from "./grid.js";
-import { buttons, choices, give, order, refresh, undo } from "./labels.js";
+import { buttons, choices, give, one_is_enough, order, refresh, undo } from "./labels.js";
 import { labelled, opened, pressed, view } from "./viewer.js";
 
 const by = (id) => document.getElementById(id);
@@ -53,7 +53,7 @@ async function enter() {
   const found = await saying(() => get("facets", { collection: collection() }));
   if (!found) return;
   facets = found;
-  order(facets.labels);
+  order(facets.labels, facets.multi_label);
   const verdict = by("verdict"), before = verdict.value;
   verdict.replaceChildren(new Option("any", ""), ...facets.verdicts.map((row) => new Option(`${row.verdict.replaceAll("_", " ")} (${row.videos})`, row.verdict)));
   verdict.value = facets.verdicts.some((row) => row.verdict === before) ? before : "";
@@ -73,9 +73,11 @@ by("reset").addEventListener("click", () => { by("filters").reset(); by("text").
 // -- one video, and one after the other ---------------------------------------------------------------
 
 async function pick(video, name, then) {
-  if (!(await give(video.collection ?? collection(), video, name))) return;
-  if (opened()?.video_id === video.video_id) labelled(name);
-  then?.();
+  const given = await give(video.collection ?? collection(), video, name);
+  if (!given) return;
+  video.known_label = given;
+  if (opened()?.video_id === video.video_id) labelled(given);
+  if (one_is_enough()) then?.();
 }
 
 function openCard(at) {

@@ -32,7 +32,8 @@ export async function view(video, collection, options) {
   loop(box).then((strip) => strip && still() && lay(strip));
   const facts = await saying(() => get("video", { video_id: asked, collection }));
   if (!facts || !still()) return;
-  Object.assign(current, facts, { predicted: facts.scores[0]?.label ?? null });
+  const held = facts.scores.filter((row) => row.holds).map((row) => row.label);
+  Object.assign(current, facts, { predicted: (facts.multi_label ? held.sort().join("|") : held[0]) || null });
   choose();
   scores(facts.scores, facts);
   told(facts);

@@ -29,8 +29,8 @@ DAY = timedelta(days=1)
 
 CONTRACT = {
     "collections": "collection source manifest created_at window_s stride_s attribute_types time_from_name "
-    "time_zone",
-    "collection_videos": "collection path video_id label label_source labelled_at group_name splits "
+    "time_zone multi_label",
+    "collection_videos": "collection path video_id label labels label_source labelled_at group_name splits "
     "present etag first_seen_at last_seen_at attributes recorded_at recorded_at_source",
     "videos": "video_id bytes container video_codec width_px height_px rotation source_fps is_vfr "
     "duration_s frames_expected frames_decoded verdict recorded_at",
@@ -40,12 +40,13 @@ CONTRACT = {
     "runs": "run_id kind status started_at finished_at videos frames failed seconds frames_per_s "
     "read_bytes written_bytes detail",
     "predictions": "video_id model_name model_version feature_set_id rank label score run_id predicted_at "
-    "window_s stride_s",
+    "window_s stride_s over_threshold",
     "window_predictions": "video_id model_name model_version feature_set_id start_s end_s rank "
-    "label score run_id predicted_at",
+    "label score run_id predicted_at over_threshold",
     "promotions": "promotion_id model_name from_version to_version decision evidence "
     "eval_set_hash reason actor decided_at",
     "collection_serving": "collection model_version since",
+    "latest_labels": "collection path video_id label score rank model_version predicted_at",
     "latest_predictions": "collection path video_id label score model_version predicted_at novelty is_known",
     "collection_summary": "collection present absent with_features classified failing labels "
     "serving_version last_ingest_at last_classified_at",
