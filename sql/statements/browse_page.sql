@@ -14,6 +14,26 @@ places as (
     group by cv.video_key
 ),
 
+near_pair as (
+    select
+        pair.video_key,
+        pair.other_video_key
+    from core.near_duplicate as pair
+    where pair.similarity >= 0.5
+    union all
+    select
+        pair.other_video_key as video_key,
+        pair.video_key as other_video_key
+    from core.near_duplicate as pair
+    where pair.similarity >= 0.5
+),
+
+near as (
+    select distinct near_pair.video_key
+    from near_pair
+    inner join core.present_video as other on near_pair.other_video_key = other.video_key
+),
+
 shown as (
     select
         served.path,
@@ -34,9 +54,11 @@ shown as (
         served.recorded_at,
         served.first_seen_at,
         places.places,
+        near.video_key is not null as has_near_duplicate,
         issue.suggested
     from core.served_video as served
     inner join places on served.video_key = places.video_key
+    left join near on served.video_key = near.video_key
     left join core.label_issue as issue
         on
             served.collection_key = issue.collection_key
@@ -87,6 +109,7 @@ matching as (
         and case $duplicate
             when 'copies' then places > 1
             when 'single' then places = 1
+            when 'near' then has_near_duplicate
             else true
         end
 ),

@@ -25,7 +25,7 @@ CHOICES = {
     "sort": ("path", "unsure", "sure", "novel", "newest", "oldest", "longest"),
     "state": ("all", "labelled", "unlabelled", "contradicted", "doubtful", "waiting"),
     "novelty": ("all", "known", "novel"),
-    "duplicate": ("all", "copies", "single"),
+    "duplicate": ("all", "copies", "single", "near"),
 }
 """What a filter may say; the first is the default."""
 
@@ -50,7 +50,7 @@ class Filters:
     """Of the recording, else of the arrival, UTC; `until` is exclusive."""
     verdict: str | None = None
     duplicate: str = "all"
-    """copies: the same bytes lie at several paths."""
+    """copies: the same bytes lie at several paths; near: another video is probably a near-duplicate."""
     sort: str = "path"
 
     @classmethod

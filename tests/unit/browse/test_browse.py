@@ -25,6 +25,7 @@ from vidpipe.errors import ConfigurationError, LeaseHeld
 from vidpipe.ports import Ports
 from vidpipe.records.labels import WaitingLabel
 from vidpipe.records.models import VersionId
+from vidpipe.records.near_duplicates import NearDuplicate
 from vidpipe.records.predictions import Prediction
 from vidpipe.steps.browse import CHOICES, Filters, page
 from vidpipe.steps.label import label
@@ -176,6 +177,20 @@ def test_a_video_at_two_places_is_a_copy(yard: Ports) -> None:
     put_collection(yard, "street", clouds({"00.mp4": "cat"}, yard.limits.spec.feature_size))
     assert paths(yard, duplicate="copies") == ["00.mp4"]
     assert len(paths(yard, duplicate="single")) == 11
+
+
+def test_near_duplicates_are_a_filter(yard: Ports) -> None:
+    assert paths(yard, duplicate="near") == []
+    pairs = [
+        NearDuplicate(content_id(one), content_id(other), similarity, 0, 1, 0, 1, 4)
+        for one, other, similarity in (("01.mp4", "07.mp4", 0.96), ("02.mp4", "03.mp4", 0.3))
+    ]
+    yard.ledger.near_duplicates.put(yard.limits.spec.feature_set_id, sorted(map(content_id, LABELS)), pairs)
+    yard.warehouse.publish()
+    assert paths(yard, duplicate="near") == ["01.mp4", "07.mp4"], "what is probably one"
+    assert paths(yard, duplicate="near", label="cat") == [
+        p for p in ("01.mp4", "07.mp4") if LABELS[p] == "cat"
+    ]
 
 
 @pytest.mark.parametrize(
