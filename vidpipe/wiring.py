@@ -126,15 +126,9 @@ def export_as(home: Home, folder: Path, format_name: str, collection: str | None
         NotFound: No such collection, or nothing has been published yet.
         StorageFailed: The folder cannot be written.
     """
-    from vidpipe.adapters.exchange import activitynet, camtrap_dp, fiftyone, label_studio, webvtt
+    from vidpipe.adapters.exchange.formats import WRITERS
 
-    writer = {
-        "label-studio": label_studio.label_studio,
-        "webvtt": webvtt.webvtt,
-        "fiftyone": fiftyone.fiftyone,
-        "activitynet": activitynet.activitynet,
-        "camtrap-dp": camtrap_dp.camtrap_dp,
-    }.get(format_name)
+    writer = WRITERS.get(format_name)
     if writer is None:
         known = ", ".join(RELATION_FORMATS + FORMATS)
         raise ConfigurationError(f"no format {format_name!r}; there are {known}.")
@@ -155,14 +149,20 @@ def open_staging(settings: Settings) -> Staging:
 
 
 def open_videos(settings: Settings) -> VideoFiles:
-    """Open the video reader: ffmpeg and ffprobe."""
+    """Open the video reader: ffmpeg and ffprobe; `ConfigurationError` where it cannot blur faces, if asked."""
     from vidpipe.adapters.media.binaries import find_tools
     from vidpipe.adapters.media.video_files import VideoFiles
 
+    blur = None
+    if settings.blur_faces:
+        from vidpipe.vision.faces import FaceBlur
+
+        blur = FaceBlur()
     return VideoFiles(
         find_tools(settings.ffmpeg, settings.ffprobe),
         min_wait_s=settings.decode_min_s,
         wait_s_per_s=settings.decode_s_per_s,
+        blur=blur,
     )
 
 
@@ -223,7 +223,7 @@ def open_ports(
         ledger=home.ledger,
         warehouse=home.warehouse,
         reports=home.reports,
-        pictures=Pictures(settings.home / "pictures"),
+        pictures=Pictures(settings.home / "pictures", variant=".blurred" if settings.blur_faces else ""),
         waiting_labels=WaitingLabels(settings.home / "labels" / "waiting.csv"),
         monitoring=PrometheusFile(settings.home / "metrics.prom"),
         lease=home.lease,

@@ -30,8 +30,9 @@ _TOUCH_S = 3600.0
 class Pictures:
     """Folder of cached pictures of one home."""
 
-    def __init__(self, folder: Path, limit_bytes: int = LIMIT_BYTES) -> None:
-        self._folder, self._limit = folder, limit_bytes
+    def __init__(self, folder: Path, limit_bytes: int = LIMIT_BYTES, variant: str = "") -> None:
+        """Prepare; pictures of another `variant`, such as `.blurred`, lie beside these."""
+        self._folder, self._limit, self._variant = folder, limit_bytes, variant
         self._held: int | None = None
         self._guard = threading.Lock()
 
@@ -94,7 +95,7 @@ class Pictures:
         return files, size_bytes
 
     def _file(self, video_id: str, kind: str) -> Path:
-        return self._folder / video_id[:2] / f"{video_id}.{kind}.jpg"
+        return self._folder / video_id[:2] / f"{video_id}.{kind}{self._variant}.jpg"
 
     def _all(self) -> Iterator[tuple[Path, int, float]]:
         """Every file with its size and time of last use."""

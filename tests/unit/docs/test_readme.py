@@ -116,6 +116,7 @@ def test_every_option_that_readme_or_docs_name_exists() -> None:
         "--backend-store-uri",
         "--host",
         "--no-prompt",
+        "--no-deps",
         "--all",
         "--pool",
         "--param",

@@ -7,7 +7,7 @@ pipes are drained.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vidpipe.adapters.media.binaries import Tools
@@ -57,8 +57,16 @@ PROBE_WAIT_S = 20.0
 class VideoFiles:
     """Probes and decodes video files with one pair of binaries."""
 
-    def __init__(self, tools: Tools, *, min_wait_s: float = 30.0, wait_s_per_s: float = 2.0) -> None:
-        self.tools = tools
+    def __init__(
+        self,
+        tools: Tools,
+        *,
+        min_wait_s: float = 30.0,
+        wait_s_per_s: float = 2.0,
+        blur: Callable[[Pixels], Pixels] | None = None,
+    ) -> None:
+        """Prepare; `blur` is applied to every frame of a picture that people see."""
+        self.tools, self._blur = tools, blur
         self._min_wait_s, self._wait_s_per_s = min_wait_s, wait_s_per_s
 
     @property
@@ -256,7 +264,8 @@ class VideoFiles:
         self, file: Path, facts: MediaFacts, times_s: Sequence[float], longer_px: int = STILL_PX
     ) -> list[Pixels | None]:
         source = self._source(file, facts.stream_index, STILL_WAIT_S)
-        return [frame_at(self.tools.ffmpeg, file, source, facts, at_s, longer_px) for at_s in times_s]
+        found = [frame_at(self.tools.ffmpeg, file, source, facts, at_s, longer_px) for at_s in times_s]
+        return [self._blur(frame) if self._blur and frame is not None else frame for frame in found]
 
 
 def _refuse_control_characters(file: Path) -> None:
