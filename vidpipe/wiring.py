@@ -149,7 +149,7 @@ def open_staging(settings: Settings) -> Staging:
 
 
 def open_videos(settings: Settings) -> VideoFiles:
-    """Open the video reader: ffmpeg and ffprobe; `ConfigurationError` where it cannot blur faces, if asked."""
+    """Open the video reader: ffmpeg and ffprobe; `ConfigurationError` where faces cannot be blurred."""
     from vidpipe.adapters.media.binaries import find_tools
     from vidpipe.adapters.media.video_files import VideoFiles
 
