@@ -19,7 +19,7 @@ comment on view latest_predictions is
 'One row per collection and present video: the top-1 of the version that serves the collection. Start here. Videos not yet scored are missing.';
 comment on column latest_predictions.path is 'Path in the collection; the first one when it holds copies.';
 comment on column latest_predictions.label is 'Label of the top-1.';
-comment on column latest_predictions.score is 'Softmax probability of the label, 0 to 1.';
+comment on column latest_predictions.score is 'Probability of the label, 0 to 1: softmax, or of a multi-label version that of the label by itself.';
 comment on column latest_predictions.model_version is 'Version that serves the collection.';
 comment on column latest_predictions.predicted_at is 'When the prediction was written, UTC.';
 comment on column latest_predictions.novelty is

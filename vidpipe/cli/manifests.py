@@ -40,6 +40,9 @@ def _common(
         ),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
+    multi_label: Annotated[
+        bool, typer.Option("--multi-label", help="A video may have several labels: crowd|rain.")
+    ] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -80,6 +83,7 @@ def _write(
     output: Path,
     val_as_test: bool,
     overwrite: bool,
+    multi_label: bool,
     home: Path | None,
     as_json: bool,
     by_stem: bool,
@@ -93,9 +97,10 @@ def _write(
 
         result = step(
             open_catalog(), read, root, output,
-            by_stem=by_stem, val_as_test=val_as_test, overwrite=overwrite,
+            by_stem=by_stem, val_as_test=val_as_test, overwrite=overwrite, multi_label=multi_label,
         )  # fmt: skip
         command = ["vidpipe", "ingest", str(root), "--collection", "NAME", "--manifest", str(output)]
+        command += ["--multi-label"] if multi_label else []
         command += ["--home", str(home)] if home else []
         facts = {**result.to_dict(), "next": shlex.join(command)}
         print_json(facts) if as_json else print_manifest(facts)

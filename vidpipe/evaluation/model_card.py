@@ -15,7 +15,7 @@ from vidpipe.records.models import CrossValidation, Scores
 
 _ANSWER = {
     False: "their log probabilities; the video gets one of {K} labels.",
-    True: "their log\nodds; the video gets those of {K} labels that are over their thresholds, or none.",
+    True: "their log odds; the video gets those of {K} labels that are\nover their thresholds, or none.",
 }
 """By whether a video may have several labels."""
 _NOT_TRIED = {
@@ -24,7 +24,7 @@ _NOT_TRIED = {
     True: "no video that shows none of the labels. A video of something else may get some of these labels "
     "all\n  the same.",
 }
-_OUT_OF_SETS = " `labels`: those over their\nthresholds, as a JSON list, the best first."
+_OUT_OF_SETS = "\n`labels`: those over their thresholds, as a JSON list, the best first."
 FEW_VIDEOS = 30
 """A label with fewer test videos is named in the card: one of them moves its recall by over three points."""
 _SPLITS = ("train", "val", "test")

@@ -20,7 +20,17 @@ def names_in(text: str) -> tuple[str, ...]:
 
 
 def set_of(names: Iterable[str]) -> str:
-    """Text of a set of labels."""
+    """Text of a set of labels.
+
+    Raises:
+        ConfigurationError: The name of a label holds a bar.
+    """
+    names = list(names)
+    if odd := next((name for name in names if BAR in name), None):
+        raise ConfigurationError(
+            f"the label {odd!r} holds a bar, which stands between labels where a video may have several.",
+            next_step="give it another name, or leave out --multi-label.",
+        )
     return BAR.join(sorted(set(names)))
 
 

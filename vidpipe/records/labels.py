@@ -31,6 +31,8 @@ class ListedVideo:
     """Parts with labels of their own, in any order; they may overlap."""
     doubt: str = ""
     """The reason why no label can be told; such a file is left out."""
+    chosen: tuple[str, ...] = field(default=(), compare=False)
+    """All labels that a tool has for the video as a whole, where it may have several."""
 
 
 @dataclass(frozen=True, slots=True)

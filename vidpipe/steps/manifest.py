@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from vidpipe.errors import ConfigurationError
 from vidpipe.ports.sources import Catalog
+from vidpipe.records.label_sets import names_in, set_of, stored_set
 from vidpipe.records.labels import LabelledSpan, ListedVideo
 from vidpipe.splits import SPLITS
 from vidpipe.steps.runs import Result
@@ -62,6 +63,7 @@ def manifest(
     by_stem: bool,
     val_as_test: bool = False,
     overwrite: bool = False,
+    multi_label: bool = False,
 ) -> ManifestResult:
     """Write the manifest of a dataset below `root`.
 
@@ -73,30 +75,32 @@ def manifest(
         by_stem: The dataset's file names are unique: a file counts wherever it lies, whatever its extension.
         val_as_test: Judge on the dataset's validation videos, where its test labels are secret.
         overwrite: Replace an `output` with other content.
+        multi_label: Several labels of a video, or of a moment, are a set: no reason to leave it out.
 
     Raises:
         ConfigurationError: The root, the lists or the request cannot be right, or no listed video is there.
     """
     there = [file.path for file in catalog.list_folder(root).files]
     paths = [path for path in there if _is_nameable(path)]
-    listed = read(paths)
-    rows, reasons = join(listed, paths, by_stem=by_stem)
+    listed = [_as_set(video) for video in read(paths)] if multi_label else read(paths)
+    rows, reasons = join(listed, paths, by_stem=by_stem, multi_label=multi_label)
     if not rows:
         raise _nothing_there(listed, paths, root)
-    warnings = _overlap_warnings(rows)
-    rows = [replace(row, spans=disjoint(row.spans)) for row in rows]
+    warnings = [] if multi_label else _overlap_warnings(rows)
+    rows = [replace(row, spans=disjoint(row.spans, multi_label=multi_label)) for row in rows]
     left_out = reasons + [("unnameable", path) for path in there if not _is_nameable(path)]
     if val_as_test:
         rows = _judged_on_val(rows)
     columns = sorted({column for row in rows for column in row.splits})
     written = catalog.write_manifest(output, *_table(rows, columns), overwrite=overwrite)
     unlisted = _unlisted(paths, rows, left_out)
+    split: Callable[[str], tuple[str, ...]] = names_in if multi_label else lambda text: (text,)
     return ManifestResult(
         manifest=str(output),
         status="written" if written else "unchanged",
         rows=len(rows),
         spans=sum(len(row.spans) for row in rows),
-        labels=len({label for row in rows for label in _labels(row)}),
+        labels=len({name for row in rows for text in _labels(row) for name in split(text)}),
         unlabelled=sum(not _labels(row) for row in rows),
         groups=len({row.group for row in rows} - {None}),
         splits={c: _counts(rows, c) for c in columns},
@@ -112,7 +116,7 @@ def manifest(
 
 
 def join(
-    listed: Iterable[ListedVideo], paths: Sequence[str], *, by_stem: bool
+    listed: Iterable[ListedVideo], paths: Sequence[str], *, by_stem: bool, multi_label: bool = False
 ) -> tuple[list[ListedVideo], list[tuple[str, str]]]:
     """Join lists and files: one row for each listed file that exists, and the rest as (reason, name).
 
@@ -128,7 +132,7 @@ def join(
         else:
             outside = not _is_inside(video.path)
             left_out["outside" if outside else "ambiguous" if fitting else "missing", video.path] = None
-    merged = [_merged(path, said[path]) for path in sorted(said)]
+    merged = [_merged(path, said[path], multi_label) for path in sorted(said)]
     left_out |= {(row.doubt, row.path): None for row in merged if row.doubt}
     return [row for row in merged if not row.doubt], list(left_out)
 
@@ -159,9 +163,19 @@ def _fit(path: PurePosixPath, name: PurePosixPath) -> tuple[bool, bool, bool]:
     return path == name, path.parent.name == name.parent.name, path.suffix == name.suffix
 
 
-def _merged(path: str, videos: Sequence[ListedVideo]) -> ListedVideo:
+def _as_set(video: ListedVideo) -> ListedVideo:
+    """A listed video whose label is a set: all that a tool has chosen, or as a list writes it."""
+    if video.chosen:
+        doubt = "" if len(video.chosen) > 1 else video.doubt
+        return replace(video, label=set_of(video.chosen), doubt=doubt)
+    return replace(video, label=stored_set(video.label, video.path)) if video.label else video
+
+
+def _merged(path: str, videos: Sequence[ListedVideo], multi_label: bool) -> ListedVideo:
     """Merge several lines about one file; a doubt where they contradict each other."""
     labels = {v.label for v in videos} - {None}
+    if multi_label and labels:
+        labels = {set_of(name for text in labels if text for name in names_in(text))}
     groups = {v.group for v in videos} - {None}
     splits = {item for v in videos for item in v.splits.items()}
     doubts = [v.doubt for v in videos if v.doubt]
@@ -174,13 +188,16 @@ def _merged(path: str, videos: Sequence[ListedVideo]) -> ListedVideo:
     )  # fmt: skip
 
 
-def disjoint(spans: Sequence[LabelledSpan]) -> tuple[LabelledSpan, ...]:
-    """Spans in order of time: what has two labels at once is left out, and pieces of one label are joined."""
+def disjoint(spans: Sequence[LabelledSpan], *, multi_label: bool = False) -> tuple[LabelledSpan, ...]:
+    """Spans in order of time: what has two labels at once is left out, and pieces of one label are joined.
+
+    With `multi_label`, what has two labels at once is a span of both.
+    """
     found: list[LabelledSpan] = []
     for start_s, end_s, labels in _pieces(spans):
-        if len(labels) != 1:
+        if len(labels) != 1 and not multi_label:
             continue
-        (label,) = labels
+        label = set_of(labels) if multi_label else next(iter(labels))
         if found and found[-1].end_s == start_s and found[-1].label == label:
             found[-1] = replace(found[-1], end_s=end_s)
         else:

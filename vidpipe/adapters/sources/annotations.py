@@ -272,7 +272,9 @@ def agreed(path: str, answers: Sequence[Sequence[str]]) -> ListedVideo:
     ((labels, times),) = given.most_common(1)
     if 2 * times <= given.total():
         return ListedVideo(path, doubt=DISAGREEING)
-    return ListedVideo(path, labels[0]) if len(labels) == 1 else ListedVideo(path, doubt=SEVERAL)
+    if len(labels) > 1:
+        return ListedVideo(path, doubt=SEVERAL, chosen=labels)
+    return ListedVideo(path, labels[0], chosen=labels)
 
 
 def read_json(file: Path, expected: str) -> Any:
