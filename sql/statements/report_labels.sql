@@ -1,4 +1,4 @@
--- Predicted labels of this run and of earlier runs of its kind, without nights that classified nothing.
+-- Predicted labels that hold, of this run and of earlier runs of its kind, without nights that classified nothing.
 with told as (
     select
         run_id,
@@ -38,6 +38,6 @@ select
     count(distinct prediction.video_id) as videos
 from recent
 inner join predictions as prediction on recent.run_id = prediction.run_id
-where prediction.rank = 1
+where coalesce(prediction.over_threshold, prediction.rank = 1)
 group by recent.told_id, recent.started_at, prediction.label
 order by recent.told_id, prediction.label

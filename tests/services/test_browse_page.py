@@ -38,6 +38,10 @@ def home(tmp_path_factory: pytest.TempPathFactory, home_of_clips: Any) -> Path:
     ):
         shutil.copy(source / path, inbox / f"{n}{Path(path).suffix}")
     run(folder, "ingest", str(inbox), "--collection", "inbox")
+    first, *_ = sorted(file.name for file in inbox.iterdir())
+    (folder.parent / "sets.csv").write_text(f"path,label\n{first},crowd|rain\n", encoding="utf-8")
+    named = ("--collection", "sets", "--manifest", str(folder.parent / "sets.csv"), "--multi-label")
+    run(folder, "ingest", str(inbox), *named)
     run(folder, "extract")
     return folder
 
@@ -137,6 +141,27 @@ def test_the_queue_is_labelled_by_keyboard_undone_and_written(page: Any, home: P
     page.click("#saving button")
     until("all is written", lambda: page.locator("#saving").text_content() == "", 20)
     assert warehouse_rows(ports, "select collection, label from given_labels") == [("inbox", names[0])]
+
+
+def test_where_a_video_may_have_several_labels_a_digit_adds_one_and_takes_it_away(page: Any) -> None:
+    page.locator("#collection").select_option("sets")
+    until("the sets are shown", lambda: page.locator("#grid .card").count() == 1, 20)
+    page.locator("#grid .card").first.press("Enter")
+    page.wait_for_selector("#viewer[open]")
+    held = page.locator("#viewer-choices button[aria-pressed=true] .name")
+    until("both hold", lambda: held.all_inner_texts() == ["crowd", "rain"], 20)
+    page.keyboard.press("1")
+    until("one holds", lambda: held.all_inner_texts() == ["rain"], 20)
+    page.keyboard.press("2")
+    page.locator("body", has_text="rain is the only label").wait_for()
+    page.keyboard.press("n")
+    page.keyboard.type("wind | crowd")
+    page.keyboard.press("Enter")
+    until("three hold", lambda: held.all_inner_texts() == ["crowd", "rain", "wind"], 20)
+    page.keyboard.press("u")
+    until("undone", lambda: held.all_inner_texts() == ["rain"], 20)
+    page.keyboard.press("u")
+    until("as it was", lambda: held.all_inner_texts() == ["crowd", "rain"], 20)
 
 
 def test_one_video_has_its_filmstrip_facts_and_similar_videos(page: Any) -> None:
