@@ -1,15 +1,15 @@
 """A simulated year of nights: what grows with a home's age, and what does not.
 
-    python -m benchmarks.year [--nights 365] [--videos 10000] [--json]
+    python -m benchmarks.year [--nights 365] [--videos 10000] [--every 1] [--json]
 
 Records only: each night so many new videos with features, vectors and predictions stand in the ledger, as a
 night leaves them; files are gone after 30 days, every tenth night another version is promoted and scores all
 present videos again, predictions are kept for 90 days by the retention of `vidpipe gc`. Each month a real
 `nightly` that finds nothing new, its listing as long as the real one would be, runs in a process of its own.
 
-Stated: seconds of such a night, of publishing and of the retention, bytes of the ledger, memory. Passed: the
-last month's night without publishing takes at most 1.2 times the fourth month's, publishing is linear in the
-ledger's bytes, and memory stays under 600 MB. `--videos` and `--nights` scale it down.
+Stated: CPU seconds of such a night, of publishing and of the retention, bytes of the ledger, memory. Passed:
+the last month's night without publishing takes at most 1.2 times the fourth month's, publishing is linear in
+the ledger's bytes, and memory stays under 600 MB. `--videos` and `--nights` scale it down.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ import numpy as np
 
 from vidpipe.adapters.database.connection import Database, Session
 from vidpipe.adapters.database.ledger import Ledger
+from vidpipe.adapters.models.registry import Registry
 from vidpipe.cli.display import TerminalProgress
 from vidpipe.ports import Ports
 from vidpipe.records.predictions import Promotion
@@ -44,6 +45,8 @@ RANKS, LABELS, PART_VIDEOS = 5, 101, 146
 PRESENT_NIGHTS, PROMOTED_EVERY, KEPT_DAYS, MONTH = 30, 10, 90, 30
 START = datetime(2026, 1, 1)
 SLOWER, MOST_MB = 1.2, 600
+MEASURED = 2
+"""Nights a month, of which the best counts."""
 NONLINEAR = 1.5
 """Seconds a byte of the slowest publishing may be so many times those of the median."""
 
@@ -127,12 +130,10 @@ NIGHT = (
 
 def live(home: Path, first: int, last: int, videos: int) -> None:
     """Some nights in a row: arrivals, departures, promotions."""
-    from benchmarks.rescoring import register
-
     ports = open_all(home)
     for begun in range(first, last, PROMOTED_EVERY):
         if begun:
-            register(ports)
+            register_again(ports)
             promote(ports, version_of(begun))
         with database(ports).session() as session:
             for night in range(begun, min(begun + PROMOTED_EVERY, last)):
@@ -142,6 +143,14 @@ def live(home: Path, first: int, last: int, videos: int) -> None:
     parts.mkdir(parents=True, exist_ok=True)
     for number in range(last * videos // PART_VIDEOS + 1):  # named and there; nothing opens them
         (parts / f"part-{number}").write_bytes(b"PAR1")
+
+
+def register_again(ports: Ports) -> None:
+    """One more version, of the first one's files."""
+    assert isinstance(ports.registry, Registry)
+    client, model = ports.registry.store.client, ports.registry.model
+    made = client.get_model_version(model, "1")
+    client.create_model_version(model, str(made.source), run_id=made.run_id, tags=made.tags)
 
 
 def version_of(night: int) -> int:
@@ -172,38 +181,48 @@ class RecordedCatalog:
         return Listing(self._files)
 
 
-def one_night(home: Path, first: int, last: int) -> dict[str, Any]:
-    """Child process: a night that finds nothing new, and what it took."""
+def nights_of(home: Path, first: int, last: int) -> dict[str, Any]:
+    """Child process: nights that find nothing new, and what the best of them took.
+
+    The first one loads MLflow and the champion, and is not counted.
+    """
     ports = replace(open_all(home), catalog=RecordedCatalog(first, last))  # type: ignore[arg-type]
+    measured = [one_night(ports, home) for _ in range(1 + MEASURED)][1:]
+    return min(measured, key=lambda found: found["night_s"]) | {"night_mb": peak_mb()}
+
+
+def one_night(ports: Ports, home: Path) -> dict[str, Any]:
+    """CPU seconds of one night, without publishing and of it alone: another job may have the machine, too."""
     published = list[float]()
     publish = ports.warehouse.publish
 
     def timed() -> None:
-        begun = time.perf_counter()
+        begun = time.process_time()
         publish()
-        published.append(time.perf_counter() - begun)
+        published.append(time.process_time() - begun)
 
     ports.warehouse.publish = timed  # type: ignore[method-assign]
-    started = time.perf_counter()
+    started = time.process_time()
     found = nightly(ports)
-    took = time.perf_counter() - started
+    took = time.process_time() - started
+    ports.warehouse.publish = publish  # type: ignore[method-assign]
     assert (found.ingested, found.classified, found.failed) == (0, 0, 0), found
     ledger = home / "state" / "ledger.duckdb"
     return {
         "status": found.status, "night_s": round(took - sum(published), 3),
-        "publish_s": round(sum(published), 3), "ledger_bytes": ledger.stat().st_size, "night_mb": peak_mb(),
+        "publish_s": round(sum(published), 3), "ledger_bytes": ledger.stat().st_size,
     }  # fmt: skip
 
 
 def tend(home: Path, night: int) -> dict[str, Any]:
     """Child process: what `vidpipe gc --keep-predictions-days 90` does to the ledger on that day."""
-    ports, started = open_all(home), time.perf_counter()
+    ports, started = open_all(home), time.process_time()
     version = version_of(night)
     before = START + timedelta(days=night - KEPT_DAYS)
     rows = ports.ledger.predictions.prune(before, [version, max(1, version - 1)])
     freed = ports.ledger.compact()
     return {
-        "pruned": rows, "freed_bytes": freed, "retention_s": round(time.perf_counter() - started, 3),
+        "pruned": rows, "freed_bytes": freed, "retention_s": round(time.process_time() - started, 3),
         "retention_mb": peak_mb(),
     }  # fmt: skip
 
@@ -221,26 +240,26 @@ def child(home: Path, *arguments: object) -> dict[str, Any]:
     return found
 
 
-def months(home: Path, nights: int, videos: int) -> Iterator[dict[str, Any]]:
-    """Play the year, in processes of their own: one row a month."""
+def months(home: Path, nights: int, videos: int, every: int) -> Iterator[dict[str, Any]]:
+    """Play the year, in processes of their own: one row every so many months."""
     child(home, "begin")
     for first in range(0, nights, MONTH):
         last = min(first + MONTH, nights)
         child(home, "live", first, last, videos)
         tended = child(home, "tend", last - 1)
         listed = max(0, last - PRESENT_NIGHTS) * videos, last * videos
-        child(home, "night", *listed)  # the first one after a promotion knows less
-        measured = [child(home, "night", *listed) for _ in range(2)]
-        best = min(measured, key=lambda m: m["night_s"])
-        yield {"nights": last, "videos": last * videos, **best, **tended}
+        if last == nights or last // MONTH % every == 0:
+            found = child(home, "nights", *listed)
+            yield {"nights": last, "videos": last * videos, **found, **tended}
 
 
 def faults(rows: list[dict[str, Any]]) -> list[str]:
     """What a year must not show, and this one did."""
     found = []
-    if len(rows) > 4 and rows[-1]["night_s"] > SLOWER * rows[3]["night_s"]:
-        found.append(f"a night takes {rows[-1]['night_s'] / rows[3]['night_s']:.2f} times the fourth month's")
-    a_byte = [r["publish_s"] / r["ledger_bytes"] for r in rows[3:]]
+    full = [row for row in rows if row["nights"] >= 4 * MONTH]  # by then as much goes as comes
+    if full and full[-1]["night_s"] > SLOWER * full[0]["night_s"]:
+        found.append(f"a night takes {full[-1]['night_s'] / full[0]['night_s']:.2f} times the fourth month's")
+    a_byte = [row["publish_s"] / row["ledger_bytes"] for row in full]
     if a_byte and max(a_byte) > NONLINEAR * float(np.median(a_byte)):
         found.append(
             f"publishing is not linear: {max(a_byte) / float(np.median(a_byte)):.2f} times the median"
@@ -254,20 +273,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--nights", type=int, default=365)
     parser.add_argument("--videos", type=int, default=10_000, help="a night")
+    parser.add_argument("--every", type=int, default=1, help="months between two measurements")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
         home, what, *numbers = given.child
         parts: dict[str, Callable[..., Any]] = {
-            "begin": begin, "live": live, "night": one_night, "tend": tend,
+            "begin": begin, "live": live, "nights": nights_of, "tend": tend,
         }  # fmt: skip
         print(json.dumps(parts[what](Path(home), *map(int, numbers)) or {}))
         return 0
     started, rows = time.monotonic(), []
     with tempfile.TemporaryDirectory(prefix="vidpipe-year-") as name:
         home = Path(name) / "home"
-        for row in months(home, given.nights, given.videos):
+        for row in months(home, given.nights, given.videos, given.every):
             rows.append(row)
             if not given.json:
                 print(" ".join(f"{key} {value}" for key, value in row.items()), flush=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ from vidpipe.errors import NotFound, VidpipeError
 from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
 from vidpipe.records.predictions import Promotion
+from vidpipe.steps.champion_alias import record, settle
 from vidpipe.steps.classify import classify
+from vidpipe.steps.evaluation_log import log_decision
 from vidpipe.steps.extract import extract
 from vidpipe.steps.ingest import ingest
 from vidpipe.steps.nightly import nightly
@@ -150,3 +154,30 @@ def test_an_alias_moved_by_hand_to_a_version_that_is_gone_is_on_record(ports: Po
     assert night.problems == [] and night.status in ("ok", "no_champion")
     assert decided(ports)[:2] == ("external", None)
     assert promote(ports, "2", force=True, reason="a test").decision == "forced"
+
+
+def test_an_alias_that_another_home_moved_is_shown_with_who_and_when(
+    ports: Ports, crowned: Path, tmp_path: Path, make_ports: Callable[[Path], Ports]
+) -> None:
+    """Both homes have one MLflow; the other one's ledger knows nothing of this one's decisions."""
+    theirs = make_ports(tmp_path / "other")
+    theirs.ledger.decisions.put_promotion(
+        "another", Promotion(0, None, 1, "refused"), evidence={}, eval_set_hash=None, reason=None, actor="a",
+        final=True,
+    )  # fmt: skip
+    shared = replace(theirs, registry=ports.registry, actor="ann")
+    number = record(shared, Promotion(0, None, 4, "forced"), evidence={}, eval_set_hash=None, reason="why")
+    log_decision(shared, "forced", 4, promotion_id=number, reason="why", evidence={})
+    assert settle(ports).version == 4
+    decision, version, reason = decided(ports)
+    assert (decision, version) == ("external", 4)
+    assert re.fullmatch(r"alias moved by another home: forced by ann at 20\d\d-[-:+T\d]+", reason)
+    assert warehouse_rows(ports, "select actor from promotions order by promotion_id desc limit 1") == [
+        ("ann",)
+    ]
+
+    ports.registry.set_alias("champion", 2)
+    assert settle(ports).version == 2
+    assert decided(ports) == ("external", 2, "alias moved outside vidpipe"), (
+        "the tags are of our own decision"
+    )

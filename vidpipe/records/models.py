@@ -222,6 +222,8 @@ class ModelVersion:
     """Its files are read from the copy in the home, because the registry cannot give them."""
     multi_label: bool = False
     """It may give a video several labels."""
+    decided: Mapping[str, str] = field(default_factory=dict)
+    """The last decision on it, of whatever home: its tags decision, decided_by, decided_at, promotion_id."""
 
     @property
     def identity(self) -> VersionId:

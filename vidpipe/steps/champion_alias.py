@@ -81,13 +81,25 @@ def settle_inside(ports: Ports) -> Champion:
     if problem := _alias_problem(ports, found, recorded):
         log.error("%s", problem)
         return Champion(recorded.to_version, problem, recorded.to_digest)
-    log.warning("the champion alias was moved by hand, from %s to %s", recorded.to_version, alias)
+    who, reason = _who_moved_it(ports, found)
+    log.warning("the champion alias was moved, from %s to %s: %s", recorded.to_version, alias, reason)
     external = Promotion(0, recorded.to_version, alias, "external")
     ports.ledger.decisions.put_promotion(
-        model, external, evidence={}, eval_set_hash=None, reason="alias moved outside vidpipe",
-        actor="external", final=True, to=found.identity if isinstance(found, ModelVersion) else None,
+        model, external, evidence={}, eval_set_hash=None, reason=reason,
+        actor=who, final=True, to=found.identity if isinstance(found, ModelVersion) else None,
     )  # fmt: skip
     return Champion(alias, digest=found.digest if isinstance(found, ModelVersion) else None)
+
+
+def _who_moved_it(ports: Ports, found: ModelVersion | VidpipeError | None) -> tuple[str, str]:
+    """Actor and reason for an alias moved elsewhere: MLflow keeps neither, another home leaves tags."""
+    if isinstance(found, ModelVersion) and found.decided:
+        tags, history = found.decided, ports.ledger.decisions.promotion_history(ports.registry.model)
+        ours = {(str(p.promotion_id), p.decision) for p in history if p.to_version == found.version}
+        if tags["decision"] != "refused" and (tags["promotion_id"], tags["decision"]) not in ours:
+            who, when = tags["decided_by"], tags["decided_at"]
+            return who, f"alias moved by another home: {tags['decision']} by {who} at {when}"
+    return "external", "alias moved outside vidpipe"
 
 
 def recorded_champion(ports: Ports) -> int | None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _PREFIX = "vidpipe."
 _COMPLETE = f"{_PREFIX}complete"
+_DECIDED = ("decision", "decided_by", "decided_at", "promotion_id")
 _DESCRIPTION_LENGTH = 5000
 """Source: the column `description` of mlflow/store/model_registry/dbmodels/models.py."""
 
@@ -109,8 +110,6 @@ class Registry:
         self._loaded: dict[tuple[int, str, bool], Bundle] = {}
         """The bundle that was loaded last, by version and hash."""
 
-    # -- training -------------------------------------------------------------------------------
-
     @property
     def home_tag(self) -> dict[str, str]:
         """Tag on every MLflow run of this home, by which runs left open by a kill are found."""
@@ -152,7 +151,7 @@ class Registry:
                 logged.uri,
                 run_id=mlflow_run_id,
                 model_id=logged.model_id,
-                tags=_version_tags(bundle, logged.digest, record),
+                tags=_version_tags(bundle, logged.digest, record) | self.home_tag,
                 description=model_card.shortened(logged.card, _DESCRIPTION_LENGTH),
             )
             self._finish(str(created.version))
@@ -311,6 +310,7 @@ class Registry:
             aliases=tuple(sorted(a for a, v in known.items() if v == number)),
             digest=tags.get("digest", ""),
             multi_label="multi_label" in tags,
+            decided={name: tags[name] for name in _DECIDED if name in tags},
         )
 
 

@@ -24,13 +24,14 @@ from torch import nn
 
 from vidpipe.adapters.models.bundle import Bundle
 from vidpipe.adapters.models.bundle_files import FILES
+from vidpipe.adapters.models.mlflow_store import MlflowStore
 from vidpipe.adapters.models.registry import Registry
 from vidpipe.errors import NotFound, UnsafeModel
 from vidpipe.evaluation.model_card import TrainingRecord
 from vidpipe.learning.classifier import ClassifierConfig, build
 from vidpipe.learning.inference import predict
 from vidpipe.learning.linear import STATISTICS, LinearHead
-from vidpipe.records.models import CrossValidation, Scores
+from vidpipe.records.models import CrossValidation, LoggedEvaluation, Scores
 from vidpipe.records.videos import Floats
 from vidpipe.vision.feature_specs import default_spec
 
@@ -296,6 +297,50 @@ def test_a_version_with_hundreds_of_labels_has_a_description_that_fits_and_a_who
     assert len(description) <= 5000 < len(card)
     assert "MODEL_CARD.md" in description.splitlines()[-1]
     assert "| label 299 |" in card
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> str:
+    """Where two homes keep their models together."""
+    MlflowStore(tmp_path / "server", None).client  # noqa: B018  (makes the store)
+    return f"sqlite:///{tmp_path / 'server' / 'mlflow.db'}"
+
+
+def train_in(home: Path, model: str, server: str) -> Registry:
+    """A home with a model of one version on a server, and a run that a kill left open."""
+    made = Registry(home / "mlflow", model, server)
+    with made.training_run("first", {}) as run:
+        run.register(make_bundle(1), RECORD)
+    client, experiment = made.store.client, certain(made.store.client.get_experiment_by_name("vidpipe"))
+    client.create_run(experiment.experiment_id, tags=made.home_tag)
+    return made
+
+
+def everything(registry: Registry) -> Any:
+    """Versions with tags and aliases, and the states of all runs."""
+    client, model = registry.store.client, registry.model
+    experiment = certain(client.get_experiment_by_name("vidpipe"))
+    runs = client.search_runs([experiment.experiment_id])
+    mine = [run for run in runs if run.data.tags.items() >= registry.home_tag.items()]
+    versions = client.search_model_versions(f"name = '{model}'")
+    return (
+        [(v.version, v.tags, v.last_updated_timestamp) for v in versions], registry.aliases(),
+        sorted((run.info.run_id, run.info.status) for run in mine),
+    )  # fmt: skip
+
+
+def test_two_homes_on_one_server_never_touch_each_others_versions(server: str, tmp_path: Path) -> None:
+    yard, gate = (train_in(tmp_path / name, f"{name}-model", server) for name in ("yard", "gate"))
+    before = everything(yard)
+    with gate.training_run("second", {}, only=True) as run:
+        run.register(make_bundle(2), replace(RECORD, fingerprint="f2"))
+    gate.set_alias("champion", 2)
+    gate.drop_alias("challenger")
+    gate.evaluations.log(LoggedEvaluation("promoted", 2, {}, version_tags={"vidpipe.decided_by": "ann"}))
+    gate.sweep({2}, older_than_s=0.0)
+    assert everything(yard) == before
+    assert gate.find("f1") == gate.version("1") and yard.find("f2") is None
+    assert [v.version for v in yard.versions()] == [1]
 
 
 # -- MLflow runs --------------------------------------------------------------------------------
