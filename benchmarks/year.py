@@ -82,6 +82,9 @@ def begin(home: Path) -> None:
         run("insert into core.collection by name select 1 as collection_key, 'yard' as name, "
             "$source as source, $now as created_at", {"source": str(source), "now": START})  # fmt: skip
     promote(ports, 1)
+    ports.registry.drop_alias(
+        "challenger"
+    )  # it would score everything, too, from features that are not there
 
 
 def database(ports: Ports) -> Database:
