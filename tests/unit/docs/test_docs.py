@@ -178,6 +178,8 @@ ELSEWHERE: Mapping[str, str] = {
     r"make (demo|test)$": "by people, and by .ci/run",
     r"vidpipe ingest ~/films|pip install 'vidpipe\[shots\]'": "tests/unit/vision/test_shots.py and "
     "tests/unit/learning/test_windows.py",
+    r"vidpipe (ingest ~/clips|(train|label-issues) --collection clips)": "on other collections: this page's "
+    "and promotion.md's",
     r"vidpipe browse": "tests/services/test_browse_page.py and tests/unit/browse/test_browse.py",
     r"vidpipe similar north_": "tests/unit/steps/test_similar.py finds a path; no file here is called so",
     r"vidpipe serve --cron": "tests/services/test_serve.py",
