@@ -180,6 +180,7 @@ ELSEWHERE: Mapping[str, str] = {
     "tests/unit/learning/test_windows.py",
     r"vidpipe (ingest ~/clips|(train|label-issues) --collection clips)": "on other collections: this page's "
     "and promotion.md's",
+    r"vidpipe ingest ~/streets": "tests/night/test_several_labels_end_to_end.py",
     r"vidpipe browse": "tests/services/test_browse_page.py and tests/unit/browse/test_browse.py",
     r"vidpipe similar north_": "tests/unit/steps/test_similar.py finds a path; no file here is called so",
     r"vidpipe serve --cron": "tests/services/test_serve.py",
