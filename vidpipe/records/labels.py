@@ -33,6 +33,8 @@ class ListedVideo:
     """The reason why no label can be told; such a file is left out."""
     chosen: tuple[str, ...] = field(default=(), compare=False)
     """All labels that a tool has for the video as a whole, where it may have several."""
+    mixed: tuple[LabelledSpan, ...] = field(default=(), compare=False)
+    """Spans of moments with several labels, of one label each; of use where a video may have several."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,6 +168,7 @@ def _as_set(video: ListedVideo) -> ListedVideo:
     if video.chosen:
         doubt = "" if len(video.chosen) > 1 else video.doubt
         return replace(video, label=set_of(video.chosen), doubt=doubt)
+    video = replace(video, spans=(*video.spans, *video.mixed))
     return replace(video, label=stored_set(video.label, video.path)) if video.label else video
 
 

@@ -222,21 +222,23 @@ def test_time_with_two_labels_is_left_out_of_both(
 
 
 def test_where_a_video_may_have_several_labels_choices_lines_and_moments_are_sets(tmp_path: Path) -> None:
-    root = tree(tmp_path / "root", "a.mp4", "b.mp4", "c.mp4", "d.mp4")
+    root = tree(tmp_path / "root", "a.mp4", "b.mp4", "c.mp4", "d.mp4", "e.mp4")
     listed = [
         ListedVideo("a.mp4", spans=(LabelledSpan(0, 3, "walk"), LabelledSpan(2, 5, "run"))),
         ListedVideo("b.mp4", "walk"),
         ListedVideo("b.mp4", "run"),
         agreed("c.mp4", [["walk", "run"], ["run", "walk"]]),
         ListedVideo("d.mp4", "walk | run"),
+        ListedVideo("e.mp4", mixed=(LabelledSpan(0, 1, "walk"), LabelledSpan(0, 1, "run"))),
     ]
     output = tmp_path / "m.csv"
     report = manifest(Catalog(), lambda _: listed, root, output, by_stem=True, multi_label=True)
     assert output.read_text().splitlines() == [
         "path,label,start_s,end_s", "a.mp4,walk,0.000,2.000", "a.mp4,run|walk,2.000,3.000",
         "a.mp4,run,3.000,5.000", "b.mp4,run|walk,,", "c.mp4,run|walk,,", "d.mp4,run|walk,,",
+        "e.mp4,run|walk,0.000,1.000",
     ]  # fmt: skip
-    assert (report.rows, report.labels, report.left_out, report.warnings) == (4, 2, {}, [])
+    assert (report.rows, report.labels, report.left_out, report.warnings) == (5, 2, {}, [])
     with pytest.raises(ConfigurationError, match=r"'dog \| wolf' holds a bar"):
         chosen = [agreed("a.mp4", [["dog | wolf"]])]
         manifest(Catalog(), lambda _: chosen, root, output, by_stem=True, multi_label=True)

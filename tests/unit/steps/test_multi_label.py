@@ -18,6 +18,7 @@ from vidpipe.errors import ConfigurationError
 from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
 from vidpipe.records.videos import Floats
+from vidpipe.report.evidence import evidence_rows
 from vidpipe.steps.classify import classify
 from vidpipe.steps.evaluate import evaluate
 from vidpipe.steps.explain import explain
@@ -176,6 +177,8 @@ def test_the_gate_decides_by_map_and_classify_fills_latest_labels(trained: Ports
     assert decision.decision == "promoted", decision.reasons
     evidence = decision.evidence
     assert evidence["challenger"]["mean_average_precision"] > 0.9 and evidence["p_chance"] < 0.01
+    shown = [row[0] for row in evidence_rows(evidence)]
+    assert shown[1:5] == ["mAP", "accuracy", "macro F1", "micro F1"] and "recall of emu" in shown
 
     done = classify(trained)
     assert done.classified == 60, "street's videos have one label: passed over"

@@ -223,7 +223,12 @@ def ava(train: Path, validation: Path, labels: Path | None = None) -> list[Liste
     names = _ava_names(labels) if labels else {}
     lists = ((train, SPLIT_WORDS["train"]), (validation, SPLIT_WORDS["val"]))
     return [
-        ListedVideo(f"{name}.mp4", splits={"split": split}, spans=tuple(_ava_spans(seconds, names)))
+        ListedVideo(
+            f"{name}.mp4",
+            splits={"split": split},
+            spans=tuple(_ava_spans(seconds, names)),
+            mixed=tuple(_ava_spans(seconds, names, mixed=True)),
+        )
         for file, split in lists
         for name, seconds in _ava_seconds(file).items()
     ]
@@ -245,12 +250,14 @@ def _ava_seconds(file: Path) -> dict[str, dict[float, set[str]]]:
     return found
 
 
-def _ava_spans(seconds: Mapping[float, set[str]], names: Mapping[str, str]) -> Iterator[LabelledSpan]:
-    for second in sorted(seconds):
-        if len(seconds[second]) == 1:
-            (action,) = seconds[second]
-            start_s = max(0.0, second - AVA_SPAN_S / 2)
-            yield LabelledSpan(start_s, second + AVA_SPAN_S / 2, names.get(action, action))
+def _ava_spans(
+    seconds: Mapping[float, set[str]], names: Mapping[str, str], *, mixed: bool = False
+) -> Iterator[LabelledSpan]:
+    """Spans of seconds with one action, or of each action in those with several."""
+    for second, actions in sorted(seconds.items()):
+        if (len(actions) > 1) == mixed:
+            start_s, end_s = max(0.0, second - AVA_SPAN_S / 2), second + AVA_SPAN_S / 2
+            yield from (LabelledSpan(start_s, end_s, names.get(name, name)) for name in sorted(actions))
 
 
 def _ava_names(labels: Path) -> dict[str, str]:

@@ -221,6 +221,8 @@ def test_a_second_of_ava_in_which_all_do_the_same_is_a_span(tmp_path: Path) -> N
         ListedVideo("vid.mp4", splits={"split": "train"}, spans=(LabelledSpan(901.5, 902.5, "stand"),)),
         ListedVideo("other.mp4", splits={"split": "val"}, spans=(LabelledSpan(899.5, 900.5, "write"),)),
     ]
+    mixed = ava(train, val, labels)[0].mixed
+    assert mixed == (LabelledSpan(902.5, 903.5, "stand"), LabelledSpan(902.5, 903.5, "write"))
 
 
 # -- other files ------------------------------------------------------------------------------------
