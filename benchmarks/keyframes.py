@@ -115,7 +115,8 @@ def encoded(source: Path, target: Path) -> None:
         to = target / file.relative_to(source)
         to.parent.mkdir(parents=True, exist_ok=True)
         _ffmpeg("-i", str(file), "-an", "-c:v", "libx264", "-preset", "veryfast", "-crf", "20",
-                "-f", "matroska", "-force_key_frames", "expr:gte(t,n_forced)", "-threads", "1", str(to))  # fmt: skip
+                "-force_key_frames", "expr:gte(t,n_forced)", "-threads", "1",
+                "-f", "matroska", str(to))  # fmt: skip
 
     with ThreadPoolExecutor(WORKERS) as pool:
         list(pool.map(one, [f for f in source.rglob("*") if f.suffix in (".mp4", ".avi", ".mkv")]))
