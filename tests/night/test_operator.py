@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import test_damaged_features
 import test_odd_registry
 import test_timeouts
 import test_versions
@@ -252,6 +253,10 @@ ELSEWHERE = {
     "a source's mount hangs": (test_timeouts, "a_night_with_a_silent_source_does_the_others"),
     "the disk is full": (test_world_breaks, "a_disk_that_fills_while_a_part_is_written"),
     "somebody has the ledger open": (test_world_breaks, "a_ledger_that_somebody_has_open_is_waited_for"),
+    "a bit of stored features has flipped, on a bad disk": (
+        test_damaged_features,
+        "the_night_scores_the_others_and_reads_the_damaged_video_again",
+    ),
     "the clock was set back": (test_world_breaks, "a_clock_set_back_loses_no_row"),
 }
 """Rows whose test needs a mount, another process, or a trained home: where it is."""

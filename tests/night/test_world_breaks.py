@@ -350,11 +350,12 @@ def test_a_home_that_cannot_be_written_says_so_and_can_be_read(
         with READ_ONLY[how](home):
             for verb in (
                 ("ingest", str(arrivals), "--collection", "new"), ("extract",), ("classify",), ("nightly",),
-                ("train", "--collection", "clips"), ("promote",), ("rollback",), ("models",),
+                ("train", "--collection", "clips"), ("promote",), ("rollback",),
             ):  # fmt: skip
                 assert_refused(vidpipe(home, *verb), "cannot write", str(home))
             assert rows(home, "select count(*) from latest_predictions") == [[6]]
-            assert vidpipe(home, "status").code == 0, "who may not write may look"
+            for verb in (("status",), ("models",)):
+                assert vidpipe(home, *verb).code == 0, "who may not write may look"
         assert vidpipe(home, "nightly").code == 0
         assert_whole(home, 6)
     finally:

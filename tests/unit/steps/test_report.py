@@ -69,11 +69,11 @@ values
     (8, 'nightly', 'running', $night + interval 1 day, null, null, null, null, null, null);
 insert into core.prediction
 select k, 1, v, 1, r, (k * v + r - 1) % $labels, if(r = 1, 0.3 + (k % 70) / 100, 0.2 - (k % 9) / 100),
-    if(v = 2, 3, if(k % 4 = 0, 2, 6)), $night, if(k < 40, 10, null), if(k < 40, 5, null)
+    if(v = 2, 3, if(k % 4 = 0, 2, 6)), $night, if(k < 40, 10, null), if(k < 40, 5, null), null
 from range($videos) as made (k), range(1, 3) as version (v), range(1, 3) as ranked (r);
 insert into core.window_prediction
 select k, 1, v, 1, 5 * w, 5 * w + 10, 1, hash(k, w // 4, v) % least($labels, 11), 0.3 + (w % 70) / 100, 6,
-    $night
+    $night, null
 from range($videos) as made (k), range(1, 3) as version (v), range(720) as windows (w)
 where k < 40 and 5 * w + 10 <= 3605 - k * 60
 order by k, v, w;
