@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 RelationWriter: TypeAlias = "Callable[[duckdb.DuckDBPyConnection, str, Path], dict[str, Any]]"
-"""Writes one relation, whose name the catalogue has, to a folder; returns what it wrote. A string: an alias
-that holds DuckDB's class outlives the module, and at exit its binding says on standard error that it leaks."""
+"""Writes one relation, whose name the catalogue has, to a folder; returns what it wrote. A string: an
+alias that holds DuckDB's class outlives the module, and at exit its binding complains of a leak."""
 
 _AS_THEY_ARE = re.compile(
     r"BOOLEAN|(TINY|SMALL|BIG)?INT|INTEGER|FLOAT|DOUBLE|DATE|TIMESTAMP|VARCHAR(\[\])?|MAP\(.*\)"
