@@ -37,6 +37,7 @@ from flows.silence import silence
 asyncio.run(silence(timedelta(seconds=40)))
 """
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+AUTOMATIONS = {"vidpipe-alert", "vidpipe-silence", "vidpipe-retrain-on-drift"}
 
 
 @dataclass
@@ -383,7 +384,7 @@ def test_a_night_that_fails_calls_the_webhook(installed: Installation) -> None:
     with receiver() as (url, bodies):
         for _ in range(2):  # the second time changes nothing
             fleet.run(sys.executable, "-m", "flows.alert", url)
-        assert set(installed.automations()) == {"vidpipe-alert", "vidpipe-silence"}
+        assert set(installed.automations()) == AUTOMATIONS
         run = installed.wait_for(installed.trigger("nightly"))
         assert run["state_type"] == "FAILED" and "inbox" in run["state"]["message"]
         said = f"nightly Failed: {run['state']['message']} http"
