@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -48,7 +49,7 @@ SLOW_MODULES = {
     "verdicts", "windows", "world_breaks",
 }  # fmt: skip
 """Test modules that took more than fifty seconds on two busy cores, or start the command line throughout."""
-SLOW_FIXTURES = {"clips", "vidpipe", "s3_server"}
+SLOW_FIXTURES = {"clips", "forked_vidpipe", "s3_server"}
 """Whatever uses one of them encodes and extracts videos, starts processes of its own, or a server."""
 
 
@@ -217,13 +218,49 @@ def home_of_clips(
     return make
 
 
+@pytest.fixture(scope="session")
+def forked_vidpipe() -> Iterator[list[str]]:
+    """What to start for `python -m vidpipe`, its imports already made: see `fork_server.py`."""
+    script, name = str(ROOT / "tests" / "fork_server.py"), f"vidpipe-tests-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(f"\0{name}")
+        listener.listen()
+        number = listener.fileno()
+        command = [sys.executable, script, "serve", str(number)]
+        server = subprocess.Popen(
+            command, stdin=subprocess.PIPE, pass_fds=(number,), cwd=ROOT, env=dict(os.environ)
+        )
+    yield [sys.executable, "-I", "-S", script, "start", name]
+    server.communicate()
+
+
+@pytest.fixture(scope="session")
+def program(
+    forked_vidpipe: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], list[str]]:
+    """What to start for a verb: a fork, but for its first start, which shows what it forgets to import."""
+    base = tmp_path_factory.getbasetemp()
+    started = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "started"
+
+    def of(verb: str) -> list[str]:
+        try:
+            (started / verb).mkdir(parents=True)
+        except FileExistsError:
+            return forked_vidpipe
+        return [sys.executable, "-m", "vidpipe"]
+
+    return of
+
+
 @pytest.fixture
-def vidpipe(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def vidpipe(
+    program: Callable[[str], list[str]], tmp_path: Path
+) -> Callable[..., subprocess.CompletedProcess[str]]:
     """`vidpipe …` as a process of its own, on a home in the temporary folder."""
 
-    def call(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    def call(verb: str, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "VIDPIPE_HOME": str(tmp_path / "home"), **settings}
-        command = [sys.executable, "-m", "vidpipe", *arguments]
+        command = [*program(verb), verb, *arguments]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     return call

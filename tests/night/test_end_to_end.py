@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,13 @@ Run = Any
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(program: Callable[[str], list[str]], tmp_path_factory: pytest.TempPathFactory) -> Run:
     """`run("verb", …)` is `vidpipe verb … --json` in one home: (exit code, parsed object)."""
     home = tmp_path_factory.mktemp("e2e") / "home"
     environment = {**os.environ, "VIDPIPE_HOME": str(home)}
 
-    def call(*arguments: str) -> tuple[int, dict[str, Any]]:
-        command = [sys.executable, "-m", "vidpipe", *arguments, "--json"]
+    def call(verb: str, *others: str) -> tuple[int, dict[str, Any]]:
+        command = [*program(verb), verb, *others, "--json"]
         ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert ended.stdout.count("\n") == 1, (ended.stdout, ended.stderr)
         return ended.returncode, json.loads(ended.stdout)

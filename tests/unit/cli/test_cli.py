@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -70,10 +72,11 @@ def test_a_night_over_its_budget_publishes_and_exits_3(vidpipe: Any, tmp_path: P
     assert vidpipe("nightly", "--failure-budget", "2").returncode == 0  # the same bad files trip it once
 
 
-def test_help_starts_at_once_and_names_every_verb(vidpipe: Any) -> None:
-    vidpipe("--help")
+def test_help_starts_at_once_and_names_every_verb() -> None:
+    command = [sys.executable, "-m", "vidpipe", "--help"]
+    subprocess.run(command, capture_output=True, check=True)
     started = time.monotonic()
-    ended = vidpipe("--help")
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
     assert time.monotonic() - started < 3.0  # the goal is 0.3 s; a torch import would take this long
     for verb in ("demo", "ingest", "extract", "train", "promote", "rollback", "classify", "nightly", "sql"):
         assert f"\n  {verb} " in ended.stdout

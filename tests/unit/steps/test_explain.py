@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import numpy as np
@@ -178,10 +178,14 @@ def test_a_long_video_is_explained_window_by_window_as_it_is_scored(
 # -- the command line ---------------------------------------------------------------------------
 
 
-def called(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "vidpipe", "explain", *arguments]
-    environment = {**os.environ, "VIDPIPE_HOME": str(home)}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+@pytest.fixture
+def called(program: Callable[[str], list[str]], home: Path) -> Callable[..., CompletedProcess[str]]:
+    def call(*arguments: str) -> CompletedProcess[str]:
+        command = [*program("explain"), "explain", *arguments]
+        environment = {**os.environ, "VIDPIPE_HOME": str(home)}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    return call
 
 
 @pytest.fixture(scope="module")
@@ -189,8 +193,8 @@ def report(ports: Ports, ids: list[str]) -> ExplainResult:
     return explain(ports, ids[0])
 
 
-def test_json_has_every_frame(report: ExplainResult, home: Path) -> None:
-    ended = called(home, report.video_id[:12], "--json")
+def test_json_has_every_frame(report: ExplainResult, called: Any) -> None:
+    ended = called(report.video_id[:12], "--json")
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout) == report.to_dict()
     assert set(report.to_dict()) >= {
@@ -199,8 +203,8 @@ def test_json_has_every_frame(report: ExplainResult, home: Path) -> None:
     assert set(json.loads(ended.stdout)["frames"][0]) == {"time_s", "weight"}
 
 
-def test_a_person_sees_the_label_and_at_most_ten_frames(report: ExplainResult, home: Path) -> None:
-    lines = called(home, report.video_id).stdout.splitlines()
+def test_a_person_sees_the_label_and_at_most_ten_frames(report: ExplainResult, called: Any) -> None:
+    lines = called(report.video_id).stdout.splitlines()
     assert lines[0].endswith(f"version {ATTENTION}: {report.label} {report.score:.3f}")
     bars = [line for line in lines if line.endswith("█")]
     assert len(bars) == min(10, len(report.frames))
@@ -208,6 +212,6 @@ def test_a_person_sees_the_label_and_at_most_ten_frames(report: ExplainResult, h
     assert any(line.split()[0] == f"{heaviest.time_s:.2f}" and line.count("█") == 30 for line in bars)
 
 
-def test_a_person_is_told_of_a_head_without_weights(report: ExplainResult, home: Path) -> None:
-    said = called(home, report.video_id, "--model", str(LAST)).stdout
+def test_a_person_is_told_of_a_head_without_weights(report: ExplainResult, called: Any) -> None:
+    said = called(report.video_id, "--model", str(LAST)).stdout
     assert "does not weigh frames" in said and "█" not in said

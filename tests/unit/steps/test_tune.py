@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -211,9 +210,11 @@ def test_an_unknown_collection_is_not_found(ports: Ports) -> None:
         tune(ports, "nobody")
 
 
-def test_the_command_line_tunes_within_a_tiny_budget(home: Path, ports: Ports, report: TuneResult) -> None:
+def test_the_command_line_tunes_within_a_tiny_budget(
+    program: Callable[[str], list[str]], home: Path, ports: Ports, report: TuneResult
+) -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "vidpipe", "tune", "--collection", "clips", "--budget-s", "0", "--json"],
+        [*program("tune"), "tune", "--collection", "clips", "--budget-s", "0", "--json"],
         env={**os.environ, "VIDPIPE_HOME": str(home)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
