@@ -1,14 +1,14 @@
--- Delete predictions from before a moment, but for the best label of each video by the versions that are kept; then
--- what was told of novelty for versions whose predictions are gone.
+-- Delete predictions from before a moment, but for the labels that hold by the versions that are kept, and for the best
+-- one; then what was told of novelty for versions whose predictions are gone.
 delete from core.prediction
 where
     predicted_at < $before
-    and not (rank = 1 and list_contains($kept, model_version));
+    and not ((rank = 1 or coalesce(over_threshold, false)) and list_contains($kept, model_version));
 
 delete from core.window_prediction
 where
     predicted_at < $before
-    and not (rank = 1 and list_contains($kept, model_version));
+    and not ((rank = 1 or coalesce(over_threshold, false)) and list_contains($kept, model_version));
 
 delete from core.video_novelty
 using core.version as v

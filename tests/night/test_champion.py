@@ -181,3 +181,13 @@ def test_an_alias_that_another_home_moved_is_shown_with_who_and_when(
     assert decided(ports) == ("external", 2, "alias moved outside vidpipe"), (
         "the tags are of our own decision"
     )
+
+
+@pytest.mark.parametrize("tag", ["decision", "decided_by", "decided_at", "promotion_id"])
+def test_tags_of_a_decision_that_somebody_deleted_in_part_are_no_decision(ports: Ports, tag: str) -> None:
+    log_decision(ports, "forced", 4, promotion_id=99, reason="why", evidence={})
+    client = concrete(ports.registry, Registry).store.client
+    client.delete_model_version_tag(ports.registry.model, "4", f"vidpipe.{tag}")
+    ports.registry.set_alias("champion", 4)
+    assert settle(ports).version == 4
+    assert decided(ports) == ("external", 4, "alias moved outside vidpipe")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
@@ -33,14 +33,24 @@ def sweep_unfinished(file: Path, older_than_s: float) -> tuple[int, int]:
     Raises:
         OSError: One may not be deleted.
     """
-    files = size_bytes = 0
-    for temp in file.parent.glob(f".{escape(file.name)}.*.tmp"):
-        with suppress(FileNotFoundError):  # finished since it was listed
-            found = temp.stat()
+    # DuckDB's log of an unfinished database is `.NAME.PID.tmp.wal`
+    return delete_old(file.parent.glob(f".{escape(file.name)}.*.tmp*"), older_than_s)
+
+
+def delete_old(files: Iterable[Path], older_than_s: float) -> tuple[int, int]:
+    """Remove those that were last written so long ago: (files, bytes).
+
+    Raises:
+        OSError: One may not be deleted.
+    """
+    deleted = size_bytes = 0
+    for file in files:
+        with suppress(FileNotFoundError):  # renamed or deleted since it was listed
+            found = file.stat()
             if time.time() - found.st_mtime >= older_than_s:
-                temp.unlink()
-                files, size_bytes = files + 1, size_bytes + found.st_size
-    return files, size_bytes
+                file.unlink()
+                deleted, size_bytes = deleted + 1, size_bytes + found.st_size
+    return deleted, size_bytes
 
 
 def discard(temp: Path) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import suppress
 from pathlib import Path
 
-from vidpipe.adapters.atomic import replacing
+from vidpipe.adapters.atomic import delete_old, replacing
 from vidpipe.errors import StorageFailed
 
 KEPT_S = 90 * 24 * 3600.0
@@ -39,15 +37,9 @@ class Reports:
 
     def sweep(self, older_than_s: float) -> tuple[int, int]:
         """Delete unfinished pages and those older than 90 days: (files, bytes)."""
-        files = size_bytes = 0
-        for pattern, most_s in ((".*.html.*.tmp", older_than_s), ("*.html", KEPT_S)):
-            for page in self._folder.glob(pattern):
-                with suppress(FileNotFoundError):  # finished since it was listed
-                    found = page.stat()
-                    if time.time() - found.st_mtime >= most_s:
-                        page.unlink()
-                        files, size_bytes = files + 1, size_bytes + found.st_size
-        return files, size_bytes
+        unfinished = delete_old(self._folder.glob(".*.html.*.tmp"), older_than_s)
+        old = delete_old(self._folder.glob("*.html"), KEPT_S)
+        return unfinished[0] + old[0], unfinished[1] + old[1]
 
     def write(self, run_id: int, page: str) -> Path:
         """Write a run's page atomically; returns its path.

@@ -223,7 +223,7 @@ class ModelVersion:
     multi_label: bool = False
     """It may give a video several labels."""
     decided: Mapping[str, str] = field(default_factory=dict)
-    """The last decision on it, of whatever home: its tags decision, decided_by, decided_at, promotion_id."""
+    """Tags decision, decided_by, decided_at, promotion_id of the last decision, of whatever home; or none."""
 
     @property
     def identity(self) -> VersionId:

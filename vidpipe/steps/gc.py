@@ -44,8 +44,9 @@ def gc(
         ports: The outside world.
         older_than_s: Younger files stay.
         lost_parts: Forget the features of parts that are gone, even if all are.
-        keep_predictions_days: Delete older predictions, but for the best label by versions that serve, by the
-            challenger and by the champion that a rollback would restore; None: all stay.
+        keep_predictions_days: Delete older predictions, but for the best label and those over their
+            threshold, by versions that serve, by the challenger and by the champion that a rollback would
+            restore; None: all stay.
 
     Raises:
         LeaseHeld: Another run is at work.

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -155,10 +158,13 @@ def test_pages_of_a_quarter_ago_are_collected_and_unfinished_ones_after_a_day(
     assert {file.name for file in folder.iterdir()} == {"2.html"}
 
 
-def test_old_predictions_go_but_for_the_best_label_of_versions_in_use(
+def test_old_predictions_go_but_for_the_best_label_and_those_that_hold_of_versions_in_use(
     ports: Ports, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Version 1 was champion before, 2 serves, 3 is challenger, 4 nobody; 5 nights are kept."""
+    """Version 1 was champion before, 2 serves, 3 is challenger, 4 nobody; 5 nights are kept.
+
+    3 and 4 give a video several labels, of which the first and the second are over their threshold.
+    """
     names = ["a.mp4", "b.mp4"]
     spec = ports.limits.spec
     put_collection(ports, "yard", {n: np.zeros((1, spec.feature_size), np.float32) for n in names})
@@ -170,8 +176,15 @@ def test_old_predictions_go_but_for_the_best_label_of_versions_in_use(
             lambda age_days=age_days: start - timedelta(days=age_days),
         )
         for version in versions.values():
-            ranked = [Prediction(content_id(video), rank, f"label {rank}", 0.5) for rank in (1, 2)]
-            windows = [WindowPrediction(content_id(video), 0.0, 1.0, rank, "cat", 0.5) for rank in (1, 2)]
+            holds = {rank: rank < 3 if version.number > 2 else None for rank in (1, 2, 3)}
+            ranked = [
+                Prediction(content_id(video), rank, f"label {rank}", 0.5, over_threshold=over)
+                for rank, over in holds.items()
+            ]
+            windows = [
+                WindowPrediction(content_id(video), 0.0, 1.0, rank, "cat", 0.5, over_threshold=over)
+                for rank, over in holds.items()
+            ]
             ledger.predictions.put_predictions(1, version, spec.feature_set_id, ranked, windows)
             ledger.novelty.put(version, {content_id(video): 0.5})
     for number in (1, 2):
@@ -190,10 +203,10 @@ def test_old_predictions_go_but_for_the_best_label_of_versions_in_use(
         [rows.format(name, path) for name in ("predictions", "window_predictions")] for path in names
     )
     for query in old:
-        assert _public(ports, home, query) == [(1, 1), (2, 1), (3, 1)]
+        assert _public(ports, home, query) == [(1, 1), (2, 1), (3, 1), (3, 2)]
     for query in young:
-        assert _public(ports, home, query) == [(v, rank) for v in (1, 2, 3, 4) for rank in (1, 2)]
-    assert swept.predictions == 2 * (8 - 3)
+        assert _public(ports, home, query) == [(v, rank) for v in (1, 2, 3, 4) for rank in (1, 2, 3)]
+    assert swept.predictions == 2 * (12 - 4)
     with ledger.database.session() as session:
         novelty = session.connection.execute("select count(*) from core.video_novelty").fetchall()
     assert novelty == [(7,)], "what version 4 said of the old video is gone"
@@ -231,3 +244,30 @@ def test_room_of_deleted_rows_is_given_back_to_the_disk_and_nothing_else_is_lost
     assert [_public(filled, home, query) for query in told] == before
     assert filled.ledger.runs.start("gc") == 5, "numbers go on"
     assert not [f for f in ledger.database.file.parent.iterdir() if "tmp" in f.name]
+
+
+KILLED_WHILE_REWRITING = """
+import os, signal, sys
+from pathlib import Path
+from vidpipe.adapters.database import connection
+
+def killed(database, temp):
+    database.execute(f"attach '{temp}' as compacted")
+    database.execute("create table compacted.half as from range(10)")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+connection.MUCH_FREE = connection.LEAST_FREE_BYTES = 0
+connection._copy_database = killed
+connection.Database(Path(sys.argv[1])).compact()
+"""
+
+
+def test_gc_deletes_what_a_kill_left_of_rewriting_the_ledger(filled: Ports) -> None:
+    file = concrete(filled.ledger, Ledger).database.file
+    listed = {entry.name for entry in file.parent.iterdir()}
+    killed = subprocess.run([sys.executable, "-c", KILLED_WHILE_REWRITING, str(file)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    left = {entry.name for entry in file.parent.iterdir()} - listed
+    assert sorted(Path(name).suffix for name in left) == [".tmp", ".wal"]
+    gc(filled)
+    assert {entry.name for entry in file.parent.iterdir()} == listed

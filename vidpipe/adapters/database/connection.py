@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from vidpipe.adapters.atomic import replacing, sync
+from vidpipe.adapters.atomic import replacing, sweep_unfinished, sync
 from vidpipe.adapters.database import sqlfiles
 from vidpipe.adapters.database.views import create_views
 from vidpipe.errors import LedgerLocked, SchemaMismatch, StorageFailed
@@ -113,9 +113,11 @@ class Database:
         """Rewrite the file without its free blocks, where they are much of it; returns the bytes freed.
 
         DuckDB uses the blocks of deleted rows again, and gives only those at the end back to the disk.
+        What a kill left of an earlier rewriting goes first.
         Source: https://duckdb.org/docs/stable/operations_manual/footprint_of_duckdb/reclaiming_space
         """
         with self.exclusive(), _storage_errors(self.file):
+            sweep_unfinished(self.file, 0)  # nobody else rewrites it: we are exclusive
             connection = _connect(self.file, self._wait_s)
             try:
                 connection.execute("checkpoint")
@@ -124,7 +126,6 @@ class Database:
                     return 0
                 before = self.file.stat().st_size
                 with replacing(self.file) as temp:
-                    temp.unlink(missing_ok=True)
                     _copy_database(connection, temp)
                     connection.close()
                     sync(temp)

@@ -85,7 +85,8 @@ class Predictions:
     def prune(self, before: datetime, kept: Sequence[int]) -> int:
         """Prune predictions from before a moment (UTC, naive); returns the number of rows.
 
-        The best label of each video, and of each window, stays where a kept version gave it.
+        Of each video, and of each window, the best label and those over their threshold stay where a kept
+        version gave them.
         """
         with self._database.session() as session:
             ((had,),) = session.rows("predictions_count", before=before)

@@ -310,7 +310,8 @@ class Registry:
             aliases=tuple(sorted(a for a, v in known.items() if v == number)),
             digest=tags.get("digest", ""),
             multi_label="multi_label" in tags,
-            decided={name: tags[name] for name in _DECIDED if name in tags},
+            # somebody may have written or deleted one by hand
+            decided={name: tags[name] for name in _DECIDED} if tags.keys() >= set(_DECIDED) else {},
         )
 
 
