@@ -127,8 +127,8 @@ def gc(
         int | None,
         typer.Option(
             min=1,
-            help="Delete older predictions, but for the best label, and all over their threshold, by versions "
-            "in use; default: keep all.",
+            help="Delete older predictions, but for the best label, and all over their threshold, by "
+            "versions in use; default: keep all.",
         ),
     ] = None,
     home: HomeOption = None,
