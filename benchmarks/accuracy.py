@@ -151,7 +151,7 @@ def ablation(tasks: Mapping[str, Task], seeds: int) -> dict[str, Any]:
         for task in ABLATED:
             one_kind = name.startswith("one projection")
             accuracies = [
-                _accuracy(trial, replace(config, seed=seed), () if one_kind else trial.blocks)
+                _accuracy(trial, replace(config, seed=seed), () if one_kind else trial.layout.blocks)
                 for seed in range(seeds)
                 for trial in tasks[task](seed)
             ]

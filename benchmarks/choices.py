@@ -27,6 +27,7 @@ from vidpipe.learning.cross_fitting import (
 )
 from vidpipe.learning.inference import predict
 from vidpipe.learning.linear import STATISTICS, Doubles
+from vidpipe.records.features import FeatureLayout
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Choice:
     """How the registered model is put together."""
 
     kinds: str = "balanced"
-    """`balanced`, `as large as they are`, or `without flow`."""
+    """`balanced`, `as large as they are`, `without flow`, or `left and right apart`."""
     parts: tuple[str, ...] = PARTS
     shrinkage: float | None = None
     """Of weights that are learnt in any case; None: as the product chooses."""
@@ -45,6 +46,7 @@ CHOICES = {
     AS_IT_IS: Choice(),
     "kinds of features not balanced": Choice("as large as they are"),
     "linear heads without flow": Choice("without flow"),
+    "linear heads that know no mirror": Choice("left and right apart"),
     "learnt weights, hardly shrunk (1)": Choice(shrinkage=1.0),
     "learnt weights, half-way (10)": Choice(shrinkage=SHRINKAGE),
     "learnt weights, shrunk more (100)": Choice(shrinkage=100.0),
@@ -76,10 +78,13 @@ def scored(trial: Trial, seed: int, trained: Record) -> Iterator[tuple[str, Doub
 def _parts(trial: Trial, seed: int, trained: Record, kinds: str) -> Scores:
     """Scores of all parts, the linear ones trained on these kinds of features."""
     used = without_flow(trial) if kinds == "without flow" else trial
-    blocks = () if kinds == "as large as they are" else used.blocks
+    layout = {
+        "as large as they are": None,
+        "left and right apart": FeatureLayout(used.layout.blocks),
+    }.get(kinds, used.layout)
     with cores.one_thread():
         heads, out_of_fold = linear_parts(
-            used.data, used.folds, replace(DEFAULT, seed=seed), blocks, [*STATISTICS]
+            used.data, used.folds, replace(DEFAULT, seed=seed), layout, [*STATISTICS]
         )
     test = {name: predict(head, used.test.features) for name, head in heads.items()}
     test["lstm"] = np.array(trained["test"]["lstm"], np.float32)

@@ -143,7 +143,7 @@ def accuracies(folder: Path, names: Iterable[str]) -> dict[str, Any]:
 def _accuracy(ports: Any, name: str, clips_: Path, source: Path) -> float:
     labelled = ready(ports, name, clips_, source / "splits.csv", COLUMNS[name])
     (trial,) = whole_split(labelled)(0)
-    fit = CrossFit(trial.data, trial.folds, DEFAULT, trial.blocks)
+    fit = CrossFit(trial.data, trial.folds, DEFAULT, trial.layout)
     for _ in fit.epochs():
         pass
     given = predict(fit.fitted.classifier, trial.test.features)

@@ -34,6 +34,7 @@ from vidpipe.learning.inference import predict
 from vidpipe.learning.linear import Doubles
 from vidpipe.learning.training import LSTMTrainer, TrainingConfig
 from vidpipe.metrics import Indices, calibration_error
+from vidpipe.records.features import FeatureLayout
 from vidpipe.records.models import Sequences
 from vidpipe.records.videos import Floats
 from vidpipe.steps.train import RECIPE
@@ -61,13 +62,13 @@ def networks(trial: Trial, seed: int, config: TrainingConfig = DEFAULT) -> Recor
     """Train every LSTM once: probabilities of the test videos by column, log probabilities out of fold."""
     config = replace(config, seed=seed)
     started = time.monotonic()
-    fit = CrossFit(trial.data, trial.folds, config, trial.blocks)
+    fit = CrossFit(trial.data, trial.folds, config, trial.layout)
     for _ in fit.epochs():
         pass
     seconds = time.monotonic() - started
     given = {
-        TEXTBOOK: _with_val(trial, config.plain(), trial.blocks),
-        BEFORE: _with_val(without_flow(trial), config, trial.blocks[:-1]),
+        TEXTBOOK: _with_val(trial, config.plain(), trial.layout.blocks),
+        BEFORE: _with_val(without_flow(trial), config, trial.layout.blocks[:-1]),
         "lstm": predict(fit.fitted.classifier.lstm, trial.test.features),
     }
     return {
@@ -81,7 +82,7 @@ def record(trial: Trial, seed: int, trained: Record, config: TrainingConfig = DE
     """Train the linear heads, join them to the LSTM and test everything."""
     config, test = replace(config, seed=seed), trial.test
     with cores.one_thread():
-        heads, parts = linear_parts(trial.data, trial.folds, config, trial.blocks)
+        heads, parts = linear_parts(trial.data, trial.folds, config, trial.layout)
     held_out = trial.folds >= 0
     parts["lstm"] = np.array(trained["out_of_fold"])
     chosen = OutOfFold({name: parts[name] for name in PARTS}, trial.data.targets[held_out],
@@ -111,12 +112,14 @@ def _with_val(trial: Trial, config: TrainingConfig, blocks: Sequence[int]) -> Fl
 
 def without_flow(trial: Trial) -> Trial:
     """The same trial on the features of the CNN alone."""
-    kept = sum(trial.blocks[:-1])
+    blocks, order = trial.layout.blocks[:-1], trial.layout.mirrored
+    kept = sum(blocks)
 
     def cut(data: Sequences) -> Sequences:
         return replace(data, features=tuple(f[:, :kept] for f in data.features))
 
-    return replace(trial, data=cut(trial.data), test=cut(trial.test), blocks=trial.blocks[:-1])
+    layout = FeatureLayout(blocks, None if order is None else order[:kept])
+    return replace(trial, data=cut(trial.data), test=cut(trial.test), layout=layout)
 
 
 def _answers(given: Doubles, targets: Indices) -> dict[str, list[float]]:

@@ -25,11 +25,12 @@ import numpy as np
 from vidpipe.adapters.media.binaries import find_tools
 from vidpipe.metrics import Indices
 from vidpipe.ports import Ports
+from vidpipe.records.features import FeatureLayout
 from vidpipe.records.models import LabelledVideo, Sequences
 from vidpipe.records.videos import Floats
 from vidpipe.splits import ResolvedSplit, cut_by_group, folds, resolve
 from vidpipe.steps import scoring
-from vidpipe.vision.feature_specs import block_sizes
+from vidpipe.vision.feature_specs import layout_of
 
 VAL_SHARE = 0.15
 """Cut off the training videos for a network that is trained with val videos, as before cross-fitting."""
@@ -60,8 +61,7 @@ class Trial:
     test: Sequences
     groups: tuple[str, ...]
     """Of the test videos."""
-    blocks: tuple[int, ...]
-    """Sizes of the kinds of features."""
+    layout: FeatureLayout
 
 
 Task = Callable[[int], list[Trial]]
@@ -100,9 +100,9 @@ class Clips:
         videos = scoring.in_order([*split.train, *split.val])
         cut = {v.video_id for v in split.val or cut_by_group(videos, VAL_SHARE, seed)[1]}
         val = np.flatnonzero([v.video_id in cut for v in videos])
-        groups, blocks = tuple(v.group for v in split.test), block_sizes(self.spec)
+        groups, layout = tuple(v.group for v in split.test), layout_of(self.spec)
         data, test = self.sequences(videos), self.sequences(split.test)
-        return Trial(data, folds(split, videos, seed), val, test, groups, blocks)
+        return Trial(data, folds(split, videos, seed), val, test, groups, layout)
 
 
 def by_label(videos: Iterable[LabelledVideo]) -> dict[str, list[LabelledVideo]]:
@@ -179,7 +179,7 @@ def order(clips: Clips, pairs: int = 300) -> Task:
         held_out = np.repeat([-1, 0], [len(made[0][0]), len(made[1][0])])
         data, test = (_two(f, t, ("A then B", "B then A")) for f, t in ((features, targets), made[2]))
         val = np.flatnonzero(held_out == 0)
-        return [Trial(data, held_out, val, test, tuple(test.video_ids), block_sizes(clips.spec))]
+        return [Trial(data, held_out, val, test, tuple(test.video_ids), layout_of(clips.spec))]
 
     return draw
 

@@ -22,9 +22,10 @@ from vidpipe.learning.calibration import EpochMetrics
 from vidpipe.learning.classifier import ClassifierConfig, LSTMVideoClassifier
 from vidpipe.learning.inference import predict
 from vidpipe.learning.label_decisions import decide
-from vidpipe.learning.linear import Doubles, LinearHead, LinearName, LinearProblem
+from vidpipe.learning.linear import DIRECTED, Doubles, LinearHead, LinearName, LinearProblem
 from vidpipe.learning.objectives import Objective, Softmax, objective_of
 from vidpipe.learning.training import LSTMTrainer, Start, TrainingConfig, side_by_side
+from vidpipe.records.features import FeatureLayout
 from vidpipe.records.models import LabelDecisions, Sequences
 
 SHRINKAGE = 10.0
@@ -96,7 +97,7 @@ class CrossFit:
         data: Sequences,
         folds: Indices,
         config: TrainingConfig,
-        blocks: Sequence[int] = (),
+        layout: FeatureLayout | None = None,
         start: Start | None = None,
         *,
         linear: bool = True,
@@ -107,12 +108,13 @@ class CrossFit:
             data: Videos to learn from: train and val.
             folds: In which fold each is held out, (N,); -1: in none.
             config: How the LSTM is trained, in each fold as at the end.
-            blocks: Sizes of the kinds of features, which sum to D; default: one kind.
+            layout: Of the features; default: one kind, which does not say where.
             start: What the LSTM starts from; default: random weights.
             linear: Whether linear heads may have a weight; they are trained in any case, as baselines.
         """
         self._data, self._folds, self._config = data, folds, config
-        self._blocks, self._start, self._linear = blocks, start, linear
+        self._layout, self._start, self._linear = layout, start, linear
+        self._blocks = layout.blocks if layout else ()
         self._numbers: list[int] = np.unique(folds[folds >= 0]).tolist()
         of_fold = [config.epochs_for(int((folds != fold).sum())) for fold in self._numbers]
         self.planned = sum(of_fold) + config.epochs_for(len(data))
@@ -129,7 +131,7 @@ class CrossFit:
             there = np.flatnonzero(self._folds == fold)
             scores[there] = evidence_of(of_fold.model, subset(self._data, there))
         with cores.one_thread():
-            heads, parts = linear_parts(self._data, self._folds, self._config, self._blocks)
+            heads, parts = linear_parts(self._data, self._folds, self._config, self._layout)
         parts["lstm"] = scores[held_out]
         self.fitted = self._join(trainer, heads, OutOfFold(parts, *self._of(held_out)))
 
@@ -163,17 +165,21 @@ def linear_parts(
     data: Sequences,
     folds: Indices,
     config: TrainingConfig,
-    blocks: Sequence[int],
+    layout: FeatureLayout | None,
     names: Sequence[LinearName] = HEADS,
 ) -> tuple[dict[str, LinearHead], dict[str, Doubles]]:
-    """Linear heads of the best penalty, fitted on all videos, and out-of-fold evidence (n, K)."""
+    """Linear heads of the best penalty, fitted on all videos, and out-of-fold evidence (n, K).
+
+    Baselines are what one would write without us: for them left and right are two places like any others.
+    """
     heads: dict[str, LinearHead] = {}
     parts: dict[str, Doubles] = {}
     targets, held_out, objective = data.targets, np.flatnonzero(folds >= 0), objective_of(data.targets)
     for name in names:
         problem = LinearProblem(
-            name, data.features, targets, len(data.labels), config.balance, config.seed, blocks
-        )
+            name, data.features, targets, len(data.labels), config.balance, config.seed, layout,
+            DIRECTED if name in LINEAR_PARTS else 1.0,
+        )  # fmt: skip
         path, fits = problem.cross_fit(folds)  # (penalties, N, K)
         losses = [-objective.log_scores(scores[held_out], targets[held_out]).mean() for scores in path]
         best = int(np.argmin(losses))

@@ -11,7 +11,6 @@ and Mueller, Model-agnostic label quality scoring to detect real-world label err
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +20,7 @@ from vidpipe import cores
 from vidpipe.learning.cross_fitting import LINEAR_PARTS, OutOfFold, cross_fitted, linear_parts
 from vidpipe.learning.linear import Doubles
 from vidpipe.learning.training import TrainingConfig
+from vidpipe.records.features import FeatureLayout
 from vidpipe.records.models import Sequences
 
 Indices = npt.NDArray[np.int64]
@@ -44,7 +44,7 @@ class LabelQuality:
         return self.own_scores - self.other_scores
 
 
-def out_of_fold_scores(data: Sequences, folds: Indices, blocks: Sequence[int] = ()) -> Doubles:
+def out_of_fold_scores(data: Sequences, folds: Indices, layout: FeatureLayout | None = None) -> Doubles:
     """Cross-fitted probabilities (N, K) of the linear parts, blended as in training.
 
     They train in seconds, and forget no video by chance.
@@ -52,10 +52,10 @@ def out_of_fold_scores(data: Sequences, folds: Indices, blocks: Sequence[int] = 
     Args:
         data: All labelled videos.
         folds: In which fold each is held out, (N,), from 0.
-        blocks: Sizes of the kinds of features, which sum to D.
+        layout: Of the features.
     """
     with cores.one_thread():
-        _, parts = linear_parts(data, folds, TrainingConfig(), blocks, LINEAR_PARTS)
+        _, parts = linear_parts(data, folds, TrainingConfig(), layout, LINEAR_PARTS)
     return cross_fitted(OutOfFold(parts, data.targets, folds))
 
 

@@ -24,7 +24,7 @@ from vidpipe.steps import scoring
 from vidpipe.steps.label_kinds import is_multi_label
 from vidpipe.steps.lookup import require_collection
 from vidpipe.steps.runs import Result, recorded
-from vidpipe.vision.feature_specs import block_sizes
+from vidpipe.vision.feature_specs import layout_of
 
 COLUMNS = (
     "path", "label", "given", "suggested", "given_score", "suggested_score", "is_confident", "collection",
@@ -32,7 +32,7 @@ COLUMNS = (
 )  # fmt: skip
 """Of the CSV; `label` is empty, for a person to fill in what is right."""
 SEED = 0
-RECIPE = 1
+RECIPE = 2
 """Raised when the same labels would be judged differently."""
 
 
@@ -109,7 +109,7 @@ def _checked(ports: Ports, collection: str) -> LabelCheck | None:
         return known
     data = scoring.load(ports, spec, videos, labels)
     folds = group_folds(videos, SEED)
-    quality = label_quality(out_of_fold_scores(data, folds, block_sizes(spec)), data.targets)
+    quality = label_quality(out_of_fold_scores(data, folds, layout_of(spec)), data.targets)
     may_be_judged = judged(data.targets, folds)
     order = np.argsort(quality.margin, kind="stable")
     issues = [

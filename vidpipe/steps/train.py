@@ -44,13 +44,13 @@ from vidpipe.steps.label_kinds import refuse_other_kind
 from vidpipe.steps.lookup import require_collection
 from vidpipe.steps.runs import Result, recorded
 from vidpipe.steps.training_splits import resolved
-from vidpipe.vision.feature_specs import block_sizes
+from vidpipe.vision.feature_specs import layout_of
 
 log = logging.getLogger(__name__)
 
 SURE_ERRORS = 2.0
 """Standard errors by which parts that see order must forecast better for `train` to say that it matters."""
-RECIPE = 10
+RECIPE = 11
 """Raised when the code trains differently from the same inputs: old versions are not taken for new."""
 
 
@@ -236,7 +236,7 @@ def _train_new(ports: Ports, lesson: _MakeTrainer, *, only: bool) -> ModelVersio
     name = f"{lesson.collection} seed {config.seed}"
     with ports.registry.training_run(name, lesson.parameters(), only=only) as mlflow_run:
         folds = fold_numbers(split, videos, config.seed)
-        training = CrossFit(data, folds, config, block_sizes(spec), start, linear=lesson.linear)
+        training = CrossFit(data, folds, config, layout_of(spec), start, linear=lesson.linear)
         _fit(ports, training, mlflow_run)
         fitted = training.fitted
         decisions = fitted.decisions

@@ -5,11 +5,13 @@ Without torch, whose import takes two seconds: a home is opened with this.
 
 from __future__ import annotations
 
+import numpy as np
+
 from vidpipe.errors import ConfigurationError
-from vidpipe.records.features import FeatureSpec, FrameTransform, KeyframeRule, Sampling
+from vidpipe.records.features import FeatureLayout, FeatureSpec, FrameTransform, KeyframeRule, Sampling
 from vidpipe.vision.backbone_choice import FileBackbone
 from vidpipe.vision.backbone_table import DEFAULT, MapSizes, built_in
-from vidpipe.vision.optical_flow import FLOW_SIZE, default_flow
+from vidpipe.vision.optical_flow import FLOW_SIZE, default_flow, mirrored_flow
 from vidpipe.vision.pooling import Pooling
 from vidpipe.vision.sampling import KEYFRAME_GAP_S
 
@@ -80,6 +82,20 @@ def block_sizes(spec: FeatureSpec) -> tuple[int, ...]:
         ConfigurationError: Its backbone or its pooling is not known.
     """
     return pooling_of(spec).sizes + ((FLOW_SIZE,) if spec.flow else ())
+
+
+def layout_of(spec: FeatureSpec) -> FeatureLayout:
+    """Layout of the feature rows of a spec.
+
+    Raises:
+        ConfigurationError: Its backbone or its pooling is not known.
+    """
+    blocks = block_sizes(spec)
+    parts = [pooling_of(spec).mirrored(), *([mirrored_flow()] if spec.flow else [])]
+    starts = (0, sum(blocks) - FLOW_SIZE)
+    order = np.concatenate([start + part for start, part in zip(starts, parts, strict=False)])
+    says_where = bool((order != np.arange(len(order))).any())
+    return FeatureLayout(blocks, order if says_where else None)
 
 
 def pooling_of(spec: FeatureSpec) -> Pooling:

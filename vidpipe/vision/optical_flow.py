@@ -162,6 +162,18 @@ _OCTANTS = np.array([0, 1, 3, 2, 7, 6, 4, 5])
 """By 4 * upper + 2 * left + steep."""
 
 
+def mirrored_flow() -> npt.NDArray[np.int64]:
+    """Order that turns flow features into those of the mirrored picture, (99,).
+
+    Cells change sides, and so do the directions: right (0) becomes left (4), down (2) stays.
+    """
+    cells = np.arange(GRID**2).reshape(GRID, GRID)[:, ::-1].reshape(-1, 1)
+    numbers = np.arange(DIRECTIONS + 3)
+    numbers[:DIRECTIONS] = (DIRECTIONS // 2 - numbers[:DIRECTIONS]) % DIRECTIONS
+    found: npt.NDArray[np.int64] = (cells * len(numbers) + numbers).reshape(-1)
+    return found
+
+
 @cache
 def _pooling(height: int, width: int) -> FlowPooling:
     return FlowPooling(height, width)

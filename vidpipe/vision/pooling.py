@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from vidpipe.errors import ConfigurationError
 from vidpipe.records.videos import Floats
@@ -96,6 +97,22 @@ class Pooling:
         elif "motion" in self._kinds:
             found["motion"] = self._means(np.abs(self._middle(activations) - self._middle(before)))
         return _rounded(np.concatenate([found[kind] for kind in self._kinds]))
+
+    def mirrored(self) -> npt.NDArray[np.int64]:
+        """Order that turns a frame's features into those of the mirrored frame, (D,).
+
+        The cells of a grid change sides. A CNN answers a mirrored picture with its mirrored map, nearly: it
+        was trained on mirrored pictures too.
+        """
+        cells = np.arange(GRID**2).reshape(GRID, GRID)[:, ::-1].reshape(-1, 1)
+        channels = np.arange(self._maps.middle)
+        grid = (cells * self._maps.middle + channels).reshape(-1)
+        starts = np.cumsum([0, *self.sizes])
+        found = [
+            start + (np.arange(size) if kind in WHOLE else grid)
+            for kind, start, size in zip(self._kinds, starts, self.sizes, strict=False)
+        ]
+        return np.concatenate(found)
 
     def _middle(self, activations: Floats) -> Floats:
         """Middle feature map of a frame's activations, (side * side, channels)."""

@@ -134,7 +134,7 @@ def test_a_record_holds_every_column_for_every_test_video() -> None:
     clips = Made()
     small = clips.trial(clips.split.train[:30], clips.split.test, 0)
     config = TrainingConfig(epochs=1, hidden_size=8, projection=8)
-    fit = CrossFit(small.data, small.folds, config, small.blocks)
+    fit = CrossFit(small.data, small.folds, config, small.layout)
     list(fit.epochs())
     trained = panel.networks(small, 0, config)
     found = panel.record(small, 0, trained, config)

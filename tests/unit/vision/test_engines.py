@@ -24,7 +24,7 @@ from vidpipe.vision.backbones import (
     require_backbone,
 )
 from vidpipe.vision.engines import Engine, chosen_engine
-from vidpipe.vision.feature_specs import block_sizes, default_spec
+from vidpipe.vision.feature_specs import block_sizes, default_spec, layout_of
 from vidpipe.vision.openvino_network import exact_start
 from vidpipe.vision.optical_flow import FLOW_SIZE
 
@@ -55,6 +55,16 @@ def least_cosines(a: Floats, b: Floats) -> list[float]:
         norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
         found.append(float(((one * other).sum(1)[norms > 0] / norms[norms > 0]).min()))
     return found
+
+
+def test_a_mirrored_picture_has_nearly_the_features_that_the_layout_says(frames: Pixels) -> None:
+    backbone, order = load_backbone(SPEC, dtype="float32", engine="torch"), layout_of(SPEC).mirrored
+    assert order is not None and len(order) == SPEC.feature_size
+    own = features(backbone, frames)
+    mirrored = features(backbone, np.ascontiguousarray(frames[:, :, ::-1]))
+    average, grid, motion = least_cosines(mirrored, own[:, order])
+    assert average > 0.9 and grid > 0.8 and motion > 0.95
+    assert np.abs(mirrored - own[:, order]).mean() < 0.75 * np.abs(mirrored - own).mean()
 
 
 def test_openvino_gives_the_features_of_the_spec(frames: Pixels) -> None:

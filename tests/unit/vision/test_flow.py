@@ -31,6 +31,7 @@ from vidpipe.vision.optical_flow import (
     default_flow,
     directions,
     mean_flow,
+    mirrored_flow,
     numerics,
 )  # fmt: skip
 
@@ -68,6 +69,19 @@ def test_what_moves_one_way_fills_that_directions_numbers(way: str) -> None:
     true_px_s = 20 * np.hypot(x, y)
     assert np.expm1(found[:, -2]) == pytest.approx(np.full(9, true_px_s), rel=0.25)
     assert (found[:, STILL] < 0.1).all()
+
+
+@pytest.mark.parametrize("way", STEPS)
+def test_a_mirrored_picture_has_the_flow_that_the_mirrored_order_says(way: str) -> None:
+    x, y = STEPS[way]
+    pictures = [shifted(0, 0), shifted(2 * x, 2 * y)]
+    pictures[1][:28, :37] = pictures[0][:28, :37]  # the upper left stands still
+    one, other = FlowMeter(FLOW), FlowMeter(FLOW)
+    for at, picture in enumerate(pictures):
+        found = one.add(at / 10, picture)
+        mirrored = other.add(at / 10, np.ascontiguousarray(picture[:, ::-1]))
+    difference = np.abs(certain(mirrored) - certain(found)[mirrored_flow()])
+    assert difference.mean() < 0.3 * np.abs(certain(mirrored) - certain(found)).mean()
 
 
 def test_a_picture_that_stands_still_is_still_and_has_no_speed() -> None:

@@ -38,6 +38,18 @@ def features(pooling: Pooling, maps: tuple[torch.Tensor, torch.Tensor]) -> np.nd
     return np.stack([pooling.features(row, before) for row, before in zip(rows, befores, strict=True)])
 
 
+def test_mirrored_maps_give_the_features_that_the_mirrored_order_says(
+    maps: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    last, middle = maps
+    for name in ("average+grid+motion", "grid", "average"):
+        pooling = Pooling(name, SIZES)
+        order = pooling.mirrored()
+        found = features(pooling, (last.flip(3), middle.flip(3)))
+        assert close(found, features(pooling, maps)[:, order])
+        assert (order[order] == np.arange(pooling.feature_size)).all()
+
+
 def test_average_grid_and_motion_are_what_they_say(maps: tuple[torch.Tensor, torch.Tensor]) -> None:
     last, middle = maps
     found = features(Pooling("average+grid+motion", SIZES), maps)
