@@ -31,8 +31,9 @@ from prefect.artifacts import (
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext
 from prefect.events import emit_event
-from prefect.settings import PREFECT_API_URL
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL
 
+from vidpipe.adapters.http_login import prefect_authorization
 from vidpipe.adapters.machine import need_prefect
 from vidpipe.errors import LeaseHeld, TransientError, VidpipeError
 from vidpipe.progress import Meter, Metered
@@ -74,7 +75,8 @@ def run_alone(flow: Callable[..., object], **arguments: object) -> None:
     try:
         if server := PREFECT_API_URL.value():  # of the environment, a profile or a file in the working folder
             sys.stderr.write(f"· the Prefect server at {server} records this run\n")
-        need_prefect(server)
+        secrets = (s.value() for s in (PREFECT_API_AUTH_STRING, PREFECT_API_KEY))
+        need_prefect(server, prefect_authorization(*(s.get_secret_value() if s else None for s in secrets)))
         flow(**arguments)
     except VidpipeError as error:
         sys.stderr.write(f"{Path(sys.argv[0]).stem}: {error}\n")

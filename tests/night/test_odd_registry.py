@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 from conftest import concrete, warehouse_rows
+from guarded import guarded
 from test_readers import smallest_manifest
 
 from vidpipe.adapters.database.ledger import Ledger
+from vidpipe.adapters.models.mlflow_store import MlflowStore
 from vidpipe.adapters.models.registry import Registry
 from vidpipe.errors import NotFound, RegistryBroken, UnsafeModel, VidpipeError
 from vidpipe.learning.training import TrainingConfig
@@ -188,6 +190,21 @@ def test_without_a_copy_nothing_can_be_scored_and_the_night_fails_with_its_page(
     night = nightly(ports)
     assert (night.status, night.classified) == ("failed", 0)
     assert "is damaged" in night.problems[0] and night.report is not None
+
+
+def test_a_night_whose_server_asks_for_a_login_scores_with_the_copy_and_says_what_to_set(
+    home: Path, ports: Ports, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with_news(ports)
+    with guarded() as uri:
+        concrete(ports.registry, Registry).store = MlflowStore(home / "mlflow", uri)
+        night = nightly(ports)
+
+    assert (night.status, night.classified) == ("degraded", 2), night.problems
+    assert "asks for a login" in night.problems[0] and "MLFLOW_TRACKING_USERNAME" in night.problems[0]
 
 
 def test_a_damaged_copy_is_not_scored_with(home: Path, ports: Ports) -> None:

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
@@ -22,8 +23,19 @@ from urllib.parse import quote
 import duckdb
 from packaging.requirements import Requirement
 
+from vidpipe.adapters.http_login import (
+    MLFLOW_LOGIN,
+    PREFECT_LOGIN,
+    REFUSALS,
+    mlflow_authorization,
+    prefect_authorization,
+    refusal,
+    request,
+    without_login,
+)
 from vidpipe.adapters.models import model_faults
 from vidpipe.adapters.models.mlflow_schema import RESTORE
+from vidpipe.adapters.models.mlflow_store import EXPERIMENT
 from vidpipe.errors import ConfigurationError
 from vidpipe.records.machine import (
     DiskFacts,
@@ -158,7 +170,12 @@ def _weights(backbone: str) -> dict[str, Any]:
 def mlflow(home: Path, uri: str | None) -> ServiceFacts:
     """Check MLflow's tracking server or SQLite store, without importing MLflow, which takes seconds."""
     file = model_faults.database(home, uri)
-    return model_faults.store(file) if file else _server(str(uri), "/health")
+    if file:
+        return model_faults.store(file)
+    found = _server(str(uri), "/health")
+    behind = f"/api/2.0/mlflow/experiments/get-by-name?experiment_name={EXPERIMENT}"
+    login = mlflow_authorization()
+    return found if found.problem else _behind_login("MLflow", str(uri), behind, login, MLFLOW_LOGIN)
 
 
 def models(home: Path, uri: str | None, model: str, found: Unfinished) -> list[ModelFault]:
@@ -176,24 +193,29 @@ def models(home: Path, uri: str | None, model: str, found: Unfinished) -> list[M
     return list(model_faults.faults(on, champion, found.serving, copies, found.digests))
 
 
-def prefect(home: Path, url: str | None = None) -> ServiceFacts:
+def prefect(home: Path, url: str | None = None, authorization: str | None = None) -> ServiceFacts:
     """Check the Prefect server at `url` or PREFECT_API_URL; without one each flow starts its own."""
     url = url or os.environ.get("PREFECT_API_URL")
     if not url:
         return ServiceFacts(str(home), None, "embedded: each flow starts a server of its own")
-    return _server(url, "/health")
+    found = _server(url, "/health")
+    login = authorization or prefect_authorization()
+    return found if found.problem else _behind_login("Prefect", url, "/admin/version", login, PREFECT_LOGIN)
 
 
-def need_prefect(url: str | None = None) -> None:
+def need_prefect(url: str | None = None, authorization: str | None = None) -> None:
     """Check that Prefect's server answers, before a flow is started.
 
     Args:
         url: Of its API; by default that of PREFECT_API_URL.
+        authorization: Header of the login; by default that of PREFECT_API_AUTH_STRING.
 
     Raises:
-        ConfigurationError: It does not answer.
+        ConfigurationError: It does not answer, or refuses the login.
     """
-    found = prefect(Path(), url)
+    found = prefect(Path(), url, authorization)
+    if found.problem and found.repair:
+        raise ConfigurationError(found.problem, next_step=found.repair)
     if found.problem:
         raise ConfigurationError(
             f"Prefect's server at {found.where} does not answer: {found.problem}.",
@@ -216,10 +238,32 @@ def _server(uri: str, path: str) -> ServiceFacts:
     if not uri.startswith(("http://", "https://")):
         return ServiceFacts(uri, None, "no HTTP address: not asked")
     try:
-        with urllib.request.urlopen(uri.rstrip("/") + path, timeout=SERVICE_WAIT_S):  # noqa: S310
-            return ServiceFacts(uri, None)
+        asked = request(uri.rstrip("/") + path, None)
+        with urllib.request.urlopen(asked, timeout=SERVICE_WAIT_S):  # noqa: S310
+            return ServiceFacts(without_login(uri), None)
     except (OSError, ValueError) as error:
-        return ServiceFacts(uri, str(error))
+        return ServiceFacts(without_login(uri), str(error))
+
+
+def _behind_login(
+    server: str, uri: str, path: str, authorization: str | None, names: tuple[str, ...]
+) -> ServiceFacts:
+    """Ask a healthy server for a path that needs the login, which its health does not."""
+    where = without_login(uri)
+    if not uri.startswith(("http://", "https://")):
+        return _server(uri, path)
+    asked = request(uri.rstrip("/") + path, authorization)
+    try:
+        urllib.request.urlopen(asked, timeout=SERVICE_WAIT_S).close()  # noqa: S310
+    except urllib.error.HTTPError as error:
+        if error.code in REFUSALS:
+            refused = refusal(server, uri, error.code, asked.has_header("Authorization"), names)
+            return ServiceFacts(where, refused.message, repair=refused.next_step)
+        if error.code >= 500:
+            return ServiceFacts(where, str(error))
+    except (OSError, ValueError) as error:
+        return ServiceFacts(where, str(error))
+    return ServiceFacts(where, None)
 
 
 def version_conflicts(requirements: Iterable[str] | None = None) -> list[str]:

@@ -20,6 +20,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vidpipe.adapters.http_login import (
+    MLFLOW_LOGIN,
+    REFUSALS,
+    mlflow_authorization,
+    refusal,
+    request,
+    without_login,
+)
 from vidpipe.adapters.models.mlflow_schema import RESTORE, restore_command, schema_in_words
 from vidpipe.errors import NotFound, RegistryBroken, RegistryUnreachable, StorageFailed, VidpipeError
 
@@ -134,6 +142,7 @@ class MlflowStore:
             RegistryUnreachable: Nobody answers, or others hold the database.
             StorageFailed: The disk is full, read-only or forbidden.
             NotFound: The store names files that are not there: the home was moved.
+            ConfigurationError: The server asks for a login, refuses it, or forbids what it was asked.
             RegistryBroken: The store is damaged, of another schema, or something in it was deleted.
         """
         try:
@@ -148,10 +157,13 @@ class MlflowStore:
     def _translated(self, error: Exception) -> VidpipeError | None:
         """Translate an error of MLflow or its database; None for other errors."""
         text = str(error)
-        first = (text.splitlines() or [""])[0][:200]
+        first = without_login((text.splitlines() or [""])[0])[:200]
+        if self._server_uri and (status := _refused(error)):
+            is_sent = request(self._server_uri, mlflow_authorization()).has_header("Authorization")
+            return refusal("MLflow", self._server_uri, status, is_sent, MLFLOW_LOGIN)
         if isinstance(error, ConnectionError) or any(sign in text for sign in _AWAY):
             return RegistryUnreachable(
-                f"MLflow at {self.tracking_uri} does not answer: {first}",
+                f"MLflow at {without_login(self.tracking_uri)} does not answer: {first}",
                 next_step="start the server, or correct VIDPIPE_MLFLOW_URI.",
             )
         if getattr(error, "errno", None) in _FULL_ERRNO or any(sign in text for sign in _FULL):
@@ -227,3 +239,15 @@ class MlflowStore:
                 files, size_bytes = files + len(sizes), size_bytes + sum(sizes)
                 shutil.rmtree(folder)
         return files, size_bytes
+
+
+def _refused(error: Exception) -> int | None:
+    """HTTP status 401 or 403 of an error of MLflow's client; None for other errors."""
+    if type(error).__module__.partition(".")[0] not in _LIBRARIES:
+        return None
+    said = re.search(r"\b(40[13]) Client Error\b|failed with error code (40[13])\b", str(error))
+    if said:  # transfers of files, and answers that are no JSON
+        return int(said.group(1) or said.group(2))
+    ask = getattr(error, "get_http_status_code", None)
+    status = ask() if ask else None
+    return status if status in REFUSALS else None

@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
+from vidpipe.adapters.http_login import mlflow_authorization, request
 from vidpipe.adapters.models.bundle_files import digest
 from vidpipe.adapters.models.mlflow_schema import RESTORE, restore_command, revisions, schema_in_words
 from vidpipe.adapters.models.mlflow_store import EXPERIMENT
@@ -83,7 +84,8 @@ class ServerShelf:
         query = urllib.parse.urlencode({"name": self._model, **parameters})
         address = f"{self._uri}/api/2.0/mlflow/{what}?{query}"
         try:
-            with urllib.request.urlopen(address, timeout=WAIT_S) as answer:  # noqa: S310  (as configured)
+            asked = request(address, mlflow_authorization())
+            with urllib.request.urlopen(asked, timeout=WAIT_S) as answer:  # noqa: S310  (as configured)
                 return dict(json.load(answer))
         except urllib.error.HTTPError as error:
             if error.code == 404:

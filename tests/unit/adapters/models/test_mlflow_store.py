@@ -9,9 +9,14 @@ from pathlib import Path
 
 import pytest
 from conftest import run_python
+from guarded import GOOD, guarded
 
+from vidpipe.adapters import machine
 from vidpipe.adapters.models.mlflow_store import MlflowStore
-from vidpipe.errors import RegistryUnreachable
+from vidpipe.adapters.models.model_faults import ServerShelf
+from vidpipe.adapters.models.registry import Registry
+from vidpipe.errors import ConfigurationError, RegistryUnreachable
+from vidpipe.steps.champion_alias import ODD
 
 
 @pytest.fixture
@@ -30,6 +35,8 @@ FIRST_USE = """
     import sys
     from pathlib import Path
     from vidpipe.adapters.models.mlflow_store import MlflowStore
+from vidpipe.adapters.models.registry import Registry
+from vidpipe.steps.champion_alias import ODD
     store = MlflowStore(Path(sys.argv[1]), None)
     print(store.client.get_experiment_by_name("vidpipe").experiment_id, store.is_unborn)
 """
@@ -80,3 +87,72 @@ def test_a_server_that_is_away_is_unreachable_within_seconds(
     assert time.monotonic() - started < 10
     assert "VIDPIPE_MLFLOW_URI" in caught.value.next_step
     assert list(tmp_path.iterdir()) == [], "no store is made beside a server"
+
+
+LOGINS = {
+    "none": (None, 401, "none is set", "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
+    "wrong": ("bad", 401, "is wrong", "correct MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
+    "forbidden": ("good", 403, "forbids this", "allow it to the user"),
+}
+
+
+@pytest.fixture
+def no_login(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("PREFECT_API_AUTH_STRING", "PREFECT_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+
+
+@pytest.mark.parametrize("case", LOGINS)
+def test_a_refused_login_is_a_configuration_fault_for_the_client_and_for_doctor(
+    case: str, tmp_path: Path, keep_tracking_uri: None, no_login: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    password, status, says, advice = LOGINS[case]
+    if password:
+        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "user")
+        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password)
+    with guarded(forbids=status == 403) as uri:
+        with pytest.raises(ConfigurationError, match=f"{uri} .*HTTP {status}") as caught:
+            _ = MlflowStore(tmp_path, uri).client
+        found = machine.mlflow(tmp_path, uri)
+
+    assert says in caught.value.message and advice in caught.value.next_step
+    assert (found.problem, found.repair) == (caught.value.message, caught.value.next_step)
+
+
+def test_a_login_in_the_address_is_sent_and_never_shown(
+    tmp_path: Path, keep_tracking_uri: None, no_login: None
+) -> None:
+    with guarded() as uri:
+        good, wrong = (uri.replace("//", f"//user:{password}@") for password in ("good", "s3cret"))
+        assert machine.mlflow(tmp_path, good).problem is None
+        assert ServerShelf(good, "model").aliases() == {}
+        with pytest.raises(ConfigurationError, match="is wrong") as caught:
+            _ = MlflowStore(tmp_path, wrong).client
+        found = machine.mlflow(tmp_path, wrong)
+
+    assert "s3cret" not in f"{caught.value}{found}"
+
+
+def test_a_night_takes_a_refused_login_as_an_odd_registry(
+    tmp_path: Path, keep_tracking_uri: None, no_login: None
+) -> None:
+    with guarded() as uri, pytest.raises(ODD):
+        Registry(tmp_path, "model", uri).aliases()
+
+
+def test_prefect_with_a_login_is_refused_before_a_flow_starts(
+    no_login: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with guarded() as uri:
+        with pytest.raises(ConfigurationError, match="asks for a login") as caught:
+            machine.need_prefect(f"{uri}/api")
+        assert caught.value.next_step == "set PREFECT_API_AUTH_STRING."
+        monkeypatch.setenv("PREFECT_API_AUTH_STRING", "user:bad")
+        with pytest.raises(ConfigurationError, match="is wrong"):
+            machine.need_prefect(f"{uri}/api")
+        machine.need_prefect(f"{uri}/api", GOOD)  # of a profile
+        monkeypatch.setenv("PREFECT_API_AUTH_STRING", "user:good")
+        machine.need_prefect(f"{uri}/api")
