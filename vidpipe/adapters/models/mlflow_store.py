@@ -70,6 +70,7 @@ class MlflowStore:
         self.home = home
         self._server_uri = tracking_uri
         self.tracking_uri = tracking_uri or f"sqlite:///{home / 'mlflow.db'}"
+        self._shown_uri = without_login(self.tracking_uri)
 
     @property
     def is_unborn(self) -> bool:
@@ -163,12 +164,12 @@ class MlflowStore:
             return refusal("MLflow", self._server_uri, status, is_sent, MLFLOW_LOGIN)
         if isinstance(error, ConnectionError) or any(sign in text for sign in _AWAY):
             return RegistryUnreachable(
-                f"MLflow at {without_login(self.tracking_uri)} does not answer: {first}",
+                f"MLflow at {self._shown_uri} does not answer: {first}",
                 next_step="start the server, or correct VIDPIPE_MLFLOW_URI.",
             )
         if getattr(error, "errno", None) in _FULL_ERRNO or any(sign in text for sign in _FULL):
             return StorageFailed(
-                f"cannot write MLflow's store {self.tracking_uri}: {first}",
+                f"cannot write MLflow's store {self._shown_uri}: {first}",
                 next_step="check free space and permissions, then run the same command again.",
             )
         if "No such artifact" in text:
@@ -180,12 +181,12 @@ class MlflowStore:
 
     def _files_are_gone(self, what: str) -> NotFound:
         return NotFound(
-            f"a model's files are not where {self.tracking_uri} says: {what}",
+            f"a model's files are not where {self._shown_uri} says: {what}",
             next_step="put the home back where it was made, or restore the files there.",
         )
 
     def _what_is_broken(self, text: str, first: str) -> tuple[str, str]:
-        where = self.tracking_uri
+        where = self._shown_uri
         if "database schema" in text or "Can't locate revision" in text:
             found = _REVISION.search(text)
             return schema_in_words(where, found.group(1) if found else "")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import run_python
 from guarded import GOOD, guarded
+from mlflow.exceptions import MlflowException
 
 from vidpipe.adapters import machine
 from vidpipe.adapters.models.mlflow_store import MlflowStore
@@ -134,6 +135,17 @@ def test_a_login_in_the_address_is_sent_and_never_shown(
         found = machine.mlflow(tmp_path, wrong)
 
     assert "s3cret" not in f"{caught.value}{found}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["No such artifact: weights", "database schema is out of date", "disk image is malformed", "odd"],
+)
+def test_no_error_of_the_registry_shows_the_login_of_its_address(tmp_path: Path, text: str) -> None:
+    store = MlflowStore(tmp_path, "http://user:s3cret@127.0.0.1:1")
+    found = store._translated(MlflowException(text))
+    assert found is not None and "127.0.0.1:1" in str(found)
+    assert "s3cret" not in f"{found} {found.next_step}"
 
 
 def test_a_night_takes_a_refused_login_as_an_odd_registry(
