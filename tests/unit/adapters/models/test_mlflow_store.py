@@ -36,8 +36,6 @@ FIRST_USE = """
     import sys
     from pathlib import Path
     from vidpipe.adapters.models.mlflow_store import MlflowStore
-from vidpipe.adapters.models.registry import Registry
-from vidpipe.steps.champion_alias import ODD
     store = MlflowStore(Path(sys.argv[1]), None)
     print(store.client.get_experiment_by_name("vidpipe").experiment_id, store.is_unborn)
 """
