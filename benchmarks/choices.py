@@ -27,7 +27,7 @@ from vidpipe.learning.cross_fitting import (
 )
 from vidpipe.learning.inference import predict
 from vidpipe.learning.linear import STATISTICS, Doubles
-from vidpipe.records.features import FeatureLayout
+from vidpipe.records.models import FeatureLayout
 
 
 @dataclass(frozen=True, slots=True)

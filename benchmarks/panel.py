@@ -34,8 +34,7 @@ from vidpipe.learning.inference import predict
 from vidpipe.learning.linear import Doubles
 from vidpipe.learning.training import LSTMTrainer, TrainingConfig
 from vidpipe.metrics import Indices, calibration_error
-from vidpipe.records.features import FeatureLayout
-from vidpipe.records.models import Sequences
+from vidpipe.records.models import FeatureLayout, Sequences
 from vidpipe.records.videos import Floats
 from vidpipe.steps.train import RECIPE
 

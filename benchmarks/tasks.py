@@ -25,8 +25,7 @@ import numpy as np
 from vidpipe.adapters.media.binaries import find_tools
 from vidpipe.metrics import Indices
 from vidpipe.ports import Ports
-from vidpipe.records.features import FeatureLayout
-from vidpipe.records.models import LabelledVideo, Sequences
+from vidpipe.records.models import FeatureLayout, LabelledVideo, Sequences
 from vidpipe.records.videos import Floats
 from vidpipe.splits import ResolvedSplit, cut_by_group, folds, resolve
 from vidpipe.steps import scoring

@@ -48,7 +48,7 @@ exit_code = [1]
 
 
 def start(address: str, arguments: list[str]) -> int:
-    """Exit code of `vidpipe ARGUMENTS` in a fork, or this process's end by the signal that ended the fork."""
+    """Run `vidpipe ARGUMENTS` in a forked child and return its exit code, or die by the signal it died by."""
     message = marshal.dumps((arguments, dict(os.environ), os.getcwd()))  # noqa: PTH109
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
         server.connect(address)
@@ -62,7 +62,10 @@ def start(address: str, arguments: list[str]) -> int:
 
 
 def serve(listener: socket.socket) -> None:
-    """Fork for each `start` until standard input ends. Returns in a child, which is to run `vidpipe`."""
+    """Accept connections of `start` and fork a child for each; returns in the child, to run `vidpipe`.
+
+    Ends with standard input.
+    """
     atexit.register(leave)  # before imports register theirs: the last to be called
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in IMPORTED.split():
@@ -86,7 +89,7 @@ def serve(listener: socket.socket) -> None:
 
 
 def keep(connection: socket.socket) -> None:
-    """Fork once more, and send the child's exit code; a child whose `start` is gone is killed."""
+    """Supervise one forked child: send its exit code to `start`, or kill it where `start` is gone."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     message, streams, _, _ = socket.recv_fds(connection, ENOUGH, len(STDIO))
     child = os.fork()
@@ -148,7 +151,7 @@ def run() -> None:
 
 
 def leave() -> None:
-    """End after all exit handlers, but before Python takes apart every module that was imported."""
+    """Exit at once, after the exit handlers: tearing down all imported modules takes a second."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(exit_code[0])

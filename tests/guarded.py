@@ -14,7 +14,7 @@ GOOD = "Basic dXNlcjpnb29k"
 
 @contextmanager
 def guarded(forbids: bool = False) -> Iterator[str]:
-    """Server that asks for a login everywhere but at /health, as MLflow's and Prefect's do."""
+    """HTTP server that answers 401 without the login user:good, but at /health."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

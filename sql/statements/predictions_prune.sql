@@ -1,5 +1,5 @@
 -- Delete predictions from before a moment, but for the labels that hold by the versions that are kept, and for the best
--- one; then what was told of novelty for versions whose predictions are gone.
+-- one; then the novelty for versions whose predictions are gone.
 delete from core.prediction
 where
     predicted_at < $before

@@ -40,14 +40,14 @@ def environment(tmp_path: Path, **settings: str) -> dict[str, str]:
 def test_a_fork_says_and_ends_as_a_true_start_does(
     forked_vidpipe: list[str], tmp_path: Path, arguments: list[str], settings: dict[str, str]
 ) -> None:
-    def ended(program: list[str]) -> tuple[int, bytes, bytes]:
-        told = subprocess.run(
+    def outcome(program: list[str]) -> tuple[int, bytes, bytes]:
+        ended = subprocess.run(
             [*program, *arguments], env=environment(tmp_path, **settings), cwd=tmp_path, input=b"",
             capture_output=True, check=False,
         )  # fmt: skip
-        return told.returncode, told.stdout, told.stderr
+        return ended.returncode, ended.stdout, ended.stderr
 
-    assert ended(forked_vidpipe) == ended(TRUE_START)
+    assert outcome(forked_vidpipe) == outcome(TRUE_START)
 
 
 def readers_of(terminal: str) -> set[int]:
@@ -62,7 +62,7 @@ def readers_of(terminal: str) -> set[int]:
 
 @pytest.fixture
 def prompt(forked_vidpipe: list[str], home: Home, tmp_path: Path) -> Iterator[tuple[Popen[bytes], int]]:
-    """What was started, and the process id of the fork, which waits for a line of the terminal."""
+    """Running `vidpipe sql` that waits at its prompt: the started process, and the process id of its fork."""
     home.warehouse.publish()
     controller, terminal = pty.openpty()
     command = [*forked_vidpipe, "sql"]

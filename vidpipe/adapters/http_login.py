@@ -29,17 +29,17 @@ def without_login(text: str) -> str:
 
 
 def request(url: str, authorization: str | None) -> urllib.request.Request:
-    """GET request with a login: that of the URL itself, else `authorization`."""
+    """GET request with the login in the URL, else with `authorization`."""
     parts = urllib.parse.urlsplit(url)
     if parts.username:
         pair = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
-        authorization = authorization or _basic(pair)
+        authorization = _basic(pair)  # as clients do
     headers = {"Authorization": authorization} if authorization else {}
     return urllib.request.Request(without_login(url), headers=headers)  # noqa: S310  (as configured)
 
 
 def mlflow_authorization() -> str | None:
-    """Header that MLflow's client sends: of its variables or its file; None without a login."""
+    """Authorization header of MLflow's client, from its variables or its file; None without a login."""
     user, password = (os.environ.get(name) or _from_file(name) for name in MLFLOW_LOGIN)
     if user and password:
         return _basic(f"{user}:{password}")
@@ -56,7 +56,7 @@ def _from_file(name: str) -> str | None:
 
 
 def prefect_authorization(login: str | None = None, key: str | None = None) -> str | None:
-    """Header that Prefect's client sends: of these, by default the environment's; None without a login."""
+    """Authorization header of Prefect's client, by default from its variables; None without a login."""
     if login := login or os.environ.get(PREFECT_LOGIN[0]):
         return _basic(login)
     key = key or os.environ.get(_PREFECT_KEY)

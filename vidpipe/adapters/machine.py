@@ -172,10 +172,8 @@ def mlflow(home: Path, uri: str | None) -> ServiceFacts:
     file = model_faults.database(home, uri)
     if file:
         return model_faults.store(file)
-    found = _server(str(uri), "/health")
     behind = f"/api/2.0/mlflow/experiments/get-by-name?experiment_name={EXPERIMENT}"
-    login = mlflow_authorization()
-    return found if found.problem else _behind_login("MLflow", str(uri), behind, login, MLFLOW_LOGIN)
+    return _service("MLflow", str(uri), behind, mlflow_authorization(), MLFLOW_LOGIN)
 
 
 def models(home: Path, uri: str | None, model: str, found: Unfinished) -> list[ModelFault]:
@@ -198,9 +196,8 @@ def prefect(home: Path, url: str | None = None, authorization: str | None = None
     url = url or os.environ.get("PREFECT_API_URL")
     if not url:
         return ServiceFacts(str(home), None, "embedded: each flow starts a server of its own")
-    found = _server(url, "/health")
     login = authorization or prefect_authorization()
-    return found if found.problem else _behind_login("Prefect", url, "/admin/version", login, PREFECT_LOGIN)
+    return _service("Prefect", url, "/admin/version", login, PREFECT_LOGIN)
 
 
 def need_prefect(url: str | None = None, authorization: str | None = None) -> None:
@@ -234,32 +231,24 @@ def snapshot(file: Path) -> ServiceFacts:
     return ServiceFacts(str(file), None)
 
 
-def _server(uri: str, path: str) -> ServiceFacts:
-    if not uri.startswith(("http://", "https://")):
-        return ServiceFacts(uri, None, "no HTTP address: not asked")
-    try:
-        asked = request(uri.rstrip("/") + path, None)
-        with urllib.request.urlopen(asked, timeout=SERVICE_WAIT_S):  # noqa: S310
-            return ServiceFacts(without_login(uri), None)
-    except (OSError, ValueError) as error:
-        return ServiceFacts(without_login(uri), str(error))
-
-
-def _behind_login(
-    server: str, uri: str, path: str, authorization: str | None, names: tuple[str, ...]
+def _service(
+    server: str, uri: str, behind: str, authorization: str | None, names: tuple[str, ...]
 ) -> ServiceFacts:
-    """Ask a healthy server for a path that needs the login, which its health does not."""
+    """Check a server's health, then ask for a path behind its login, which health is not."""
     where = without_login(uri)
     if not uri.startswith(("http://", "https://")):
-        return _server(uri, path)
-    asked = request(uri.rstrip("/") + path, authorization)
+        return ServiceFacts(where, None, "no HTTP address: not asked")
+    is_healthy = False
     try:
-        urllib.request.urlopen(asked, timeout=SERVICE_WAIT_S).close()  # noqa: S310
+        for path in ("/health", behind):
+            asked = request(uri.rstrip("/") + path, authorization)
+            urllib.request.urlopen(asked, timeout=SERVICE_WAIT_S).close()  # noqa: S310  (as configured)
+            is_healthy = True
     except urllib.error.HTTPError as error:
         if error.code in REFUSALS:
             refused = refusal(server, uri, error.code, asked.has_header("Authorization"), names)
             return ServiceFacts(where, refused.message, repair=refused.next_step)
-        if error.code >= 500:
+        if not is_healthy or error.code >= 500:
             return ServiceFacts(where, str(error))
     except (OSError, ValueError) as error:
         return ServiceFacts(where, str(error))

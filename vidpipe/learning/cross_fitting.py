@@ -25,8 +25,7 @@ from vidpipe.learning.label_decisions import decide
 from vidpipe.learning.linear import DIRECTED, Doubles, LinearHead, LinearName, LinearProblem
 from vidpipe.learning.objectives import Objective, Softmax, objective_of
 from vidpipe.learning.training import LSTMTrainer, Start, TrainingConfig, side_by_side
-from vidpipe.records.features import FeatureLayout
-from vidpipe.records.models import LabelDecisions, Sequences
+from vidpipe.records.models import FeatureLayout, LabelDecisions, Sequences
 
 SHRINKAGE = 10.0
 """How strongly learnt weights are drawn to one another: on a hundred videos about half-way, on a thousand

@@ -20,8 +20,7 @@ from vidpipe import cores
 from vidpipe.learning.cross_fitting import LINEAR_PARTS, OutOfFold, cross_fitted, linear_parts
 from vidpipe.learning.linear import Doubles
 from vidpipe.learning.training import TrainingConfig
-from vidpipe.records.features import FeatureLayout
-from vidpipe.records.models import Sequences
+from vidpipe.records.models import FeatureLayout, Sequences
 
 Indices = npt.NDArray[np.int64]
 

@@ -9,7 +9,7 @@ kind gets the same total variance, or the penalty would let the large ones speak
 
 Most labels mean the same in a mirrored picture. Each statistic is the sum of an even half, which a mirrored
 picture has too, and an odd one, which changes its sign there; the odd half is made smaller, so that its
-weights cost more. With the factor 0 that is the same as training on every video and its mirrored copy.
+weights cost more. With the factor 0 that is nearly what training on every video and its mirrored copy gives.
 
 Source: Hastie and Tibshirani, Efficient quadratic regularization for expression arrays (2004), section 3;
 Abdi, Williams and Valentin, Multiple factor analysis (2013), for the weights of the kinds.
@@ -28,7 +28,7 @@ from torch import nn
 
 from vidpipe.learning.lbfgs import minimise
 from vidpipe.learning.objectives import Objective, Outputs, objective_of
-from vidpipe.records.features import FeatureLayout
+from vidpipe.records.models import FeatureLayout
 from vidpipe.records.videos import Floats
 
 Doubles = npt.NDArray[np.float64]

@@ -33,17 +33,6 @@ class FrameTransform:
     interpolation: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FeatureLayout:
-    """Layout of a feature row: its kinds of features, and what becomes of it in a mirrored picture."""
-
-    blocks: tuple[int, ...]
-    """Sizes of the kinds of features, which sum to D."""
-    mirrored: npt.NDArray[np.int64] | None = None
-    """Row x of a picture has the features x[mirrored] when left and right change places, (D,); mirrored twice
-    it is itself. None: the features do not say where."""
-
-
 @dataclass(frozen=True, slots=True)
 class FlowSpec:
     """Parameters of optical flow features: see vision/flow.py."""

@@ -49,6 +49,17 @@ class LabelledVideo:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class FeatureLayout:
+    """Blocks of a feature row, and the order that turns it into the row of the mirrored picture."""
+
+    blocks: tuple[int, ...]
+    """Sizes of the kinds of features, which sum to D."""
+    mirrored: npt.NDArray[np.int64] | None = None
+    """Permutation (D,): `row[mirrored]` is the row of the picture with left and right exchanged; twice it is
+    the identity. None: the features do not say where."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Sequences:
     """Variable-length feature sequences with their labels, ready to train on or to score.
 
@@ -223,7 +234,7 @@ class ModelVersion:
     multi_label: bool = False
     """It may give a video several labels."""
     decided: Mapping[str, str] = field(default_factory=dict)
-    """Tags decision, decided_by, decided_at, promotion_id of the last decision, of whatever home; or none."""
+    """Tags of the last decision on it: decision, decided_by, decided_at, promotion_id; all four or none."""
 
     @property
     def identity(self) -> VersionId:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from vidpipe.errors import ConfigurationError
-from vidpipe.records.features import FeatureLayout, FeatureSpec, FrameTransform, KeyframeRule, Sampling
+from vidpipe.records.features import FeatureSpec, FrameTransform, KeyframeRule, Sampling
+from vidpipe.records.models import FeatureLayout
 from vidpipe.vision.backbone_choice import FileBackbone
 from vidpipe.vision.backbone_table import DEFAULT, MapSizes, built_in
 from vidpipe.vision.optical_flow import FLOW_SIZE, default_flow, mirrored_flow
@@ -91,9 +92,9 @@ def layout_of(spec: FeatureSpec) -> FeatureLayout:
         ConfigurationError: Its backbone or its pooling is not known.
     """
     blocks = block_sizes(spec)
-    parts = [pooling_of(spec).mirrored(), *([mirrored_flow()] if spec.flow else [])]
-    starts = (0, sum(blocks) - FLOW_SIZE)
-    order = np.concatenate([start + part for start, part in zip(starts, parts, strict=False)])
+    order = pooling_of(spec).mirrored()
+    if spec.flow:
+        order = np.concatenate([order, len(order) + mirrored_flow()])
     says_where = bool((order != np.arange(len(order))).any())
     return FeatureLayout(blocks, order if says_where else None)
 

@@ -167,10 +167,9 @@ def mirrored_flow() -> npt.NDArray[np.int64]:
 
     Cells change sides, and so do the directions: right (0) becomes left (4), down (2) stays.
     """
-    cells = np.arange(GRID**2).reshape(GRID, GRID)[:, ::-1].reshape(-1, 1)
     numbers = np.arange(DIRECTIONS + 3)
     numbers[:DIRECTIONS] = (DIRECTIONS // 2 - numbers[:DIRECTIONS]) % DIRECTIONS
-    found: npt.NDArray[np.int64] = (cells * len(numbers) + numbers).reshape(-1)
+    found: npt.NDArray[np.int64] = np.arange(FLOW_SIZE).reshape(GRID, GRID, -1)[:, ::-1, numbers].reshape(-1)
     return found
 
 

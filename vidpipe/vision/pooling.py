@@ -104,9 +104,7 @@ class Pooling:
         The cells of a grid change sides. A CNN answers a mirrored picture with its mirrored map, nearly: it
         was trained on mirrored pictures too.
         """
-        cells = np.arange(GRID**2).reshape(GRID, GRID)[:, ::-1].reshape(-1, 1)
-        channels = np.arange(self._maps.middle)
-        grid = (cells * self._maps.middle + channels).reshape(-1)
+        grid = np.arange(GRID**2 * self._maps.middle).reshape(GRID, GRID, -1)[:, ::-1].reshape(-1)
         starts = np.cumsum([0, *self.sizes])
         found = [
             start + (np.arange(size) if kind in WHOLE else grid)

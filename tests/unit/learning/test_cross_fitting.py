@@ -36,8 +36,7 @@ from vidpipe.learning.linear import (
     thirds,
 )
 from vidpipe.learning.training import LSTMTrainer, TrainingConfig, side_by_side
-from vidpipe.records.features import FeatureLayout
-from vidpipe.records.models import Sequences
+from vidpipe.records.models import FeatureLayout, Sequences
 from vidpipe.records.videos import Floats
 
 N, D, K = 30, 5, 3
