@@ -10,6 +10,6 @@ until python -c 'import sys, urllib.request as u; u.urlopen(sys.argv[1], timeout
   [ "$tries" -gt 0 ] || { echo "No Prefect server answers at $health" >&2; exit 1; }
   sleep 2
 done
+python -m flows.silence  # first: says what is wrong with the login, where it is refused
 prefect work-pool inspect vidpipe >/dev/null 2>&1 || prefect work-pool create vidpipe --type process
 prefect --no-prompt deploy --all
-python -m flows.silence

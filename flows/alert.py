@@ -15,6 +15,8 @@ from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.types import SecretDict
 from pydantic import SecretStr
 
+from flows.shared import errors_on_one_line, need_server
+
 NAME = "vidpipe-alert"
 EVENTS = {"prefect.flow-run.Failed", "prefect.flow-run.Crashed", "prefect.flow-run.Late"}
 TEXT = (
@@ -58,4 +60,7 @@ def _payload() -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m flows.alert", description=__doc__)
     parser.add_argument("url", help="called with POST")
-    asyncio.run(alert(parser.parse_args().url))
+    address = parser.parse_args().url
+    with errors_on_one_line():
+        need_server()
+        asyncio.run(alert(address))

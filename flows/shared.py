@@ -68,19 +68,28 @@ class LogProgress(Metered):
 
 
 def run_alone(flow: Callable[..., object], **arguments: object) -> None:
-    """Entry point of a flow run as a process: errors become one line on stderr and an exit code.
-
-    4 where another run holds the lease, else 1.
-    """
-    try:
-        if server := PREFECT_API_URL.value():  # of the environment, a profile or a file in the working folder
+    """Entry point of a flow run as a process: errors become one line on stderr and an exit code."""
+    with errors_on_one_line():
+        if server := PREFECT_API_URL.value():
             sys.stderr.write(f"· the Prefect server at {server} records this run\n")
-        secrets = (s.value() for s in (PREFECT_API_AUTH_STRING, PREFECT_API_KEY))
-        need_prefect(server, prefect_authorization(*(s.get_secret_value() if s else None for s in secrets)))
+        need_server()
         flow(**arguments)
+
+
+@contextmanager
+def errors_on_one_line() -> Iterator[None]:
+    """Write our errors to stderr and exit: 4 where another run holds the lease, else 1."""
+    try:
+        yield
     except VidpipeError as error:
         sys.stderr.write(f"{Path(sys.argv[0]).stem}: {error}\n")
         raise SystemExit(HELD if isinstance(error, LeaseHeld) else FAILED) from None
+
+
+def need_server() -> None:
+    """Check the Prefect server and login of the environment, a profile or a file in the working folder."""
+    login = prefect_authorization(PREFECT_API_AUTH_STRING.value(), PREFECT_API_KEY.value())
+    need_prefect(PREFECT_API_URL.value(), login)
 
 
 def due_at() -> datetime | None:

@@ -17,6 +17,7 @@ from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 
 from flows.alert import register
+from flows.shared import errors_on_one_line, need_server
 
 HEARTBEAT = "prefect.flow-run.heartbeat"
 ENDED = {f"prefect.flow-run.{name}" for name in ("Completed", "Skipped", "Failed", "Cancelled", "Crashed")}
@@ -48,4 +49,6 @@ async def silence(patience: timedelta = PATIENCE) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(silence())
+    with errors_on_one_line():
+        need_server()
+        asyncio.run(silence())

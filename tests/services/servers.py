@@ -16,18 +16,23 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+import pytest
+import yaml
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent.parent
+COMPOSE = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text(encoding="utf-8"))["services"]
+USER = "admin"
 MARK = "SERVICES_TEST"
 NEED_POSTGRES = "PostgreSQL's programs are not here. On Debian: apt-get install postgresql"
+PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 QUIET = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -131,6 +136,8 @@ class Fleet:
     prefect_port: int = field(default_factory=free_port)
     health_port: int = field(default_factory=free_port)
     password: str = field(default_factory=lambda: secrets.token_hex(16))
+    login_password: str = field(default_factory=lambda: secrets.token_hex(24))
+    """Of the user admin of both servers."""
     mark: str = field(default_factory=lambda: secrets.token_hex(16))
 
     def __post_init__(self) -> None:
@@ -162,12 +169,8 @@ class Fleet:
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "MLFLOW_SERVER_ALLOWED_HOSTS": "mlflow:5000,localhost:*,127.0.0.1:*",
         }
-        command = [
-            sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.mlflow_port),
-            "--workers", "1",
-        ]  # fmt: skip
         return Service(
-            "mlflow", command, {**QUIET, **settings, MARK: self.mark}, self.folder,
+            "mlflow", composed("mlflow", self.mlflow_port), {**self._server, **settings}, self.folder,
             lambda: answers(f"{self.mlflow_uri}/health"),
         )  # fmt: skip
 
@@ -183,9 +186,8 @@ class Fleet:
             "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "1",
             "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "1",
         }
-        command = prefect("server", "start", "--host", "127.0.0.1", "--port", str(self.prefect_port))
         return Service(
-            "prefect", command, {**QUIET, **settings, MARK: self.mark}, self.folder,
+            "prefect", composed("prefect", self.prefect_port), {**self._server, **settings}, self.folder,
             lambda: answers(f"{self.api}/health"),
         )  # fmt: skip
 
@@ -201,6 +203,17 @@ class Fleet:
             "worker", command, {**self.environment, **settings}, self.folder,
             lambda: answers(f"http://127.0.0.1:{self.health_port}/health"),
         )  # fmt: skip
+
+    @property
+    def _server(self) -> dict[str, str]:
+        """Environment of both servers, which gives them their login."""
+        return {
+            **QUIET,
+            MARK: self.mark,
+            "PATH": PATH,
+            "LOGIN_PASSWORD": self.login_password,
+            "PUBLIC_DOMAIN": "",
+        }
 
     # -- addresses ------------------------------------------------------------------------------
 
@@ -221,6 +234,9 @@ class Fleet:
             **QUIET,
             MARK: self.mark,
             "PREFECT_API_URL": self.api,
+            "PREFECT_API_AUTH_STRING": f"{USER}:{self.login_password}",
+            "MLFLOW_TRACKING_USERNAME": USER,
+            "MLFLOW_TRACKING_PASSWORD": self.login_password,
             "PREFECT_HOME": str(self.folder / "prefect-worker"),
             "VIDPIPE_HOME": str(self.home),
             "VIDPIPE_MLFLOW_URI": self.mlflow_uri,
@@ -228,6 +244,11 @@ class Fleet:
             "VIDPIPE_SAMPLE_FPS": "1",
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
         }
+
+    @property
+    def login(self) -> tuple[str, str]:
+        """Of both servers."""
+        return USER, self.login_password
 
     def _database(self, driver: str, name: str) -> str:
         return f"{driver}://vidpipe:{self.password}@127.0.0.1:{self.postgres_port}/{name}"
@@ -252,8 +273,7 @@ class Fleet:
 
     def deploy(self) -> None:
         """Register pool and deployments, as compose's one-shot job does."""
-        here = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        self.run("env", f"PATH={here}", "sh", "docker/deploy.sh")
+        self.run("env", f"PATH={PATH}", "sh", "docker/deploy.sh")
 
     def stop(self) -> None:
         """End everything, and whatever is left of it."""
@@ -278,7 +298,7 @@ class Fleet:
 
     def ask(self, method: str, path: str, **body: Any) -> Any:
         """An answer of Prefect's REST API."""
-        response = httpx.request(method, f"{self.api}{path}", json=body or None, timeout=30)
+        response = httpx.request(method, f"{self.api}{path}", json=body or None, timeout=30, auth=self.login)
         assert response.is_success, response.text
         return response.json() if response.content else None
 
@@ -338,9 +358,30 @@ def postgres_program(name: str) -> str:
     return program
 
 
+def composed(service: str, port: int) -> list[str]:
+    """The command of `docker/compose.yaml`, on loopback, another port and one worker."""
+    command: list[str] = list(COMPOSE[service]["command"])
+    for option, value in (("--host", "127.0.0.1"), ("--port", str(port)), ("--workers", "1")):
+        if option in command:
+            command[command.index(option) + 1] = value
+    assert command[:2] == ["python", "login.py"]
+    return [sys.executable, str(ROOT / "docker" / "login.py"), *command[2:]]
+
+
 def prefect(*arguments: str) -> list[str]:
     """The command line of Prefect."""
     return [sys.executable, "-m", "prefect", *arguments]
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """A real browser."""
+    api = pytest.importorskip("playwright.sync_api", reason="pip install 'vidpipe[browser]'")
+    program = shutil.which("chromium") or shutil.which("google-chrome") or "chromium"
+    with api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield started
+        started.close()
 
 
 def marked(mark: str, variable: str = MARK) -> list[int]:

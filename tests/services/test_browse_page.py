@@ -15,13 +15,12 @@ from typing import Any
 
 import pytest
 from conftest import warehouse_rows
-from servers import until
+from servers import chromium, until
 
 from vidpipe.adapters.locks.file_lease import FileLease
 from vidpipe.ports import Ports
 
 pytestmark = pytest.mark.services
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or "chromium"
 FOCUS = "document.activeElement.getAttribute('aria-label') ?? document.activeElement.id"
 
 
@@ -69,11 +68,8 @@ def served(home: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api", reason="pip install 'vidpipe[browser]'")
-    with api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture

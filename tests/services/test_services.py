@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
@@ -26,7 +28,7 @@ import duckdb
 import httpx
 import pytest
 from conftest import certain
-from servers import Fleet, Service, kill_marked, marked, prefect, until
+from servers import PATH, ROOT, USER, Fleet, Service, chromium, kill_marked, marked, prefect, until
 
 pytestmark = pytest.mark.services
 
@@ -177,9 +179,13 @@ def _unlabelled(shared: Path | None, clips: Any) -> list[Path]:
 # -- a good night -----------------------------------------------------------------------------------
 
 
-def test_the_champion_lies_on_the_server_and_its_files_went_through_it(installed: Installation) -> None:
+def test_the_champion_lies_on_the_server_and_its_files_went_through_it(
+    installed: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import mlflow
 
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, installed.fleet.environment[name])
     client = mlflow.MlflowClient(installed.fleet.mlflow_uri, installed.fleet.mlflow_uri)
     champion = client.get_model_version_by_alias("video-classifier", "champion")
     run = client.get_run(certain(champion.run_id))
@@ -196,7 +202,93 @@ def test_the_champion_lies_on_the_server_and_its_files_went_through_it(installed
 def test_mlflow_answers_those_who_call_it_by_its_name_and_no_stranger(installed: Installation) -> None:
     health = f"{installed.fleet.mlflow_uri}/api/2.0/mlflow/registered-models/search"
     for host, status in (("mlflow:5000", 200), ("evil.example", 403)):
-        assert httpx.get(health, headers={"Host": host}).status_code == status
+        asked = httpx.get(health, headers={"Host": host}, auth=installed.fleet.login)
+        assert asked.status_code == status
+
+
+def test_both_servers_ask_for_the_login_and_take_no_other(installed: Installation) -> None:
+    fleet = installed.fleet
+    files = f"{fleet.mlflow_uri}/api/2.0/mlflow-artifacts/artifacts"
+    behind = f"{fleet.mlflow_uri}/api/2.0/mlflow/registered-models/search"
+    for url in (files, behind, f"{fleet.mlflow_uri}/", f"{fleet.api}/admin/version"):
+        user, password = fleet.login
+        wrong = [None, (user, "wrong-" + password), (user, ""), (user, "password1234"), ("other", password)]
+        assert [httpx.get(url, auth=login).status_code for login in wrong] == [401] * 5, url
+        assert httpx.get(url, auth=fleet.login).is_success, url
+    for url in (f"{fleet.mlflow_uri}/health", f"{fleet.api}/health"):
+        assert httpx.get(url).is_success, "what asks for health needs none"
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        (("-m", "vidpipe", "promote", "--force", "--reason", "a guess"), "MLFLOW_TRACKING_USERNAME"),
+        (("-m", "flows.nightly"), "PREFECT_API_AUTH_STRING"),
+        (("-m", "flows.alert", "http://127.0.0.1:9/hook"), "PREFECT_API_AUTH_STRING"),
+        (("-c", "import os; os.execvp('sh', ['sh', 'docker/deploy.sh'])"), "PREFECT_API_AUTH_STRING"),
+    ],
+)
+def test_a_wrong_or_missing_login_ends_with_one_message_that_says_what_to_set(
+    installed: Installation, command: tuple[str, ...], names: str
+) -> None:
+    secret = installed.fleet.login_password
+    for given, said in (
+        ("wrong-" + secret, "refuses the login (HTTP 401)"),
+        ("", "asks for a login (HTTP 401)"),
+    ):
+        env = {"MLFLOW_TRACKING_PASSWORD": given, "PREFECT_API_AUTH_STRING": given and f"admin:{given}"}
+        ended = subprocess.run(
+            [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
+            env={**os.environ, **installed.fleet.environment, "PATH": PATH, **env},
+        )  # fmt: skip
+        output = ended.stdout + ended.stderr
+        assert ended.returncode == 1, output
+        assert said in output and f"set {names}" in output.replace("correct", "set"), output
+        assert "Traceback" not in output and secret not in output
+
+
+def test_a_new_password_counts_on_both_servers_once_they_are_started_anew(installed: Installation) -> None:
+    fleet = installed.fleet
+    other = "another-" + fleet.login_password
+    asked = {
+        "mlflow": f"{fleet.mlflow_uri}/api/2.0/mlflow/registered-models/search",
+        "prefect": f"{fleet.api}/admin/version",
+    }
+    for name, service in (("mlflow", fleet.mlflow), ("prefect", fleet.prefect)):
+        service.stop()
+        changed = replace(service, environment={**service.environment, "LOGIN_PASSWORD": other})
+        changed.start()
+        try:
+            assert httpx.get(asked[name], auth=(USER, other)).is_success
+            assert httpx.get(asked[name], auth=fleet.login).status_code == 401
+        finally:
+            changed.stop()
+            service.start()
+        assert httpx.get(asked[name], auth=fleet.login).is_success
+
+
+def test_the_champion_and_the_deployments_are_seen_in_a_browser_after_the_login(
+    installed: Installation,
+) -> None:
+    fleet = installed.fleet
+    with chromium() as browser:
+        stranger = browser.new_page()
+        assert stranger.goto(fleet.mlflow_uri).status == 401
+        credentials = {"username": USER, "password": fleet.login_password}
+        page = browser.new_context(http_credentials=credentials).new_page()
+        page.goto(f"{fleet.mlflow_uri}/#/models/video-classifier")
+        page.get_by_text("@ champion").first.wait_for()
+        page.screenshot(path=fleet.folder / "mlflow.png")
+        page = browser.new_page()
+        page.goto(f"{fleet.api.removesuffix('/api')}/deployments")
+        page.locator("input[type=password]").fill(f"{USER}:wrong")
+        page.keyboard.press("Enter")
+        page.get_by_text("Authentication failed").first.wait_for()
+        page.screenshot(path=fleet.folder / "refused.png")
+        page.locator("input[type=password]").fill(f"{USER}:{fleet.login_password}")
+        page.keyboard.press("Enter")
+        page.get_by_text("nightly").first.wait_for()
+        page.screenshot(path=fleet.folder / "prefect.png")
 
 
 def test_the_deployments_are_registered_with_schedules_limits_and_described_parameters(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -23,12 +24,13 @@ COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 SECRETS = {
     "POSTGRES_PASSWORD": "secret",
+    "LOGIN_PASSWORD": "k3-Vq8_tZr1-Xw5",
     "VIDEOS_DIR": "/tmp",
     "TORCH_INDEX": "https://wheels.example.org/cpu",
 }
 
 
-OPTIONAL = {name for name, value in SERVICES["worker"]["environment"].items() if value is None}
+OPTIONAL = {n for n, value in SERVICES["worker"]["environment"].items() if value is None} | {"PUBLIC_DOMAIN"}
 """Passed on as `docker/.env` has them."""
 
 
@@ -74,7 +76,7 @@ def test_no_secret_has_a_value_or_a_default() -> None:
     assert set(re.findall(r"\$\{(\w+)", TEXT)) == set(SECRETS)
     for line in TEXT.splitlines():
         if re.search(r"PASSWORD|://\w+:.*@", line):
-            assert "${POSTGRES_PASSWORD:?" in line, line
+            assert re.search(r"\$\{(POSTGRES|LOGIN)_PASSWORD:\?", line) or line.startswith("#"), line
     example = (ROOT / "docker" / ".env.example").read_text(encoding="utf-8")
     named = set(re.findall(r"^(\w+)=$", example, re.M))
     assert named == set(SECRETS) | OPTIONAL == set(re.findall(r"^(\w+)=", example, re.M)), "and left empty"
@@ -142,7 +144,11 @@ def test_every_file_that_is_copied_or_mounted_exists() -> None:
 
 @pytest.mark.parametrize("service", ["prefect", "mlflow"])
 def test_the_commands_exist_and_take_their_options(service: str) -> None:
-    program, *arguments = SERVICES[service]["command"]
+    python, login, program, *arguments = SERVICES[service]["command"]
+    assert (python, login) == (
+        "python",
+        "login.py",
+    ) and "COPY prefect.yaml docker/deploy.sh docker/login.py" in DOCKERFILE
     verbs = [a for a in arguments if a.isalpha()]
     shown = subprocess.run(
         [sys.executable, "-m", program, *verbs, "--help"], capture_output=True, text=True, check=True
@@ -155,8 +161,14 @@ def test_credentials_of_a_bucket_reach_the_worker_alone_and_what_is_empty_is_not
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
-    assert keys | {"AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "VIDPIPE_FEATURES_URI"} == OPTIONAL
-    assert not any(OPTIONAL & set(s.get("environment", {})) for n, s in SERVICES.items() if n != "worker")
+    assert keys | {"AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "VIDPIPE_FEATURES_URI"} == OPTIONAL - {
+        "PUBLIC_DOMAIN"
+    }
+    assert not any(
+        (OPTIONAL - {"PUBLIC_DOMAIN"}) & set(s.get("environment", {}))
+        for n, s in SERVICES.items()
+        if n != "worker"
+    )
     for name in OPTIONAL:
         monkeypatch.setenv(name, "")
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
@@ -178,5 +190,122 @@ def test_the_settings_are_those_that_the_services_test_tries() -> None:
             if variable in OPTIONAL:
                 continue
             assert f'"{variable}"' in tried, variable
-            if not re.search(r"[:/]", value) and not variable.endswith("_SECONDS"):  # shorter in a test
+            if not re.search(r"[:/$]|^admin$", value) and not variable.endswith(
+                "_SECONDS"
+            ):  # shorter in a test
                 assert f'"{value}"' in tried, f"{variable}: {value}"
+
+
+# -- the login ------------------------------------------------------------------------------------
+
+
+def login(server: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`docker/login.py` before a server that shows its options and its environment, and ends."""
+    python = Path(sys.executable)
+    return subprocess.run(
+        [python, ROOT / "docker" / "login.py", server, "server", "--help"],
+        capture_output=True, text=True, check=False,
+        env={"PATH": f"{python.parent}:{os.environ['PATH']}", "HOME": os.environ["HOME"], **environment},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("server", ["mlflow", "prefect"])
+@pytest.mark.parametrize(
+    ("password", "said"),
+    [
+        ("", "has 0 characters; expected 16 or more"),
+        ("k3-Vq8_tZr1", "has 11 characters; expected 16 or more"),
+        ("password1234", "expected 16 or more"),
+        ("aaaaaaaaaaaaaaaaaaaaaaaa", "has 1 different characters"),
+        ("adminadminadminadmin", "has 0 different characters"),
+        ("Password1234Password1234", "has 0 different characters"),
+        ("123456789012345678", "expected 6 or more"),
+        ("vidpipe-mlflow-2026!", "expected 6 or more"),
+        ("abcdefghijklmnopqrstuvwxyz", "has 0 different characters"),
+        ("k3-Vq8 tZr1-Xw5-Bn6", "has spaces"),
+        ("off ", "has 4 characters"),
+    ],
+)
+def test_a_password_that_is_soon_guessed_starts_no_server_and_is_not_shown(
+    server: str, password: str, said: str
+) -> None:
+    ended = login(server, LOGIN_PASSWORD=password)
+    assert ended.returncode == 1 and said in ended.stderr and ended.stdout == ""
+    assert "Next: " in ended.stderr and "Traceback" not in ended.stderr
+    assert not password or password not in ended.stderr
+
+
+def test_no_login_only_while_the_pages_stay_on_loopback() -> None:
+    assert login("prefect", LOGIN_PASSWORD="off", PUBLIC_DOMAIN="").returncode == 0
+    refused = login("prefect", LOGIN_PASSWORD="off", PUBLIC_DOMAIN="example.org")
+    assert (
+        refused.returncode == 1
+        and "LOGIN_PASSWORD is off, and PUBLIC_DOMAIN is example.org" in refused.stderr
+    )
+    refused = login(
+        "prefect", LOGIN_PASSWORD=SECRETS["LOGIN_PASSWORD"] + "-Bn6", PUBLIC_DOMAIN="https://example.org/"
+    )
+    assert refused.returncode == 1 and "expected a host name alone" in refused.stderr
+
+
+def started_as(server: str, **environment: str) -> dict[str, str]:
+    """What `docker/login.py` changes in the environment of a server; not of MLflow with a login."""
+    given = {"MLFLOW_SERVER_ALLOWED_HOSTS": "mlflow:5000", **environment}
+    changed = dict(given)
+    is_open = given["LOGIN_PASSWORD"] == "off"
+    assert getattr(login_module(), server)(changed, is_open) == []
+    return {name: value for name, value in changed.items() if given.get(name) != value}
+
+
+def login_module() -> Any:
+    spec = importlib.util.spec_from_file_location("login", ROOT / "docker" / "login.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_servers_know_the_names_under_which_a_proxy_shows_them() -> None:
+    password, domain = "k3-Vq8_tZr1-Xw5-Bn6", "example.org"
+    assert started_as("prefect", LOGIN_PASSWORD=password, PUBLIC_DOMAIN=domain) == {
+        "PREFECT_SERVER_API_AUTH_STRING": f"admin:{password}",
+        "PREFECT_UI_URL": "https://prefect.example.org",
+        "PREFECT_SERVER_UI_API_URL": "https://prefect.example.org/api",
+    }
+    assert started_as("mlflow", LOGIN_PASSWORD="off", PUBLIC_DOMAIN=domain) == {
+        "MLFLOW_SERVER_ALLOWED_HOSTS": "mlflow:5000,mlflow.example.org",
+        "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": "https://mlflow.example.org",
+    }
+    assert started_as("prefect", LOGIN_PASSWORD="off", PREFECT_SERVER_API_AUTH_STRING="") == {}
+
+
+def test_make_env_fills_in_passwords_that_are_taken_and_leaves_a_file_that_exists(tmp_path: Path) -> None:
+    for name in ("make-env.sh", ".env.example"):
+        shutil.copy(ROOT / "docker" / name, tmp_path)
+    made = subprocess.run(["sh", tmp_path / "make-env.sh"], capture_output=True, text=True, check=True)
+    assert "Next: fill in TORCH_INDEX and VIDEOS_DIR" in made.stdout
+    file = tmp_path / ".env"
+    found = dict(re.findall(r"^(\w+)=(.*)$", text := file.read_text(encoding="utf-8"), re.M))
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert {name for name, value in found.items() if value} == {"POSTGRES_PASSWORD", "LOGIN_PASSWORD"}
+    assert found["LOGIN_PASSWORD"] != found["POSTGRES_PASSWORD"]
+    assert re.fullmatch(r"[0-9a-f]{48}", found["LOGIN_PASSWORD"])
+    assert found["LOGIN_PASSWORD"] not in made.stdout
+    assert (
+        login("prefect", LOGIN_PASSWORD=found["LOGIN_PASSWORD"], PUBLIC_DOMAIN="example.org").returncode == 0
+    )
+    again = subprocess.run(["sh", tmp_path / "make-env.sh"], capture_output=True, text=True, check=False)
+    assert again.returncode == 1 and "exists" in again.stderr
+    assert file.read_text(encoding="utf-8") == text and {f.name for f in tmp_path.iterdir()} == {
+        "make-env.sh", ".env.example", ".env",
+    }  # fmt: skip
+
+
+def test_one_variable_is_the_login_of_servers_and_clients() -> None:
+    for name in ("mlflow", "prefect"):
+        assert SERVICES[name]["environment"]["LOGIN_PASSWORD"].startswith("${LOGIN_PASSWORD:?")
+        assert SERVICES[name]["environment"]["PUBLIC_DOMAIN"] is None
+    for name in ("worker", "deploy"):
+        assert SERVICES[name]["environment"]["PREFECT_API_AUTH_STRING"].startswith("admin:${LOGIN_PASSWORD:?")
+    assert SERVICES["worker"]["environment"]["MLFLOW_TRACKING_USERNAME"] == login_module().USER == "admin"
+    assert SERVICES["worker"]["environment"]["MLFLOW_TRACKING_PASSWORD"].startswith("${LOGIN_PASSWORD:?")

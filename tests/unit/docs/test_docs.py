@@ -184,7 +184,7 @@ ELSEWHERE: Mapping[str, str] = {
     r"vidpipe browse": "tests/services/test_browse_page.py and tests/unit/browse/test_browse.py",
     r"vidpipe similar north_": "tests/unit/steps/test_similar.py finds a path; no file here is called so",
     r"vidpipe serve --cron": "tests/services/test_serve.py",
-    r"docker compose |cp docker/": "tests/unit/docs/test_docker.py holds the files to rules; no engine",
+    r"docker compose |docker/make-env": "tests/unit/docs/test_docker.py holds the files to rules; no engine",
     r"(prefect|mlflow server|docker/deploy\.sh)\b": "tests/services/test_services.py",
     r"ln -s /srv/vidpipe/home/metrics": "tests/unit/steps/test_monitoring.py reads the file",
     r"python -m flows\.alert": "tests/services/test_services.py",
