@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -744,6 +745,49 @@ def test_a_statement_for_people_comes_back_as_rows_by_name(ledger: Ledger) -> No
     (row,) = ledger.table("overview_runs")
 
     assert (row["kind"], row["status"]) == ("extract", "running")
+
+
+# -- the file between transactions --------------------------------------------------------------
+
+
+def opened(file: Path) -> list[str]:
+    """What this process has open of a database."""
+    links = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    return [name for name in map(os.readlink, links) if name.startswith(str(file))]
+
+
+def test_between_two_transactions_nothing_is_open_and_nothing_waits_to_be_written(ledger: Ledger) -> None:
+    file = ledger.database.file
+    with ledger.database.session() as session:
+        assert opened(file)
+        session.run("run_start", kind="extract", now=datetime(2026, 1, 1, tzinfo=UTC))
+    assert opened(file) == [] and not Path(f"{file}.wal").exists()
+
+
+def test_what_another_program_wrote_in_between_is_seen_also_in_a_file_put_in_its_place(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    run, other = ledger.runs.start("extract"), tmp_path / "other.duckdb"
+    shutil.copyfile(ledger.database.file, other)
+    write = "import duckdb, sys; duckdb.connect(sys.argv[1]).execute(sys.argv[2])"
+    for file, kind in ((ledger.database.file, "train"), (other, "nightly")):
+        told = f"update core.run set kind = '{kind}' where run_id = {run}"
+        subprocess.run([sys.executable, "-c", write, str(file), told], check=True)
+    assert ledger.table("overview_runs")[0]["kind"] == "train"
+    other.rename(ledger.database.file)
+    assert ledger.table("overview_runs")[0]["kind"] == "nightly"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, duckdb.Error])
+def test_a_transaction_that_fails_leaves_no_row_and_no_open_file_and_the_next_one_works(
+    error: type[BaseException], ledger: Ledger
+) -> None:
+    ledger.runs.start("extract")
+    with pytest.raises(error), ledger.database.session() as session:
+        session.connection.execute("delete from core.run")
+        raise error
+    assert opened(ledger.database.file) == []
+    assert ledger.table("overview_runs")[0]["kind"] == "extract"
 
 
 # -- schema -------------------------------------------------------------------------------------
