@@ -28,7 +28,8 @@ import duckdb
 import httpx
 import pytest
 from conftest import certain
-from servers import PATH, ROOT, USER, Fleet, Service, kill_marked, marked, prefect, until
+from playwright.sync_api import Error as PlaywrightError
+from servers import PATH, ROOT, USER, Fleet, Service, chromium, kill_marked, marked, prefect, until
 
 pytestmark = pytest.mark.services
 
@@ -265,6 +266,30 @@ def test_a_new_password_counts_on_both_servers_once_they_are_started_anew(instal
             changed.stop()
             service.start()
         assert httpx.get(asked[name], auth=fleet.login).is_success
+
+
+def test_the_champion_and_the_deployments_are_seen_in_a_browser_after_the_login(
+    installed: Installation,
+) -> None:
+    fleet = installed.fleet
+    with chromium() as browser:
+        with pytest.raises(PlaywrightError, match="ERR_INVALID_AUTH_CREDENTIALS"):
+            browser.new_page().goto(fleet.mlflow_uri)  # Chromium's word for a 401 that nobody answers
+        credentials = {"username": USER, "password": fleet.login_password}
+        page = browser.new_context(http_credentials=credentials).new_page()
+        page.goto(f"{fleet.mlflow_uri}/#/models/video-classifier")
+        page.get_by_text("@ champion").first.wait_for()
+        page.screenshot(path=fleet.folder / "mlflow.png")
+        page = browser.new_page()
+        page.goto(f"{fleet.api.removesuffix('/api')}/deployments")
+        page.locator("input[type=password]").fill(f"{USER}:wrong")
+        page.keyboard.press("Enter")
+        page.get_by_text("Authentication failed").first.wait_for()
+        page.screenshot(path=fleet.folder / "refused.png")
+        page.locator("input[type=password]").fill(f"{USER}:{fleet.login_password}")
+        page.keyboard.press("Enter")
+        page.get_by_text("nightly").first.wait_for()
+        page.screenshot(path=fleet.folder / "prefect.png")
 
 
 def test_the_deployments_are_registered_with_schedules_limits_and_described_parameters(
