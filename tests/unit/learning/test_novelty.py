@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from conftest import warehouse_rows
+from safetensors.numpy import load, save
 from stored import clouds, content_id, put_collection
 
 from vidpipe.learning.novelty import NoveltyModel, fit_novelty
@@ -53,6 +54,38 @@ def test_five_in_a_hundred_known_videos_are_novel_however_many_there_are(each: i
         known, _ = around(centres, 300, seed=200 + seed)
         rejected.append((model.novelty(known) > 1).mean())
     assert 0.02 < np.mean(rejected) < 0.08
+
+
+def many_features(decay: float, seed: int) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """120 videos of two labels; the sizes of 400 features fall off by a power law."""
+    draw = np.random.default_rng(seed)
+    targets = np.arange(120) % 2
+    sizes = draw.permutation(np.arange(1, 401) ** -decay)
+    return ((draw.normal(size=(120, 400)) + targets[:, None]) * sizes).astype(np.float32), targets
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3, 0.8])
+def test_training_videos_are_no_more_novel_than_later_ones(decay: float) -> None:
+    """Axes lie along few videos of many features, which seemed far out on them: 23 in 100 without decay."""
+    share, later = [], []
+    for seed in range(6):
+        means, targets = many_features(decay, seed)
+        model = fit_novelty(means[:80], targets[:80], np.arange(80) % 5, (300, 100))
+        assert model is not None
+        share.append((model.novelty(means[:80]) > 1).mean())
+        later.append((model.novelty(means[80:]) > 1).mean())
+    assert np.mean(share) < 0.07 and np.mean(later) < 0.08
+
+
+def test_a_model_from_before_the_residual_counted_scores_as_it_did() -> None:
+    means, targets = many_features(0.3, seed=0)
+    model = fit_novelty(means[:80], targets[:80], np.arange(80) % 5, (300, 100))
+    assert model is not None
+    tensors = load(model.to_bytes())
+    del tensors["rest_weight"]
+    before = NoveltyModel.from_bytes(save(tensors))
+    assert np.array_equal(before.novelty(means), model.weighing_rest(0.0).novelty(means))
+    assert not np.array_equal(before.novelty(means), model.novelty(means))
 
 
 def test_few_videos_or_one_fold_tell_nothing() -> None:
