@@ -35,7 +35,7 @@ class Choice:
     """How the registered model is put together."""
 
     kinds: str = "balanced"
-    """`balanced`, `as large as they are`, `without flow`, or `left and right apart`."""
+    """`balanced`, `as large as they are`, `without flow`, `left and right apart`, or `of whole videos`."""
     parts: tuple[str, ...] = PARTS
     shrinkage: float | None = None
     """Of weights that are learnt in any case; None: as the product chooses."""
@@ -47,6 +47,7 @@ CHOICES = {
     "kinds of features not balanced": Choice("as large as they are"),
     "linear heads without flow": Choice("without flow"),
     "linear heads that know no mirror": Choice("left and right apart"),
+    "linear heads without crops": Choice("of whole videos"),
     "learnt weights, hardly shrunk (1)": Choice(shrinkage=1.0),
     "learnt weights, half-way (10)": Choice(shrinkage=SHRINKAGE),
     "learnt weights, shrunk more (100)": Choice(shrinkage=100.0),
@@ -82,10 +83,10 @@ def _parts(trial: Trial, seed: int, trained: Record, kinds: str) -> Scores:
         "as large as they are": None,
         "left and right apart": FeatureLayout(used.layout.blocks),
     }.get(kinds, used.layout)
+    crops = 1.0 if kinds == "of whole videos" else DEFAULT.crop_share
+    config = replace(DEFAULT, seed=seed, crop_share=crops)
     with cores.one_thread():
-        heads, out_of_fold = linear_parts(
-            used.data, used.folds, replace(DEFAULT, seed=seed), layout, [*STATISTICS]
-        )
+        heads, out_of_fold = linear_parts(used.data, used.folds, config, layout, [*STATISTICS])
     test = {name: predict(head, used.test.features) for name, head in heads.items()}
     test["lstm"] = np.array(trained["test"]["lstm"], np.float32)
     logs = {name: np.log(p.astype(np.float64).clip(1e-9)) for name, p in test.items()}

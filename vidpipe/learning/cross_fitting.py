@@ -169,7 +169,7 @@ def linear_parts(
 ) -> tuple[dict[str, LinearHead], dict[str, Doubles]]:
     """Linear heads of the best penalty, fitted on all videos, and out-of-fold evidence (n, K).
 
-    Baselines are what one would write without us: for them left and right are two places like any others.
+    Baselines are what one would write without us: whole videos alone, left and right as any two places.
     """
     heads: dict[str, LinearHead] = {}
     parts: dict[str, Doubles] = {}
@@ -177,7 +177,7 @@ def linear_parts(
     for name in names:
         problem = LinearProblem(
             name, data.features, targets, len(data.labels), config.balance, config.seed, layout,
-            DIRECTED if name in LINEAR_PARTS else 1.0,
+            *((DIRECTED, config.crop_share) if name in LINEAR_PARTS else ()),
         )  # fmt: skip
         path, fits = problem.cross_fit(folds)  # (penalties, N, K)
         losses = [-objective.log_scores(scores[held_out], targets[held_out]).mean() for scores in path]

@@ -11,6 +11,9 @@ Most labels mean the same in a mirrored picture. Each statistic is the sum of an
 picture has too, and an odd one, which changes its sign there; the odd half is made smaller, so that its
 weights cost more. With the factor 0 that is nearly what training on every video and its mirrored copy gives.
 
+A video has its label without its beginning or its end too. So few videos are trained on whole and in two
+crops, as the LSTM is in random ones. Only the whole video has its order: their trend is that of the whole.
+
 Source: Hastie and Tibshirani, Efficient quadratic regularization for expression arrays (2004), section 3;
 Abdi, Williams and Valentin, Multiple factor analysis (2013), for the weights of the kinds.
 """
@@ -44,7 +47,8 @@ BIAS_PENALTY = 1e-4
 DIRECTED = 0.3
 """Factor of the odd half. On three small sets 0 does not forecast better, and cannot tell left from right."""
 BASIS_VIDEOS = 1024
-"""So many videos' statistics span the weights; up to this number of videos the optimum is exact."""
+"""So many videos' statistics, crops among them, span the weights; up to this number the optimum is exact.
+More videos than that are trained on whole alone, which bounds memory and time."""
 LEAST_SQUARE = 1e-6
 """Of the largest eigenvalue: axes below are rounding errors of the float32 products."""
 CURVATURE = 0.01
@@ -91,6 +95,7 @@ OVER_TIME: dict[LinearName, int] = {
     "mean_linear": 1, "mean_std_linear": 2, "mean_std_change_linear": 3, "trend_linear": 4,
 }  # fmt: skip
 """Name of a linear part, and how many statistics of `over_time` it has."""
+TREND: LinearName = "trend_linear"
 THIRDS: LinearName = "thirds_linear"
 """Trained no more; versions that have it are served."""
 STATISTICS: dict[LinearName, int] = {**OVER_TIME, THIRDS: 3}
@@ -100,6 +105,24 @@ STATISTICS: dict[LinearName, int] = {**OVER_TIME, THIRDS: 3}
 def statistic(name: LinearName, features: Floats) -> Floats:
     """The statistic of a linear part, float32 (S,), of features (T, D)."""
     return thirds(features) if name == THIRDS else over_time(features, OVER_TIME[name])
+
+
+def of_crops(name: LinearName, features: Sequence[Floats], whole: Floats, share: float) -> list[Floats]:
+    """Statistics of this share of each video's frames: the first ones, (N, S), and the last ones, (N, S).
+
+    Args:
+        name: Which statistic.
+        features: N arrays (T_i, D).
+        whole: The statistic of each whole video, (N, S).
+        share: Of the frames, 0 to 1; at least one is left.
+    """
+    kept = [max(round(share * len(x)), 1) for x in features]
+    first = np.stack([statistic(name, x[:n]) for x, n in zip(features, kept, strict=True)])
+    last = np.stack([statistic(name, x[-n:]) for x, n in zip(features, kept, strict=True)])
+    if name == TREND:
+        D = features[0].shape[1]
+        first[:, -D:] = last[:, -D:] = whole[:, -D:]
+    return [first, last]
 
 
 class LinearHead(nn.Module):
@@ -148,7 +171,7 @@ class LinearProblem:
     def __init__(
         self, name: LinearName, features: Sequence[Floats], targets: npt.NDArray[np.int64],
         num_classes: int, balance: float, seed: int = 0, layout: FeatureLayout | None = None,
-        directed: float = 1.0,
+        directed: float = 1.0, crop_share: float = 1.0,
     ) -> None:  # fmt: skip
         """Factorise.
 
@@ -161,11 +184,16 @@ class LinearProblem:
             seed: Draws the basis where there are more than `BASIS_VIDEOS` videos.
             layout: Of the features; default: one kind, which does not say where.
             directed: Factor of what changes its sign in a mirrored picture: at 1 all features count alike.
+            crop_share: Share of the frames in the crops that are trained on besides; at 1 there are none.
         """
-        self.name, self._targets, self._num_classes, self._balance = name, targets, num_classes, balance
+        self.name, self._num_classes, self._balance = name, num_classes, balance
+        self._copies = 3 if crop_share < 1 and len(features) <= BASIS_VIDEOS else 1
+        self._targets = np.concatenate([targets] * self._copies)
         self._objective = objective_of(targets)
         self._input_size = features[0].shape[1]
         x = np.stack([statistic(name, f) for f in features])  # (N, S)
+        if self._copies > 1:
+            x = np.concatenate([x, *of_crops(name, features, x, crop_share)])  # (3 N, S)
         self._mean = x.mean(0, dtype=np.float64)
         self._layout, self._directed = layout or FeatureLayout((self._input_size,)), directed
         scales = _scales(self._layout.blocks)
@@ -180,7 +208,7 @@ class LinearProblem:
         self._basis = x[chosen]  # (R', S)
         products = _product(x, self._basis.T).astype(np.float64)
         self._axes = _principal_axes(products[chosen])  # (R', R), in terms of the basis
-        self.coordinates: Doubles = _product(products, self._axes)  # (N, R)
+        self.coordinates: Doubles = _product(products, self._axes)  # (N or 3 N, R), whole videos first
 
     def cross_fit(self, folds: npt.NDArray[np.int64]) -> tuple[Doubles, list[Weights]]:
         """For each of `PENALTIES`, fit without each fold and on all videos.
@@ -210,7 +238,7 @@ class LinearProblem:
             used: Which videos each fit sees, (F, N).
         """
         z = np.concatenate([self.coordinates, np.ones((len(self.coordinates), 1))], 1)
-        share = np.stack([self._shares(of_fit) for of_fit in used])
+        share = np.stack([self._shares(np.tile(of_fit, self._copies)) for of_fit in used])
         truth = self._objective.truth(self._targets, self._num_classes)
         z_, truth_, share_ = (torch.from_numpy(x) for x in (z, truth, share))
         fits = _Fits(z_, truth_, share_, self._objective)

@@ -82,7 +82,7 @@ class NoveltyModel:
         return nearest, ((w[:, None] - centres[None]) ** 2).sum(2).min(1), rest
 
     def weighing_rest(self, share: float) -> NoveltyModel:
-        """The same model; a training video's residual counts like this share of its length on the axes."""
+        """The model in which a training video's residual counts like this share of its length on the axes."""
         square = float((self.points**2).sum(1).mean())
         usual_rest = max(float(self.residuals.mean()), LEAST_REST * square, 1e-12)
         weight = np.array([share * self.axes.shape[1] / usual_rest], np.float32)

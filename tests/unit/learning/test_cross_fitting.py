@@ -32,6 +32,7 @@ from vidpipe.learning.linear import (
     LinearName,
     LinearProblem,
     Weights,
+    of_crops,
     over_time,
     thirds,
 )
@@ -194,6 +195,61 @@ def test_the_head_that_knows_the_mirror_gives_what_the_solution_gives(name: Line
     found = problem.cross_fit(np.full(60, -1))[1][2]
     given = predict(problem.head(found), features)
     assert np.abs(given - np.exp(problem.scores(found, np.arange(60)))).max() < 1e-4
+
+
+def wandering(N: int = 40, T: int = 12) -> tuple[list[Floats], npt.NDArray[np.int64]]:
+    """Videos of two labels that every frame shows, among features that drift from frame to frame."""
+    rng = np.random.default_rng(0)
+    targets = np.arange(N) % 2
+    x = rng.normal(size=(N, 1, 60)) * 0.3 + rng.normal(size=(N, T, 60)).cumsum(1)
+    x[:, :, :20] = 0.5 * targets[:, None, None] + 0.5 * rng.normal(size=(N, 1, 20))
+    return list(x.astype(np.float32)), targets
+
+
+def test_crops_teach_what_holds_all_the_time() -> None:
+    features, targets = wandering()
+
+    def loss(crop_share: float) -> float:
+        problem = LinearProblem("mean_std_linear", features, targets, 2, 0.0, crop_share=crop_share)
+        scores = problem.cross_fit(np.arange(40) // 2 % 5)[0]
+        return float(-scores[:, np.arange(40), targets].mean(1).max())
+
+    assert loss(0.75) < 0.95 * loss(1.0)
+
+
+def test_crops_leave_the_order_of_the_whole_video() -> None:
+    """One label rises, the other falls: means of halves, but the trend of the whole."""
+    rng = np.random.default_rng(0)
+    targets = np.arange(40) % 2
+    ramp = np.linspace(-1, 1, 12)[:, None]
+    features = [(rng.normal(size=(12, 5)) * 0.5 + (2 * y - 1) * ramp).astype(np.float32) for y in targets]
+    whole = np.stack([over_time(x, 4) for x in features])
+    first, last = of_crops("trend_linear", features, whole, 0.5)
+    assert np.array_equal(first[:, 15:], whole[:, 15:]) and np.array_equal(last[:, 15:], whole[:, 15:])
+    assert np.allclose(first[:, :5], [x[:6].mean(0) for x in features], atol=1e-6)
+    assert np.allclose(last[:, :5], [x[6:].mean(0) for x in features], atol=1e-6)
+    scores = LinearProblem("trend_linear", features, targets, 2, 0.0, crop_share=0.5).cross_fit(
+        np.arange(40) // 2 % 5
+    )[0]
+    assert (scores[2].argmax(1) == targets).all()
+
+
+@pytest.mark.parametrize("frames", [1, 2, 12])
+def test_the_head_of_crops_gives_what_the_solution_gives(frames: int) -> None:
+    features, targets = wandering(T=frames)
+    problem = LinearProblem("trend_linear", features, targets, 2, 0.5, crop_share=0.75)
+    found = problem.cross_fit(np.full(40, -1))[1][2]
+    given = predict(problem.head(found), features)
+    assert np.abs(given - np.exp(problem.scores(found, np.arange(40)))).max() < 1e-4
+
+
+def test_many_videos_are_trained_on_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidpipe.learning.linear.BASIS_VIDEOS", 39)
+    features, targets = wandering()
+    with_crops, without = (
+        LinearProblem("mean_linear", features, targets, 2, 0.5, crop_share=share) for share in (0.75, 1.0)
+    )
+    assert np.array_equal(with_crops.coordinates, without.coordinates)
 
 
 def test_weights_from_few_videos_are_nearer_to_equal_than_from_many() -> None:
