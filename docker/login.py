@@ -28,6 +28,8 @@ GUESSED = (
     "abcdef", "abc", "1234567890", "123456", "0987654321", "654321", "1234", "123",
 )  # fmt: skip
 OPEN = "off"
+REMEMBERED_S = 60
+"""So long MLflow takes a right login without hashing it again: a hash takes 0.1 s, and each request asks."""
 NEXT = (
     "Next: write the output of `openssl rand -hex 24` behind LOGIN_PASSWORD= in docker/.env,"
     " then docker compose -f docker/compose.yaml up --detach."
@@ -101,9 +103,7 @@ def mlflow(environment: dict[str, str], is_open: bool) -> list[str]:
         "MLFLOW_AUTH_CONFIG_PATH": auth_config(environment["MLFLOW_BACKEND_STORE_URI"]),
         "MLFLOW_AUTH_ADMIN_USERNAME": USER,
         "MLFLOW_AUTH_ADMIN_PASSWORD": environment["LOGIN_PASSWORD"],
-        "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(
-            32
-        ),  # one for all workers, a new one at each start
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(32),  # of all workers, new at each start
     }
     os.environ.update(environment)  # read by MLflow on import
     follow_password(environment["MLFLOW_BACKEND_STORE_URI"], environment["LOGIN_PASSWORD"])
@@ -115,7 +115,9 @@ def auth_config(database: str) -> str:
     handle, name = tempfile.mkstemp(prefix="mlflow-auth-", suffix=".ini")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(
-            "[mlflow]\ndefault_permission = READ\ndatabase_uri = " + database.replace("%", "%%") + "\n"
+            "[mlflow]\ndefault_permission = READ\n"
+            f"auth_cache_ttl_seconds = {REMEMBERED_S}\n"
+            f"database_uri = {database.replace('%', '%%')}\n"
         )
     return name
 
