@@ -6,11 +6,13 @@ of failing. Between its transactions a process keeps DuckDB without a file, and 
 
 from __future__ import annotations
 
+import atexit
 import errno
 import fcntl
 import os
 import shutil
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -87,6 +89,16 @@ def _arrow_type(alias: str) -> pa.DataType:
     return pa.map_(pa.string(), pa.string()) if alias == "map" else pa.type_for_alias(alias)
 
 
+_OPEN: weakref.WeakSet[Database] = weakref.WeakSet()
+
+
+@atexit.register
+def _stop_all() -> None:
+    """Stop every started DuckDB before Python ends: one that outlives it complains of leaks on stderr."""
+    for database in list(_OPEN):
+        database.stop()
+
+
 class Database:
     """A DuckDB file; `session` is one transaction.
 
@@ -98,6 +110,13 @@ class Database:
         self.file = file
         self._wait_s = wait_s
         self._engine: duckdb.DuckDBPyConnection | None = None
+        _OPEN.add(self)
+
+    def stop(self) -> None:
+        """Stop the started DuckDB, if there is one; the next transaction starts another."""
+        engine, self._engine = self._engine, None
+        if engine:
+            engine.close()
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -266,14 +285,21 @@ def _connect(file: Path, wait_s: float) -> duckdb.DuckDBPyConnection:
 
 
 def _start_engine(file: Path) -> duckdb.DuckDBPyConnection:
-    """DuckDB without a file, which spills to disk where it would if it had opened this one."""
-    return duckdb.connect(config={"temp_directory": f"{file}.tmp"})
+    """DuckDB without a file, which spills to disk where it would if it had opened this one.
+
+    A new file gets the storage version of the configuration, one that exists keeps its own, be it newer.
+    """
+    config: dict[str, Any] = {
+        "storage_compatibility_version": STORAGE_VERSION,
+        "temp_directory": f"{file}.tmp",
+    }
+    return duckdb.connect(config=config)
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, file: Path) -> None:
     """Open the file for writing and make it the connection's default database."""
     quoted = str(file).replace("'", "''")
-    connection.execute(f"attach '{quoted}' as {_ATTACHED} (storage_version '{STORAGE_VERSION}')")
+    connection.execute(f"attach '{quoted}' as {_ATTACHED}")
     connection.execute(f"use {_ATTACHED}")
 
 

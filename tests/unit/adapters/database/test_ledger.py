@@ -20,6 +20,7 @@ import pytest
 from conftest import certain
 
 from vidpipe.adapters.database import sqlfiles
+from vidpipe.adapters.database.connection import Database
 from vidpipe.adapters.database.ledger import Ledger
 from vidpipe.errors import LedgerLocked, SchemaMismatch, StorageFailed
 from vidpipe.records.features import DecodeReport, ExtractedVideo, FeatureSpec, PartResult, StoredFeatures
@@ -1011,3 +1012,30 @@ def test_a_disk_that_ends_is_a_storage_error_and_loses_nothing(ledger: Ledger) -
     assert pending_ids(ledger) == ["A"]
     ledger.failures.put([Failure("yard", "a.mp4", "A", "extract", "NoFrames", "none")])
     assert len(failures(ledger)) == 1
+
+
+def test_python_ends_in_silence_though_a_thread_still_holds_the_ledger(tmp_path: Path) -> None:
+    """DuckDB's binding complains on stderr of a connection that outlives Python."""
+    script = (
+        "import sys, threading, time\n"
+        "from pathlib import Path\n"
+        "from vidpipe.adapters.database.connection import Database\n"
+        "database = Database(Path(sys.argv[1]))\n"
+        "with database.session():\n    pass\n"
+        "threading.Thread(target=lambda: (database, time.sleep(100)), daemon=True).start()\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "ledger.duckdb")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_file_of_a_newer_storage_version_is_opened(tmp_path: Path) -> None:
+    made, newer = tmp_path / "made.duckdb", tmp_path / "newer.duckdb"
+    with Database(made).session() as session:
+        known = session.rows("views_hash")
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{made}' as made")
+        connection.execute(f"attach '{newer}' as newer (storage_version 'latest')")
+        connection.execute("copy from database made to newer")
+    with Database(newer).session() as session:
+        assert session.rows("views_hash") == known
