@@ -14,7 +14,13 @@ _LAST_LINES = 4
 _COMPLAINT = re.compile(r"^(?:\[[^\]]*\] )*\[(?:error|fatal|panic)\] (.*)")
 _ECHOES = ("Task finished", "Terminating thread", "Nothing was written", "Conversion failed")
 """What ffmpeg says after it has said what was wrong."""
-_SHOWN = re.compile(r"^\[showinfo@(frames|flow) @ [0-9a-fx]+\] \[info\] n: *\d+ pts: *\S+ pts_time:(\S+)")
+_SHOWN = re.compile(
+    r"^(?:\[showinfo@(?P<filter>frames|flow) @ [0-9a-fx]+\] \[info\] |"
+    r"(?:\[[^\]]*\] )*\[(?:warning|error)\] .*?)"
+    r"n: *(?P<n>\d+) pts: *\S+ pts_time:(?P<time_s>\S+)"
+)
+"""A frame's time. Where a decoder's message has only begun (FFV1's does), it stands in that message's line,
+and the filter's name is lost. Source: libavfilter/vf_showinfo.c, libavcodec/ffv1dec.c, libavutil/log.c."""
 _COLOURS = re.compile(r"^\[showinfo@frames @ [0-9a-fx]+\] \[info\] color_range:")
 _COLOUR = re.compile(r"color_(space|primaries|trc):([\w-]+)")
 _DECODED = re.compile(
@@ -44,6 +50,32 @@ _PIXELS = re.compile(r"^\[graph [^\]]*\] \[verbose\] w:\d+ h:\d+ pixfmt:(\w+) ")
 """Source: libavfilter/buffersrc.c, what a filter graph is fed with."""
 _MAPPING = "[info] Stream mapping:"
 _DEMUXER = re.compile(r"^\[(?:in|out|null)[#\]/ ]")
+
+
+@dataclass
+class _Shown:
+    """How many frames each of the two filters has logged, to tell whose line it is that lost the name.
+
+    The flow samples at least as often. So of two lines with the same number, the flow's comes first; or both
+    are of one picture, and it does not matter which of the two times is whose.
+    """
+
+    frames: int = 0
+    flow: int = 0
+    guessed: int = -1
+    """The number of a line that both could have written, and that was taken for the flow's."""
+
+    def is_flow(self, name: str | None, number: int) -> bool:
+        if name is None:
+            is_flow = number != self.frames or number == self.flow > 0
+            self.guessed = number if is_flow and number == self.frames else self.guessed
+        else:
+            is_flow = name == "flow" and number != self.guessed
+        if is_flow:
+            self.flow = number + 1
+        else:
+            self.frames = number + 1
+        return is_flow
 
 
 @dataclass
@@ -79,12 +111,14 @@ class FfmpegLog:
     """The container ends, or goes on with something else, in the middle of something."""
     broken_at: int | None = None
     """Where a Matroska file first holds no element."""
+    _shown: _Shown = field(default_factory=_Shown)
 
     def line(self, text: str) -> None:
         """Parse the next line of the log."""
         if shown := _SHOWN.match(text):
-            times = self.times_s if shown[1] == "frames" else self.flow_times_s
-            times.put(float(shown[2]) if shown[2] != "NOPTS" else float("nan"))
+            is_flow = self._shown.is_flow(shown["filter"], int(shown["n"]))
+            times = self.flow_times_s if is_flow else self.times_s
+            times.put(float(shown["time_s"]) if shown["time_s"] != "NOPTS" else float("nan"))
         if damage := _DAMAGE.match(text):
             self._damaged(damage)
         elif shown:
@@ -93,6 +127,7 @@ class FfmpegLog:
             self.colours = dict(_COLOUR.findall(text))
             self.colours_shown.set()
         elif _REBUILT in text:
+            self._shown = _Shown()
             self.times_s.put(None)
             self.flow_times_s.put(None)
         elif not self.is_mapped and (stream := _STREAM.match(text)):

@@ -278,6 +278,48 @@ def test_damage_is_heard_where_another_threads_line_comes_in_between() -> None:
     assert (log.torn_frames, log.is_cut) == (1, True)
 
 
+TORN = "[ffv1 @ 0x7f] [error] slice CRC mismatch 1A2B3C4D!"
+"""FFV1 writes the time of its message later, so that another thread's line may follow in the same one."""
+
+
+def shown(name: str, n: int, time_s: float) -> str:
+    begin = f"[showinfo@{name} @ 0x7f] [info] " if name else TORN
+    return f"{begin}n:{n:4d} pts:{int(time_s * 1000):7d} pts_time:{time_s:<7} duration:     40 fmt:yuv420p"
+
+
+@pytest.mark.parametrize("lost", [*((n,) for n in range(7)), (1, 2), (3, 4, 5), tuple(range(7))])
+@pytest.mark.parametrize("is_same_rate", [False, True])
+def test_a_frames_time_is_heard_behind_a_message_that_has_only_begun(
+    lost: tuple[int, ...], is_same_rate: bool
+) -> None:
+    dense = [("frames", 0, 0.0), ("flow", 0, 0.0), ("flow", 1, 0.12), ("flow", 2, 0.24), ("frames", 1, 0.28),
+             ("flow", 3, 0.36), ("flow", 4, 0.48), ("frames", 2, 0.56), ("flow", 5, 0.56)]  # fmt: skip
+    paired = [(name, n, n * 0.28) for n in range(5) for name in ("frames", "flow")]
+    lines = paired if is_same_rate else dense
+    log = FfmpegLog()
+
+    for at, (name, n, time_s) in enumerate(lines):
+        log.line(shown("" if at in lost else name, n, time_s))
+        if at in lost:
+            log.line(f"[ffv1 @ 0x7f] [error]  at {time_s} seconds")
+
+    times = [log.times_s.get_nowait() for _ in range(log.times_s.qsize())]
+    flow_times = [log.flow_times_s.get_nowait() for _ in range(log.flow_times_s.qsize())]
+    assert times == [time_s for name, _, time_s in lines if name == "frames"]
+    assert flow_times == [time_s for name, _, time_s in lines if name == "flow"]
+    assert log.torn_frames == len(lost)
+
+
+def test_without_flow_every_time_is_a_sampled_frames() -> None:
+    log = FfmpegLog()
+
+    for n in range(5):
+        log.line(shown("frames" if n % 2 else "", n, n * 0.25))
+
+    assert [log.times_s.get_nowait() for _ in range(5)] == [0, 0.25, 0.5, 0.75, 1]
+    assert log.flow_times_s.empty()
+
+
 def test_a_lossless_cut_hides_packets_and_is_whole(encode: Callable[..., Path], videos: VideoFiles) -> None:
     whole = encode("whole.mp4", "-f", "lavfi", "-i", SOURCE, *X264)
     trimmed = encode("trimmed.mp4", "-ss", "1.5", "-i", str(whole), "-t", "1.2", "-c", "copy")
