@@ -12,6 +12,7 @@ from vidpipe.cli.runner import (
     CollectionOption,
     HomeOption,
     JsonOption,
+    VideoArgument,
     WaitOption,
     guarded,
     lazy_step,
@@ -142,10 +143,10 @@ def gc(
 
 @nights.command()
 def forget(
-    video_id: Annotated[str, typer.Argument(help="The video's hash, or its first eight or more digits.")],
+    video: VideoArgument,
     home: HomeOption = None,
     as_json: JsonOption = False,
     wait: WaitOption = False,
 ) -> None:
     """Erase a video's features and predictions for good; the same bytes are never processed again."""
-    run_step(home, as_json, lazy_step("forget", video_id), wait=wait)
+    run_step(home, as_json, lazy_step("forget", video), wait=wait)

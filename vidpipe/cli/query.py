@@ -12,6 +12,7 @@ from vidpipe.cli.runner import (
     CollectionOption,
     HomeOption,
     JsonOption,
+    VideoArgument,
     guarded,
     lazy_step,
     open_at,
@@ -64,10 +65,7 @@ def sql(
 
 @looking.command()
 def similar(
-    video: Annotated[
-        str,
-        typer.Argument(help="A video's hash (eight digits or more), its path, or any video file."),
-    ],
+    video: VideoArgument,
     collection: CollectionOption = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many videos at most.")] = 10,
     home: HomeOption = None,

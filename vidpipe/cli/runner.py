@@ -34,6 +34,9 @@ HomeOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
 WaitOption = Annotated[bool, typer.Option("--wait", help="Wait while another run holds the lease.")]
+VideoArgument = Annotated[
+    str, typer.Argument(help="A video's hash (eight digits or more), its path in a collection, or a file.")
+]
 CollectionOption = Annotated[str | None, typer.Option("--collection", help="One collection. Default: all")]
 
 

@@ -12,6 +12,7 @@ from vidpipe.cli.runner import (
     FAILED,
     HomeOption,
     JsonOption,
+    VideoArgument,
     guarded,
     lazy_step,
     open_at,
@@ -29,7 +30,7 @@ standing = typer.Typer(rich_markup_mode=None)
 
 @standing.command()
 def explain(
-    video_id: Annotated[str, typer.Argument(help="The video's hash, or its first eight or more digits.")],
+    video: VideoArgument,
     model: Annotated[
         str | None,
         typer.Option(help="champion, challenger or a version. Default: the champion, else the challenger."),
@@ -40,7 +41,7 @@ def explain(
     """Explain a prediction: the best labels of a video, and the frames with the most attention weight."""
     from vidpipe.cli.display import print_explanation
 
-    run_step(home, as_json, lazy_step("explain", video_id, model=model), show=print_explanation)
+    run_step(home, as_json, lazy_step("explain", video, model=model), show=print_explanation)
 
 
 @standing.command()

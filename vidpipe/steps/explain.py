@@ -22,7 +22,7 @@ from vidpipe.records.features import Unscored
 from vidpipe.records.models import ModelVersion
 from vidpipe.records.videos import Floats
 from vidpipe.steps.evaluate import default_alias
-from vidpipe.steps.lookup import full_id
+from vidpipe.steps.lookup import video_named
 from vidpipe.steps.runs import Result
 from vidpipe.steps.scoring import best_labels
 from vidpipe.steps.window_scores import windows_shown
@@ -59,28 +59,29 @@ class ExplainResult(Result):
     """In order of time; the weights sum to 1."""
 
 
-def explain(ports: Ports, video_id: str, *, model: str | None = None) -> ExplainResult:
+def explain(ports: Ports, video: str, *, model: str | None = None) -> ExplainResult:
     """Score one video's stored features and return the attention weight of each frame.
 
     Args:
         ports: The outside world.
-        video_id: Its hash, or the first eight or more digits.
+        video: Its hash or the first eight or more digits, a path in a collection, or a file with its bytes.
         model: champion, challenger, or a version number; default: the champion, else the challenger.
 
     Raises:
         NotFound: No such video, version or alias.
-        ConfigurationError: The digits fit more than one video, or it has no features that the version reads.
+        ConfigurationError: The digits or the path fit more than one video, or it has no features that the
+            version reads.
     """
-    chosen = full_id(ports, video_id)
+    chosen = video_named(ports, video)
     version = ports.registry.version(model or default_alias(ports, ("champion", "challenger")))
-    video = _stored(ports, version, chosen)
+    stored = _stored(ports, version, chosen)
     bundle = ports.registry.load(version)
-    scores, weights = _look(ports.store, version, bundle, video)
+    scores, weights = _look(ports.store, version, bundle, stored)
     (best,) = best_labels(bundle.labels, scores[None], TOP, bundle.thresholds())
     top = {label: score for _, label, score, _ in best}
     holding = [label for rank, label, _, over in best if (rank == 1 if over is None else over)]
     head = bundle.lstm_config.head
-    times_s = ports.store.times(version.spec.feature_set_id, video)
+    times_s = ports.store.times(version.spec.feature_set_id, stored)
     frames = [FrameWeight(float(t), float(w)) for t, w in zip(times_s, weights, strict=True)]
     label, score = next(iter(top.items()))
     return ExplainResult(

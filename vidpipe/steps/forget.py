@@ -15,7 +15,7 @@ from vidpipe.errors import DamagedFeatures
 from vidpipe.ports import Ports
 from vidpipe.records.features import StoredFeatures
 from vidpipe.steps.gc import collect
-from vidpipe.steps.lookup import full_id
+from vidpipe.steps.lookup import video_named
 from vidpipe.steps.runs import Result, recorded
 
 log = logging.getLogger(__name__)
@@ -35,22 +35,22 @@ class ForgetResult(Result):
     """Versions of the model that were trained on it. They are not changed."""
 
 
-def forget(ports: Ports, video_id: str) -> ForgetResult:
+def forget(ports: Ports, video: str) -> ForgetResult:
     """Erase a video's features, predictions, failures, given labels and pictures, and pages that show one.
 
     Killed at any point, it can be called again: until the last step the video is whole or gone.
 
     Args:
         ports: The outside world.
-        video_id: Its hash, or the first eight or more digits.
+        video: Its hash or the first eight or more digits, a path in a collection, or a file with its bytes.
 
     Raises:
         NotFound: No such video.
-        ConfigurationError: The digits fit more than one.
+        ConfigurationError: The digits or the path fit more than one.
         LeaseHeld: Another run is at work.
     """
     with recorded(ports, "forget") as run:
-        chosen = full_id(ports, video_id)
+        chosen = video_named(ports, video)
         moved = [
             (feature_set_id, _rewritten(ports, feature_set_id, part, chosen))
             for feature_set_id, part in ports.ledger.features.parts_of_video(chosen)

@@ -11,14 +11,14 @@ from typing import Any, cast
 
 import numpy as np
 
-from vidpipe.errors import ConfigurationError, NotFound, Unreadable
+from vidpipe.errors import NotFound, Unreadable
 from vidpipe.ports import Ports
 from vidpipe.ports.features import FeatureStore
 from vidpipe.ports.outcome import NamedQuery
 from vidpipe.records.features import FeatureSpec, VideoFeatures
 from vidpipe.records.videos import Floats, PendingVideo
 from vidpipe.steps.extract import work
-from vidpipe.steps.lookup import LEAST_PREFIX, full_id, require_collection
+from vidpipe.steps.lookup import LEAST_PREFIX, full_id, require_collection, video_at
 from vidpipe.steps.plan_extraction import ExtractShard
 from vidpipe.steps.runs import Result
 from vidpipe.steps.vectors import known_projection
@@ -70,14 +70,8 @@ def similar(ports: Ports, video: str, *, collection: str | None = None, limit: i
 
 def _named(ports: Ports, read: NamedQuery, video: str, collection: str | None) -> tuple[str, Path | None]:
     """Id of the video that a person names, and its file where the home has no vector of it."""
-    at_path = read("places_called", path=video, collection=collection)
-    at_path = at_path or read("places_called", path=video, collection=None)
-    if len(at_path) > 1:
-        raise ConfigurationError(
-            f"{video} is a path of several videos.", next_step="pass --collection, or the video's hash."
-        )
-    if at_path:
-        return at_path[0]["video_id"], None
+    if found := video_at(ports, video, collection) or video_at(ports, video):
+        return found, None
     file = Path(video).expanduser()
     if file.is_file():
         video_id = ports.catalog.hash_file(file)

@@ -136,6 +136,11 @@ class Sources:
         with self._database.session() as session:
             return [video_id for (video_id,) in session.rows("video_by_prefix", prefix=prefix)]
 
+    def videos_at(self, path: str, collection: str | None = None) -> list[tuple[str, str, bool]]:
+        """Videos at a path: id, collection, whether it is present; present ones first."""
+        with self._database.session() as session:
+            return session.rows("videos_at_path", path=path, collection=collection)
+
     # -- labels ---------------------------------------------------------------------------------
 
     def count_labelled(self, collection: str) -> int:
