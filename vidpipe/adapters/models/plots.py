@@ -96,8 +96,13 @@ def calibration(right: npt.NDArray[np.bool_], scores: Floats) -> Figure:
 
 
 def attention(strips: Sequence[AttentionStrip]) -> Figure:
-    """Plot the attention weights of each video's frames, with pictures of some above."""
-    figure = _figure(10, 2.6 * len(strips))
+    """Plot the attention weights of each video's frames, with pictures of some above.
+
+    Their places are given: to lay out so many axes takes longer than all other figures of a training.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 2.6 * len(strips)))
     parts = figure.subfigures(len(strips), 1, squeeze=False)[:, 0]
     for part, strip in zip(parts, strips, strict=True):
         _strip(part, strip)
@@ -108,10 +113,13 @@ def _strip(part: Any, strip: AttentionStrip) -> None:
     from PIL import Image
 
     part.suptitle(strip.title, fontsize=9)
-    grid = part.add_gridspec(2, len(strip.pictures), height_ratios=(1, 1))
+    places = {"left": 0.08, "right": 0.99, "bottom": 0.1, "top": 0.84, "hspace": 0.12, "wspace": 0.03}
+    grid = part.add_gridspec(2, len(strip.pictures), **places)
     for column, (at_s, jpeg) in enumerate(strip.pictures):
         axes = part.add_subplot(grid[0, column])
         axes.imshow(Image.open(BytesIO(jpeg)))
+        axes.set_xticks([])  # they would be laid out though they are not drawn
+        axes.set_yticks([])
         axes.set_axis_off()
         axes.set_title(f"{at_s:.1f} s", fontsize=7)
     weights = part.add_subplot(grid[1, :])

@@ -275,8 +275,7 @@ class Registry:
     def _download(self, version: ModelVersion) -> Bundle:
         with self.store.errors():
             uri = self.store.client.get_model_version_download_uri(self.model, str(version.version))
-        with self.store.download(uri) as local:
-            folder = local / "artifacts" / "bundle"
+        with self.store.download(f"{uri.rstrip('/')}/{logged_model.BUNDLE}") as folder:
             bundle = bundles.load(folder, version.digest)
             self.copies.put(version, folder)
         return bundle

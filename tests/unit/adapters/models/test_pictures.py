@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from io import BytesIO
+from itertools import combinations
 
 import numpy as np
 import pytest
+from conftest import certain
 from matplotlib.patches import Rectangle
 from PIL import Image
 
@@ -55,3 +57,6 @@ def test_attention_has_a_row_a_video_with_its_pictures_over_its_weights() -> Non
     assert [len(part.axes) for part in figure.subfigs] == [3, 2]
     assert [axes.get_title() for axes in figure.subfigs[0].axes] == ["0.0 s", "1.0 s", ""]
     figure.savefig(BytesIO())
+    places = [certain(axes.get_tightbbox()) for part in figure.subfigs for axes in part.axes]
+    assert all(0 <= p.x0 < p.x1 <= figure.bbox.x1 and 0 <= p.y0 < p.y1 <= figure.bbox.y1 for p in places)
+    assert not [1 for one, other in combinations(places, 2) if one.overlaps(other)]
