@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import new_stores
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -119,6 +120,12 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 def _files_are_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests ingest what they have just written; those of files that grow set the pause anew."""
     monkeypatch.setattr(hash_and_probe, "QUIET_S", 0.0)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _new_stores_are_copies() -> Iterator[None]:
+    with new_stores.copied():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -213,9 +213,7 @@ class Database:
         with _storage_errors(self.file):
             for leftover in (temp, Path(f"{temp}.wal")):
                 leftover.unlink(missing_ok=True)
-            connection = _connect(temp, self._wait_s)
-            _apply_migrations(connection, 0)
-            connection.close()
+            _write_new(temp, self._wait_s)
             temp.rename(self.file)
 
     def _migrate(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -232,6 +230,13 @@ class Database:
             shutil.copyfile(self.file, self.file.with_name(f"ledger-before-{latest}.duckdb"))
         if found < latest or session.rows("views_hash") != [(sqlfiles.views_hash(),)]:
             _apply_migrations(connection, found)
+
+
+def _write_new(file: Path, wait_s: float) -> None:
+    """Write an empty database of the latest schema."""
+    connection = _connect(file, wait_s)
+    _apply_migrations(connection, 0)
+    connection.close()
 
 
 def _copy_database(connection: duckdb.DuckDBPyConnection, target: Path) -> None:

@@ -126,13 +126,9 @@ class MlflowStore:
         file, temp = self.home / "mlflow.db", self.home / "mlflow.new"
         if file.exists():
             return
-        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
         for leftover in (temp, Path(f"{temp}-journal")):
             leftover.unlink(missing_ok=True)
-        uri, artifacts = f"sqlite:///{temp}", (self.home / "artifacts").as_uri()
-        store = SqlAlchemyStore(uri, artifacts)  # type: ignore[no-untyped-call]
-        store.engine.dispose()
+        _write_new(temp, (self.home / "artifacts").as_uri())
         temp.rename(file)
 
     @contextmanager
@@ -240,6 +236,14 @@ class MlflowStore:
                 files, size_bytes = files + len(sizes), size_bytes + sum(sizes)
                 shutil.rmtree(folder)
         return files, size_bytes
+
+
+def _write_new(file: Path, artifacts_uri: str) -> None:
+    """Write an empty SQLite store, by MLflow's migrations."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    store = SqlAlchemyStore(f"sqlite:///{file}", artifacts_uri)  # type: ignore[no-untyped-call]
+    store.engine.dispose()
 
 
 def _refused(error: Exception) -> int | None:
