@@ -54,7 +54,7 @@ _DEMUXER = re.compile(r"^\[(?:in|out|null)[#\]/ ]")
 
 @dataclass
 class _Shown:
-    """How many frames each of the two filters has logged, to tell whose line it is that lost the name.
+    """Counts of the frames that each filter has logged, by which a line without a name finds its filter.
 
     The flow samples at least as often. So of two lines with the same number, the flow's comes first; or both
     are of one picture, and it does not matter which of the two times is whose.
