@@ -70,10 +70,10 @@ lock:
 	@mv build/constraints.txt constraints.txt && rm -rf build/lock
 
 test-fast: $(STAMP)
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m 'not slow and not services'
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m 'not slow and not services'
 
 test: check
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-services: $(ENGINES)
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null \

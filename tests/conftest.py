@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import loaded_backbones
 import new_stores
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -42,20 +43,30 @@ SHARED = ROOT.parent / "shared" / "data"
 T = TypeVar("T")
 
 SLOW_MODULES = {
-    "backbones", "cli", "cli_manifest", "command", "cross_fitting", "demo", "demo_clips",
+    "backbones", "cli", "cli_manifest", "command", "cross_fitting", "damaged_features", "demo", "demo_clips",
     "describe", "docker", "docs", "end_to_end", "engines", "explain", "extract", "extraction",
     "flows", "gc_forget", "inference", "kills", "label", "label_issues", "ledger", "logs",
-    "mlflow_store", "novelty", "objects", "promotion", "readers", "registry", "report", "runs",
-    "served_model", "similar", "small_data", "timm_network", "train", "training", "tune",
+    "mlflow_store", "near_duplicates", "novelty", "objects", "promotion", "readers", "registry", "report",
+    "runs", "served_model", "similar", "small_data", "sql", "timm_network", "train", "training", "tune",
     "verdicts", "windows", "world_breaks",
 }  # fmt: skip
-"""Test modules that took more than fifty seconds on two busy cores, or start the command line throughout."""
+"""Test modules that take more than ten seconds of CPU, or start the command line throughout."""
+LONGEST = (
+    "world_breaks", "kills", "promotion", "docs", "flows", "windows", "odd_registry", "end_to_end",
+    "champion", "backup", "demo", "backbone_choice", "readers", "label", "identity", "versions",
+)  # fmt: skip
+"""Modules that take longest, the longest first: one of them begun last would keep one core busy alone."""
 SLOW_FIXTURES = {"clips", "forked_vidpipe", "s3_server"}
 """Whatever uses one of them encodes and extracts videos, starts processes of its own, or a server."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what `make test-fast` leaves out; single tests elsewhere are marked where they stand."""
+    """Mark as slow what `make test-fast` leaves out, and begin with the longest files.
+
+    Single tests of other modules are marked where they stand.
+    """
+    rank = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem.removeprefix("test_"), len(rank)))
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
         if item.path.stem.removeprefix("test_") in SLOW_MODULES or fixtures & SLOW_FIXTURES:
@@ -123,8 +134,8 @@ def _files_are_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _new_stores_are_copies() -> Iterator[None]:
-    with new_stores.copied():
+def _what_homes_begin_with_is_made_once() -> Iterator[None]:
+    with new_stores.copied(), loaded_backbones.shared():
         yield
 
 

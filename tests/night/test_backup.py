@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import warehouse_rows
-from test_readers import smallest_manifest
+from test_readers import copy_clips, smallest_manifest
 
 from vidpipe.errors import ConfigurationError, StorageFailed
 from vidpipe.learning.training import TrainingConfig
@@ -59,8 +59,7 @@ def test_a_home_restored_elsewhere_serves_the_same_and_goes_on(
 
     with ports.lease.hold("nightly"):  # as if a night were at work
         made = saved(home, folder)
-    news = tmp_path / "news"
-    shutil.copytree(clips.incoming, news)
+    news = copy_clips(clips, tmp_path / "news", range(3))
     ingest(ports, "news", news)
     nightly(ports)  # and the home goes on
     shutil.rmtree(home)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import csv
-import subprocess
-import sys
-import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count, pairwise
@@ -14,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import certain, warehouse_rows
+from conftest import certain, run_python, warehouse_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -541,36 +538,47 @@ def test_other_spans_are_another_dataset_and_those_without_a_frame_are_an_error(
 
 # -- memory ---------------------------------------------------------------------------------------
 
+WRITE = """
+    import resource, sys
+    from dataclasses import replace
+    from pathlib import Path
+    import numpy as np
+    from vidpipe.adapters.features.store import FeatureStore
+    from vidpipe.records.features import VideoFeatures
+    from vidpipe.vision.feature_specs import default_spec
+
+    frames, D = int(sys.argv[2]), 1000
+    with FeatureStore(Path(sys.argv[1])).new_part(replace(default_spec(4.0), feature_size=D), "cpu") as part:
+        for first in range(0, frames, 480):
+            values = np.random.default_rng(first).normal(size=(480, D)).astype(np.float32)
+            part.append(VideoFeatures("v", np.arange(first, first + 480) / 4, values), first)
+        print(part.commit())
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
 MEMORY = """
     import resource, sys
     from contextlib import nullcontext
     from dataclasses import replace
     from pathlib import Path
     from types import SimpleNamespace
-    import numpy as np
     from vidpipe.adapters.features.store import FeatureStore
     from vidpipe.vision.feature_specs import default_spec
     from vidpipe.learning.blend import BlendedClassifier
     from vidpipe.learning.classifier import ClassifierConfig, build
     from vidpipe.learning.linear import STATISTICS, LinearHead
-    from vidpipe.records.features import Unscored, VideoFeatures
+    from vidpipe.records.features import Unscored
     from vidpipe.records.videos import Windows
     from vidpipe.steps.window_scores import score_windows
 
-    frames, D = int(sys.argv[2]), 1000
+    frames, part_name, D = int(sys.argv[2]), sys.argv[3], 1000
     spec, store = replace(default_spec(4.0), feature_size=D), FeatureStore(Path(sys.argv[1]))
-    with store.new_part(spec, "cpu") as part:
-        for first in range(0, frames, 480):
-            values = np.random.default_rng(first).normal(size=(480, D)).astype(np.float32)
-            part.append(VideoFeatures("v", np.arange(first, first + 480) / 4, values), first)
-        part.commit()
     lstm = build(ClassifierConfig("lstm", D, 5, 64)).eval()
     heads = {name: LinearHead(name, D, 5) for name in STATISTICS}
     classifier = BlendedClassifier(lstm, heads, dict.fromkeys((*STATISTICS, "lstm"), 0.25)).eval()
     bundle = SimpleNamespace(
         lstm=lstm, classifier=classifier, labels=tuple("abcde"), decisions=None, thresholds=lambda: None,
     )
-    video = Unscored("v", part.name, 0, frames, Windows(10, 5))
+    video = Unscored("v", part_name, 0, frames, Windows(10, 5))
 {work}
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
@@ -585,18 +593,18 @@ EXPLAIN = """
     report = explain(SimpleNamespace(
         store=store, registry=SimpleNamespace(version=lambda name: version, load=lambda version: bundle),
         ledger=SimpleNamespace(
-            sources=SimpleNamespace(videos_starting=lambda prefix: ["v"]),
+            sources=SimpleNamespace(videos_at=lambda *asked: [("v", "long", True)]),
             features=SimpleNamespace(stored_features=lambda *asked: [video]),
             predictions=SimpleNamespace(windows_of=lambda video_id: video.windows),
         ),
-    ), "vvvvvvvv", model="1")
+    ), "long.mp4", model="1")
     assert len(report.frames) == frames
 """
 QUEUE = """
     from vidpipe.steps.label import label_queue
     row = dict.fromkeys(("path", "predicted", "runner_up", "newer_predicted", "collection"), "a")
     row |= dict(
-        video_id="v", part=part.name, row_offset=0, n_frames=frames, score=0.5, margin=0.1, usefulness=1.0,
+        video_id="v", part=part_name, row_offset=0, n_frames=frames, score=0.5, margin=0.1, usefulness=1.0,
         candidates=1, feature_set_id=spec.feature_set_id,
     )
     written = []
@@ -608,15 +616,36 @@ QUEUE = """
 """
 
 
+LONG = 9600, 57_600
+"""Frames of forty minutes and of four hours: from half an hour on, all the batches held at once are full."""
+FEATURES_MB = 96
+"""Half of the features of the other three hours and more, which are 192 MB."""
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[int, tuple[str, float]]]:
+    """A store with a video of each length; its part, and the memory that writing it took, by its frames."""
+    root = tmp_path_factory.mktemp("long")
+    return root, {frames: printed(WRITE, root, frames) for frames in LONG}
+
+
+def printed(script: str, *arguments: object) -> tuple[Any, ...]:
+    """The lines that a script of its own process prints, the last one as a number."""
+    process = run_python(script, *arguments)
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    *lines, number = out.splitlines()
+    return *lines, float(number)
+
+
+def test_writing_four_hours_takes_no_more_memory_than_forty_minutes(written: Any) -> None:
+    short, long = (memory for _, memory in written[1].values())
+    assert long < short + FEATURES_MB
+
+
 @pytest.mark.parametrize("work", [SCORE, EXPLAIN, QUEUE], ids=["score", "explain", "label-queue"])
-def test_four_hours_take_no_more_memory_than_forty_minutes(work: str, tmp_path: Path) -> None:
-    used = {}
-    for frames in (9600, 57_600):  # from half an hour on, all the batches that are held at once are full
-        script = textwrap.dedent(MEMORY.replace("{work}", work))
-        ended = subprocess.run(
-            [sys.executable, "-c", script, str(tmp_path), str(frames)],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert ended.returncode == 0, ended.stderr
-        used[frames] = float(ended.stdout)
-    assert used[57_600] < used[9600] + 96, "the features of the other three hours and more are 192 MB"
+def test_four_hours_take_no_more_memory_than_forty_minutes(work: str, written: Any) -> None:
+    root, parts = written
+    script = MEMORY.replace("{work}", work)
+    ((short,), (long,)) = (printed(script, root, frames, part) for frames, (part, _) in parts.items())
+    assert long < short + FEATURES_MB

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import rows_of, warehouse_rows
+from conftest import concrete, rows_of, warehouse_rows
 
+from vidpipe.adapters.database.ledger import Ledger
 from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.ports import Ports
 from vidpipe.records.features import StoredFeatures
@@ -23,10 +25,8 @@ from vidpipe.steps.ingest import ingest, ingest_again
 from vidpipe.steps.label import COLUMNS, label, label_queue
 
 
-@pytest.fixture
-def source(tmp_path: Path, clips: Any) -> Path:
-    """Six clips, the last a copy of the first."""
-    folder = tmp_path / "source"
+def six(folder: Path, clips: Any) -> Path:
+    """Six clips in a new folder, the last a copy of the first."""
     folder.mkdir()
     files = sorted(clips.incoming.glob("*.mp4"))[:5]
     for number, file in enumerate([*files, files[0]]):
@@ -35,9 +35,16 @@ def source(tmp_path: Path, clips: Any) -> Path:
 
 
 @pytest.fixture
-def inbox(ports: Ports, source: Path) -> Ports:
-    """A collection of which version 1 serves; version 2 has scored it, too."""
-    ingest(ports, "inbox", source)
+def source(tmp_path: Path, clips: Any) -> Path:
+    return six(tmp_path / "source", clips)
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory, clips: Any, make_ports: Any) -> Path:
+    """A home with a collection of which version 1 serves; version 2 has scored it, too."""
+    folder = tmp_path_factory.mktemp("scored")
+    ports = make_ports(folder / "home")
+    ingest(ports, "inbox", six(folder / "source", clips))
     extract(ports)
     margins = {"0.mp4": 0.6, "1.mp4": 0.02, "2.mp4": 0.5, "3.mp4": 0.8, "4.mp4": 0.4}
     ids = ids_of(ports)
@@ -53,7 +60,16 @@ def inbox(ports: Ports, source: Path) -> Ports:
             1, VersionId("m", version, "d"), ports.limits.spec.feature_set_id, predictions
         )
     ports.ledger.predictions.switch_serving(1)
-    ports.warehouse.publish()
+    return folder / "home"
+
+
+@pytest.fixture
+def inbox(scored: Path, source: Path, tmp_path: Path, make_ports: Any) -> Ports:
+    """A copy of that home, whose collection lies in a folder of this test's own."""
+    ports: Ports = make_ports(shutil.copytree(scored, tmp_path / "home"))
+    with concrete(ports.ledger, Ledger).database.session() as session:
+        session.connection.execute("update core.collection set source = ?", [str(source)])
+    ingest(ports, "inbox", source)
     return ports
 
 
