@@ -43,8 +43,8 @@ SHARED = ROOT.parent / "shared" / "data"
 T = TypeVar("T")
 
 SLOW_MODULES = {
-    "backbones", "cli", "cli_manifest", "command", "cross_fitting", "damaged_features", "demo", "demo_clips",
-    "describe", "docker", "docs", "end_to_end", "engines", "explain", "extract", "extraction",
+    "backbones", "browse", "cli", "cli_manifest", "command", "cross_fitting", "damaged_features", "demo",
+    "demo_clips", "describe", "docker", "docs", "end_to_end", "engines", "explain", "extract", "extraction",
     "flows", "gc_forget", "inference", "kills", "label", "label_issues", "ledger", "logs",
     "mlflow_store", "near_duplicates", "novelty", "objects", "promotion", "readers", "registry", "report",
     "runs", "served_model", "similar", "small_data", "sql", "timm_network", "train", "training", "tune",
