@@ -26,8 +26,9 @@ from vidpipe.learning.cross_fitting import (
     pooled,
 )
 from vidpipe.learning.inference import predict
-from vidpipe.learning.linear import STATISTICS, Doubles
-from vidpipe.records.models import FeatureLayout
+from vidpipe.learning.linear import STATISTICS
+from vidpipe.learning.prior import PRIOR
+from vidpipe.records.videos import Doubles
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ CHOICES = {
     "kinds of features not balanced": Choice("as large as they are"),
     "linear heads without flow": Choice("without flow"),
     "linear heads that know no mirror": Choice("left and right apart"),
+    "linear heads that know no common part": Choice("each cell apart"),
+    "linear heads with the trend in full": Choice("trend in full"),
     "linear heads without crops": Choice("of whole videos"),
     "learnt weights, hardly shrunk (1)": Choice(shrinkage=1.0),
     "learnt weights, half-way (10)": Choice(shrinkage=SHRINKAGE),
@@ -79,14 +82,16 @@ def scored(trial: Trial, seed: int, trained: Record) -> Iterator[tuple[str, Doub
 def _parts(trial: Trial, seed: int, trained: Record, kinds: str) -> Scores:
     """Scores of all parts, the linear ones trained on these kinds of features."""
     used = without_flow(trial) if kinds == "without flow" else trial
-    layout = {
-        "as large as they are": None,
-        "left and right apart": FeatureLayout(used.layout.blocks),
-    }.get(kinds, used.layout)
+    layout = None if kinds == "as large as they are" else used.layout
+    prior = {
+        "left and right apart": replace(PRIOR, directed=1.0),
+        "each cell apart": replace(PRIOR, common=1.0),
+        "trend in full": replace(PRIOR, trend=1.0),
+    }.get(kinds, PRIOR)
     crops = 1.0 if kinds == "of whole videos" else DEFAULT.crop_share
     config = replace(DEFAULT, seed=seed, crop_share=crops)
     with cores.one_thread():
-        heads, out_of_fold = linear_parts(used.data, used.folds, config, layout, [*STATISTICS])
+        heads, out_of_fold = linear_parts(used.data, used.folds, config, layout, [*STATISTICS], prior)
     test = {name: predict(head, used.test.features) for name, head in heads.items()}
     test["lstm"] = np.array(trained["test"]["lstm"], np.float32)
     logs = {name: np.log(p.astype(np.float64).clip(1e-9)) for name, p in test.items()}
@@ -123,4 +128,4 @@ def lines(found: Mapping[str, Mapping[str, tuple[float, float]]]) -> Iterator[st
     """For people."""
     for name, of in found.items():
         cells = "   ".join(f"{what} {value:+.3f} ± {error:.3f}" for what, (value, error) in of.items())
-        yield f"  {name:<34}{cells}"
+        yield f"  {name:<38}{cells}"

@@ -31,11 +31,10 @@ from vidpipe.learning.cross_fitting import (
     subset,
 )
 from vidpipe.learning.inference import predict
-from vidpipe.learning.linear import Doubles
 from vidpipe.learning.training import LSTMTrainer, TrainingConfig
 from vidpipe.metrics import Indices, calibration_error
 from vidpipe.records.models import FeatureLayout, Sequences
-from vidpipe.records.videos import Floats
+from vidpipe.records.videos import Doubles, Floats
 from vidpipe.steps.train import RECIPE
 
 REGISTERED = "registered"

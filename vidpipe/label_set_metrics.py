@@ -9,9 +9,7 @@ import numpy.typing as npt
 
 from vidpipe.metrics import TOP, Indices, calibration_error
 from vidpipe.records.models import LabelSetScores
-from vidpipe.records.videos import Floats
-
-Doubles = npt.NDArray[np.float64]
+from vidpipe.records.videos import Doubles, Floats
 
 
 def label_set_scores(

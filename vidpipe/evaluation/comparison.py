@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vidpipe.metrics import Indices
+from vidpipe.records.videos import Doubles
 
-Doubles = npt.NDArray[np.float64]
 DRAWS = 2000
 CONFIDENCE = 0.95
 _CHUNK = 100

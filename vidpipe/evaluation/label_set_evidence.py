@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from vidpipe.evaluation.comparison import Difference, Doubles, Interval, bootstrap, mcnemar_of
+from vidpipe.evaluation.comparison import Difference, Interval, bootstrap, mcnemar_of
 from vidpipe.evaluation.evidence import Evidence, GateInput, indices_of, overlap_with, shown
 from vidpipe.label_set_metrics import (
     average_precisions,
@@ -25,7 +25,7 @@ from vidpipe.label_set_metrics import (
 )
 from vidpipe.metrics import Indices
 from vidpipe.records.models import Predictions
-from vidpipe.records.videos import Floats
+from vidpipe.records.videos import Doubles, Floats
 
 DEALS = 999
 

@@ -22,10 +22,12 @@ from vidpipe.learning.calibration import EpochMetrics
 from vidpipe.learning.classifier import ClassifierConfig, LSTMVideoClassifier
 from vidpipe.learning.inference import predict
 from vidpipe.learning.label_decisions import decide
-from vidpipe.learning.linear import DIRECTED, Doubles, LinearHead, LinearName, LinearProblem
+from vidpipe.learning.linear import LinearHead, LinearName, LinearProblem
 from vidpipe.learning.objectives import Objective, Softmax, objective_of
+from vidpipe.learning.prior import PRIOR, Prior
 from vidpipe.learning.training import LSTMTrainer, Start, TrainingConfig, side_by_side
 from vidpipe.records.models import FeatureLayout, LabelDecisions, Sequences
+from vidpipe.records.videos import Doubles
 
 SHRINKAGE = 10.0
 """How strongly learnt weights are drawn to one another: on a hundred videos about half-way, on a thousand
@@ -43,6 +45,9 @@ PARTS = (*LINEAR_PARTS, "lstm")
 """Parts that may have a weight."""
 HEADS: tuple[LinearName, ...] = ("mean_linear", "mean_std_linear", *LINEAR_PARTS)
 """Linear heads that are trained: the baselines, which are simpler, and the parts."""
+NOT_WORSE = 0.5
+"""A linear part takes the strongest penalty that forecasts so many standard errors worse than the best one at
+most: a part that sees nothing of the labels then says so, and does not guess with confidence."""
 SEE_ORDER, ORDER_BLIND = ("trend_linear", "lstm"), "mean_std_change_linear"
 LEAST_SHARE = 0.02
 """A part whose weight is below this share of all weights has none."""
@@ -166,10 +171,11 @@ def linear_parts(
     config: TrainingConfig,
     layout: FeatureLayout | None,
     names: Sequence[LinearName] = HEADS,
+    prior: Prior = PRIOR,
 ) -> tuple[dict[str, LinearHead], dict[str, Doubles]]:
     """Linear heads of the best penalty, fitted on all videos, and out-of-fold evidence (n, K).
 
-    Baselines are what one would write without us: whole videos alone, left and right as any two places.
+    Baselines are what one would write without us: whole videos alone, all statistics alike.
     """
     heads: dict[str, LinearHead] = {}
     parts: dict[str, Doubles] = {}
@@ -177,14 +183,29 @@ def linear_parts(
     for name in names:
         problem = LinearProblem(
             name, data.features, targets, len(data.labels), config.balance, config.seed, layout,
-            *((DIRECTED, config.crop_share) if name in LINEAR_PARTS else ()),
+            *((prior, config.crop_share) if name in LINEAR_PARTS else ()),
         )  # fmt: skip
         path, fits = problem.cross_fit(folds)  # (penalties, N, K)
-        losses = [-objective.log_scores(scores[held_out], targets[held_out]).mean() for scores in path]
-        best = int(np.argmin(losses))
+        losses = np.stack([-objective.log_scores(scores[held_out], targets[held_out]) for scores in path])
+        best = chosen_penalty(losses, NOT_WORSE if name in LINEAR_PARTS else 0.0)
         parts[name] = path[best][held_out]
         heads[name] = problem.head(fits[best])
     return heads, parts
+
+
+def chosen_penalty(losses: Doubles, standard_errors: float) -> int:
+    """Number of the strongest penalty whose loss is at most so many standard errors above the least one.
+
+    Args:
+        losses: Out-of-fold loss of each video under each penalty, the strongest first, (penalties, n).
+        standard_errors: Of the difference, video by video; 0: the least loss itself.
+
+    Source: Breiman et al., Classification and Regression Trees (1984), section 3.4.3, where it is one.
+    """
+    best = int(np.argmin(losses.mean(1)))
+    above = losses[: best + 1] - losses[best]
+    allowed = standard_errors * above.std(1) / np.sqrt(above.shape[1])
+    return int(np.argmax(above.mean(1) <= allowed))
 
 
 def subset(data: Sequences, videos: Indices) -> Sequences:

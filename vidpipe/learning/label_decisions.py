@@ -15,8 +15,9 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from vidpipe.learning.objectives import Doubles, Indices, Sigmoid
+from vidpipe.learning.objectives import Indices, Sigmoid
 from vidpipe.records.models import REGISTERED, LabelDecisions
+from vidpipe.records.videos import Doubles
 
 PRIOR = 2.0
 """Precision of scale and shift about 1 and 0: as strong as some eight videos whose score is a half."""

@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from vidpipe import cores
 from vidpipe.learning.cross_fitting import LINEAR_PARTS, OutOfFold, cross_fitted, linear_parts
-from vidpipe.learning.linear import Doubles
 from vidpipe.learning.training import TrainingConfig
 from vidpipe.records.models import FeatureLayout, Sequences
+from vidpipe.records.videos import Doubles
 
 Indices = npt.NDArray[np.int64]
 

@@ -7,9 +7,7 @@ penalties and all folds of a cross-validation.
 Features come in kinds of very different sizes: a thousand of the CNN's average, ninety-nine of flow. Each
 kind gets the same total variance, or the penalty would let the large ones speak alone.
 
-Most labels mean the same in a mirrored picture. Each statistic is the sum of an even half, which a mirrored
-picture has too, and an odd one, which changes its sign there; the odd half is made smaller, so that its
-weights cost more. With the factor 0 that is nearly what training on every video and its mirrored copy gives.
+What seldom tells labels apart is made smaller beforehand, so that its weights cost more: see `prior`.
 
 A video has its label without its beginning or its end too. So few videos are trained on whole and in two
 crops, as the LSTM is in random ones. Only the whole video has its order: their trend is that of the whole.
@@ -22,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -31,11 +29,10 @@ from torch import nn
 
 from vidpipe.learning.lbfgs import minimise
 from vidpipe.learning.objectives import Objective, Outputs, objective_of
+from vidpipe.learning.prior import NONE, ROWS, Arrays, Prior, scales
 from vidpipe.records.models import FeatureLayout
-from vidpipe.records.videos import Floats
+from vidpipe.records.videos import Doubles, Floats
 
-Doubles = npt.NDArray[np.float64]
-Arrays = TypeVar("Arrays", Floats, Doubles)
 LinearName = Literal[
     "mean_linear", "mean_std_linear", "mean_std_change_linear", "trend_linear", "thirds_linear"
 ]
@@ -44,8 +41,6 @@ PENALTIES = (10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4)
 """Of the squared weights, beside the mean cross entropy; out-of-fold scores choose one."""
 BIAS_PENALTY = 1e-4
 """Keeps the bias of a label without a training video finite."""
-DIRECTED = 0.3
-"""Factor of the odd half. On three small sets 0 does not forecast better, and cannot tell left from right."""
 BASIS_VIDEOS = 1024
 """So many videos' statistics, crops among them, span the weights; up to this number the optimum is exact.
 More videos than that are trained on whole alone, which bounds memory and time."""
@@ -55,8 +50,6 @@ CURVATURE = 0.01
 """Of the cross entropy, by a coordinate's square: p (1 - p) of a label that is rather sure."""
 EXACT = 1e-5
 """A solution's loss is at most this above the minimum."""
-ROWS = 4096
-"""Videos whose logits are in memory at once."""
 LEAST_DEVIATION = 1e-3
 """Added to each statistic's deviation: a constant one stays at zero."""
 
@@ -171,7 +164,7 @@ class LinearProblem:
     def __init__(
         self, name: LinearName, features: Sequence[Floats], targets: npt.NDArray[np.int64],
         num_classes: int, balance: float, seed: int = 0, layout: FeatureLayout | None = None,
-        directed: float = 1.0, crop_share: float = 1.0,
+        prior: Prior = NONE, crop_share: float = 1.0,
     ) -> None:  # fmt: skip
         """Factorise.
 
@@ -183,7 +176,7 @@ class LinearProblem:
             balance: A video counts by its label's number of videos to the power of minus this.
             seed: Draws the basis where there are more than `BASIS_VIDEOS` videos.
             layout: Of the features; default: one kind, which does not say where.
-            directed: Factor of what changes its sign in a mirrored picture: at 1 all features count alike.
+            prior: Which differences between videos count more.
             crop_share: Share of the frames in the crops that are trained on besides; at 1 there are none.
         """
         self.name, self._num_classes, self._balance = name, num_classes, balance
@@ -195,13 +188,12 @@ class LinearProblem:
         if self._copies > 1:
             x = np.concatenate([x, *of_crops(name, features, x, crop_share)])  # (3 N, S)
         self._mean = x.mean(0, dtype=np.float64)
-        self._layout, self._directed = layout or FeatureLayout((self._input_size,)), directed
-        scales = _scales(self._layout.blocks)
+        self._layout, self._prior = layout or FeatureLayout((self._input_size,)), prior
         self._deviation = x.std(0, dtype=np.float64) + LEAST_DEVIATION
-        self._deviation /= np.tile(scales, STATISTICS[name])
+        self._deviation /= np.tile(scales(self._layout.blocks), STATISTICS[name])
         x -= self._mean.astype(np.float32)
         x /= self._deviation.astype(np.float32)
-        self._shrink_odd_half(x)
+        self._prior.weigh(x, self._layout)
         chosen = np.arange(len(x))
         if len(x) > BASIS_VIDEOS:
             chosen = np.sort(np.random.default_rng(seed).choice(len(x), BASIS_VIDEOS, replace=False))
@@ -268,31 +260,8 @@ class LinearProblem:
     def _in_features(self, found: Weights) -> Doubles:
         """Weights (K, S) of the statistics."""
         weights = _product(_product(found.weights.T, self._axes.T), self._basis.astype(np.float64))
-        self._shrink_odd_half(weights)
+        self._prior.weigh(weights, self._layout)
         return weights
-
-    def _shrink_odd_half(self, x: Floats | Doubles) -> None:
-        """Multiply the odd half of rows (n, S) by `directed`, in place: a symmetric matrix.
-
-        With P for the mirrored row, the halves are (x + P x) / 2 and (x - P x) / 2.
-        """
-        order = self._layout.mirrored
-        if order is None or self._directed == 1:
-            return
-        own, other = (1 + self._directed) / 2, (1 - self._directed) / 2
-        for first in range(0, len(x), ROWS):
-            rows = x[first : first + ROWS].reshape(-1, self._input_size)  # one row a statistic, a view
-            rows[:] = own * rows + other * rows[:, order]
-
-
-def _scales(blocks: Sequence[int]) -> Doubles:
-    """By what standardised features are multiplied, (D,), for every kind to have D / kinds of the variance.
-
-    By the number of features, not by their variance: nearly constant ones are not blown up.
-    """
-    sizes = np.asarray(blocks, np.float64)
-    scales: Doubles = np.repeat(np.sqrt(sizes.sum() / (len(sizes) * sizes)), blocks)
-    return scales
 
 
 def _principal_axes(products: Doubles) -> Doubles:

@@ -26,9 +26,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from vidpipe.records.videos import Floats, consecutive_slices
+from vidpipe.records.videos import Doubles, Floats, consecutive_slices
 
-Doubles = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
 LEAST_COSINE, MOST_CANDIDATES = 0.3, 64

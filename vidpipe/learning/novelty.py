@@ -25,9 +25,8 @@ import numpy.typing as npt
 from safetensors.numpy import load, save
 
 from vidpipe.learning.video_vectors import block_weights, least_deviation
-from vidpipe.records.videos import Floats
+from vidpipe.records.videos import Doubles, Floats
 
-Doubles = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 NEIGHBOUR = 5
 AXES = 64

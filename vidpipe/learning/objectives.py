@@ -22,10 +22,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from vidpipe.records.videos import Floats
+from vidpipe.records.videos import Doubles, Floats
 
 Outputs = Literal["softmax", "sigmoid"]
-Doubles = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 Loss = Callable[[torch.Tensor, torch.Tensor], Any]
 """Logits (B, K) and targets to the mean loss, a tensor."""

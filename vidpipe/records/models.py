@@ -5,14 +5,14 @@ Shape letters as in `records/videos.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from vidpipe.records.features import FeatureSpec, StoredFeatures
 from vidpipe.records.label_sets import names_in
-from vidpipe.records.videos import Floats, short_hash
+from vidpipe.records.videos import Floats, consecutive_slices, short_hash
 from vidpipe.records.windows import WHOLE, Span
 
 if TYPE_CHECKING:  # numpy takes 0.1 s to load, which `vidpipe status` does not have
@@ -57,6 +57,14 @@ class FeatureLayout:
     mirrored: npt.NDArray[np.int64] | None = None
     """Permutation (D,): `row[mirrored]` is the row of the picture with left and right exchanged; twice it is
     the identity. None: the features do not say where."""
+    cells: tuple[int, ...] = ()
+    """In how many cells of the picture the first kinds have what is seen, one cell after another; 1: none."""
+
+    def grids(self) -> Iterator[tuple[slice, int]]:
+        """Columns of each kind that is in a grid, and its number of cells."""
+        for columns, cells in zip(consecutive_slices(self.blocks), self.cells, strict=False):
+            if cells > 1:
+                yield columns, cells
 
 
 @dataclass(frozen=True, slots=True, eq=False)

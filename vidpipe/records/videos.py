@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # numpy takes 0.1 s to load, which `vidpipe status` does not 
     import numpy.typing as npt
 
 Floats: TypeAlias = "npt.NDArray[np.float32]"
+Doubles: TypeAlias = "npt.NDArray[np.float64]"
 Pixels: TypeAlias = "npt.NDArray[np.uint8]"
 Stage = Literal["ingest", "describe", "probe", "extract", "classify"]
 """`describe`: a stated value of a video does not parse; the video is processed all the same."""

@@ -96,7 +96,7 @@ def layout_of(spec: FeatureSpec) -> FeatureLayout:
     if spec.flow:
         order = np.concatenate([order, len(order) + mirrored_flow()])
     says_where = bool((order != np.arange(len(order))).any())
-    return FeatureLayout(blocks, order if says_where else None)
+    return FeatureLayout(blocks, order if says_where else None, pooling_of(spec).cells())
 
 
 def pooling_of(spec: FeatureSpec) -> Pooling:

@@ -112,6 +112,13 @@ class Pooling:
         ]
         return np.concatenate(found)
 
+    def cells(self) -> tuple[int, ...]:
+        """Number of cells that each kind has what is seen in, one after the other; 1: it says no place.
+
+        Movement has its cells too, and stays as it is: where something moves tells labels apart.
+        """
+        return tuple(GRID**2 if kind == "grid" else 1 for kind in self._kinds)
+
     def _middle(self, activations: Floats) -> Floats:
         """Middle feature map of a frame's activations, (side * side, channels)."""
         return activations[self._maps.last :].reshape(-1, self._maps.middle)

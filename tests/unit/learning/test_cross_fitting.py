@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import permutations
 
 import numpy as np
 import numpy.typing as npt
@@ -12,20 +13,23 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from vidpipe import cores
+from vidpipe.learning import cross_fitting
 from vidpipe.learning.blend import BlendedClassifier
 from vidpipe.learning.calibration import EpochMetrics
 from vidpipe.learning.classifier import ClassifierConfig, LSTMVideoClassifier
 from vidpipe.learning.cross_fitting import (
+    NOT_WORSE,
     CrossFit,
     OutOfFold,
     choose_weights,
+    chosen_penalty,
     cross_fitted,
     fit_weights,
+    linear_parts,
     order_gain,
 )
 from vidpipe.learning.inference import predict
 from vidpipe.learning.linear import (
-    DIRECTED,
     PENALTIES,
     STATISTICS,
     LinearHead,
@@ -36,6 +40,7 @@ from vidpipe.learning.linear import (
     over_time,
     thirds,
 )
+from vidpipe.learning.prior import PRIOR, Prior
 from vidpipe.learning.training import LSTMTrainer, TrainingConfig, side_by_side
 from vidpipe.records.models import FeatureLayout, Sequences
 from vidpipe.records.videos import Floats
@@ -146,6 +151,92 @@ def test_the_head_of_several_kinds_gives_what_the_solution_gives(data: Sequences
     assert np.abs(given - np.exp(problem.scores(found, np.arange(N)))).max() < 1e-4
 
 
+def placed(N: int, seed: int, *, wandering: bool) -> tuple[list[Floats], npt.NDArray[np.int64]]:
+    """Videos of two labels, four cells of ten numbers: a thing is in any cell, or in the upper left one."""
+    rng = np.random.default_rng(seed)
+    targets = np.arange(N) % 2
+    x = rng.normal(size=(N, 1, 4, 10)).astype(np.float32)
+    cell = rng.integers(4, size=N) if wandering else np.zeros(N, int)
+    x[np.arange(N), 0, cell, 0] += 4.0 * targets - 2.0
+    return [v.reshape(1, 40) for v in x], targets
+
+
+def test_what_cells_have_in_common_counts_more_and_what_is_in_one_is_still_learnt() -> None:
+    layout = FeatureLayout((40,), cells=(4,))
+
+    def loss(common: float, *, wandering: bool) -> float:
+        features, targets = placed(60, 0, wandering=wandering)
+        prior = Prior(common=common)
+        problem = LinearProblem("mean_linear", features, targets, 2, 0.0, layout=layout, prior=prior)
+        scores = problem.cross_fit(np.arange(60) // 2 % 5)[0]
+        return float(-scores[:, np.arange(60), targets].mean(1).max())
+
+    assert loss(2.0, wandering=True) < loss(1.0, wandering=True)
+    assert loss(2.0, wandering=False) < 0.5 * np.log(2)
+
+
+def test_each_map_of_the_prior_is_symmetric_and_they_commute() -> None:
+    layout = FeatureLayout((1, 4), MIRRORED, cells=(1, 2))
+    one = np.eye(4 * 5)
+
+    def matrix(prior: Prior) -> npt.NDArray[np.float64]:
+        x = one.copy()
+        prior.weigh(x, layout)
+        return x
+
+    whole = matrix(Prior(0.3, 1.4, 0.5))
+    parts = [matrix(Prior(directed=0.3)), matrix(Prior(common=1.4)), matrix(Prior(trend=0.5))]
+    for first, second, third in permutations(parts):
+        assert np.allclose(first @ second @ third, whole)
+    for found in (*parts, whole):
+        assert np.allclose(found, found.T)
+    assert np.array_equal(matrix(Prior()), one)
+    assert np.allclose(np.diag(parts[2]), [1.0] * 15 + [0.5] * 5)
+    both_cells = one[1] + one[3]
+    assert np.allclose(both_cells @ parts[1], 1.4 * both_cells), "what cells share is 1.4 times itself"
+    assert np.allclose((one[1] - one[3]) @ parts[1], one[1] - one[3]), "what they do not is as it was"
+
+
+@pytest.mark.parametrize(
+    ("means", "standard_errors", "chosen"),
+    [
+        ((1.0, 0.9, 0.8), 0.0, 2),
+        ((1.0, 0.9, 0.8), 0.5, 2),
+        ((0.81, 0.9, 0.8), 0.5, 0),
+        ((1.0, 0.81, 0.8, 0.81), 0.5, 1),
+    ],
+)
+def test_the_strongest_penalty_that_is_not_surely_worse_is_chosen(
+    means: tuple[float, ...], standard_errors: float, chosen: int
+) -> None:
+    """Of 100 videos, with differences of 0.3 one way or the other: a standard error of 0.03."""
+    rng = np.random.default_rng(0)
+    noise = rng.permuted(np.tile(np.repeat([-0.3, 0.3], 50), (len(means), 1)), axis=1)
+    losses = np.array(means, np.float64)[:, None] + noise * np.arange(len(means))[:, None]
+    assert chosen_penalty(losses, standard_errors) == chosen
+
+
+def test_a_part_that_sees_nothing_does_not_guess_with_confidence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Noise of a seed at which a weak penalty has the least of six out-of-fold losses, by luck."""
+    features = np.random.default_rng(8).normal(size=(120, 4, 100)).astype(np.float32)
+    blind = Sequences(tuple(map(str, range(80))), tuple(features[:80]), np.arange(80) % 2, ("a", "b"))
+
+    def confidence(standard_errors: float) -> float:
+        monkeypatch.setattr(cross_fitting, "NOT_WORSE", standard_errors)
+        (head,) = linear_parts(
+            blind, np.arange(80) // 2 % 5, TrainingConfig(), None, ["mean_std_change_linear"]
+        )[0].values()
+        return float(predict(head, [*features[80:]]).max(1).mean()) - 0.5
+
+    assert confidence(NOT_WORSE) < 0.5 * confidence(0.0)
+
+
+def test_a_statistic_without_a_trend_is_not_taken_for_one() -> None:
+    x = np.ones((2, 3 * 5))
+    Prior(trend=0.5).weigh(x, FeatureLayout((5,)))
+    assert (x == 1).all()
+
+
 MIRRORED = np.array([0, 3, 4, 1, 2])
 """One feature that does not say where, two of the left, the same two of the right."""
 
@@ -167,7 +258,9 @@ def test_on_videos_and_their_mirrored_copies_the_odd_half_has_no_weight() -> Non
     layout = FeatureLayout((1, 4), MIRRORED)
 
     def scores(directed: float) -> Floats:
-        problem = LinearProblem("mean_linear", both, twice, 2, 0.5, layout=layout, directed=directed)
+        problem = LinearProblem(
+            "mean_linear", both, twice, 2, 0.5, layout=layout, prior=Prior(directed=directed)
+        )
         return predict(problem.head(problem.cross_fit(np.full(120, -1))[1][4]), both)
 
     assert np.abs(scores(0.0) - scores(1.0)).max() < 2e-3
@@ -179,19 +272,21 @@ def test_a_head_that_knows_the_mirror_learns_from_fewer_videos_and_still_tells_l
 
     def loss(directed: float, *, right: bool) -> float:
         features, targets = sided(right=right, N=40)
-        problem = LinearProblem("mean_linear", features, targets, 2, 0.0, layout=layout, directed=directed)
+        problem = LinearProblem(
+            "mean_linear", features, targets, 2, 0.0, layout=layout, prior=Prior(directed=directed)
+        )
         scores = problem.cross_fit(np.arange(40) // 2 % 5)[0]
         return float(-scores[:, np.arange(40), targets].mean(1).max())
 
-    assert loss(DIRECTED, right=False) < loss(1.0, right=False)
-    assert loss(DIRECTED, right=True) < 0.5 * loss(0.0, right=True)
+    assert loss(PRIOR.directed, right=False) < loss(1.0, right=False)
+    assert loss(PRIOR.directed, right=True) < 0.5 * loss(0.0, right=True)
 
 
 @pytest.mark.parametrize("name", ["mean_linear", "trend_linear"])
 def test_the_head_that_knows_the_mirror_gives_what_the_solution_gives(name: LinearName) -> None:
     features, targets = sided(right=False)
     layout = FeatureLayout((1, 4), MIRRORED)
-    problem = LinearProblem(name, features, targets, 2, 0.5, layout=layout, directed=DIRECTED)
+    problem = LinearProblem(name, features, targets, 2, 0.5, layout=layout, prior=PRIOR)
     found = problem.cross_fit(np.full(60, -1))[1][2]
     given = predict(problem.head(found), features)
     assert np.abs(given - np.exp(problem.scores(found, np.arange(60)))).max() < 1e-4

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from vidpipe.errors import ConfigurationError
+from vidpipe.records.models import FeatureLayout
 from vidpipe.vision.backbone_table import MapSizes
 from vidpipe.vision.pooling import GRID, Pooling
 
@@ -48,6 +49,19 @@ def test_mirrored_maps_give_the_features_that_the_mirrored_order_says(
         found = features(pooling, (last.flip(3), middle.flip(3)))
         assert close(found, features(pooling, maps)[:, order])
         assert (order[order] == np.arange(pooling.feature_size)).all()
+
+
+def test_cells_of_a_grid_follow_each_other_and_movement_says_none(
+    maps: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    pooling = Pooling("average+grid+motion", SIZES)
+    layout = FeatureLayout(pooling.sizes, cells=pooling.cells())
+    ((columns, cells),) = layout.grids()
+    assert (columns, cells) == (slice(6, 6 + CELLS), GRID**2)
+
+    even = maps[1].mean((2, 3), keepdim=True).expand(maps[1].shape)
+    found = features(pooling, (maps[0], even))[:, columns].reshape(3, cells, SIZES.middle)
+    assert close(found, found[:, :1]), "a picture that is the same everywhere has equal cells"
 
 
 def test_average_grid_and_motion_are_what_they_say(maps: tuple[torch.Tensor, torch.Tensor]) -> None:
