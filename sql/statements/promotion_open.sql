@@ -1,10 +1,14 @@
--- Open promotion intents, whose alias may or may not have moved when their process ended.
+-- Open intents, whose alias may or may not have moved, and be told of, when their process ended.
 select
     p.promotion_id,
     p.from_version,
     p.to_version,
     p.decision,
-    v.digest as to_digest
+    v.digest as to_digest,
+    p.evidence,
+    p.reason,
+    p.actor,
+    p.decided_at
 from core.promotion as p
 left join core.version as v on p.to_version_key = v.version_key
 where

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import concrete, warehouse_rows
+from conftest import certain, concrete, warehouse_rows
 from test_readers import smallest_manifest
 
 from vidpipe.adapters.models.registry import Registry
 from vidpipe.errors import NotFound, VidpipeError
 from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
-from vidpipe.records.predictions import Promotion
+from vidpipe.records.predictions import Intent, Promotion
 from vidpipe.steps.champion_alias import record, settle
 from vidpipe.steps.classify import classify
 from vidpipe.steps.evaluation_log import log_decision
@@ -60,6 +66,12 @@ def ports(crowned: Path, tmp_path: Path, make_ports: Callable[[Path], Ports]) ->
 
 def delete(ports: Ports, version: int) -> None:
     concrete(ports.registry, Registry).store.client.delete_model_version(ports.registry.model, str(version))
+
+
+def tags_of(ports: Ports, version: int) -> dict[str, str]:
+    """All tags of a version in MLflow."""
+    registry = concrete(ports.registry, Registry)
+    return dict(registry.store.client.get_model_version(registry.model, str(version)).tags)
 
 
 def intend(ports: Ports, decision: str, target: int) -> int:
@@ -167,14 +179,15 @@ def test_an_alias_that_another_home_moved_is_shown_with_who_and_when(
     )  # fmt: skip
     shared = replace(theirs, registry=ports.registry, actor="ann")
     number = record(shared, Promotion(0, None, 4, "forced"), evidence={}, eval_set_hash=None, reason="why")
-    log_decision(shared, "forced", 4, promotion_id=number, reason="why", evidence={})
-    assert settle(ports).version == 4
+    tags = tags_of(shared, 4)
+    assert tags["vidpipe.promotion_id"] == str(number) and settle(ports).version == 4
     decision, version, reason = decided(ports)
     assert (decision, version) == ("external", 4)
     assert re.fullmatch(r"alias moved by another home: forced by ann at 20\d\d-[-:+T\d]+", reason)
     assert warehouse_rows(ports, "select actor from promotions order by promotion_id desc limit 1") == [
         ("ann",)
     ]
+    assert tags_of(ports, 4) == tags, "who decided has said so; who only saw it does not"
 
     ports.registry.set_alias("champion", 2)
     assert settle(ports).version == 2
@@ -185,9 +198,163 @@ def test_an_alias_that_another_home_moved_is_shown_with_who_and_when(
 
 @pytest.mark.parametrize("tag", ["decision", "decided_by", "decided_at", "promotion_id"])
 def test_tags_of_a_decision_that_somebody_deleted_in_part_are_no_decision(ports: Ports, tag: str) -> None:
-    log_decision(ports, "forced", 4, promotion_id=99, reason="why", evidence={})
+    theirs = Intent(Promotion(99, 3, 4, "forced"), {}, "why", "ann", datetime(2026, 1, 2))
+    log_decision(ports, theirs)
     client = concrete(ports.registry, Registry).store.client
     client.delete_model_version_tag(ports.registry.model, "4", f"vidpipe.{tag}")
     ports.registry.set_alias("champion", 4)
     assert settle(ports).version == 4
     assert decided(ports) == ("external", 4, "alias moved outside vidpipe")
+
+
+# -- a process that dies on the way -------------------------------------------------------------
+
+DYING = """
+import os, signal, sys
+from pathlib import Path
+from mlflow import MlflowClient
+import mlflow
+from vidpipe.adapters.database.decisions import Decisions
+from vidpipe.cli.display import TerminalProgress
+from vidpipe.settings import load_settings
+from vidpipe.steps import promote as verbs
+from vidpipe.wiring import open_home, open_ports
+
+home, call, where, when, count = sys.argv[1:]
+owner = {"client": MlflowClient, "mlflow": mlflow, "ledger": Decisions}[where.split(".")[0]]
+name = where.split(".")[1]
+wrapped, left = getattr(owner, name), [int(count)]
+
+def dies(*given, **named):
+    left[0] -= 1
+    if when == "before" and left[0] == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    value = wrapped(*given, **named)
+    if left[0] == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return value
+
+setattr(owner, name, dies)
+ports = open_ports(open_home(load_settings(Path(home))), TerminalProgress())
+eval("verbs." + call)
+"""
+FORCED = "promote(ports, '4', force=True, reason='the night cameras')"
+BACK = "rollback(ports, reason='it is slow')"
+CRASHES: dict[str, tuple[str, str, str, int]] = {
+    "before the alias": (FORCED, "client.set_registered_model_alias", "before", 1),
+    "after the alias": (FORCED, "client.set_registered_model_alias", "after", 1),
+    "within its MLflow run": (FORCED, "mlflow.log_metrics", "after", 1),
+    "after its MLflow run": (FORCED, "client.set_model_version_tag", "before", 1),
+    "within the tags": (FORCED, "client.set_model_version_tag", "after", 2),
+    "after the tags": (FORCED, "ledger.finish_promotion", "before", 1),
+    "of a rollback, after the alias": (BACK, "client.set_registered_model_alias", "after", 1),
+    "of a rollback, within the tags": (BACK, "client.set_model_version_tag", "after", 5),
+    "of a refusal, before the tags": ("promote(ports, '4')", "client.set_model_version_tag", "before", 1),
+}
+OF_THE_DECISION = ("validation_status", "vidpipe.decision", "vidpipe.decided_by", "vidpipe.reason")
+
+
+def die(home: Path, call: str, where: str, when: str, count: int) -> None:
+    """Play a decision by Ann in a process of its own that SIGKILL ends."""
+    command = [sys.executable, "-c", DYING, str(home), call, where, when, str(count)]
+    ended = subprocess.run(
+        command, env=os.environ | {"LOGNAME": "ann"}, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+
+
+def runs_of(ports: Ports, promotion_id: int) -> list[Any]:
+    registry = concrete(ports.registry, Registry)
+    experiment = certain(registry.store.client.get_experiment_by_name("vidpipe"))
+    ours = f"tags.`vidpipe.promotion_id` = '{promotion_id}'"
+    return list(registry.store.client.search_runs([experiment.experiment_id], ours))
+
+
+@pytest.fixture(scope="module")
+def straight_path(
+    crowned: Path, tmp_path_factory: pytest.TempPathFactory, make_ports: Callable[[Path], Ports]
+) -> Callable[[str], Ports]:
+    """The same home after a call that nothing interrupted."""
+
+    @cache
+    def after(call: str) -> Ports:
+        home = tmp_path_factory.mktemp("straight") / "home"
+        shutil.copytree(crowned, home, ignore=shutil.ignore_patterns("artifacts"))
+        ports = replace(make_ports(home), actor="ann")
+        eval(call, {"ports": ports, "promote": promote, "rollback": rollback})
+        return ports
+
+    return after
+
+
+@pytest.mark.parametrize("crash", CRASHES)
+def test_a_decision_whose_process_died_leaves_what_the_straight_path_leaves(
+    crash: str, ports: Ports, straight_path: Callable[[str], Ports], tmp_path: Path
+) -> None:
+    call, where, when, count = CRASHES[crash]
+    target = TARGETS["rolled_back"] if call == BACK else 4
+    straight = straight_path(call)
+    wanted = tags_of(straight, target)
+
+    die(tmp_path / "home", call, where, when, count)
+    assert len(ports.ledger.decisions.open_promotions(ports.registry.model)) == 1
+    settle(ports)
+    ports.warehouse.publish()
+
+    found = tags_of(ports, target)
+    assert found.keys() == wanted.keys()
+    assert {key: found[key] for key in OF_THE_DECISION} == {key: wanted[key] for key in OF_THE_DECISION}
+    ((number, actor, decided_at),) = warehouse_rows(
+        ports, "select promotion_id, actor, decided_at from promotions order by promotion_id desc limit 1"
+    )
+    at = decided_at.replace(tzinfo=UTC).isoformat(timespec="seconds")
+    assert (found["vidpipe.promotion_id"], found["vidpipe.decided_at"]) == (str(number), at)
+    assert (found["vidpipe.decided_by"], actor) == ("ann", "ann")
+    assert ports.ledger.decisions.open_promotions(ports.registry.model) == []
+    assert ports.registry.aliases() == straight.registry.aliases()
+    (run,) = runs_of(ports, number)
+    assert (
+        run.info.status == "FINISHED" and run.info.run_name == f"{found['vidpipe.decision']} version {target}"
+    )
+    (theirs,) = runs_of(straight, number)
+    assert run.data.metrics == theirs.data.metrics
+    assert len(run.inputs.dataset_inputs) == len(theirs.inputs.dataset_inputs)
+    settle(ports)
+    assert tags_of(ports, target) == found and len(runs_of(ports, number)) == 1
+
+
+def test_an_alias_moved_by_hand_is_told_to_mlflow_too(ports: Ports) -> None:
+    before = tags_of(ports, 2)
+    ports.registry.set_alias("champion", 2)
+    assert nightly(ports).status == "ok"
+    found = tags_of(ports, 2)
+    assert (found["vidpipe.decision"], found["vidpipe.decided_by"]) == ("external", "external")
+    assert found["vidpipe.reason"] == "alias moved outside vidpipe"
+    assert found["validation_status"] == before["validation_status"] == "forced", "the gate's word stands"
+    ((number, decision),) = warehouse_rows(
+        ports, "select promotion_id, decision from promotions order by promotion_id desc limit 1"
+    )
+    assert (found["vidpipe.promotion_id"], decision) == (str(number), "external")
+    (run,) = runs_of(ports, number)
+    assert run.info.run_name == "external version 2"
+
+
+def test_an_alias_that_was_deleted_by_hand_is_on_record(ports: Ports) -> None:
+    ports.registry.drop_alias("champion")
+    assert settle(ports).version is None
+    assert decided(ports) == ("external", None, "alias moved outside vidpipe")
+    assert ports.ledger.decisions.open_promotions(ports.registry.model) == []
+
+
+def test_two_homes_that_see_one_hand_agree_that_it_was_no_home(
+    ports: Ports, tmp_path: Path, make_ports: Callable[[Path], Ports]
+) -> None:
+    other = make_ports(tmp_path / "other")
+    other.ledger.decisions.put_promotion(
+        "another", Promotion(0, None, 1, "refused"), evidence={}, eval_set_hash=None, reason=None, actor="a",
+        final=True,
+    )  # fmt: skip
+    theirs = replace(other, registry=ports.registry)
+    ports.registry.set_alias("champion", 2)
+    assert settle(ports).version == settle(theirs).version == 2
+    assert decided(theirs) == decided(ports) == ("external", 2, "alias moved outside vidpipe")

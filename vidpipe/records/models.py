@@ -337,3 +337,5 @@ class LoggedEvaluation:
     version_tags: Mapping[str, str] = field(default_factory=dict)
     scored: ScoredVideos | None = None
     """What its figures show: confusion matrix and reliability diagram."""
+    run_tags: Mapping[str, str] = field(default_factory=dict)
+    """Name it for good: a run that has them, left behind by a crash, is continued."""

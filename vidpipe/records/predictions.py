@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from vidpipe.records.windows import Windows
 
@@ -44,3 +47,15 @@ class Promotion:
     decision: str
     to_digest: str | None = None
     """Of the version that `to_version` means: MLflow may count anew; None where that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A decision on record whose carrying out has not ended: all that MLflow is told of it."""
+
+    promotion: Promotion
+    evidence: Mapping[str, Any]
+    reason: str | None
+    actor: str
+    decided_at: datetime
+    """UTC, naive."""

@@ -1,9 +1,10 @@
 """Champion alias: keeps MLflow's alias and the ledger's promotion history consistent (two-phase write).
 
-They are in two stores. So: write an intent row, move the alias, make the row final, publish. A crash between
-any two is rolled forward by `settle` at the next start, or closed as not carried out when the registry no
-longer has the version. A decision asks for the version first, so that no intent is written in vain. An
-alias that somebody moved by hand is recorded as `external`, unless its version cannot serve.
+They are in two stores. So: write an intent row, move the alias, tell MLflow who decided and why, make the row
+final, publish. A crash between any two is rolled forward by `settle` at the next start, or closed as not
+carried out when the registry no longer has the version. A decision asks for the version first, so that no
+intent is written in vain. An alias that somebody moved by hand is recorded as `external`, unless its version
+cannot serve.
 
 Versions are compared by number and digest, since MLflow counts from 1 again in a new model or store.
 
@@ -15,14 +16,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from vidpipe.errors import NotFound, RegistryUnreachable, StopError, UnsafeModel, VidpipeError
 from vidpipe.ports import Ports
 from vidpipe.ports.models import ModelBundle
 from vidpipe.records.models import ModelVersion
-from vidpipe.records.predictions import Promotion
+from vidpipe.records.predictions import Intent, Promotion
+from vidpipe.steps.evaluation_log import log_decision
 from vidpipe.steps.runs import PROMOTION
 
 log = logging.getLogger(__name__)
@@ -30,6 +32,8 @@ log = logging.getLogger(__name__)
 
 ODD = (RegistryUnreachable, StopError)
 """Errors of a registry that is away or not as it should be: videos are read and scored all the same."""
+MOVES = ("promoted", "forced", "rolled_back")
+"""Decisions that move the alias; one that refuses does not, and `external` found it moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +64,12 @@ def settle_inside(ports: Ports) -> Champion:
     """Recover, for callers that hold the promotion lock already."""
     model = ports.registry.model
     for intent in ports.ledger.decisions.open_promotions(model):
-        log.warning("promotion %s was interrupted; finishing it", intent.promotion_id)
+        number = intent.promotion.promotion_id
+        log.warning("promotion %s was interrupted; finishing it", number)
         try:
             _carry_out(ports, intent)
         except (NotFound, UnsafeModel) as error:
-            log.warning("promotion %s was not carried out: %s", intent.promotion_id, error.message)
+            log.warning("promotion %s was not carried out: %s", number, error.message)
     alias = ports.registry.aliases().get("champion")
     found = None if alias is None else _version(ports, alias)
     has_its_number = isinstance(found, ModelVersion) and ports.ledger.versions.recognise(found.identity)
@@ -81,25 +86,39 @@ def settle_inside(ports: Ports) -> Champion:
     if problem := _alias_problem(ports, found, recorded):
         log.error("%s", problem)
         return Champion(recorded.to_version, problem, recorded.to_digest)
-    who, reason = _who_moved_it(ports, found)
+    version = found if isinstance(found, ModelVersion) else None
+    _take_in(ports, recorded, version)
+    return Champion(alias, digest=version.digest if version else None)
+
+
+def _take_in(ports: Ports, recorded: Promotion, found: ModelVersion | None) -> None:
+    """Record an alias moved elsewhere; MLflow is told, unless the home that moved it has said who and why."""
+    elsewhere = _another_home(ports, found)
+    who = elsewhere["decided_by"] if elsewhere else "external"
+    reason = (
+        f"alias moved by another home: {elsewhere['decision']} by {who} at {elsewhere['decided_at']}"
+        if elsewhere
+        else "alias moved outside vidpipe"
+    )
+    alias = found.version if found else None
     log.warning("the champion alias was moved, from %s to %s: %s", recorded.to_version, alias, reason)
-    external = Promotion(0, recorded.to_version, alias, "external")
-    ports.ledger.decisions.put_promotion(
-        model, external, evidence={}, eval_set_hash=None, reason=reason,
-        actor=who, final=True, to=found.identity if isinstance(found, ModelVersion) else None,
+    move = Promotion(0, recorded.to_version, alias, "external")
+    number = ports.ledger.decisions.put_promotion(
+        ports.registry.model, move, evidence={}, eval_set_hash=None, reason=reason, actor=who,
+        final=found is None or elsewhere is not None, to=found.identity if found else None,
     )  # fmt: skip
-    return Champion(alias, digest=found.digest if isinstance(found, ModelVersion) else None)
+    if found and not elsewhere:
+        _carry_out(ports, _intent(ports, number))
 
 
-def _who_moved_it(ports: Ports, found: ModelVersion | VidpipeError | None) -> tuple[str, str]:
-    """Actor and reason for an alias moved elsewhere: MLflow keeps neither, another home leaves tags."""
-    if isinstance(found, ModelVersion) and found.decided:
-        tags, history = found.decided, ports.ledger.decisions.promotion_history(ports.registry.model)
-        ours = {(str(p.promotion_id), p.decision) for p in history if p.to_version == found.version}
-        if tags["decision"] != "refused" and (tags["promotion_id"], tags["decision"]) not in ours:
-            who, when = tags["decided_by"], tags["decided_at"]
-            return who, f"alias moved by another home: {tags['decision']} by {who} at {when}"
-    return "external", "alias moved outside vidpipe"
+def _another_home(ports: Ports, found: ModelVersion | None) -> Mapping[str, str] | None:
+    """Tags of another home's decision on a version; MLflow itself keeps neither who nor why."""
+    if found is None or not found.decided or found.decided["decision"] in ("refused", "external"):
+        return None
+    history = ports.ledger.decisions.promotion_history(ports.registry.model)
+    ours = {(str(p.promotion_id), p.decision) for p in history if p.to_version == found.version}
+    tags = found.decided
+    return None if (tags["promotion_id"], tags["decision"]) in ours else tags
 
 
 def recorded_champion(ports: Ports) -> int | None:
@@ -230,7 +249,7 @@ def record(
     eval_set_hash: str | None,
     reason: str | None,
 ) -> int:
-    """Record a decision; one that moves the champion is an intent row until the alias has moved.
+    """Record a decision and carry it out; it is an intent row until the alias has moved and MLflow is told.
 
     Returns:
         Its id in `promotions`.
@@ -239,19 +258,20 @@ def record(
         NotFound: The registry does not have the version that is to serve; nothing is written.
         UnsafeModel: It has, and another tool registered it; nothing is written.
     """
-    moves = promotion.decision != "refused"
     to = ports.registry.version(str(promotion.to_version))
     _see_that_it_is_meant(promotion, to)
     promotion_id = ports.ledger.decisions.put_promotion(
         ports.registry.model, promotion, evidence=evidence, eval_set_hash=eval_set_hash, reason=reason,
-        actor=ports.actor, final=not moves, to=to.identity,
+        actor=ports.actor, final=False, to=to.identity,
     )  # fmt: skip
-    if moves:
-        _carry_out(
-            ports,
-            replace(promotion, promotion_id=promotion_id, to_digest=to.digest),
-        )
+    _carry_out(ports, _intent(ports, promotion_id))
     return promotion_id
+
+
+def _intent(ports: Ports, promotion_id: int) -> Intent:
+    """An intent as it stands in the ledger, so that it is carried out alike now and after a crash."""
+    found = ports.ledger.decisions.open_promotions(ports.registry.model)
+    return next(intent for intent in found if intent.promotion.promotion_id == promotion_id)
 
 
 def earlier_champions(ports: Ports) -> list[Promotion]:
@@ -259,18 +279,26 @@ def earlier_champions(ports: Ports) -> list[Promotion]:
     return _champions(ports.ledger.decisions.promotion_history(ports.registry.model))[:-1]
 
 
-def _carry_out(ports: Ports, intent: Promotion) -> None:
-    assert intent.to_version is not None
+def _carry_out(ports: Ports, intent: Intent) -> None:
+    decision = intent.promotion
+    assert decision.to_version is not None
     try:
-        _see_that_it_is_meant(intent, ports.registry.version(str(intent.to_version)))
-        ports.registry.set_alias("champion", intent.to_version)
+        _see_that_it_is_meant(decision, ports.registry.version(str(decision.to_version)))
+        if decision.decision in MOVES:
+            _move(ports, decision.to_version)
     except (NotFound, UnsafeModel) as error:
-        ports.ledger.decisions.abandon_promotion(intent.promotion_id, why=error.message)
+        ports.ledger.decisions.abandon_promotion(decision.promotion_id, why=error.message)
         raise
-    if ports.registry.aliases().get("challenger") == intent.to_version:
+    log_decision(ports, intent)
+    serve = decision.to_version if decision.decision == "rolled_back" else None
+    ports.ledger.decisions.finish_promotion(decision.promotion_id, serve=serve)
+
+
+def _move(ports: Ports, version: int) -> None:
+    """The champion's alias to a version, which is no longer the challenger."""
+    ports.registry.set_alias("champion", version)
+    if ports.registry.aliases().get("challenger") == version:
         ports.registry.drop_alias("challenger")
-    serve = intent.to_version if intent.decision == "rolled_back" else None
-    ports.ledger.decisions.finish_promotion(intent.promotion_id, serve=serve)
 
 
 def _champions(history: Sequence[Promotion]) -> list[Promotion]:

@@ -4,46 +4,49 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 from vidpipe.errors import VidpipeError
 from vidpipe.ports import Ports
 from vidpipe.records.models import OF_SETS, LoggedEvaluation, ScoredVideos
+from vidpipe.records.predictions import Intent
 
 log = logging.getLogger(__name__)
 
 VALIDATION = {
     "promoted": "approved", "forced": "forced", "refused": "rejected", "rolled_back": "approved",
 }  # fmt: skip
-"""Decision to the tag `validation_status` of a version.
+"""Decision to the tag `validation_status` of a version; an alias moved by hand says nothing of it.
 Source: https://mlflow.org/docs/latest/ml/model-registry/workflow/, "Annotate and tag models"."""
 
 
-def log_decision(
-    ports: Ports,
-    decision: str,
-    version: int,
-    *,
-    promotion_id: int,
-    reason: str | None,
-    evidence: Mapping[str, Any],
-) -> None:
-    """Log a decision with its evidence, and tag the version with who decided what, when and why."""
+def log_decision(ports: Ports, intent: Intent) -> None:
+    """Log a decision with its evidence, and tag the version with who decided what, when and why.
+
+    A second time, after a crash, it goes on where the first ended.
+    """
+    decision, evidence = intent.promotion.decision, intent.evidence
+    assert intent.promotion.to_version is not None
+    identity = {
+        "vidpipe.promotion_id": str(intent.promotion.promotion_id),
+        "vidpipe.decided_at": intent.decided_at.replace(tzinfo=UTC).isoformat(timespec="seconds"),
+    }
+    status = {"validation_status": VALIDATION[decision]} if decision in VALIDATION else {}
     tags = {
-        "validation_status": VALIDATION[decision],
+        **status,
         "vidpipe.decision": decision,
-        "vidpipe.decided_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "vidpipe.decided_by": ports.actor,
-        "vidpipe.promotion_id": str(promotion_id),
-        "vidpipe.reason": reason or "",
+        "vidpipe.decided_by": intent.actor,
+        "vidpipe.reason": intent.reason or "",
+        **identity,
     }
     eval_set = evidence.get("eval_set") or {}
     found = LoggedEvaluation(
-        name=decision, version=version, facts={"promotion_id": promotion_id, "reason": reason, **evidence},
+        name=decision, version=intent.promotion.to_version,
+        facts={"promotion_id": intent.promotion.promotion_id, "reason": intent.reason, **evidence},
         metrics=dict(_numbers({name: evidence.get(name) for name in ("challenger", "champion", "baseline")})),
         dataset=f"{eval_set.get('collection')} {eval_set.get('split')}",
-        dataset_hash=eval_set.get("eval_set_hash"), version_tags=tags,
+        dataset_hash=eval_set.get("eval_set_hash"), version_tags=tags, run_tags=identity,
     )  # fmt: skip
     tell(ports, found)
 

@@ -21,7 +21,6 @@ from vidpipe.steps.champion_alias import (
     settle_inside,
 )
 from vidpipe.steps.evaluate import default_alias
-from vidpipe.steps.evaluation_log import log_decision
 from vidpipe.steps.gather_evidence import gather_evidence
 from vidpipe.steps.runs import Result, recorded
 
@@ -84,13 +83,10 @@ def promote(
         decision = "promoted" if not verdict.reasons else "forced" if force else "refused"
         evidence = _evidence(given, verdict, ports.limits.policy)
         why = reason or "; ".join(verdict.reasons) or None
-        promotion_id = record(
+        record(
             ports, Promotion(0, champion, candidate.version, decision, candidate.digest),
             evidence=evidence, eval_set_hash=given.eval_set.set_hash, reason=why,
         )  # fmt: skip
-        log_decision(
-            ports, decision, candidate.version, promotion_id=promotion_id, reason=why, evidence=evidence
-        )
         run.videos = len(given.eval_set.videos)
         run.detail = {"decision": decision, "version": candidate.version, "from": champion}
         return PromoteResult(
@@ -133,8 +129,7 @@ def rollback(ports: Ports, to: int | None = None, *, reason: str | None = None) 
             raise NotFound(f"{what}.", next_step="vidpipe models shows the versions.")
         target = _there(ports, candidates[-1])
         rolled_back = Promotion(0, champion, target, "rolled_back", candidates[-1].to_digest)
-        number = record(ports, rolled_back, evidence={}, eval_set_hash=None, reason=reason)
-        log_decision(ports, "rolled_back", target, promotion_id=number, reason=reason, evidence={})
+        record(ports, rolled_back, evidence={}, eval_set_hash=None, reason=reason)
         run.detail = {"decision": "rolled_back", "version": target, "from": champion}
         return PromoteResult(ports.registry.model, target, "rolled_back", [], [], {})
 

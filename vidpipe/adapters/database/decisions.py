@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from vidpipe.adapters.database.connection import Database, now_utc
 from vidpipe.adapters.database.rows import COUNTS, EVALUATION, SPLIT_VIDEOS
 from vidpipe.adapters.database.versions import key_of, standing, take_number
 from vidpipe.records.models import EvaluationSet, EvaluationVideo, VersionId
-from vidpipe.records.predictions import Promotion
+from vidpipe.records.predictions import Intent, Promotion
 from vidpipe.records.videos import canonical_json
 
 
@@ -63,10 +64,14 @@ class Decisions:
         with self._database.session() as session:
             session.run("promotion_abandon", promotion_id=promotion_id, why=why)
 
-    def open_promotions(self, model: str) -> list[Promotion]:
-        """Promotion intents that have not been finished."""
+    def open_promotions(self, model: str) -> list[Intent]:
+        """Intents that have not been finished, oldest first."""
         with self._database.session() as session:
-            return [Promotion(*row) for row in session.rows("promotion_open", model_name=model)]
+            rows = session.rows("promotion_open", model_name=model)
+        return [
+            Intent(Promotion(*promotion), json.loads(evidence), reason, actor, decided_at)
+            for *promotion, evidence, reason, actor, decided_at in rows
+        ]
 
     def promotion_history(self, model: str) -> list[Promotion]:
         """Decisions that moved the champion, oldest first."""

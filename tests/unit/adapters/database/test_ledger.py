@@ -659,7 +659,9 @@ def promote(ledger: Ledger, before: int | None, after: int | None, decision: str
 def test_an_intent_is_open_until_it_is_finished_and_shows_only_then(ledger: Ledger) -> None:
     number = promote(ledger, None, 1, "promoted", final=False)
 
-    assert ledger.decisions.open_promotions("clips") == [Promotion(number, None, 1, "promoted")]
+    (intent,) = ledger.decisions.open_promotions("clips")
+    assert intent.promotion == Promotion(number, None, 1, "promoted")
+    assert (intent.evidence, intent.reason, intent.actor) == ({"n": 4}, "why", "ann")
     assert ledger.decisions.open_promotions("other") == []
     assert ledger.decisions.promotion_history("clips") == []
     assert query(ledger, "select * from promotions") == []
