@@ -1,14 +1,15 @@
 """Start a server behind the login of LOGIN_PASSWORD: `python login.py mlflow|prefect server ...`.
 
 The user of both servers is `admin`. A password that could be guessed is refused, and nothing starts. `off`
-means no login; it is taken only while PUBLIC_DOMAIN is empty, as then both pages stay on this machine's
-loopback. Otherwise the pages are https://mlflow.PUBLIC_DOMAIN and https://prefect.PUBLIC_DOMAIN, which a
-proxy with TLS serves.
+means no login; it is taken only while PUBLIC_DOMAIN is empty and PUBLISHED_ADDRESS, where compose publishes
+the ports, is this machine's loopback. With a domain the pages are https://mlflow.PUBLIC_DOMAIN and
+https://prefect.PUBLIC_DOMAIN, which a proxy with TLS serves.
 
 Source: https://mlflow.org/docs/latest/self-hosting/security/basic-http-auth/
 Source: https://docs.prefect.io/v3/advanced/security-settings#basic-authentication
 """
 
+import ipaddress
 import os
 import re
 import secrets
@@ -51,8 +52,9 @@ def check(given: Mapping[str, str]) -> dict[str, str]:
     """A copy of the environment.
 
     Raises:
-        ValueError: The password is missing, could be guessed, or is `off` although PUBLIC_DOMAIN has a value.
+        ValueError: The password is missing, could be guessed, or is `off` where others come in.
     """
+    where = published(given)
     password, domain = given.get("LOGIN_PASSWORD", ""), given.get("PUBLIC_DOMAIN", "")
     if domain and not re.fullmatch(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", domain):
         raise ValueError(f"PUBLIC_DOMAIN is {domain!r}; expected a host name alone, such as example.org.")
@@ -61,9 +63,35 @@ def check(given: Mapping[str, str]) -> dict[str, str]:
             raise ValueError(
                 f"LOGIN_PASSWORD is off, and PUBLIC_DOMAIN is {domain}; expected a password there."
             )
+        if not where.is_loopback:
+            raise ValueError(
+                f"LOGIN_PASSWORD is off, and PUBLISHED_ADDRESS is {where}, which other machines reach;"
+                " expected a password there, or the address 127.0.0.1."
+            )
     elif why := weakness(password):
         raise ValueError(f"LOGIN_PASSWORD {why}.")
+    elif not where.is_loopback:
+        sys.stderr.write(f"login: at {where} the password crosses the network as it is, without TLS\n")
     return dict(given)
+
+
+def published(given: Mapping[str, str]) -> ipaddress.IPv4Address:
+    """The address where compose publishes the ports.
+
+    Raises:
+        ValueError: It is not one address: browsers and servers must know it by name.
+    """
+    address = given.get("PUBLISHED_ADDRESS") or "127.0.0.1"
+    try:
+        found = ipaddress.IPv4Address(address)
+    except ValueError:
+        found = None
+    if found is None or found.is_unspecified:
+        raise ValueError(
+            f"PUBLISHED_ADDRESS is {address!r}; expected the one IPv4 address of this machine that browsers"
+            " call, such as 192.168.1.5, or 127.0.0.1."
+        )
+    return found
 
 
 def weakness(password: str) -> str | None:

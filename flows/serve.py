@@ -18,7 +18,6 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidpipe.adapters.machine import need_prefect
 from vidpipe.adapters.media.process import die_with_parent
 from vidpipe.errors import ConfigurationError
 
@@ -53,7 +52,9 @@ def main() -> int:
         parser.error(str(error))
     try:
         if theirs:
-            need_prefect()
+            from flows.shared import need_server
+
+            need_server()
         with nullcontext() if theirs else own_server(arguments.port):
             serve_flows(nights, retrainings)
     except KeyboardInterrupt:

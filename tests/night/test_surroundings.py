@@ -124,7 +124,9 @@ def test_a_flow_on_a_server_that_is_away_is_refused_in_one_line(
         with pytest.raises(ConfigurationError, match=f"{dead_server} does not answer") as caught:
             start()
         assert "unset PREFECT_API_URL" in caught.value.next_step
-    with pytest.raises(SystemExit, match="1"):
+    from prefect.settings import PREFECT_API_URL, temporary_settings  # read on import, as a process begins
+
+    with temporary_settings({PREFECT_API_URL: dead_server}), pytest.raises(SystemExit, match="1"):
         run_alone(lambda: pytest.fail("the flow was started"))
     said = capsys.readouterr().err
     assert re.search(f"{dead_server} does not answer.*unset PREFECT_API_URL", said)

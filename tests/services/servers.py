@@ -213,6 +213,7 @@ class Fleet:
             "PATH": PATH,
             "LOGIN_PASSWORD": self.login_password,
             "PUBLIC_DOMAIN": "",
+            "PUBLISHED_ADDRESS": "",
         }
 
     # -- addresses ------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import base64
 import configparser
 import os
 import re
+import tomllib
 import urllib.parse
 import urllib.request
 from contextlib import suppress
@@ -19,6 +20,7 @@ from vidpipe.errors import ConfigurationError
 
 REFUSALS = (401, 403)
 MLFLOW_LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
+PREFECT_URL = "PREFECT_API_URL"
 PREFECT_LOGIN = ("PREFECT_API_AUTH_STRING",)
 _MLFLOW_TOKEN, _PREFECT_KEY = "MLFLOW_TRACKING_TOKEN", "PREFECT_API_KEY"
 
@@ -61,6 +63,31 @@ def prefect_authorization(login: str | None = None, key: str | None = None) -> s
         return _basic(login)
     key = key or os.environ.get(_PREFECT_KEY)
     return f"Bearer {key}" if key else None
+
+
+def prefect_server(home: Path) -> tuple[str | None, str | None]:
+    """Address and authorization header that flows use: of the variables, else of Prefect's active profile.
+
+    `home` is where flows keep Prefect's state, unless PREFECT_HOME says otherwise.
+    """
+    profile = _prefect_profile(home)
+    login = prefect_authorization() or prefect_authorization(
+        profile.get(PREFECT_LOGIN[0]), profile.get(_PREFECT_KEY)
+    )
+    return os.environ.get(PREFECT_URL) or profile.get(PREFECT_URL), login
+
+
+def _prefect_profile(home: Path) -> dict[str, str]:
+    """Settings of the active profile. Source: https://docs.prefect.io/v3/concepts/settings-and-profiles"""
+    folder = Path(os.environ.get("PREFECT_HOME") or home)
+    file = Path(os.environ.get("PREFECT_PROFILES_PATH") or folder / "profiles.toml").expanduser()
+    try:
+        found = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    active = os.environ.get("PREFECT_PROFILE") or found.get("active")
+    profile = found.get("profiles", {}).get(active, {})
+    return {name: str(value) for name, value in profile.items()}
 
 
 def refusal(server: str, uri: str, status: int, is_sent: bool, names: tuple[str, ...]) -> ConfigurationError:

@@ -28,7 +28,7 @@ from vidpipe.adapters.http_login import (
     PREFECT_LOGIN,
     REFUSALS,
     mlflow_authorization,
-    prefect_authorization,
+    prefect_server,
     refusal,
     request,
     without_login,
@@ -191,26 +191,27 @@ def models(home: Path, uri: str | None, model: str, found: Unfinished) -> list[M
     return list(model_faults.faults(on, champion, found.serving, copies, found.digests))
 
 
-def prefect(home: Path, url: str | None = None, authorization: str | None = None) -> ServiceFacts:
-    """Check the Prefect server at `url` or PREFECT_API_URL; without one each flow starts its own."""
-    url = url or os.environ.get("PREFECT_API_URL")
+def prefect(home: Path) -> ServiceFacts:
+    """Check the Prefect server of the variables or of a profile; without one each flow starts its own."""
+    url, authorization = prefect_server(home)
     if not url:
         return ServiceFacts(str(home), None, "embedded: each flow starts a server of its own")
-    login = authorization or prefect_authorization()
-    return _service("Prefect", url, "/admin/version", login, PREFECT_LOGIN)
+    return _service("Prefect", url, "/admin/version", authorization, PREFECT_LOGIN)
 
 
-def need_prefect(url: str | None = None, authorization: str | None = None) -> None:
+def need_prefect(url: str | None, authorization: str | None) -> None:
     """Check that Prefect's server answers, before a flow is started.
 
     Args:
-        url: Of its API; by default that of PREFECT_API_URL.
-        authorization: Header of the login; by default that of PREFECT_API_AUTH_STRING.
+        url: Of its API; None: a flow brings a server of its own.
+        authorization: Header of the login; None without one.
 
     Raises:
         ConfigurationError: It does not answer, or refuses the login.
     """
-    found = prefect(Path(), url, authorization)
+    if not url:
+        return
+    found = _service("Prefect", url, "/admin/version", authorization, PREFECT_LOGIN)
     if found.problem and found.repair:
         raise ConfigurationError(found.problem, next_step=found.repair)
     if found.problem:

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from vidpipe.adapters.http_login import prefect_server
 from vidpipe.adapters.machine import need_prefect
 from vidpipe.cli.display import print_json, print_table
 from vidpipe.cli.flow_process import flow_command, flow_environment
@@ -44,7 +45,7 @@ def run_flow(home: Path, flow: str, *arguments: str) -> None:
         ConfigurationError: Prefect's server is away.
         StopError: It ended with an error.
     """
-    need_prefect()
+    need_prefect(*prefect_server(home / "prefect"))
     command = flow_command(flow, *arguments)
     ended = subprocess.run(command, env=flow_environment(home), stdout=sys.stderr, check=False)
     if ended.returncode != 0:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from vidpipe.adapters.http_login import prefect_server
 from vidpipe.adapters.machine import need_prefect
 from vidpipe.adapters.media.process import die_with_parent
 from vidpipe.cli.flow_process import flow_command, flow_environment
@@ -38,7 +39,10 @@ def serve(home: Home, *, cron: str, retrain_cron: str | None, port: int) -> floa
                 f"another vidpipe serve runs the schedule of {home.settings.home}.",
                 next_step="stop it first, or leave it alone.",
             )
-        need_prefect()
+        _, login = prefect_server(home.settings.home / "prefect")
+        need_prefect(
+            os.environ.get("PREFECT_API_URL"), login
+        )  # a profile's address is not asked: see flows/serve
         _say_where(port)
         arguments = ["--cron", cron, "--port", str(port)]
         arguments += ["--retrain-cron", retrain_cron] if retrain_cron else []

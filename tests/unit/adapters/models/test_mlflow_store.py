@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +15,11 @@ from guarded import GOOD, guarded
 from mlflow.exceptions import MlflowException
 
 from vidpipe.adapters import machine
+from vidpipe.adapters.http_login import prefect_server
 from vidpipe.adapters.models.mlflow_store import MlflowStore
 from vidpipe.adapters.models.model_faults import ServerShelf
 from vidpipe.adapters.models.registry import Registry
+from vidpipe.cli.flow_process import flow_environment
 from vidpipe.errors import ConfigurationError, RegistryUnreachable
 from vidpipe.steps.champion_alias import ODD
 
@@ -154,15 +158,55 @@ def test_a_night_takes_a_refused_login_as_an_odd_registry(
 
 
 def test_prefect_with_a_login_is_refused_before_a_flow_starts(
-    no_login: None, monkeypatch: pytest.MonkeyPatch
+    no_login: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with guarded() as uri:
+        monkeypatch.setenv("PREFECT_API_URL", f"{uri}/api")
         with pytest.raises(ConfigurationError, match="asks for a login") as caught:
-            machine.need_prefect(f"{uri}/api")
+            machine.need_prefect(*prefect_server(tmp_path))
         assert caught.value.next_step == "set PREFECT_API_AUTH_STRING."
         monkeypatch.setenv("PREFECT_API_AUTH_STRING", "user:bad")
         with pytest.raises(ConfigurationError, match="is wrong"):
-            machine.need_prefect(f"{uri}/api")
-        machine.need_prefect(f"{uri}/api", GOOD)  # of a profile
+            machine.need_prefect(*prefect_server(tmp_path))
+        machine.need_prefect(f"{uri}/api", GOOD)
         monkeypatch.setenv("PREFECT_API_AUTH_STRING", "user:good")
-        machine.need_prefect(f"{uri}/api")
+        machine.need_prefect(*prefect_server(tmp_path))
+
+
+@pytest.mark.parametrize("where", ["home", "PREFECT_HOME", "PREFECT_PROFILES_PATH"])
+def test_a_login_that_only_a_prefect_profile_has_is_that_of_flows_and_of_doctor(
+    where: str, no_login: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As Prefect's own settings say: the oracle is what a flow's process would send, and where."""
+    home, folder = tmp_path / "prefect", tmp_path / ("prefect" if where == "home" else "elsewhere")
+    folder.mkdir()
+    for name in ("PREFECT_API_URL", "PREFECT_HOME", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    if where != "home":
+        monkeypatch.setenv(where, str(folder / ("profiles.toml" if "PATH" in where else "")))
+    with guarded() as uri:
+        for password, problem in (("good", None), ("bad", "is wrong")):
+            (folder / "profiles.toml").write_text(
+                f'active = "fleet"\n[profiles.fleet]\nPREFECT_API_URL = "{uri}/api"\n'
+                f'PREFECT_API_AUTH_STRING = "user:{password}"\n[profiles.other]\n', encoding="utf-8"
+            )  # fmt: skip
+            found = machine.prefect(home)
+            assert (found.where, (found.problem or "").endswith("wrong.")) == (f"{uri}/api", bool(problem))
+            assert asked_by_a_flow(home) == (f"{uri}/api", f"user:{password}")
+            url, _ = prefect_server(home)
+            assert url == f"{uri}/api"
+        monkeypatch.setenv("PREFECT_PROFILE", "other")
+        assert machine.prefect(home).note.startswith("embedded")
+        (folder / "profiles.toml").write_text("active = ", encoding="utf-8")
+        assert machine.prefect(home).note.startswith("embedded")
+
+
+def asked_by_a_flow(home: Path) -> tuple[str, str]:
+    """Address and login of Prefect in the process of a flow."""
+    read = "from prefect.settings import *; print(PREFECT_API_URL.value(), PREFECT_API_AUTH_STRING.value())"
+    ended = subprocess.run(
+        [sys.executable, "-c", read], env=flow_environment(home.parent), cwd=home.parent, text=True,
+        capture_output=True, check=True,
+    )  # fmt: skip
+    url, login = ended.stdout.split()
+    return url, login
