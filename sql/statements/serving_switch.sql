@@ -2,7 +2,7 @@
 -- that was rolled back while its run went on must not be switched to.
 merge into core.collection_serving as target
 using (
-    with usable as (
+    with usable as materialized (
         select distinct
             cv.collection_key,
             cv.video_key
@@ -14,6 +14,11 @@ using (
             and ($collection is null or c.name = $collection)
             and v.verdict in ('ok', 'partial', 'blank')
             and cv.video_key in (select vf.video_key from core.video_feature as vf)
+            and c.collection_key not in (  -- there already: spares a quiet night the joins of all videos
+                select served.collection_key
+                from core.collection_serving as served
+                where served.model_version = $model_version
+            )
     ),
 
     scored as (
@@ -22,6 +27,7 @@ using (
         where
             p.rank = 1
             and p.model_version = $model_version
+            and p.video_key in (select usable.video_key from usable)
     )
 
     select usable.collection_key

@@ -80,6 +80,16 @@ def test_from_files_to_latest_labels(
     assert sum(labels == truth[path] for path, labels in held) > 13
     assert warehouse_rows(ports, "select count(*) from latest_predictions") == [(18,)]
 
+    least = warehouse_rows(
+        ports,
+        "select label, score from predictions where over_threshold is not null order by abs(score - 0.5)",
+    )[0]
+    page = (tmp_path / "home" / "reports" / f"{done.run_id}.html").read_text(encoding="utf-8")
+    section = page.split('id="unsure"')[1].split("</section>")[0]
+    first = section.split("<b>")[1]
+    assert first.startswith(f"{least[1]:.3f}</b> <bdi>{least[0]}<"), "nearest to neither there nor not there"
+    assert "given" in first
+
     path, labels = held[0]
     answer = served(ports, joined / path)
     assert sorted(json.loads(answer["labels"])) == labels

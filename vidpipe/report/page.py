@@ -25,7 +25,7 @@ SECTIONS = {
     "classified": "What was classified",
     "labels": "Label mix",
     "timelines": "Long videos",
-    "unsure": "Lowest scores",
+    "unsure": "Least sure",
     "disagreements": "Champion and challenger",
     "failures": "Failures",
     "media": "Media",

@@ -78,6 +78,7 @@ def collect(ports: Ports, older_than_s: float) -> tuple[int, int]:
     swept = [
         ports.store.sweep(ports.ledger.features.named_parts(), older_than_s),
         ports.staging.sweep(older_than_s),
+        ports.ledger.sweep(older_than_s),
         ports.warehouse.sweep(older_than_s),
         ports.registry.sweep(serving(ports), older_than_s),
         ports.reports.sweep(older_than_s),

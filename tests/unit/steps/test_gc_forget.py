@@ -28,7 +28,7 @@ from vidpipe.steps.forget import forget
 from vidpipe.steps.gc import gc
 from vidpipe.steps.ingest import ingest
 from vidpipe.steps.nightly import nightly
-from vidpipe.wiring import Home
+from vidpipe.wiring import Home, open_archive
 
 
 @pytest.fixture
@@ -271,3 +271,38 @@ def test_gc_deletes_what_a_kill_left_of_rewriting_the_ledger(filled: Ports) -> N
     assert sorted(Path(name).suffix for name in left) == [".tmp", ".wal"]
     gc(filled)
     assert {entry.name for entry in file.parent.iterdir()} == listed
+
+
+KILLED_WHILE_SPILLING = """
+import os, signal, sys
+from pathlib import Path
+from vidpipe.adapters.database.connection import Database
+
+with Database(Path(sys.argv[1])).session() as session:
+    session.connection.execute("set memory_limit = '32MB'")
+    session.connection.execute(
+        "create temp table much as select hash(i) h, hash(-i) g from range(4000000) t(i)"
+    )
+    spilled = session.connection.execute("select count(*) from duckdb_temporary_files()").fetchall()
+    assert spilled[0][0] > 0, spilled
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_gc_deletes_after_a_day_what_a_killed_process_spilled_to_disk(
+    filled: Ports, home: Any, tmp_path: Path
+) -> None:
+    file = concrete(filled.ledger, Ledger).database.file
+    spilled = Path(f"{file}.tmp")
+    command = [sys.executable, "-c", KILLED_WHILE_SPILLING, str(file)]
+    killed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert sum(left.stat().st_size for left in spilled.iterdir()) > 1 << 20
+    gc(filled)
+    assert list(spilled.iterdir()), "somebody may be at work"
+
+    open_archive(home).save(tmp_path / "saved", list_features=True)
+    assert not list((tmp_path / "saved").rglob("*.tmp")), "it is no part of the home"
+
+    result = gc(filled, older_than_s=0)
+    assert list(spilled.iterdir()) == [] and result.bytes > 1 << 20

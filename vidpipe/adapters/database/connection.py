@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
-from vidpipe.adapters.atomic import replacing, sweep_unfinished, sync
+from vidpipe.adapters.atomic import delete_old, replacing, sweep_unfinished, sync
 from vidpipe.adapters.database import sqlfiles
 from vidpipe.adapters.database.views import create_views
 from vidpipe.errors import LedgerLocked, SchemaMismatch, StorageFailed
@@ -155,6 +155,11 @@ class Database:
                 return before - self.file.stat().st_size
             finally:
                 connection.close()
+
+    def sweep(self, older_than_s: float) -> tuple[int, int]:
+        """Delete what killed processes spilled to disk: (files, bytes); one that ends does so itself."""
+        with self.exclusive(), _storage_errors(self.file):
+            return delete_old(_spill_folder(self.file).glob("*"), older_than_s)
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -296,9 +301,13 @@ def _start_engine(file: Path) -> duckdb.DuckDBPyConnection:
     """
     config: dict[str, Any] = {
         "storage_compatibility_version": STORAGE_VERSION,
-        "temp_directory": f"{file}.tmp",
+        "temp_directory": str(_spill_folder(file)),
     }
     return duckdb.connect(config=config)
+
+
+def _spill_folder(file: Path) -> Path:
+    return Path(f"{file}.tmp")
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, file: Path) -> None:

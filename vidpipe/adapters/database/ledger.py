@@ -81,6 +81,10 @@ class Ledger:
         """Give room of deleted rows back to the disk: bytes by which the file shrank."""
         return self.database.compact()
 
+    def sweep(self, older_than_s: float) -> tuple[int, int]:
+        """Delete what killed processes spilled to disk: (files, bytes)."""
+        return self.database.sweep(older_than_s)
+
     def table(self, statement: str) -> list[dict[str, Any]]:
         """Rows of a statement without parameters, also for a user who may not write."""
         with self.database.looking() as session:
