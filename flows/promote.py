@@ -24,9 +24,14 @@ MOVES = ("promoted", "forced", "rolled_back")
 
 
 @task(**RETRIES)
-def freeze_set(home: str | None, collection: str, split: str, split_column: str | None) -> FreezeResult:
+def freeze_set(
+    home: str | None, collection: str, split: str, split_column: str | None, group_near_duplicates: bool
+) -> FreezeResult:
     """Record the evaluation set in the ledger."""
-    return freeze_eval(ports_of(home), collection, split=split, split_column=split_column)
+    return freeze_eval(
+        ports_of(home), collection, split=split, split_column=split_column,
+        group_near_duplicates=group_near_duplicates,
+    )  # fmt: skip
 
 
 class Approval(RunInput):
@@ -59,7 +64,11 @@ def restore_version(home: str | None, to: int | None, reason: str | None) -> Pro
 
 @flow(name="freeze-eval", flow_run_name="freeze-eval-{collection}")
 def freeze_eval_flow(
-    collection: str, split: str = "test", split_column: str | None = None, home: str | None = None
+    collection: str,
+    split: str = "test",
+    split_column: str | None = None,
+    group_near_duplicates: bool = False,
+    home: str | None = None,
 ) -> dict[str, Any]:
     """Freeze a split of a collection as the evaluation set that every version is compared on from now on.
 
@@ -67,9 +76,10 @@ def freeze_eval_flow(
         collection: A collection with labels.
         split: train, val, test or all.
         split_column: The manifest's column of train/val/test; cut by group when empty.
+        group_near_duplicates: As in the training whose split is frozen.
         home: Another home than the one that VIDPIPE_HOME names.
     """
-    return publish_result(freeze_set(home, collection, split, split_column))
+    return publish_result(freeze_set(home, collection, split, split_column, group_near_duplicates))
 
 
 @flow(name="promote")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import shutil
 import time
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ import yaml
 from conftest import ROOT, certain, concrete
 
 from vidpipe.errors import ConfigurationError
+from vidpipe.records.windows import SHOTS
+from vidpipe.steps.ingest import ingest
 from vidpipe.steps.night_events import DRIFT
 
 
@@ -179,6 +182,75 @@ def test_windows_are_a_parameter_of_the_ingest_and_are_remembered(
     for asked, kept in wanted:
         ingest_flow("long", str(clips.incoming), **asked, home=home)
         assert make_ports(tmp_path / "home").ledger.sources.collection("long").windows == kept
+
+
+def test_every_option_of_an_ingest_is_a_parameter_and_is_remembered(
+    prefect_server: None, tmp_path: Path, make_ports: Any, clips: Any
+) -> None:
+    """The command and the flow, with the same options and then none, keep the same collection."""
+    from flows.ingest import ingest_flow
+
+    manifest = tmp_path / "some.csv"
+    path = sorted(p.name for p in clips.incoming.iterdir() if p.suffix == ".mp4")[0]
+    manifest.write_text(f"path,label,warm\n{path},crowd|rain,2.5\n", encoding="utf-8")
+    asked: dict[str, Any] = {
+        "manifest": str(manifest), "windows": "shots", "include": ["*.mp4"], "exclude": ["thumbs"],
+        "attribute": ["warm:double"], "time_from_name": "cam_%Y%m%d", "time_zone": "+02:00",
+        "multi_label": True,
+    }  # fmt: skip
+    by_flow, by_verb = tmp_path / "flow", tmp_path / "verb"
+    ingest_flow("long", str(clips.incoming), **asked, home=str(by_flow))
+    step = {("attributes" if name == "attribute" else name): value for name, value in asked.items()}
+    ingest(make_ports(by_verb), "long", str(clips.incoming), **step)
+    kept = make_ports(by_flow).ledger.sources.collection("long")
+    assert kept == make_ports(by_verb).ledger.sources.collection("long")
+    assert kept.windows == SHOTS and kept.multi_label
+    ingest_flow("long", str(clips.incoming), str(manifest), home=str(by_flow))
+    assert make_ports(by_flow).ledger.sources.collection("long") == kept
+
+    with pytest.raises(ConfigurationError, match="names no video"):
+        ingest_flow("long", str(clips.incoming), str(manifest), include=["*.avi"], home=str(by_flow))
+
+
+COMMAND_ALONE = {"as_json", "wait"}
+VERBS: dict[str, tuple[str, set[str], set[str]]] = {
+    "ingest": ("ingest", set(), set()),
+    "extract": ("extract", set(), set()),
+    "nightly": ("nightly", set(), set()),
+    "classify": ("classify", {"backfill", "budget_s"}, set()),
+    "backfill": ("classify", {"backfill", "model"}, set()),
+    "freeze-eval": ("freeze-eval", set(), set()),
+    "promote": ("promote", set(), {"approval"}),
+    "rollback": ("rollback", set(), set()),
+    # what an engineer tries out at the command line; a schedule trains by default
+    "train": (
+        "train", {"hidden_size", "layers", "head", "plain", "warm_start", "parts", "copies"}, set(),
+    ),
+}  # fmt: skip
+"""Deployment to its verb, the verb's options that it has not, and its parameters that the verb has not."""
+
+
+def test_a_flow_has_the_options_of_its_verb_and_their_defaults() -> None:
+    import typer
+    from prefect.flows import load_flow_from_entrypoint
+
+    from vidpipe.cli.main import app
+
+    commands = vars(typer.main.get_command(app))["commands"]
+    deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
+    assert {d["name"] for d in deployments} - VERBS.keys() == {"retrain"}, (
+        "of no verb, but of train's options"
+    )
+    for deployment in deployments:
+        verb, without, besides = VERBS.get(deployment["name"], ("train", VERBS["train"][1], {"judge"}))
+        flow: Any = load_flow_from_entrypoint(str(ROOT / deployment["entrypoint"]))
+        taken = {name: p.default for name, p in inspect.signature(flow.fn).parameters.items()}
+        options = {p.name: p.default for p in commands[verb].params}
+        assert taken.keys() - besides == options.keys() - without - COMMAND_ALONE, deployment["name"]
+        assert without <= options.keys() and besides <= taken.keys(), "the lists are of today"
+        for name in taken.keys() - besides:
+            required = taken[name] is inspect.Parameter.empty
+            assert required or (taken[name] or None) == (options[name] or None), (deployment["name"], name)
 
 
 def test_only_transient_errors_are_retried() -> None:
