@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING, Any, TextIO
 from vidpipe.errors import VidpipeError
 from vidpipe.progress import Meter, Metered
 from vidpipe.records.globs import counted
-from vidpipe.report.evidence import evidence_rows
+from vidpipe.report.evidence import evidence_rows, part_rows
 
 if TYPE_CHECKING:
     from vidpipe.steps.runs import Result
 
 log = logging.getLogger(__name__)
 
+_TABLES = ("parts", "per_label", "confusion")
+"""Shown below the other facts; baselines stand among the parts."""
 _SHOWN_ITEMS = 12
 _SHOWN_FRAMES = 10
 _BAR = 30
@@ -115,12 +117,16 @@ def print_error(error: VidpipeError, *, as_json: bool) -> None:
 
 
 def print_facts(title: str, facts: Mapping[str, Any]) -> None:
-    """Print a result as aligned `name  value` lines; per-label scores and confusion matrix as tables."""
-    flat = dict(_flattened(facts))
+    """Print a result as aligned `name  value` lines; scores of parts, of labels and confusions as tables."""
+    shown_below = {*_TABLES, *(k for k in facts if k.startswith("baseline") and facts.get("parts"))}
+    flat = dict(_flattened({k: v for k, v in facts.items() if k not in shown_below}))
     width = max((len(k) for k in flat), default=0)
     sys.stdout.write(f"{title}\n")
     for name, value in flat.items():
         sys.stdout.write(f"  {name:<{width}}  {_short(value)}\n")
+    if facts.get("parts"):
+        columns, *rows = part_rows(facts)
+        print_table(columns, rows)
     if table := facts.get("per_label"):
         columns = list(next(iter(table.values())))
         print_table(["label", *columns], [[label, *scores.values()] for label, scores in table.items()])
@@ -128,6 +134,13 @@ def print_facts(title: str, facts: Mapping[str, Any]) -> None:
         predicted = sorted({label for row in matrix.values() for label in row})
         rows = [[truth, *(row.get(label) for label in predicted)] for truth, row in matrix.items()]
         print_table(["true, predicted", *predicted], rows)
+
+
+def print_training(facts: Mapping[str, Any]) -> None:
+    """Print a training: its figures, its parts beside the baselines, and the advice that follows."""
+    known = {k: v for k, v in facts.items() if k not in ("metrics", "advice")}
+    print_facts("train", {**known, **facts["metrics"]})
+    sys.stdout.write(f"Advice: {facts['advice']}\n")
 
 
 def print_ingest(facts: Mapping[str, Any]) -> None:
@@ -198,9 +211,14 @@ def print_explanation(facts: Mapping[str, Any]) -> None:
 
 def _flattened(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in facts.items():
-        if name in ("per_label", "confusion"):
-            continue
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value.keys() == {"value", "low", "high"}:
+            found, low, high = (_short(value[key]) for key in ("value", "low", "high"))
+            yield prefix + name, f"{found} ({low} to {high})"
+        elif name == "order_gain" and value:
+            yield prefix + name, " ± ".join(map(_short, value))
+        elif name.endswith("interval") and value:
+            yield prefix + name, " to ".join(map(_short, value))
+        elif isinstance(value, Mapping):
             yield from _flattened(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value

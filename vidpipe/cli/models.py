@@ -55,6 +55,7 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train an LSTM and linear heads, register the version in MLflow as challenger."""
+    from vidpipe.cli.display import print_training
 
     def step(ports: Ports) -> Result:
         from vidpipe.learning.training import TrainingConfig
@@ -70,7 +71,7 @@ def train(
             linear=parts != "lstm", copies=copies, group_near_duplicates=group_near_duplicates,
         )  # fmt: skip
 
-    run_step(home, as_json, step)
+    run_step(home, as_json, step, show=print_training)
 
 
 @learning.command()

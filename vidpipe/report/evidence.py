@@ -44,6 +44,29 @@ def evidence_rows(evidence: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
+def part_rows(facts: Mapping[str, Any]) -> list[list[Any]]:
+    """Scores of a version, of its parts with their weights, and of the baselines, as a table; the head first.
+
+    Args:
+        facts: `parts` and `baselines` with scores by name, and the version's own as `evaluate` gives them, or
+            as `train` does, with `test_` before each name.
+    """
+    parts, baselines = facts["parts"], facts["baselines"]
+    measures = [m for m in MEASURES if m in next(iter(parts.values()))]
+    own = [facts.get(m, facts.get(f"test_{m}")) for m in measures]
+    named = [(f"part {name}", of) for name, of in parts.items() if of["weight"] or name not in baselines]
+    named += [(f"baseline {name}", of) for name, of in baselines.items()]
+    return [
+        ["", *(MEASURES[m] for m in measures), "weight"],
+        ["registered", *map(_rounded, own), None],
+        *([name, *(_rounded(of.get(m)) for m in measures), _rounded(of.get("weight"))] for name, of in named),
+    ]
+
+
+def _rounded(score: float | None) -> float | None:
+    return None if score is None else round(score, 3)
+
+
 def decision_markdown(facts: Mapping[str, Any]) -> str:
     """Promotion decision with reasons, warnings and evidence table as Markdown."""
     lines = [f"# {facts['model']} version {facts['version']}: {facts['decision']}", ""]

@@ -21,6 +21,7 @@ from vidpipe.cli.display import (
     print_json,
     print_records,
     print_table,
+    print_training,
 )
 from vidpipe.errors import NotFound
 from vidpipe.report.evidence import decision_markdown
@@ -139,6 +140,52 @@ def test_nested_facts_and_scores_by_label_are_shown_with_their_names(capsys: Cap
     assert ["baseline.accuracy", "0.625"] in words
     for expected in (["label", "f1", "support"], ["dog", "0.5", "2"], ["cat", "0.75", "9"]):
         assert expected in words
+
+
+OWN = {"accuracy": 0.9375, "macro_f1": 0.93}
+BASELINES = {"mean_linear": {"accuracy": 0.8, "macro_f1": 0.7}}
+PARTS = {
+    "mean_linear": {"accuracy": 0.8, "macro_f1": 0.7, "weight": 0.0},
+    "trend_linear": {"accuracy": 0.91234, "macro_f1": 0.9, "weight": 0.5},
+    "lstm": {"accuracy": 0.5, "macro_f1": 0.4, "weight": 0.0},
+}
+TABLE = [
+    ["accuracy", "macro", "F1", "weight"],
+    ["registered", "0.938", "0.93"],
+    ["part", "trend_linear", "0.912", "0.9", "0.5"],
+    ["part", "lstm", "0.5", "0.4", "0"],
+    ["baseline", "mean_linear", "0.8", "0.7"],
+]
+
+
+def test_an_evaluation_shows_parts_beside_baselines_and_its_intervals_in_words(capsys: Captured) -> None:
+    print_facts("evaluate", {
+        "n": 48, **OWN, "accuracy_interval": (0.8936, 0.98),
+        "gain": {"value": 0.1, "low": -0.05, "high": 0.2},
+        "baseline": {"accuracy": 0.8}, "baselines": BASELINES, "parts": PARTS,
+    })  # fmt: skip
+    text = said(capsys)
+    words = [line.split() for line in text.splitlines()]
+    assert ["accuracy_interval", "0.8936", "to", "0.98"] in words
+    assert ["gain", "0.1", "(-0.05", "to", "0.2)"] in words
+    first = words.index(TABLE[0])
+    assert words[first + 2 : first + 6] == TABLE[1:]
+    assert "baseline.accuracy" not in text, "said once, in the table"
+
+
+def test_a_training_ends_with_its_advice(capsys: Captured) -> None:
+    own = {f"test_{name}": value for name, value in OWN.items()}
+    print_training({
+        "version": 3, "advice": "order matters.", "metrics": {
+            **own, "baseline_test_accuracy": 0.8, "order_gain": (0.1, 0.02), "parts": PARTS,
+            "baselines": BASELINES,
+        },
+    })  # fmt: skip
+    text = said(capsys)
+    words = [line.split() for line in text.splitlines()]
+    assert words[0] == ["train"] and words[-1] == ["Advice:", "order", "matters."]
+    assert ["test_accuracy", "0.9375"] in words and ["order_gain", "0.1", "±", "0.02"] in words
+    assert all(row in words for row in TABLE) and "baseline_test" not in text
 
 
 def test_csv_quotes_what_needs_quotes(capsys: Captured) -> None:
