@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_TABLES = ("parts", "per_label", "confusion")
-"""Shown below the other facts; baselines stand among the parts."""
 _SHOWN_ITEMS = 12
 _SHOWN_FRAMES = 10
 _BAR = 30
@@ -118,13 +116,15 @@ def print_error(error: VidpipeError, *, as_json: bool) -> None:
 
 def print_facts(title: str, facts: Mapping[str, Any]) -> None:
     """Print a result as aligned `name  value` lines; scores of parts, of labels and confusions as tables."""
-    shown_below = {*_TABLES, *(k for k in facts if k.startswith("baseline") and facts.get("parts"))}
+    has_parts = "baselines" in facts  # elsewhere `parts` are those of a feature set
+    of_parts = {k for k in facts if k == "parts" or k.startswith("baseline")} if has_parts else set()
+    shown_below = {"per_label", "confusion", *of_parts}
     flat = dict(_flattened({k: v for k, v in facts.items() if k not in shown_below}))
     width = max((len(k) for k in flat), default=0)
     sys.stdout.write(f"{title}\n")
     for name, value in flat.items():
         sys.stdout.write(f"  {name:<{width}}  {_short(value)}\n")
-    if facts.get("parts"):
+    if has_parts:
         columns, *rows = part_rows(facts)
         print_table(columns, rows)
     if table := facts.get("per_label"):

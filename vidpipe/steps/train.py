@@ -323,9 +323,11 @@ def _advice(version: ModelVersion, split: ResolvedSplit) -> str:
         )
     videos = _label_counts((*split.train, *split.val))
     rarest = min(videos, key=lambda label: (videos[label], label))
+    is_rare = videos[rarest] < max(videos.values())
+    wanted = f"of label {rarest!r}, the rarest ({videos[rarest]} so far)," if is_rare else "of all labels"
     return (
         "a linear model on statistics over time is as good as one that sees order: "
-        f"more videos of label {rarest!r} ({videos[rarest]} so far) would help most."
+        f"more videos {wanted} would help most."
     )
 
 

@@ -133,6 +133,11 @@ def test_facts_are_aligned_lines_under_a_title(capsys: Captured) -> None:
     ]
 
 
+def test_parts_of_a_feature_set_are_a_fact_like_others(capsys: Captured) -> None:
+    print_facts("forget", {"parts": 1, "pages": 0})
+    assert said(capsys).splitlines() == ["forget", "  parts  1", "  pages  0"]
+
+
 def test_nested_facts_and_scores_by_label_are_shown_with_their_names(capsys: Captured) -> None:
     by_label = {"dog": {"f1": 0.5, "support": 2}, "cat": {"f1": 0.75, "support": 9}}
     print_facts("evaluate", {"n": 11, "baseline": {"accuracy": 0.625}, "per_label": by_label})
