@@ -95,8 +95,8 @@ class Service:
     def wait(self) -> Service:
         """Return when it is up; its log's end says why it is not."""
         try:
-            until(f"{self.name} is up", lambda: self.is_up() or self._ended(), 180)
-            assert not self._ended(), f"{self.name} ended by itself"
+            until(f"{self.name} is up", lambda: self.is_up() or self.has_ended(), 180)
+            assert not self.has_ended(), f"{self.name} ended by itself"
         except AssertionError as error:
             tail = self.log.read_text(errors="replace")[-3000:]
             raise AssertionError(f"{error}\n{self.log}:\n{tail}") from None
@@ -115,7 +115,8 @@ class Service:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(timeout=20)
 
-    def _ended(self) -> bool:
+    def has_ended(self) -> bool:
+        """Whether its process has ended, or was never started."""
         return self._process is None or self._process.poll() is not None
 
 
