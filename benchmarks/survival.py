@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import gc
 import json
 import os
 import re
@@ -24,6 +25,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -35,6 +37,12 @@ HOSTILE = ROOT.parent / "shared" / "data" / "hostile"
 NIGHTS = 8
 RANKS = 5
 HANG_S = 900.0
+NIGHT_IMPORTS = (
+    "jinja2", "mlflow.store.model_registry.sqlalchemy_store", "mlflow.store.tracking.sqlalchemy_store",
+    "prometheus_client", "scipy.stats", "torch", "vidpipe.steps.nightly", "vidpipe.vision.backbones",
+    "vidpipe.wiring",
+)  # fmt: skip
+"""Modules that a night needs."""
 PAUSE_S = 0.02
 """Between two looks of a reader: it need not take a core from the job that it watches."""
 
@@ -163,11 +171,9 @@ def nights_at_once(home: Path, options: Sequence[Sequence[str]]) -> list[Ended]:
 
 def fork_nights(home: Path, options: Sequence[Sequence[str]]) -> list[Ended]:
     """Child process: import everything, then fork, so that the nights differ by milliseconds."""
-    import mlflow  # noqa: F401
-    import torch  # noqa: F401
-
-    import vidpipe.steps.nightly
-    import vidpipe.wiring  # noqa: F401
+    for name in NIGHT_IMPORTS:
+        import_module(name)
+    gc.freeze()  # a collection in a child would otherwise copy all that was imported
 
     with tempfile.TemporaryDirectory() as name:
         logs = [Path(name) / str(n) for n in range(len(options))]

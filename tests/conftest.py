@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from buckets import bucket, inbox, install, s3_server, s3_settings  # noqa: F401  (fixtures)
+from homes import crowned_home, crowned_once  # noqa: F401  (fixtures)
 
 os.environ.update(
     DO_NOT_TRACK="true", MLFLOW_DISABLE_TELEMETRY="true", PREFECT_SERVER_ANALYTICS_ENABLED="false"
@@ -56,7 +57,7 @@ LONGEST = (
     "champion", "backup", "demo", "backbone_choice", "readers", "label", "identity", "versions",
 )  # fmt: skip
 """Modules that take longest, the longest first: one of them begun last would keep one core busy alone."""
-SLOW_FIXTURES = {"clips", "forked_vidpipe", "s3_server"}
+SLOW_FIXTURES = {"clips", "forked_python", "s3_server"}
 """Whatever uses one of them encodes and extracts videos, starts processes of its own, or a server."""
 
 
@@ -133,9 +134,18 @@ def _files_are_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hash_and_probe, "QUIET_S", 0.0)
 
 
+@pytest.fixture(scope="session")
+def common_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this run of tests, whichever worker asks."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "common"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @pytest.fixture(autouse=True, scope="session")
-def _what_homes_begin_with_is_made_once() -> Iterator[None]:
-    with new_stores.copied(), loaded_backbones.shared():
+def _what_homes_begin_with_is_made_once(common_folder: Path) -> Iterator[None]:
+    with new_stores.copied(common_folder / "stores"), loaded_backbones.shared():
         yield
 
 
@@ -158,9 +168,10 @@ def videos(tools: Tools) -> VideoFiles:
 
 
 @pytest.fixture(scope="session")
-def clips(tmp_path_factory: pytest.TempPathFactory, tools: Tools) -> DemoCollection:
+def clips(common_folder: Path, tools: Tools) -> DemoCollection:
     """The demo's generator at its smallest: real H.264 files, 4 labels, train/val/test."""
-    return make_collection(tmp_path_factory.mktemp("clips"), tools.ffmpeg, takes=6)
+    with new_stores.made_once(common_folder / "clips"):  # what is there already is kept
+        return make_collection(common_folder / "clips", tools.ffmpeg, takes=6)
 
 
 @pytest.fixture(scope="session")
@@ -237,8 +248,8 @@ def home_of_clips(
 
 
 @pytest.fixture(scope="session")
-def forked_vidpipe() -> Iterator[list[str]]:
-    """What to start for `python -m vidpipe`, its imports already made: see `fork_server.py`."""
+def forked_python() -> Iterator[list[str]]:
+    """What to start for `python`, the imports of `vidpipe` already made: see `fork_server.py`."""
     script, name = str(ROOT / "tests" / "fork_server.py"), f"vidpipe-tests-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(f"\0{name}")
@@ -253,16 +264,18 @@ def forked_vidpipe() -> Iterator[list[str]]:
 
 
 @pytest.fixture(scope="session")
-def program(
-    forked_vidpipe: list[str], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], list[str]]:
+def forked_vidpipe(forked_python: list[str]) -> list[str]:
+    """What to start for `python -m vidpipe`."""
+    return [*forked_python, "-m", "vidpipe"]
+
+
+@pytest.fixture(scope="session")
+def program(forked_vidpipe: list[str], common_folder: Path) -> Callable[[str], list[str]]:
     """What to start for a verb: a fork, but for its first start, which shows what it forgets to import."""
-    base = tmp_path_factory.getbasetemp()
-    started = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "started"
 
     def of(verb: str) -> list[str]:
         try:
-            (started / verb).mkdir(parents=True)
+            (common_folder / "started" / verb).mkdir(parents=True)
         except FileExistsError:
             return forked_vidpipe
         return [sys.executable, "-m", "vidpipe"]

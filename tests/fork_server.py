@@ -1,9 +1,9 @@
-"""`python -m vidpipe` without its imports: a process that has made them forks one child for each start.
+"""`python -m vidpipe` and `python -c` without the imports: a process that has made them forks for each start.
 
 Importing PyTorch, MLflow and DuckDB takes one to five seconds of CPU, and the tests start `vidpipe` some
 hundred times. So what they start is this file, by a bare Python, and the server does the rest at once:
 
-    test ──subprocess──▶ start ──arguments, environment, folder, stdio──▶ serve ──▶ keep ──▶ vidpipe
+    test ──subprocess──▶ start ──arguments, environment, folder, stdio──▶ serve ──▶ keep ──▶ python
                            ◀───────────────────── exit code ───────────────────────┘
 
 The server only imports. It opens no database, reads no setting and computes nothing, so that no thread and
@@ -11,6 +11,8 @@ no lock of a library is caught half-way by a fork; each fork asserts that there 
 the arguments, environment, folder and standard streams of `start`, and ends as a process does that was
 started the usual way. It *is* started the usual way where its environment differs in what a library may
 read on being imported.
+
+New homes in a child begin with copies of new stores, as those in the tests' own process do (`new_stores.py`).
 
 A fork cannot show an import that is missing, slow or heavier than it should be, nor what Python says when
 it takes apart its modules at the end. Tests of that, and one start of each verb, use `sys.executable`.
@@ -31,12 +33,13 @@ STDIO = (0, 1, 2)
 ENOUGH = 1 << 17
 """Bytes of one message."""
 IMPORTED = """
-vidpipe.cli.main alembic.command cv2 duckdb matplotlib.figure mlflow.pyfunc pandas pyarrow.dataset
-mlflow.store.model_registry.sqlalchemy_store mlflow.store.tracking.sqlalchemy_store pyarrow.parquet torch
-rich.progress safetensors.torch scipy.optimize scipy.stats sklearn.metrics vidpipe.adapters.features.store
-vidpipe.adapters.models.registry vidpipe.steps.nightly vidpipe.steps.train
+vidpipe.cli.main alembic.command cv2 duckdb jinja2 matplotlib.figure mlflow.pyfunc pandas
+mlflow.store.model_registry.sqlalchemy_store mlflow.store.tracking.sqlalchemy_store prometheus_client
+pyarrow.dataset pyarrow.parquet torch rich.progress safetensors.torch scipy.optimize scipy.stats
+sklearn.metrics sklearn.model_selection vidpipe.adapters.features.store vidpipe.adapters.models.registry
+vidpipe.steps.nightly vidpipe.steps.train vidpipe.vision.backbones new_stores
 """
-READ_LATER = ("COLUMNS", "DO_NOT_TRACK", "LINES", "MLFLOW_", "PATH", "PYTEST_", "USER", "VIDPIPE_")
+READ_LATER = ("COLUMNS", "DO_NOT_TRACK", "LINES", "LOGNAME", "MLFLOW_", "PATH", "PYTEST_", "USER", "VIDPIPE_")
 """Beginnings of the variables that nobody reads before a verb runs."""
 BORN_WITH = dict(os.environ)
 """The environment before imports set what they set."""
@@ -48,7 +51,7 @@ exit_code = [1]
 
 
 def start(address: str, arguments: list[str]) -> int:
-    """Run `vidpipe ARGUMENTS` in a forked child and return its exit code, or die by the signal it died by."""
+    """Run `python ARGUMENTS` in a forked child and return its exit code, or die by the signal it died by."""
     message = marshal.dumps((arguments, dict(os.environ), os.getcwd()))  # noqa: PTH109
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
         server.connect(address)
@@ -62,7 +65,7 @@ def start(address: str, arguments: list[str]) -> int:
 
 
 def serve(listener: socket.socket) -> None:
-    """Accept connections of `start` and fork a child for each; returns in the child, to run `vidpipe`.
+    """Accept connections of `start` and fork a child for each; returns in the child, to run.
 
     Ends with standard input.
     """
@@ -70,6 +73,7 @@ def serve(listener: socket.socket) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in IMPORTED.split():
         __import__(name)
+    sys.modules["new_stores"].remember_revision()
     gc.collect()
     gc.freeze()  # a collection in a child would otherwise touch, and so copy, all that was imported
     if (first := os.fork()) == 0:  # before a fork, OpenBLAS ends the threads that NumPy's import started
@@ -124,12 +128,16 @@ def become(arguments: list[str], environment: dict[str, str], folder: str, strea
         os.close(stream)
     os.chdir(folder)
     signal.signal(signal.SIGINT, INTERRUPTED)
+    import new_stores
+
     if read_early(environment) != read_early(BORN_WITH):
-        os.execve(sys.executable, [sys.executable, "-m", "vidpipe", *arguments], environment)
+        os.execve(sys.executable, [sys.executable, *arguments], environment)
     for name in BORN_WITH.keys() - environment.keys():
         os.environ.pop(name, None)
     os.environ.update(environment)
     sys.argv[1:], sys.path[0] = arguments, folder
+    if new_stores.FOLDER in environment:
+        new_stores.copy_in_this_process()
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         before = getattr(sys, name)
         buffering = 1 if name == "stderr" else -1
@@ -139,11 +147,15 @@ def become(arguments: list[str], environment: dict[str, str], folder: str, strea
 
 
 def run() -> None:
-    """`python -m vidpipe`."""
+    """`python -m MODULE …` or `python -c CODE …`."""
     import runpy
 
+    how, what, *sys.argv[1:] = sys.argv[1:]
     try:
-        runpy.run_module("vidpipe", run_name="__main__", alter_sys=True)
+        if how == "-m":
+            runpy.run_module(what, run_name="__main__", alter_sys=True)
+        else:
+            exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})
         exit_code[0] = 0
     except SystemExit as ended:
         exit_code[0] = ended.code if isinstance(ended.code, int) else int(ended.code is not None)

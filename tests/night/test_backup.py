@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import warehouse_rows
-from test_readers import copy_clips, smallest_manifest
+from test_readers import copy_clips
 
 from vidpipe.errors import ConfigurationError, StorageFailed
 from vidpipe.learning.training import TrainingConfig
@@ -22,7 +22,6 @@ from vidpipe.steps.extract import extract
 from vidpipe.steps.forget import forget
 from vidpipe.steps.ingest import ingest
 from vidpipe.steps.nightly import nightly
-from vidpipe.steps.promote import promote
 from vidpipe.steps.train import train
 from vidpipe.wiring import open_archive, open_home, open_probes
 
@@ -46,14 +45,10 @@ def tables(ports: Ports) -> list[list[tuple[Any, ...]]]:
 
 
 def test_a_home_restored_elsewhere_serves_the_same_and_goes_on(
-    tmp_path: Path, clips: Any, make_ports: Callable[[Path], Ports]
+    tmp_path: Path, clips: Any, crowned_home: Any, make_ports: Callable[[Path], Ports]
 ) -> None:
     home, folder, elsewhere = tmp_path / "home", tmp_path / "backup", tmp_path / "a new place" / "home"
-    ports = make_ports(home)
-    ingest(ports, "clips", clips.labelled, manifest=smallest_manifest(clips, tmp_path / "six.csv"))
-    extract(ports)
-    train(ports, "clips", split_column="split", config=TrainingConfig(seed=0, epochs=1))
-    promote(ports, force=True, reason="a test")
+    ports = make_ports(crowned_home(home))
     assert nightly(ports).status == "ok"
     before = tables(ports)
 
@@ -78,15 +73,25 @@ def test_a_home_restored_elsewhere_serves_the_same_and_goes_on(
     assert not home.exists(), "nothing of the new home looks back at the old one's place"
 
 
-@pytest.fixture
-def small(ports: Ports, clips: Any, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def two_videos(clips: Any, tmp_path_factory: pytest.TempPathFactory, make_ports: Any) -> Path:
     """A home with two videos and their features; no model."""
-    (tmp_path / "in").mkdir()
-    for file in sorted(clips.incoming.glob("*.mp4"))[:2]:
-        shutil.copy2(file, tmp_path / "in")
-    ingest(ports, "in", tmp_path / "in")
+    folder = tmp_path_factory.mktemp("two")
+    ports = make_ports(folder / "home")
+    ingest(ports, "in", copy_clips(clips, folder / "in", range(2)))
     extract(ports)
-    return tmp_path / "home"
+    return folder / "home"
+
+
+@pytest.fixture
+def small(two_videos: Path, tmp_path: Path) -> Path:
+    """A copy of that home."""
+    return Path(shutil.copytree(two_videos, tmp_path / "home"))
+
+
+@pytest.fixture
+def ports(small: Path, make_ports: Callable[[Path], Ports]) -> Ports:
+    return make_ports(small)
 
 
 def test_features_are_links_and_a_forgotten_video_stays_in_the_backup_alone(

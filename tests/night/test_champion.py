@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,7 +17,6 @@ from typing import Any
 
 import pytest
 from conftest import certain, concrete, warehouse_rows
-from test_readers import smallest_manifest
 
 from vidpipe.adapters.models.registry import Registry
 from vidpipe.errors import NotFound, VidpipeError
@@ -28,8 +26,6 @@ from vidpipe.records.predictions import Intent, Promotion
 from vidpipe.steps.champion_alias import record, settle
 from vidpipe.steps.classify import classify
 from vidpipe.steps.evaluation_log import log_decision
-from vidpipe.steps.extract import extract
-from vidpipe.steps.ingest import ingest
 from vidpipe.steps.nightly import nightly
 from vidpipe.steps.promote import promote, rollback
 from vidpipe.steps.train import train
@@ -44,18 +40,16 @@ DECISIONS: dict[str, Callable[[Ports], Any]] = {
 
 
 @pytest.fixture(scope="module")
-def crowned(tmp_path_factory: pytest.TempPathFactory, clips: Any, make_ports: Any) -> Path:
+def crowned(tmp_path_factory: pytest.TempPathFactory, crowned_home: Any, make_ports: Any) -> Path:
     """A home whose versions 1, 2 and 3 were champion in turn, and whose version 4 is the challenger."""
-    folder = tmp_path_factory.mktemp("crowned")
-    ports = make_ports(folder / "home")
-    ingest(ports, "clips", clips.labelled, manifest=smallest_manifest(clips, folder / "six.csv"))
-    extract(ports)
-    for seed in range(4):
+    home: Path = crowned_home(tmp_path_factory.mktemp("crowned") / "home")
+    ports = make_ports(home)
+    for seed in range(1, 4):
         train(ports, "clips", split_column="split", config=TrainingConfig(seed=seed, epochs=1))
         if seed < CHAMPION:
             promote(ports, force=True, reason="a test")
     classify(ports)
-    return folder / "home"
+    return home
 
 
 @pytest.fixture
@@ -254,9 +248,9 @@ CRASHES: dict[str, tuple[str, str, str, int]] = {
 OF_THE_DECISION = ("validation_status", "vidpipe.decision", "vidpipe.decided_by", "vidpipe.reason")
 
 
-def die(home: Path, call: str, where: str, when: str, count: int) -> None:
+def die(python: list[str], home: Path, call: str, where: str, when: str, count: int) -> None:
     """Play a decision by Ann in a process of its own that SIGKILL ends."""
-    command = [sys.executable, "-c", DYING, str(home), call, where, when, str(count)]
+    command = [*python, "-c", DYING, str(home), call, where, when, str(count)]
     ended = subprocess.run(
         command, env=os.environ | {"LOGNAME": "ann"}, capture_output=True, text=True, check=False
     )
@@ -289,14 +283,14 @@ def straight_path(
 
 @pytest.mark.parametrize("crash", CRASHES)
 def test_a_decision_whose_process_died_leaves_what_the_straight_path_leaves(
-    crash: str, ports: Ports, straight_path: Callable[[str], Ports], tmp_path: Path
+    crash: str, ports: Ports, straight_path: Callable[[str], Ports], tmp_path: Path, forked_python: list[str]
 ) -> None:
     call, where, when, count = CRASHES[crash]
     target = TARGETS["rolled_back"] if call == BACK else 4
     straight = straight_path(call)
     wanted = tags_of(straight, target)
 
-    die(tmp_path / "home", call, where, when, count)
+    die(forked_python, tmp_path / "home", call, where, when, count)
     assert len(ports.ledger.decisions.open_promotions(ports.registry.model)) == 1
     settle(ports)
     ports.warehouse.publish()

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from conftest import concrete, warehouse_rows
 from guarded import guarded
-from test_readers import smallest_manifest
 
 from vidpipe.adapters.database.ledger import Ledger
 from vidpipe.adapters.models.mlflow_store import MlflowStore
@@ -23,8 +22,6 @@ from vidpipe.learning.training import TrainingConfig
 from vidpipe.ports import Ports
 from vidpipe.steps.champion_alias import champion, verified
 from vidpipe.steps.classify import classify
-from vidpipe.steps.extract import extract
-from vidpipe.steps.ingest import ingest
 from vidpipe.steps.nightly import nightly
 from vidpipe.steps.plan_extraction import wanted_specs
 from vidpipe.steps.promote import promote
@@ -35,14 +32,10 @@ ONE_EPOCH = TrainingConfig(seed=0, epochs=1)
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, clips: Any, make_ports: Any) -> Path:
+def served(tmp_path_factory: pytest.TempPathFactory, crowned_home: Any, make_ports: Any) -> Path:
     """A home whose version 1 is champion and has been copied, and whose version 2 is the challenger."""
-    home = tmp_path_factory.mktemp("served") / "home"
+    home: Path = crowned_home(tmp_path_factory.mktemp("served") / "home")
     ports = make_ports(home)
-    ingest(ports, "clips", clips.labelled, manifest=smallest_manifest(clips, home.parent / "six.csv"))
-    extract(ports)
-    train(ports, "clips", split_column="split", config=ONE_EPOCH)
-    promote(ports, force=True, reason="a test")
     train(ports, "clips", split_column="split", config=TrainingConfig(seed=1, epochs=1))
     assert nightly(ports).status == "ok"
     return home

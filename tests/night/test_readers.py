@@ -20,6 +20,7 @@ from typing import Any
 import duckdb
 import pytest
 from conftest import certain
+from homes import smallest_manifest
 
 from benchmarks.survival import CHECKS, fill_ledger, publish_cost, reader
 from vidpipe.adapters import atomic
@@ -51,15 +52,6 @@ NEW_READER = """
 import sys, duckdb
 print(duckdb.connect(sys.argv[1], read_only=True).execute(sys.argv[2]).fetchall())
 """
-
-
-def smallest_manifest(clips: Any, target: Path) -> Path:
-    """One clip to train, one to validate and one to test, of each of two labels."""
-    header, *rows = clips.manifest.read_text(encoding="utf-8").splitlines()
-    kinds = [(label, split) for label in ("palace", "flower") for split in ("train", "val", "test")]
-    chosen = [next(r for r in rows if f",{label}," in r and r.endswith(split)) for label, split in kinds]
-    target.write_text("\n".join([header, *chosen]) + "\n", encoding="utf-8")
-    return target
 
 
 def copy_clips(clips: Any, target: Path, numbers: range) -> Path:

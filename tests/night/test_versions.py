@@ -13,7 +13,6 @@ import duckdb
 import pytest
 from conftest import certain, concrete, warehouse_rows
 from test_ledger import SET, arrive, extracted, ledger, made_once, predictions, put_part, query  # noqa: F401
-from test_readers import smallest_manifest
 
 from vidpipe.adapters import machine
 from vidpipe.adapters.database import sqlfiles
@@ -26,8 +25,6 @@ from vidpipe.records.machine import ModelFault
 from vidpipe.records.models import VersionId
 from vidpipe.records.predictions import Promotion
 from vidpipe.steps.explain import explain
-from vidpipe.steps.extract import extract
-from vidpipe.steps.ingest import ingest
 from vidpipe.steps.nightly import nightly
 from vidpipe.steps.promote import promote, rollback
 from vidpipe.steps.train import train
@@ -180,15 +177,10 @@ def test_rows_that_are_older_than_the_version_are_not_taken_for_its_own(before: 
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, clips: Any, make_ports: Any) -> Path:
+def served(tmp_path_factory: pytest.TempPathFactory, crowned_home: Any, make_ports: Any) -> Path:
     """A home whose version 1 is champion and has scored all."""
-    home = tmp_path_factory.mktemp("served") / "home"
-    ports = make_ports(home)
-    ingest(ports, "clips", clips.labelled, manifest=smallest_manifest(clips, home.parent / "six.csv"))
-    extract(ports)
-    learn(ports, seed=0)
-    promote(ports, force=True, reason="a test")
-    assert nightly(ports).classified == 6
+    home: Path = crowned_home(tmp_path_factory.mktemp("served") / "home")
+    assert nightly(make_ports(home)).classified == 6
     return home
 
 

@@ -27,7 +27,7 @@ from typing import Any
 
 import pytest
 from conftest import concrete
-from test_readers import copy_clips, smallest_manifest
+from test_readers import copy_clips
 from typer.testing import CliRunner
 
 from benchmarks.survival import nights_at_once
@@ -120,18 +120,13 @@ def rows(home: Path, query: str) -> list[list[Any]]:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, clips: Any, make_ports: Any) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory, crowned_home: Any, make_ports: Any) -> Path:
     """A home with six labelled clips, version 1 as champion, all scored, and version 2 as challenger."""
-    folder = tmp_path_factory.mktemp("trained")
-    ports = make_ports(folder / "home")
-    ingest(ports, "clips", clips.labelled, manifest=smallest_manifest(clips, folder / "six.csv"))
-    extract(ports)
-    for seed in (0, 1):
-        train(ports, "clips", split_column="split", config=TrainingConfig(seed=seed, epochs=1))
-        if seed == 0:
-            promote(ports, force=True, reason="a test")
+    home: Path = crowned_home(tmp_path_factory.mktemp("trained") / "home")
+    ports = make_ports(home)
+    train(ports, "clips", split_column="split", config=TrainingConfig(seed=1, epochs=1))
     classify(ports)
-    return folder / "home"
+    return home
 
 
 def copy_home(trained: Path, target: Path) -> Path:
