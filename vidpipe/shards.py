@@ -137,6 +137,8 @@ class _Scheduler:
         if shard.copies:
             return
         if shard.tries == TRIES:
+            if isinstance(error, StopIteration):  # within a generator it would lose its own words
+                raise RuntimeError(f"shard {number + 1}: its worker raised {error!r}") from error
             raise error
         log.warning("shard %d was lost (%s): another worker gets it", number + 1, error)
         self.running[number] = _Running(tries=shard.tries + 1)

@@ -80,6 +80,15 @@ def test_a_shard_that_is_lost_three_times_ends_with_the_last_error() -> None:
         back(Workers(work), [1.0])
 
 
+def test_a_worker_that_ran_out_of_an_iterator_is_named_with_its_shard() -> None:
+    def work(number: int, copy: int) -> int:
+        return next(iter([7] if number == 0 else []))
+
+    with pytest.raises(RuntimeError, match=r"shard 2: its worker raised StopIteration\(\)") as caught:
+        back(Workers(work), [1.0, 1.0])
+    assert isinstance(caught.value.__cause__, StopIteration)
+
+
 def test_an_error_of_vidpipe_is_not_tried_again() -> None:
     def work(number: int, copy: int) -> int:
         raise StopError("no such thing", next_step="look")

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 _PACKAGE = Path(str(files("vidpipe")))
-ROOT = next(d for d in (_PACKAGE / "sql", _PACKAGE.parent / "sql") if (d / "migrations").is_dir())
+ROOT = (_PACKAGE if (_PACKAGE / "sql").is_dir() else _PACKAGE.parent) / "sql"
 
 
 @cache
