@@ -15,11 +15,25 @@ if TYPE_CHECKING:
 
 learning = typer.Typer(rich_markup_mode=None)
 
+LabelledCollectionOption = Annotated[str, typer.Option("--collection", help="A collection with labels.")]
+SplitColumnOption = Annotated[str | None, typer.Option(help="Manifest column of train/val/test.")]
+CopiesOption = Annotated[
+    Literal["refuse", "strictest"],
+    typer.Option(help="Copies that disagree on split or group; strictest: test, then val, then train."),
+]
+GroupNearDuplicatesOption = Annotated[
+    bool,
+    typer.Option(
+        "--group-near-duplicates",
+        help="Keep near-duplicates in one split; without it a few are warned of, and many refused.",
+    ),
+]
+
 
 @learning.command()
 def train(
-    collection: Annotated[str, typer.Option("--collection", help="A collection with labels.")],
-    split_column: Annotated[str | None, typer.Option(help="Manifest column of train/val/test.")] = None,
+    collection: LabelledCollectionOption,
+    split_column: SplitColumnOption = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Default: 40, more on few videos.")] = None,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     hidden_size: Annotated[int | None, typer.Option(min=1, help="LSTM units. Default: 128")] = None,
@@ -40,17 +54,8 @@ def train(
         Literal["linear,lstm", "lstm"],
         typer.Option(help="linear,lstm: the LSTM and linear heads, weighted; lstm: the LSTM alone."),
     ] = "linear,lstm",
-    copies: Annotated[
-        Literal["refuse", "strictest"],
-        typer.Option(help="Copies that disagree on split or group; strictest: test, then val, then train."),
-    ] = "refuse",
-    group_near_duplicates: Annotated[
-        bool,
-        typer.Option(
-            "--group-near-duplicates",
-            help="Keep near-duplicates in one split; without it a few are warned of, and many refused.",
-        ),
-    ] = False,
+    copies: CopiesOption = "refuse",
+    group_near_duplicates: GroupNearDuplicatesOption = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -76,23 +81,14 @@ def train(
 
 @learning.command()
 def tune(
-    collection: Annotated[str, typer.Option("--collection", help="A collection with labels.")],
-    split_column: Annotated[str | None, typer.Option(help="Manifest column of train/val/test.")] = None,
+    collection: LabelledCollectionOption,
+    split_column: SplitColumnOption = None,
     budget_s: Annotated[
         float, typer.Option(min=0, help="Time budget of the trials in seconds; at least one trial runs.")
     ] = 600,
     seed: Annotated[int, typer.Option(help="Random seed, of the search too.")] = 0,
-    copies: Annotated[
-        Literal["refuse", "strictest"],
-        typer.Option(help="Copies that disagree on split or group; strictest: test, then val, then train."),
-    ] = "refuse",
-    group_near_duplicates: Annotated[
-        bool,
-        typer.Option(
-            "--group-near-duplicates",
-            help="Keep near-duplicates in one split; without it a few are warned of, and many refused.",
-        ),
-    ] = False,
+    copies: CopiesOption = "refuse",
+    group_near_duplicates: GroupNearDuplicatesOption = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -127,9 +123,9 @@ def evaluate(
 
 @learning.command("freeze-eval")
 def freeze_eval(
-    collection: Annotated[str, typer.Option("--collection", help="A collection with labels.")],
+    collection: LabelledCollectionOption,
     split: Annotated[str, typer.Option(help="train, val, test or all.")] = "test",
-    split_column: Annotated[str | None, typer.Option(help="Manifest column of train/val/test.")] = None,
+    split_column: SplitColumnOption = None,
     group_near_duplicates: Annotated[
         bool,
         typer.Option("--group-near-duplicates", help="As in the training whose split is frozen."),

@@ -173,7 +173,7 @@ def give(ports: Ports, by_collection: Mapping[str, Sequence[GivenLabel]], source
     """
     counts = dict.fromkeys(("labelled", "unchanged", "unknown", "changed"), 0)
     for name, lines in by_collection.items():
-        found = ports.ledger.sources.items_at(name, [line.path for line in lines])
+        found = ports.ledger.sources.labels_at(name, [line.path for line in lines])
         new = dict(_new_labels(lines, found, counts))
         counts["labelled"] += len(new)
         if new:

@@ -33,11 +33,11 @@ def test_pictures_are_made_once_and_go_when_the_video_is_forgotten(
     file = shutil.copy(sorted(clips.incoming.glob("*.mp4"))[0], folder / "a.mp4")
     (folder / "b.mp4").write_bytes(b"nonsense")
     ingest(ports, "in", folder)
-    video_id = ports.ledger.sources.items_at("in", ["a.mp4"])["a.mp4"][0]
+    video_id = ports.ledger.sources.labels_at("in", ["a.mp4"])["a.mp4"][0]
     still, strip = picture(ports, video_id, STILL), picture(ports, video_id, STRIP)
     width, height = size_of(still)
     assert max(width, height) == 320 and size_of(strip) == (STRIP_FRAMES * width, height)
-    bad = ports.ledger.sources.items_at("in", ["b.mp4"]).get("b.mp4")
+    bad = ports.ledger.sources.labels_at("in", ["b.mp4"]).get("b.mp4")
     if bad:
         with pytest.raises(NoPicture, match="no frame"):
             picture(ports, bad[0], STILL)

@@ -74,7 +74,7 @@ def inbox(scored: Path, source: Path, tmp_path: Path, make_ports: Any) -> Ports:
 
 
 def ids_of(ports: Ports) -> dict[str, str]:
-    found = ports.ledger.sources.items_at("inbox", [f"{n}.mp4" for n in range(6)])
+    found = ports.ledger.sources.labels_at("inbox", [f"{n}.mp4" for n in range(6)])
     return {path: video_id for path, (video_id, _) in found.items()}
 
 

@@ -40,14 +40,15 @@ class Sources:
 
     def collection(self, name: str) -> Collection | None:
         """The named collection."""
-        with self._database.session() as session:
-            rows = session.rows("collection_get", name=name)
-        return _collection(*rows[0]) if rows else None
+        return next(iter(self._collections(name)), None)
 
     def collections(self) -> list[Collection]:
         """All collections, oldest first."""
+        return self._collections(None)
+
+    def _collections(self, name: str | None) -> list[Collection]:
         with self._database.session() as session:
-            return [_collection(*row) for row in session.rows("collection_all")]
+            return [_collection(*row) for row in session.rows("collections_get", name=name)]
 
     def put_collection(self, collection: Collection) -> None:
         """Create the collection, or change its source or windows."""
@@ -148,11 +149,11 @@ class Sources:
         with self._database.session() as session:
             return int(session.rows("labels_known", collection=collection)[0][0])
 
-    def items_at(self, collection: str, paths: Iterable[str]) -> dict[str, tuple[str, str | None]]:
+    def labels_at(self, collection: str, paths: Iterable[str]) -> dict[str, tuple[str, str | None]]:
         """Video id and current label at each of these paths where the collection has a video."""
         with self._database.session() as session:
             session.give("given", GIVEN_PATHS, [(path,) for path in paths])
-            rows = session.rows("items_of_paths", collection=collection)
+            rows = session.rows("labels_at_paths", collection=collection)
         return {path: (video_id, label) for path, video_id, label in rows}
 
     def give_labels(self, collection: str, labels: Mapping[str, str], source: str) -> None:

@@ -1,3 +1,4 @@
+-- Collections as they were made, the oldest first: the named one, or without a name all.
 select
     name,
     source,
@@ -12,4 +13,5 @@ select
     time_zone,
     coalesce(multi_label, false) as multi_label
 from core.collection
+where name = coalesce($name, name)
 order by collection_key
