@@ -34,10 +34,40 @@ near as (
     inner join core.present_video as other on near_pair.other_video_key = other.video_key
 ),
 
+-- Where a video may have several labels: those that hold, the sureness of the one that is least sure, and the
+-- score of the one that is asked for.
+of_several as (
+    select
+        present.video_key,
+        coalesce(
+            list(label.label order by label.label) filter (where prediction.over_threshold), []
+        ) as held,
+        min(greatest(prediction.score, 1 - prediction.score)) filter (
+            where coalesce(label.label = $label, true)
+        ) as sureness,
+        any_value(prediction.score) filter (where label.label = $label) as asked_score
+    from core.present_video as present
+    inner join core.collection as collection on present.collection_key = collection.collection_key
+    inner join core.collection_serving as serving on present.collection_key = serving.collection_key
+    inner join core.prediction as prediction
+        on
+            present.video_key = prediction.video_key
+            and serving.model_version = prediction.model_version
+    inner join core.label as label on prediction.label_key = label.label_key
+    where
+        collection.name = $collection
+        and collection.multi_label
+        and prediction.over_threshold is not null
+    group by present.video_key
+),
+
 shown as (
     select
         served.path,
         served.video_id,
+        served.multi_label,
+        coalesce(of_several.held, [served.predicted]) as predicted_labels,
+        if(of_several.video_key is null, served.score, of_several.sureness) as sureness,
         coalesce(waiting.label, served.known_label) as known_label,
         case
             when waiting.label is null then served.known_labels
@@ -46,8 +76,8 @@ shown as (
         end as known_labels,
         served.label_source,
         waiting.label is not null as is_waiting,
-        served.predicted,
-        served.score,
+        if(of_several.video_key is null, served.predicted, array_to_string(of_several.held, '|')) as predicted,
+        if(of_several.video_key is null or $label is null, served.score, of_several.asked_score)::double as score,
         served.novelty,
         served.verdict,
         served.duration_s,
@@ -59,6 +89,7 @@ shown as (
     from core.served_video as served
     inner join places on served.video_key = places.video_key
     left join near on served.video_key = near.video_key
+    left join of_several on served.video_key = of_several.video_key
     left join core.label_issue as issue
         on
             served.collection_key = issue.collection_key
@@ -74,8 +105,8 @@ matching as (
         -- Least first, whatever is sorted by; what has no value comes last.
         coalesce(
             case $sort
-                when 'unsure' then score
-                when 'sure' then -score
+                when 'unsure' then sureness
+                when 'sure' then -sureness
                 when 'novel' then -novelty
                 when 'newest' then -epoch(coalesce(recorded_at, first_seen_at))
                 when 'oldest' then epoch(coalesce(recorded_at, first_seen_at))
@@ -87,7 +118,7 @@ matching as (
     from shown
     where
         ($text is null or contains(lower(path), lower($text)))
-        and ($label is null or list_contains(coalesce(known_labels, [predicted]), $label))
+        and ($label is null or list_contains(coalesce(known_labels, predicted_labels), $label))
         and ($min_score is null or score >= $min_score)
         and ($max_score is null or score <= $max_score)
         and ($since is null or coalesce(recorded_at, first_seen_at) >= $since::timestamp)
@@ -96,7 +127,13 @@ matching as (
         and case $state
             when 'labelled' then known_label is not null
             when 'unlabelled' then known_label is null
-            when 'contradicted' then not list_contains(known_labels, predicted)
+            when 'contradicted'
+                then
+                    if(
+                        multi_label,
+                        predicted is not null and list_sort(known_labels) != predicted_labels,
+                        not list_contains(known_labels, predicted)
+                    )
             when 'doubtful' then suggested is not null and not is_waiting
             when 'waiting' then is_waiting
             else true

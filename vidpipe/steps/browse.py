@@ -38,10 +38,12 @@ class Filters:
     text: str | None = None
     """Part of the path, in any case."""
     label: str | None = None
-    """The known label, else the predicted one."""
+    """The known label, else the predicted one; of several, any that is known, else over its threshold."""
     state: str = "all"
-    """contradicted: the known label is not the predicted one; doubtful: `label-issues` names it."""
+    """contradicted: the known label is not the predicted one, or the known set not that over the thresholds;
+    doubtful: `label-issues` names it."""
     min_score: float | None = None
+    """Of the best label; where there may be several and `label` is given, of that one."""
     max_score: float | None = None
     novelty: str = "all"
     """novel: unlike all that the version was trained on."""
@@ -52,6 +54,8 @@ class Filters:
     duplicate: str = "all"
     """copies: the same bytes lie at several paths; near: another video is probably a near-duplicate."""
     sort: str = "path"
+    """unsure, sure: by the score; where there may be several labels, by the score nearest to one half, or
+    that of `label`."""
 
     @classmethod
     def of(cls, asked: Mapping[str, str]) -> Filters:

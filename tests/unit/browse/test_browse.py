@@ -294,6 +294,34 @@ def test_where_a_video_may_have_several_labels_it_is_found_by_each_and_a_set_is_
     assert warehouse_rows(ports, seen) == [("cat|emu",)]
 
 
+def test_of_several_labels_filters_and_sorts_go_by_those_that_hold(ports: Ports) -> None:
+    labels = dict.fromkeys(("00.mp4", "01.mp4", "02.mp4", "03.mp4", "04.mp4"), "cat")
+    given = {"00.mp4": "dog|cat", "01.mp4": "cat"}
+    put_collection(ports, "zoo", clouds(labels, ports.limits.spec.feature_size), given, multi_label=True)
+    of_path = {"00.mp4": (0.9, 0.4), "01.mp4": (0.8, 0.35), "02.mp4": (0.7, 0.32), "03.mp4": (0.55, 0.01)}
+    scores = [  # the threshold of cat is 0.6, that of dog 0.3
+        Prediction(content_id(path), rank, text, score, over_threshold=score >= least)
+        for path, both in of_path.items()
+        for rank, text, score, least in ((1, "cat", both[0], 0.6), (2, "dog", both[1], 0.3))
+    ]
+    version = VersionId("m", 1, "d")
+    ports.ledger.versions.recognise(version)
+    ports.ledger.predictions.put_predictions(1, version, ports.limits.spec.feature_set_id, scores)
+    change(ports, "insert into core.collection_serving select collection_key, 1, now() from core.collection")
+    ports.warehouse.publish()
+
+    def found(**filters: str) -> list[tuple[str, str | None, float | None]]:
+        shown = page(ports, Filters.of({"collection": "zoo", **filters}))["videos"]
+        return [(row["path"], row["predicted"], row["score"]) for row in shown]
+
+    assert [row[1] for row in found()] == ["cat|dog", "cat|dog", "cat|dog", "", None]
+    ((path, held, score),) = found(label="dog", state="unlabelled")
+    assert (path, held) == ("02.mp4", "cat|dog") and score == pytest.approx(0.32)
+    assert [row[0] for row in found(state="contradicted")] == ["01.mp4"]
+    assert [row[0] for row in found(sort="unsure")] == ["03.mp4", "00.mp4", "01.mp4", "02.mp4", "04.mp4"]
+    assert [row[0] for row in found(label="dog", max_score="0.34")] == ["02.mp4"]
+
+
 def test_undo_goes_back_step_by_step_also_behind_what_was_written(client: TestClient, yard: Ports) -> None:
     for path, text in (("05.mp4", "cat"), ("05.mp4", "emu"), ("00.mp4", "dog"), ("00.mp4", "emu")):
         post(client, path, text)

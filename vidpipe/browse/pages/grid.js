@@ -32,11 +32,11 @@ export function fill(made, video) {
   for (const text of flagsOf(video)) flags.append(element("span", "flag", text));
   box.append(flags);
   const top = element("span", "top"), label = video.known_label ?? video.predicted ?? video.label;
-  top.append(element("span", video.known_label ? "name known" : "name", label ? (video.known_label ? `✓ ${label}` : label) : "not classified"));
+  top.append(element("span", video.known_label ? "name known" : "name", label ? (video.known_label ? `✓ ${label}` : label) : unlabelled(video)));
   const value = video.cosine ?? video.score;
   if (value !== null && value !== undefined) top.append(element("span", "score", value.toFixed(video.cosine === undefined ? 2 : 3)));
   said.replaceChildren(top);
-  if (video.known_label && video.predicted && !names(video.known_label).includes(video.predicted)) said.append(element("span", "against", `model: ${video.predicted}`));
+  if (contradicts(video)) said.append(element("span", "against", `model: ${video.predicted || "no label"}`));
   const where = element("span", "where");
   where.append(element("bdi", "", video.path));
   said.append(where);
@@ -54,9 +54,18 @@ function flagsOf(video) {
   return flags;
 }
 
+/** Whether the model says another label, or where there may be several another set. */
+function contradicts(video) {
+  if (!video.known_label || video.predicted === null || video.predicted === undefined) return false;
+  return video.multi_label ? names(video.known_label).sort().join("|") !== video.predicted : !names(video.known_label).includes(video.predicted);
+}
+
+/** What a video without a label shows: of several labels, perhaps none holds. */
+const unlabelled = (video) => (video.multi_label && video.predicted === "" ? "no label holds" : "not classified");
+
 function described(video, label) {
   const score = video.score === null || video.score === undefined ? "" : `, score ${video.score.toFixed(2)}`;
-  const kind = video.known_label ? `known label ${label}` : label ? `predicted ${label}${score}` : "not classified";
+  const kind = video.known_label ? `known label ${label}` : label ? `predicted ${label}${score}` : unlabelled(video);
   return [video.path, kind, ...flagsOf(video)].join(", ");
 }
 

@@ -372,6 +372,20 @@ def test_label_daily_counts_and_averages_the_serving_version_only(story: Connect
     ]
 
 
+def test_label_daily_counts_every_label_over_its_threshold_and_not_the_top_1(story: Connection) -> None:
+    over = "update core.prediction set over_threshold = {} where video_key = 5"
+    street = "from label_daily where collection = 'street' and day = '2026-03-02' order by all"
+    story.execute("delete from core.prediction where video_key = 5")
+    predicted(story, 5, 1, 1, (DOG, 0.8), (CAT, 0.4))
+    story.execute(over.format("true"))
+    assert rows(story, street) == [
+        (date(2026, 3, 2), "street", "cat", 1, 0.4),
+        (date(2026, 3, 2), "street", "dog", 1, 0.8),
+    ]
+    story.execute(over.format("false"))
+    assert rows(story, street) == []
+
+
 def test_collection_summary_counts_contents_once_and_keeps_an_empty_collection(story: Connection) -> None:
     query = (
         "select collection, present, absent, with_features, classified, failing, labels, labelled, "
