@@ -39,7 +39,7 @@ comment on view near_duplicates is
 'One row per pair of present videos that are copies of one recording, re-encoded, resized, cropped, trimmed or in another container: their features change together, frame beside frame. Copies of the same bytes are one video, and not here.';
 comment on column near_duplicates.other_video_id is 'Of the pair, the video that came later.';
 comment on column near_duplicates.similarity is
-'Probability that one is a copy of the other, 0.25 to 1, by a logistic regression on how their features change together; train refuses splits that pairs of 0.95 or more straddle.';
+'Probability that one is a copy of the other, 0.5 to 1, by a logistic regression on how their features change together; train refuses splits that pairs of 0.95 or more straddle.';
 comment on column near_duplicates.collection is 'First collection in which the video is present.';
 comment on column near_duplicates.path is 'Its first path there.';
 comment on column near_duplicates.other_collection is 'First collection in which the other video is present.';

@@ -4,15 +4,18 @@ Looks alone cannot tell: two takes of one scene look more alike than a video and
 What tells is *how they change*: the features of both, frame beside frame along one diagonal of all pairs of
 instants, rise and fall together, optical flow above all, which neither codec nor size touches.
 
-    frame of b    0   1   2   3   4   5         each diagonal is one shift of time; its correlation is taken
+    frame of b    0   1   2   3   4   5         each diagonal is one shift of time; its correlations are taken
     frame of a 0  .   .   x   .   .   .         over the overlap, at least half of the shorter video. Sampled
                1  .   .   .   x   .   .         instants of a trimmed copy lie between those of the other, so
                2  .   .   .   .   x   .         one of the two is also interpolated at quarters of a step.
                3  .   .   .   .   .   x
 
-A logistic regression joins the correlations of the kinds of features at the best shift, how alike their means
-are, how much moves at all, and how many frames there were to agree. Its weights are fitted on other clips
-than `python -m benchmarks.near_duplicates` measures it on.
+The shift is the one at which flow and grid agree best. There each feature counts by how it changes in
+terms of its own deviation, so that the few that change most (a camera that pans, an arm that draws a bow
+again and again) do not speak for all. A logistic regression joins these correlations of the kinds of
+features, how much better this shift is than any other, how alike the means are, how much moves at all, and
+how many frames there were to agree. `python -m benchmarks.near_duplicate_weights` fits its weights, on other
+clips than `python -m benchmarks.near_duplicates` measures it on.
 
 Source: Douze, Jegou and Schmid, An image-based approach to video copy detection with spatio-temporal
 post-filtering (2010), for the alignment in time.
@@ -30,7 +33,7 @@ from vidpipe.records.videos import Doubles, Floats, consecutive_slices
 
 Indices = npt.NDArray[np.int64]
 
-LEAST_COSINE, MOST_CANDIDATES = 0.3, 64
+LEAST_COSINE, MOST_CANDIDATES = 0.3, 128
 """Of a video's nearest by their vectors, so many at most are aligned, and none less alike than this."""
 BLOCK_OTHERS = 16_384
 """Compared at once: 34 MB beside a block of 512 videos."""
@@ -42,14 +45,17 @@ LEAST_OVERLAP, LEAST_FRAMES = 0.5, 3
 """Share of the shorter video that must match, and frames."""
 MOST_FRAMES = 4096
 """Of a longer video the first frames are aligned: seventeen minutes at four a second."""
-LISTED, SURE = 0.25, 0.95
+LEAST_DEVIATION = 0.1
+"""Of the median deviation over time: features that hardly change are not blown up."""
+LISTED, SURE = 0.5, 0.95
 """Videos of at least this similarity are listed as near-duplicates; from the second on, a training says
 that they straddle its splits, or is refused."""
-WEIGHTS = (3.84, 2.92, 0.05, 0.77, 0.83, -4.71, 1.23, 3.03, 4.4, -0.45, -2.62)
-INTERCEPT = -18.45
-"""Of `Alignment.terms`, fitted on default features: 792 pairs of copies (six kinds, of 40 clips of UCF101)
-against 16350 pairs of other videos that are near by their vectors, of UCF101, ut_interaction, drone_ir and
-car_crash; L2 penalty of 1."""
+WEIGHTS = (
+    5.83, 27.29, -6.66, -1.24, 1.89, -0.21, -2.23, -1.59, -1.58, -0.19, 2.2, -1.67, 1.69, -11.42,
+)  # fmt: skip
+INTERCEPT = -14.99
+"""Of `Alignment.terms`, fitted on default features by `benchmarks.near_duplicate_weights`: 5054 pairs of
+copies against 44128 pairs of other videos that are near by their vectors."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,14 +67,14 @@ class Frames:
 
     average: Floats
     grid: Floats
+    motion: Floats
     flow: Floats
 
     @classmethod
     def of(cls, values: Floats, blocks: Sequence[int]) -> Frames:
         """Split features (T, D) of the default pooling with flow: average, grid, motion, flow."""
         kept = values[1 : MOST_FRAMES + 1]
-        average, grid, _, flow = (kept[:, columns] for columns in consecutive_slices(blocks))
-        return cls(average, grid, flow)
+        return cls(*(kept[:, columns] for columns in consecutive_slices(blocks)))
 
     def __len__(self) -> int:
         return len(self.flow)
@@ -84,15 +90,16 @@ class Alignment:
     frames: int
     """Matched frames."""
     facts: tuple[float, ...]
-    """Correlations over time of flow, grid and average; log10 of 1 - cosine of the means of average, grid and
-    flow; log10 of the flow's variance over time; and the number of frames to the power of -1/2."""
+    """Correlations over time of flow, grid, average and motion; log10 of 1 - cosine of the means of average,
+    grid, flow and motion; log10 of the flow's variance over time; the number of frames to the power of -1/2;
+    and how far the agreement at this shift is above that at any other."""
 
     @property
     def terms(self) -> tuple[float, ...]:
-        """Terms (11,) of the regression: the facts, correlations by Fisher's z, and products of some."""
-        flow, grid, average = (float(np.arctanh(np.clip(r, -0.999, 0.999))) for r in self.facts[:3])
-        moves = self.facts[6]
-        return (flow, grid, average, *self.facts[3:], flow * grid, moves * flow, moves * grid)
+        """Terms (14,) of the regression: the facts, correlations by Fisher's z, and products of some."""
+        flow, grid, *others = (float(np.arctanh(np.clip(r, -0.999, 0.999))) for r in self.facts[:4])
+        moves = self.facts[8]
+        return (flow, grid, *others, *self.facts[4:], flow * grid, moves * flow, moves * grid)
 
     @property
     def similarity(self) -> float:
@@ -136,49 +143,86 @@ def align(a: Frames, b: Frames) -> Alignment | None:
     least = max(LEAST_FRAMES, int(np.ceil(LEAST_OVERLAP * shorter)) - 1)
     if shorter - 1 < least:
         return None
-    flow = b.flow[:-1].astype(np.float64)
-    shifts = [_best_shift(_between(a.flow, 0.0), flow, least)]
-    if shifts[0][0] < PROMISING:
+    shifts = _Shifts.of(len(a) - 1, len(b) - 1, least)
+    flow = _PairOfSeries(a.flow, b.flow, shifts)
+    if flow.correlations(0.0).max() < PROMISING:
         return None
-    shifts += [_best_shift(_between(a.flow, phase), flow, least) for phase in PHASES[1:]]
-    best = int(np.argmax([shift[0] for shift in shifts]))
-    _, first, other_first, frames = shifts[best]
+    grid = _PairOfSeries(a.grid, b.grid, shifts)
+    agreements = [flow.correlations(phase) + grid.correlations(phase) for phase in PHASES]
+    best = int(np.argmax([agreement.max() for agreement in agreements]))
+    at = int(np.argmax(agreements[best]))
+    first, other_first, frames = (int(x[at]) for x in (shifts.first, shifts.other_first, shifts.frames))
     here, there = slice(first, first + frames), slice(other_first, other_first + frames)
     pairs = [
-        (_between(x, PHASES[best])[here], y[there])
-        for x, y in ((a.flow, b.flow), (a.grid, b.grid), (a.average, b.average))
+        (_between(x, PHASES[best])[here], y[there].astype(np.float64))
+        for x, y in ((a.flow, b.flow), (a.grid, b.grid), (a.average, b.average), (a.motion, b.motion))
     ]
     correlations = [_correlation(x, y) for x, y in pairs]
-    distances = [_distance(x.mean(0), y.mean(0)) for x, y in (pairs[2], pairs[1], pairs[0])]
-    moves = _movement(*pairs[0])
-    return Alignment(first + 1, other_first + 1, frames, (*correlations, *distances, moves, frames**-0.5))
+    distances = [_distance(x.mean(0), y.mean(0)) for x, y in (pairs[2], pairs[1], pairs[0], pairs[3])]
+    facts = (*correlations, *distances, _movement(*pairs[0]), frames**-0.5, _peak(agreements[best], at))
+    return Alignment(first + 1, other_first + 1, frames, facts)
 
 
 def _between(x: npt.NDArray[np.floating], phase: float) -> Doubles:
     """Features (T - 1, D) at instants that lie this part of a step after those of x (T, D)."""
-    found: Doubles = (1 - phase) * x[:-1] + phase * x[1:]
+    found: Doubles = (1 - phase) * x[:-1].astype(np.float64) + phase * x[1:]
     return found
 
 
-def _best_shift(a: Doubles, b: Doubles, least: int) -> tuple[float, int, int, int]:
-    """Highest correlation over all shifts with so many frames in common: it, first frames of both, frames.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shifts:
+    """All shifts of one series of A instants against another of B with enough in common, (S,) each."""
 
-    Sums along all diagonals at once; centred over each overlap by prefix sums.
-    """
-    A, B = len(a), len(b)
-    shift = np.arange(least - B, A - least + 1)  # of a against b
-    first, other = np.maximum(shift, 0), np.maximum(-shift, 0)
-    frames = np.minimum(A - first, B - other)
-    diagonal = (np.arange(A)[:, None] - np.arange(B)[None, :] + B - 1).ravel()
-    products = np.bincount(diagonal, (a @ b.T).ravel(), A + B - 1)[shift + B - 1]
-    sum_a, square_a = _window_sums(a, first, frames)
-    sum_b, square_b = _window_sums(b, other, frames)
-    covariance = products - np.einsum("ij,ij->i", sum_a, sum_b) / frames
-    variance_a = square_a - np.einsum("ij,ij->i", sum_a, sum_a) / frames
-    variance_b = square_b - np.einsum("ij,ij->i", sum_b, sum_b) / frames
-    correlation = covariance / np.sqrt(np.maximum(variance_a * variance_b, 1e-12))
-    best = int(np.argmax(correlation))
-    return float(correlation[best]), int(first[best]), int(other[best]), int(frames[best])
+    diagonal: Indices
+    """Number of each pair of instants' diagonal, (A * B,)."""
+    chosen: Indices
+    """Numbers of the diagonals with enough in common."""
+    first: Indices
+    other_first: Indices
+    frames: Indices
+
+    @classmethod
+    def of(cls, A: int, B: int, least: int) -> _Shifts:
+        shift = np.arange(least - B, A - least + 1)
+        first, other_first = np.maximum(shift, 0), np.maximum(-shift, 0)
+        diagonal = (np.arange(A)[:, None] - np.arange(B)[None, :] + B - 1).ravel()
+        frames = np.minimum(A - first, B - other_first)
+        return cls(diagonal, shift + B - 1, first, other_first, frames)
+
+
+class _PairOfSeries:
+    """Features a (A + 1, D), interpolated between its instants, and b (B + 1, D) at all shifts."""
+
+    def __init__(self, a: Floats, b: Floats, shifts: _Shifts) -> None:
+        self._a, self._shifts = a, shifts
+        later = b[:-1].astype(np.float64)
+        products = a.astype(np.float64) @ later.T
+        self._at, self._after = self._sums(products[:-1]), self._sums(products[1:])
+        self._sum_b, self._variance_b = self._moments(later, shifts.other_first)
+
+    def correlations(self, phase: float) -> Doubles:
+        """Correlation over the overlap at each shift, (S,)."""
+        sum_a, variance_a = self._moments(_between(self._a, phase), self._shifts.first)
+        products = (1 - phase) * self._at + phase * self._after
+        covariance = products - np.einsum("ij,ij->i", sum_a, self._sum_b) / self._shifts.frames
+        found: Doubles = covariance / np.sqrt(np.maximum(variance_a * self._variance_b, 1e-12))
+        return found
+
+    def _sums(self, products: Doubles) -> Doubles:
+        """Sums along the diagonals, (S,)."""
+        sums: Doubles = np.bincount(self._shifts.diagonal, weights=products.ravel()).astype(np.float64)
+        return sums[self._shifts.chosen]
+
+    def _moments(self, x: Doubles, first: Indices) -> tuple[Doubles, Doubles]:
+        """Sums (S, D) over the overlaps, and variances times their frames (S,)."""
+        sums, squares = _window_sums(x, first, self._shifts.frames)
+        return sums, squares - np.einsum("ij,ij->i", sums, sums) / self._shifts.frames
+
+
+def _peak(agreement: Doubles, at: int) -> float:
+    """Agreement (S,) at one shift minus the best at any other but its neighbours."""
+    others = agreement[np.abs(np.arange(len(agreement)) - at) > 1]
+    return float(agreement[at] - (others.max() if len(others) else 0.0))
 
 
 def _window_sums(x: Doubles, first: Indices, frames: Indices) -> tuple[Doubles, Doubles]:
@@ -188,19 +232,22 @@ def _window_sums(x: Doubles, first: Indices, frames: Indices) -> tuple[Doubles, 
     return sums[first + frames] - sums[first], squares[first + frames] - squares[first]
 
 
-def _correlation(x: Doubles, y: npt.NDArray[np.floating]) -> float:
-    """Correlation over time of features x and y (T, D): 0 where nothing moves."""
-    x, y = x - x.mean(0), y - y.mean(0, dtype=np.float64)
+def _correlation(x: Doubles, y: Doubles) -> float:
+    """Correlation over time of x and y (T, D), each feature by its own deviation: 0 where nothing moves."""
+    x, y = x - x.mean(0), y - y.mean(0)
+    deviation = np.sqrt((x * x).mean(0) + (y * y).mean(0))
+    deviation = np.maximum(deviation, LEAST_DEVIATION * np.median(deviation) + 1e-6)
+    x, y = x / deviation, y / deviation
     return float((x * y).sum() / np.sqrt(max((x * x).sum() * (y * y).sum(), 1e-12)))
 
 
-def _movement(x: Doubles, y: npt.NDArray[np.floating]) -> float:
+def _movement(x: Doubles, y: Doubles) -> float:
     """log10 of how much features x and y (T, D) vary over time: of a still scene, correlations are noise."""
-    variance = min(float(x.var(0).sum()), float(y.var(0, dtype=np.float64).sum()))
+    variance = min(float(x.var(0).sum()), float(y.var(0).sum()))
     return float(np.log10(max(variance, 1e-6)))
 
 
-def _distance(x: Doubles, y: npt.NDArray[np.floating]) -> float:
+def _distance(x: Doubles, y: Doubles) -> float:
     """log10 of 1 - cosine of two mean features (D,), at least -5."""
     lengths = np.linalg.norm(x) * np.linalg.norm(y)
     return float(np.log10(max(1e-5, 1 - float(x @ y) / max(float(lengths), 1e-12))))

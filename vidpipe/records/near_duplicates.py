@@ -12,7 +12,7 @@ class NearDuplicate:
     video_id: str
     other_video_id: str
     similarity: float
-    """Probability that one is a copy of the other, 0.25 to 1."""
+    """Probability that one is a copy of the other, 0.5 to 1."""
     start_s: float
     end_s: float
     """When the first and the last matched frame show in the video, in seconds."""

@@ -74,14 +74,18 @@ class Vectors:
         here = np.array([self._place[video_id] for video_id in block])
         self._compared[here] = True
         others = np.flatnonzero(self._compared)
-        found: dict[str, list[str]] = defaultdict(list)
         rank = np.full(len(self._ids), -1)
         rank[here] = np.arange(len(here))
         mine = self._vectors[here].astype(np.float32)
+        pairs = set[tuple[int, int]]()
         for i, chosen in enumerate(candidates(mine, self._vectors, others)):
-            for other in chosen:
-                if rank[other] < i:  # compared before, or earlier in the block
-                    found[str(self._ids[other])].append(block[i])
+            before = chosen[rank[chosen] < 0]
+            pairs |= {(int(other), i) for other in before}
+            # Of two in the block, it is enough that one is among the other's nearest.
+            pairs |= {(int(here[min(i, j)]), max(i, j)) for j in rank[chosen] if j >= 0 and j != i}
+        found: dict[str, list[str]] = defaultdict(list)
+        for other, i in sorted(pairs):
+            found[str(self._ids[other])].append(block[i])
         return found
 
 

@@ -22,7 +22,7 @@ from vidpipe.records.videos import Floats
 from vidpipe.splits import SPLITS, ResolvedSplit, resolve
 from vidpipe.steps.forget import forget
 from vidpipe.steps.freeze_eval import freeze_eval
-from vidpipe.steps.near_duplicates import find_near_duplicates, is_comparable
+from vidpipe.steps.near_duplicates import Vectors, find_near_duplicates, is_comparable
 from vidpipe.steps.scoring import labelled
 from vidpipe.steps.training_splits import near_copies, refuse_straddling, resolved
 from vidpipe.steps.vectors import make_vectors
@@ -74,13 +74,43 @@ def test_the_best_shift_is_that_of_a_plain_loop() -> None:
     a, b = Frames.of(values, BLOCKS), Frames.of(noisy(values[3:12]), BLOCKS)
     found = align(a, b)
     assert found is not None
-    there = b.flow[:7] - b.flow[:7].mean(0)
     plain = [
-        np.corrcoef((a.flow[s : s + 7] - a.flow[s : s + 7].mean(0)).ravel(), there.ravel())[0, 1]
+        sum(correlation(x[s : s + 7], y[:7]) for x, y in ((a.flow, b.flow), (a.grid, b.grid)))
         for s in range(8)
     ]
     assert found.first - found.other_first == int(np.argmax(plain)) == 3
-    assert found.facts[0] == pytest.approx(max(plain), abs=1e-4)
+    x, y = (z - z.mean(0) for z in (a.flow[3:10], b.flow[:7]))
+    deviation = np.sqrt(x.var(0) + y.var(0))  # none is far below the others here
+    assert found.frames == 7 and found.facts[0] == pytest.approx(
+        correlation(x / deviation, y / deviation), abs=1e-4
+    )
+
+
+def correlation(x: Floats, y: Floats) -> float:
+    """Correlation over time of all features together."""
+    return float(np.corrcoef((x - x.mean(0)).ravel(), (y - y.mean(0)).ravel())[0, 1])
+
+
+def test_no_feature_that_changes_most_speaks_for_all() -> None:
+    one = take(1)
+    loud = noisy(one)
+    loud[:, BLOCKS[0] : BLOCKS[0] + 5] += 50 * np.random.default_rng(3).normal(size=(len(loud), 5))
+    plain, mixed = (align(Frames.of(one, BLOCKS), Frames.of(x, BLOCKS)) for x in (noisy(one), loud))
+    assert plain is not None and mixed is not None
+    assert mixed.facts[1] > 0.9 * plain.facts[1], "a grid of which five features say nothing"
+
+
+def test_of_two_new_videos_it_is_enough_that_one_is_among_the_nearest_of_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(near_duplicates, "MOST_CANDIDATES", 2)
+    angles = [0.0, 0.5, 0.9, 0.95, 1.0]  # the first is near to none; of it, the second is the nearest
+    vectors = np.array([[np.cos(a), np.sin(a), *[0] * 126] for a in angles], np.float32)
+    ids = list("abcde")
+    found = Vectors(ids, vectors, [False] * 5).candidates(["b", "a", "c", "d", "e"])
+    assert "a" in found["b"] and all(found[one].count(other) == 1 for one in found for other in found[one])
+    backwards = Vectors(ids, vectors, [False] * 5).candidates(["a", "b", "c", "d", "e"])
+    assert "b" in backwards["a"], "the other one's list decides as well"
 
 
 def test_too_few_frames_and_still_pictures_say_nothing() -> None:
