@@ -11,8 +11,9 @@ rate       15 frames/s instead of 25 or 30, and brighter
 
 Recall: of the copies, how many stand in `near_duplicates` with their original. Precision: of the pairs there,
 how many are of one clip. Pairs of clips that are copies of one another within UCF101, found by eye in this
-list, are left out of both. Standard errors are over groups of clips. The detector was chosen and fitted
-on other clips (`benchmarks.near_duplicate_weights`). HOME may have been used before.
+list, are left out of both. Standard errors are over groups of clips. Weights and threshold are of
+other clips (`benchmarks.near_duplicate_weights`); that 128 neighbours are aligned, not 64, was chosen here.
+HOME may have been used before.
 """
 
 from __future__ import annotations
