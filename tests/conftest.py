@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from buckets import bucket, inbox, install, s3_server, s3_settings  # noqa: F401  (fixtures)
 from homes import crowned_home, crowned_once  # noqa: F401  (fixtures)
+from hypothesis import settings as property_settings
 
 os.environ.update(
     DO_NOT_TRACK="true", MLFLOW_DISABLE_TELEMETRY="true", PREFECT_SERVER_ANALYTICS_ENABLED="false"
@@ -52,6 +53,9 @@ SLOW_MODULES = {
     "verdicts", "windows", "world_breaks",
 }  # fmt: skip
 """Test modules that take more than ten seconds of CPU, or start the command line throughout."""
+property_settings.register_profile("every time the same", derandomize=True)
+property_settings.load_profile("every time the same")
+
 LONGEST = (
     "world_breaks", "kills", "promotion", "docs", "flows", "windows", "odd_registry", "end_to_end",
     "champion", "backup", "demo", "backbone_choice", "readers", "label", "identity", "versions",

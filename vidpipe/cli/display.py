@@ -29,6 +29,8 @@ _SHOWN_ITEMS = 12
 _SHOWN_FRAMES = 10
 _BAR = 30
 """Characters of the longest bar."""
+_LEAST_FALL = 0.5
+"""Log odds that a label must lose for a bar of that length."""
 
 
 class TerminalProgress(Metered):
@@ -190,23 +192,44 @@ def print_decision(facts: Mapping[str, Any]) -> None:
 
 
 def print_explanation(facts: Mapping[str, Any]) -> None:
-    """Print a video's best labels, then its frames of highest attention weight by time, with bars."""
+    """Print a video's best labels, what the label scores without each stretch, and where the LSTM looks."""
     says = f"{facts['label']} {facts['score']:.3f}"
     sys.stdout.write(f"{facts['model']} version {facts['version']}: {says}\n")
     others = [f"{label} {score:.3f}" for label, score in facts["top"].items() if label != facts["label"]]
     sys.stdout.write(f"  video  {facts['video_id']}\n")
     sys.stdout.write(f"  next   {', '.join(others)}\n")
+    if facts["without"]:
+        _print_occlusions(facts)
     if facts["note"]:
         sys.stdout.write(f"  note   {facts['note']}\n")
-        return
-    frames = facts["frames"]
+    else:
+        _print_attention(facts["frames"])
+
+
+def _print_occlusions(facts: Mapping[str, Any]) -> None:
+    without, whole = facts["without"], _log_odds(facts["score"])
+    falls = [max(whole - _log_odds(one["score"]), 0.0) for one in without]
+    sys.stdout.write("  cut    a stretch left out, and the label's score then; bars show what it loses\n")
+    for one, fall in zip(without, falls, strict=True):
+        bar = "█" * round(_BAR * fall / max(*falls, _LEAST_FALL))
+        stretch = f"{one['start_s']:.2f} to {one['end_s']:.2f} s"
+        sys.stdout.write(f"  {stretch:>20}  {one['score']:.3f}  {bar}".rstrip() + "\n")
+
+
+def _log_odds(score: float) -> float:
+    kept = min(max(score, 1e-6), 1 - 1e-6)
+    return math.log(kept / (1 - kept))
+
+
+def _print_attention(frames: Sequence[Mapping[str, Any]]) -> None:
     heaviest = sorted(frames, key=lambda f: -f["weight"])[:_SHOWN_FRAMES]
     most = heaviest[0]["weight"]
     even = f"an even share is {1 / len(frames):.3f}"
-    sys.stdout.write(f"  looks  at {len(heaviest)} of {len(frames)} frames most; {even}\n")
+    sys.stdout.write(f"  LSTM   looks at {len(heaviest)} of {len(frames)} frames most; {even}\n")
     for frame in sorted(heaviest, key=lambda f: f["time_s"]):
         bar = "█" * max(1, round(_BAR * frame["weight"] / most))
-        sys.stdout.write(f"  {frame['time_s']:9.2f} s  {frame['weight']:.3f}  {bar}\n")
+        moment = f"{frame['time_s']:.2f} s"
+        sys.stdout.write(f"  {moment:>20}  {frame['weight']:.3f}  {bar}\n")
 
 
 def _flattened(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -38,7 +38,7 @@ def explain(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Explain a prediction: the best labels of a video, and the frames with the most attention weight."""
+    """Explain a prediction: the best labels of a video, and what its label scores without each stretch."""
     from vidpipe.cli.display import print_explanation
 
     run_step(home, as_json, lazy_step("explain", video, model=model), show=print_explanation)

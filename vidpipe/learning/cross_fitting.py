@@ -40,6 +40,12 @@ few videos are mostly noise, and equal ones then forecast better; where one part
 labels apart, such as order, they are far behind.
 
 Source: Smith and Wallis, A simple explanation of the forecast combination puzzle (2009)."""
+JOINS = 1.0
+"""So many standard errors better the linear parts must forecast together with the LSTM for it to join them.
+On few videos it is the part that varies most, and a part that does not help costs accuracy and time.
+
+Source: Breiman et al., Classification and Regression Trees (1984), section 3.4.3: the simplest of those that
+are not surely worse."""
 LINEAR_PARTS: tuple[LinearName, ...] = ("mean_std_change_linear", "trend_linear")
 PARTS = (*LINEAR_PARTS, "lstm")
 """Parts that may have a weight."""
@@ -251,10 +257,31 @@ def fit_weights(held_out: OutOfFold, shrinkage: float = SHRINKAGE) -> dict[str, 
 
 
 def choose_weights(held_out: OutOfFold) -> dict[str, float]:
-    """Blend weights: equal ones, unless learnt ones forecast held-out labels better by `SURE` errors."""
-    gain = _log_scores(held_out, SHRINKAGE) - _log_scores(held_out, EQUAL)
-    better = gain.mean() > SURE * gain.std() / np.sqrt(len(gain))
-    return fit_weights(held_out, SHRINKAGE if better else EQUAL)
+    """Blend weights: equal ones of the linear parts, unless richer ones forecast held-out labels better.
+
+    The LSTM joins them with the same weight where the forecast is then better by `JOINS` standard errors;
+    learnt weights take over where they are better than that by `SURE`.
+    """
+    simple, learnt = _without_lstm(held_out), _log_scores(held_out, SHRINKAGE)
+    chosen, known = simple, _log_scores(simple, EQUAL)
+    joined = known if simple is held_out else _log_scores(held_out, EQUAL)
+    if _better(joined, known, JOINS):
+        chosen, known = held_out, joined
+    if _better(learnt, known, SURE):
+        return fit_weights(held_out, SHRINKAGE)
+    return dict.fromkeys(held_out.parts, 0.0) | fit_weights(chosen, EQUAL)
+
+
+def _without_lstm(held_out: OutOfFold) -> OutOfFold:
+    """The linear parts alone, if there are any."""
+    linear = {name: scores for name, scores in held_out.parts.items() if name != "lstm"}
+    return replace(held_out, parts=linear) if 0 < len(linear) < len(held_out.parts) else held_out
+
+
+def _better(scores: Doubles, others: Doubles, errors: float) -> bool:
+    """Whether log scores (n,) are better on average, by so many standard errors of the difference."""
+    gain = scores - others
+    return bool(gain.mean() > errors * gain.std() / np.sqrt(len(gain)))
 
 
 def order_gain(held_out: OutOfFold) -> tuple[float, float]:

@@ -63,8 +63,7 @@ def windows_of(times_s: npt.NDArray[np.float64], wanted: Windows, sample_fps: fl
     if wanted.are_shots:
         starts_s, ends_s = _shots_s(wanted.starts_s, end_s)
     else:
-        starts_s = _starts_s(seen_s, wanted, end_s)
-        ends_s = np.minimum(np.round(starts_s + wanted.window_s, DECIMALS), end_s)
+        starts_s, ends_s = _strided_s(seen_s, wanted, end_s)
     firsts, lasts = np.searchsorted(seen_s, starts_s), np.searchsorted(seen_s, ends_s)
     found = zip(starts_s.tolist(), ends_s.tolist(), firsts.tolist(), lasts.tolist(), strict=True)
     return [Window(*window) for window in found if window[2] < window[3]]
@@ -82,18 +81,24 @@ def _shots_s(
     return np.array(starts_s[:-1]), np.array(starts_s[1:])
 
 
-def _starts_s(seen_s: npt.NDArray[np.float64], wanted: Windows, end_s: float) -> npt.NDArray[np.float64]:
-    """Start times of the windows that may hold a frame; gaps are skipped, so that they cost no memory."""
+def _strided_s(
+    seen_s: npt.NDArray[np.float64], wanted: Windows, end_s: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Start and end times of the windows that may hold a frame; gaps are skipped, for they would cost memory.
+
+    An end is rounded from the exact start, as the next start is, or a frame could lie between the two.
+    """
     cells = np.floor(seen_s / wanted.stride_s).astype(np.int64)
     reach = math.ceil(wanted.window_s / wanted.stride_s)
     numbers = np.unique(cells[:, None] - np.arange(reach + 1))
-    starts_s = np.round(numbers[numbers >= 0] * wanted.stride_s, DECIMALS)
-    ends_s = np.round(starts_s + wanted.window_s, DECIMALS)
-    whole_s = starts_s[ends_s <= end_s]
-    if end_s in ends_s[ends_s <= end_s]:
-        return whole_s
+    exact_s = numbers[numbers >= 0] * wanted.stride_s
+    ends_s = np.round(exact_s + wanted.window_s, DECIMALS)
+    whole = ends_s <= end_s
+    starts_s, ends_s = np.round(exact_s, DECIMALS)[whole], ends_s[whole]
+    if end_s in ends_s:
+        return starts_s, ends_s
     last_s = round(max(0.0, end_s - wanted.window_s), DECIMALS)
-    return np.append(whole_s, last_s)
+    return np.append(starts_s, last_s), np.append(ends_s, end_s)
 
 
 def frames_of(windows: Sequence[Window], pieces: Iterable[Floats]) -> Iterator[tuple[Window, Floats]]:

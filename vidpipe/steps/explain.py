@@ -1,13 +1,17 @@
-"""Explain a prediction by the attention weights of a video's frames.
+"""Explain a prediction: what the label scores without each stretch of the video, and attention weights.
 
-Read-only, and no video is opened: the stored features are scored again, with the same bits as in `classify`,
-a long video window by window.
+Leaving out speaks for the whole model, whatever its parts are; attention for the LSTM alone. Read-only, and
+no video is opened: the stored features are scored again, with the same bits as in `classify`, a long video
+window by window.
+
+Source: Zeiler and Fergus, Visualizing and Understanding Convolutional Networks (2014), section 4.2.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -28,6 +32,8 @@ from vidpipe.steps.scoring import best_labels
 from vidpipe.steps.window_scores import windows_shown
 
 TOP = 5
+STRETCHES = 10
+"""A video is cut into so many of equal length, a short one into fewer: see `stretches`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +45,18 @@ class FrameWeight:
 
 
 @dataclass(frozen=True, slots=True)
+class Occlusion:
+    """Score of the label by the video without a stretch of it; of a long one, without the windows there."""
+
+    start_s: float
+    end_s: float
+    """Time of the first frame after it, or of the last one."""
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class ExplainResult(Result):
-    """Result of `vidpipe explain`: best labels of one video, and the attention weights of its frames."""
+    """Result of `vidpipe explain`: best labels of one video, what they hang on, and attention weights."""
 
     model: str
     version: int
@@ -57,10 +73,12 @@ class ExplainResult(Result):
     """What the weights do not say."""
     frames: Sequence[FrameWeight]
     """In order of time; the weights sum to 1."""
+    without: Sequence[Occlusion]
+    """In order of time; empty where nothing would be left."""
 
 
 def explain(ports: Ports, video: str, *, model: str | None = None) -> ExplainResult:
-    """Score one video's stored features and return the attention weight of each frame.
+    """Score one video's stored features, whole and without each stretch, and weigh each frame.
 
     Args:
         ports: The outside world.
@@ -76,17 +94,22 @@ def explain(ports: Ports, video: str, *, model: str | None = None) -> ExplainRes
     version = ports.registry.version(model or default_alias(ports, ("champion", "challenger")))
     stored = _stored(ports, version, chosen)
     bundle = ports.registry.load(version)
-    scores, weights = _look(ports.store, version, bundle, stored)
-    (best,) = best_labels(bundle.labels, scores[None], TOP, bundle.thresholds())
+    look = _look(ports.store, version, bundle, stored)
+    (best,) = best_labels(bundle.labels, look.scores[None], TOP, bundle.thresholds())
     top = {label: score for _, label, score, _ in best}
     holding = [label for rank, label, _, over in best if (rank == 1 if over is None else over)]
-    head = bundle.lstm_config.head
     times_s = ports.store.times(version.spec.feature_set_id, stored)
-    frames = [FrameWeight(float(t), float(w)) for t, w in zip(times_s, weights, strict=True)]
+    frames = [FrameWeight(float(t), float(w)) for t, w in zip(times_s, look.weights, strict=True)]
     label, score = next(iter(top.items()))
+    column, last = bundle.labels.index(label), len(times_s) - 1
+    without = [
+        Occlusion(float(times_s[cut.start]), float(times_s[min(cut.stop, last)]), float(found[column]))
+        for cut, found in look.without
+    ]
     return ExplainResult(
-        version.model, version.version, chosen, label, score, holding, top, head, _note(version, head), frames
-    )
+        version.model, version.version, chosen, label, score, holding, top, bundle.lstm_config.head,
+        _note(version, bundle), frames, without,
+    )  # fmt: skip
 
 
 def _stored(ports: Ports, version: ModelVersion, video_id: str) -> Unscored:
@@ -104,35 +127,72 @@ def _stored(ports: Ports, version: ModelVersion, video_id: str) -> Unscored:
     )
 
 
-def _look(
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Scores (K,) of a video, attention weights (T,), and scores (K,) without each stretch of frames."""
+
+    scores: Floats
+    weights: Floats
+    without: Sequence[tuple[slice, Floats]]
+
+
+def _look(store: FeatureStore, version: ModelVersion, bundle: ModelBundle, video: Unscored) -> _Look:
+    if video.windows is not None:
+        return _look_at_windows(store, version, bundle, video)
+    (whole,) = store.read(version.spec.feature_set_id, [video])
+    (weights,) = attention(bundle.lstm, [whole.values])
+    cuts = stretches(video.n_frames) if video.n_frames > 1 else []
+    left = [np.delete(whole.values, cut, 0) for cut in cuts]
+    scores, *without = predict(bundle.classifier, [whole.values, *left])
+    return _Look(scores, weights, list(zip(cuts, without, strict=True)))
+
+
+def _look_at_windows(
     store: FeatureStore, version: ModelVersion, bundle: ModelBundle, video: Unscored
-) -> tuple[Floats, Floats]:
-    """Scores (K,) and attention weights (T,), joined over windows, with one piece in memory at a time."""
-    if video.windows is None:
-        (whole,) = store.read(version.spec.feature_set_id, [video])
-        (weights,) = attention(bundle.lstm, [whole.values])
-        return predict(bundle.classifier, [whole.values])[0], weights
-    joined, weights, windows = (
-        scores_over_windows(bundle.decisions is not None),
-        np.zeros(video.n_frames, np.float32),
-        0,
-    )
+) -> _Look:
+    """Look at a long video, with one piece of it in memory at a time.
+
+    A window is left out with the stretch that its middle lies in.
+    """
+    cuts, multi_label = stretches(video.n_frames), bundle.decisions is not None
+    joined, weights = scores_over_windows(multi_label), np.zeros(video.n_frames, np.float32)
+    without = [scores_over_windows(multi_label) for _ in cuts]
+    windows = np.zeros(len(cuts), np.int64)
     for some in windows_shown(store, version.spec, [video]):
         features = [shown.features for shown in some]
-        for shown, scores, seen in zip(
-            some, predict(bundle.classifier, features), attention(bundle.lstm, features), strict=True
-        ):
-            joined.add(scores, shown.weight)
-            weights[shown.window.first : shown.window.last] += seen
-        windows += len(some)
-    weights /= windows
-    return joined.value(), weights
+        scores, seen = predict(bundle.classifier, features), attention(bundle.lstm, features)
+        for shown, of_window, weight in zip(some, scores, seen, strict=True):
+            first, last = shown.window.first, shown.window.last
+            here = next(k for k, cut in enumerate(cuts) if (first + last - 1) // 2 < cut.stop)
+            for found in (joined, *without[:here], *without[here + 1 :]):
+                found.add(of_window, shown.weight)
+            weights[first:last] += weight
+            windows[here] += 1
+    left = [
+        (cut, found.value())
+        for cut, found, n in zip(cuts, without, windows, strict=True)
+        if n < windows.sum()
+    ]
+    return _Look(joined.value(), weights / windows.sum(), left)
 
 
-def _note(version: ModelVersion, head: Head) -> str | None:
-    if head == "attention":
-        return None
-    return (
-        f"version {version.version} pools by {head!r} and does not weigh frames: their weights are all the "
-        "same and say nothing about when."
-    )
+def stretches(frames: int) -> list[slice]:
+    """Stretches of nearly equal length that cover so many frames, of two frames where there are four."""
+    count = max(min(STRETCHES, frames // 2), min(frames, 2))
+    ends = np.linspace(0, frames, count + 1).round().astype(int).tolist()
+    return [slice(first, last) for first, last in pairwise(ends)]
+
+
+def _note(version: ModelVersion, bundle: ModelBundle) -> str | None:
+    head = bundle.lstm_config.head
+    if head != "attention":
+        return (
+            f"version {version.version} pools by {head!r} and does not weigh frames: their weights are all "
+            "the same and say nothing about when."
+        )
+    if not bundle.weights["lstm"]:
+        return (
+            f"the LSTM has no weight in version {version.version}, whose linear parts forecast as well "
+            "without it: its attention says nothing about this label."
+        )
+    return None

@@ -282,24 +282,43 @@ EXPLAINED = {
     "model": "clips", "version": 3, "video_id": "ab" * 32, "label": "dog", "score": 0.75,
     "top": {"dog": 0.75, "cat": 0.2, "été": 0.05}, "head": "attention", "note": None,
     "frames": [{"time_s": k / 4, "weight": 0.02 * (k % 4 + 1)} for k in range(20)],
+    "without": [
+        {"start_s": k / 2, "end_s": k / 2 + 0.25, "score": score}
+        for k, score in enumerate([0.75, 0.9, 0.5, 0.25])
+    ],
 }  # fmt: skip
+CUT = "  cut    a stretch left out, and the label's score then; bars show what it loses"
 
 
 def test_an_explanation_shows_the_label_and_the_heaviest_frames_in_order_of_time(capsys: Captured) -> None:
     print_explanation(EXPLAINED)
-    head, video, following, looks, *frames = said(capsys).splitlines()
+    head, video, following, cut, *stretches = said(capsys).splitlines()
+    stretches, (looks, *frames) = stretches[:4], stretches[4:]
     assert head == "clips version 3: dog 0.750"
     assert video.split() == ["video", "ab" * 32]
     assert following.split(maxsplit=1) == ["next", "cat 0.200, été 0.050"]
-    assert looks == "  looks  at 10 of 20 frames most; an even share is 0.050"
+    assert cut == CUT
+    assert [line.split()[-1].strip("█") or line.split()[-2] for line in stretches] == [
+        "0.750", "0.900", "0.500", "0.250",
+    ]  # fmt: skip
+    assert [line.count("█") for line in stretches] == [0, 0, 15, 30], "log odds of 1.1, 0 and -1.1"
+    assert looks == "  LSTM   looks at 10 of 20 frames most; an even share is 0.050"
     times = [float(line.split()[0]) for line in frames]
     assert len(frames) == 10 and times == sorted(times)
     assert {line.split()[2] for line in frames} == {"0.080", "0.060"}, "the lighter half is left out"
     assert {len(line.split()[3]) for line in frames} == {30, 22}, "bars are as long as the weights are large"
 
 
+def test_a_label_that_hangs_on_no_stretch_has_no_long_bar(capsys: Captured) -> None:
+    without = [{"start_s": 0.0, "end_s": 1.0, "score": score} for score in (0.74, 0.75)]
+    print_explanation({**EXPLAINED, "without": without})
+    assert [line.count("█") for line in said(capsys).splitlines()[4:6]] == [3, 0]
+
+
 def test_weights_that_say_nothing_are_not_drawn(capsys: Captured) -> None:
     print_explanation({**EXPLAINED, "head": "last", "note": "it does not weigh frames."})
     lines = said(capsys).splitlines()
     assert lines[-1] == "  note   it does not weigh frames."
-    assert len(lines) == 4
+    assert not any("LSTM" in line for line in lines)
+    print_explanation({**EXPLAINED, "without": []})
+    assert CUT not in said(capsys), "one frame, or one window"

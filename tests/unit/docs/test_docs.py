@@ -90,7 +90,9 @@ PLAYED: Mapping[str, Mapping[str, Expected]] = {
         ' fifty results looked at"': Expected(r"version 3: forced"),
         "vidpipe nightly": Expected(r"classified +37\n"),
         "vidpipe rollback": Expected(r"version 1: rolled_back"),
-        "vidpipe explain VIDEO_ID": Expected(r"version 1: \w+ 0\.\d+\n(.*\n)* +looks +at \d+ of \d+ frames"),
+        "vidpipe explain VIDEO_ID": Expected(
+            r"version 1: \w+ 0\.\d+\n(.*\n)* +cut .*\n +0.00 to \d\.\d\d s  0\.\d+"
+        ),
         "vidpipe label-queue --limit 50 --output todo.csv": Expected(r"queued +13\n"),
         "vidpipe label todo.csv": Expected(r"labelled +1\n(.*\n)* +blank +12\n"),
         "vidpipe label-issues --collection tags --output doubtful.csv": Expected(r"videos +24\n"),

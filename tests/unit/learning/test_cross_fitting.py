@@ -373,6 +373,28 @@ def test_weights_are_equal_until_learnt_ones_are_surely_better() -> None:
     assert wins[0] > 0.6 * sum(wins)
 
 
+@pytest.mark.parametrize(("lstm", "first", "share"), [(0.5, 0.75, 0.0), (0.0, 0.9, 0.0), (0.75, 0.75, 1 / 3)])
+def test_the_lstm_joins_the_linear_parts_where_they_forecast_better_with_it(
+    lstm: float, first: float, share: float
+) -> None:
+    targets, folds = np.random.default_rng(1).integers(K, size=150), np.arange(150) % 5
+    knowledge = {"mean_std_change_linear": first, "trend_linear": 0.7, "lstm": lstm}
+    parts = {name: scores_of(targets, share, n) for n, (name, share) in enumerate(knowledge.items())}
+    weights = choose_weights(OutOfFold(parts, targets, folds))
+    assert list(weights) == list(knowledge) and weights["mean_std_change_linear"] > 0
+    assert weights["lstm"] / sum(weights.values()) == pytest.approx(share, abs=1e-3)
+
+
+def test_an_lstm_that_alone_sees_what_matters_has_most_of_the_weight() -> None:
+    targets, folds = np.random.default_rng(1).integers(K, size=150), np.arange(150) % 5
+    knowledge = {"mean_std_change_linear": 0.1, "trend_linear": 0.1, "lstm": 0.97}
+    parts = {name: scores_of(targets, share, n) for n, (name, share) in enumerate(knowledge.items())}
+    weights = choose_weights(OutOfFold(parts, targets, folds))
+    assert weights["lstm"] > 0.6 * sum(weights.values())
+    alone = choose_weights(OutOfFold({"lstm": parts["lstm"]}, targets, folds))
+    assert set(alone) == {"lstm"} and alone["lstm"] > 0
+
+
 @pytest.mark.parametrize(("lstm", "matters"), [(0.95, True), (0.6, False), (0.1, False)])
 def test_order_matters_where_a_part_that_sees_it_forecasts_surely_better(lstm: float, matters: bool) -> None:
     targets = np.random.default_rng(1).integers(K, size=120)

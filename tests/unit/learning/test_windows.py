@@ -72,6 +72,14 @@ def test_neighbours_meet_to_the_bit() -> None:
     assert all(a[1] == b[0] for a, b in pairwise(found[:-1]))
 
 
+@pytest.mark.parametrize("window_s", [1.1563834937939559, 1 / 3 + 1, 7.000000499])
+def test_no_frame_lies_between_a_window_and_its_neighbour(window_s: float) -> None:
+    times_s = np.sort([k * window_s - e for k in range(1, 400) for e in (0.0, 4e-7, 0.5)])
+    found = windows_of(times_s, Windows(window_s, window_s), 4.0)
+    assert all(a.end_s == b.start_s for a, b in pairwise(found[:-1]))
+    assert {n for w in found for n in range(w.first, w.last)} == set(range(len(times_s)))
+
+
 lengths = st.floats(1, 30).flatmap(
     lambda w: st.floats(w / 10, w).map(lambda s: Windows(w, min(max(s, w / 10), w)))
 )
@@ -172,7 +180,7 @@ def made(
     ports = home_of_clips(home, 4)
     train(ports, "clips", config=TrainingConfig(epochs=15))
     promote(ports, "1", force=True, reason="a test")
-    train(ports, "clips", config=TrainingConfig(epochs=15, seed=1))
+    train(ports, "clips", config=TrainingConfig(epochs=15, seed=1), linear=False)
     known = ports.ledger.sources.collection("clips")
     assert known is not None
     return home, Path(known.source)

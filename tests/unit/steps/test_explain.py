@@ -15,14 +15,15 @@ import numpy as np
 import pytest
 from conftest import warehouse_rows
 
+from vidpipe.adapters.models.bundle import Bundle
 from vidpipe.errors import ConfigurationError, NotFound
-from vidpipe.learning.inference import attention
+from vidpipe.learning.inference import attention, predict
 from vidpipe.learning.training import TrainingConfig
 from vidpipe.learning.windows import windows_of
 from vidpipe.ports import Ports
 from vidpipe.records.windows import Windows
 from vidpipe.steps.classify import classify
-from vidpipe.steps.explain import ExplainResult, explain
+from vidpipe.steps.explain import ExplainResult, explain, stretches
 from vidpipe.steps.extract import extract
 from vidpipe.steps.ingest import ingest
 from vidpipe.steps.train import train
@@ -84,7 +85,46 @@ def test_every_frame_has_its_true_time_and_the_weight_that_the_network_gave_it(
     assert [f.weight for f in report.frames] == attention(bundle.lstm, [video.values])[0].tolist()
     assert sum(f.weight for f in report.frames) == pytest.approx(1, abs=1e-5)
     assert len({f.weight for f in report.frames}) > 1
-    assert (report.head, report.note) == ("attention", None)
+    assert report.head == "attention"
+
+
+def test_an_lstm_without_a_weight_says_so_and_one_with_a_weight_does_not(
+    ports: Ports, ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = ports.registry.load(ports.registry.version(str(ATTENTION)))
+    assert isinstance(bundle, Bundle)
+    weights = dict.fromkeys(bundle.weights, 1.0)
+    for lstm in (1.0, 0.0):
+        known = replace(bundle, weights={**weights, "lstm": lstm})
+        monkeypatch.setattr(type(ports.registry), "load", lambda *_, known=known: known)
+        note = explain(ports, ids[0]).note
+        assert (note is None) == (lstm > 0)
+    assert note and "no weight in version 2" in note and "says nothing about this label" in note
+
+
+def test_the_label_scores_without_a_stretch_what_the_model_makes_of_the_other_frames(
+    ports: Ports, ids: list[str]
+) -> None:
+    report = explain(ports, ids[0])
+    spec = ports.limits.spec.feature_set_id
+    (video,) = ports.store.read(spec, ports.ledger.features.stored_features(spec, ids[:1]))
+    bundle = ports.registry.load(ports.registry.version(str(ATTENTION)))
+    T, column = len(video.times_s), bundle.labels.index(report.label)
+    cuts = stretches(T)
+    assert len(cuts) == 10 and [n for cut in cuts for n in range(T)[cut]] == [*range(T)]
+    assert len(report.without) == len(cuts)
+    for cut, found in zip(cuts, report.without, strict=True):
+        assert (found.start_s, found.end_s) == (video.times_s[cut.start], video.times_s[min(cut.stop, T - 1)])
+        (scores,) = predict(bundle.classifier, [np.delete(video.values, cut, 0)])
+        assert found.score == pytest.approx(float(scores[column]), abs=1e-6)
+    assert len({one.score for one in report.without}) > 1
+
+
+@pytest.mark.parametrize(
+    ("frames", "lengths"), [(1, [1]), (3, [1, 2]), (9, [2, 2, 2, 3]), (25, [2] * 5 + [3] * 5)]
+)
+def test_stretches_are_of_nearly_equal_length(frames: int, lengths: list[int]) -> None:
+    assert sorted(cut.stop - cut.start for cut in stretches(frames)) == sorted(lengths)
 
 
 def test_a_head_that_weighs_no_frames_says_so(ports: Ports, ids: list[str]) -> None:
@@ -171,6 +211,12 @@ def test_a_long_video_is_explained_window_by_window_as_it_is_scored(
         span = slice(window.first, window.last)
         expected[span] += attention(bundle.lstm, [video.values[span]])[0] / len(windows)
     assert len(windows) > 2
+    for cut, found in zip(stretches(len(video.times_s)), report.without, strict=True):
+        kept = [w for w in windows if (w.first + w.last - 1) // 2 not in range(cut.start, cut.stop)]
+        scores = predict(bundle.classifier, [video.values[w.first : w.last] for w in kept])
+        counts = [w.last - w.first for w in kept]
+        mean = np.average(np.array([*scores]), axis=0, weights=counts)
+        assert found.score == pytest.approx(float(mean[bundle.labels.index(report.label)]), abs=1e-5)
     assert [f.time_s for f in report.frames] == video.times_s.tolist()
     assert [f.weight for f in report.frames] == pytest.approx(expected.tolist(), rel=1e-5)
 
@@ -198,20 +244,19 @@ def test_json_has_every_frame(report: ExplainResult, called: Any) -> None:
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout) == report.to_dict()
     assert set(report.to_dict()) >= {
-        "model", "version", "video_id", "label", "score", "top", "head", "frames",
+        "model", "version", "video_id", "label", "score", "top", "head", "frames", "without",
     }  # fmt: skip
     assert set(json.loads(ended.stdout)["frames"][0]) == {"time_s", "weight"}
 
 
-def test_a_person_sees_the_label_and_at_most_ten_frames(report: ExplainResult, called: Any) -> None:
+def test_a_person_sees_the_label_and_what_it_hangs_on(report: ExplainResult, called: Any) -> None:
     lines = called(report.video_id).stdout.splitlines()
     assert lines[0].endswith(f"version {ATTENTION}: {report.label} {report.score:.3f}")
-    bars = [line for line in lines if line.endswith("█")]
-    assert len(bars) == min(10, len(report.frames))
-    heaviest = max(report.frames, key=lambda f: f.weight)
-    assert any(line.split()[0] == f"{heaviest.time_s:.2f}" and line.count("█") == 30 for line in bars)
+    shown = [line for line in lines if " to " in line]
+    assert [line.split()[4] for line in shown] == [f"{one.score:.3f}" for one in report.without]
+    assert any("no weight" in line or "looks at" in line for line in lines)
 
 
 def test_a_person_is_told_of_a_head_without_weights(report: ExplainResult, called: Any) -> None:
     said = called(report.video_id, "--model", str(LAST)).stdout
-    assert "does not weigh frames" in said and "█" not in said
+    assert "does not weigh frames" in said and "looks at" not in said
