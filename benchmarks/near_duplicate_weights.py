@@ -60,7 +60,7 @@ class Pair:
 
 
 def clips() -> tuple[list[Path], list[Path]]:
-    """All clips that are not measured on, and those of them that are copied."""
+    """Clips to fit on, none of which `benchmarks.near_duplicates` measures, and those of them to copy."""
     others = [SHARED / path for path in drawn(ALL)[MEASURED:]]
     chosen = others[:COPIED]
     draw = random.Random(1)

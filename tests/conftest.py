@@ -253,7 +253,7 @@ def home_of_clips(
 
 @pytest.fixture(scope="session")
 def forked_python() -> Iterator[list[str]]:
-    """What to start for `python`, the imports of `vidpipe` already made: see `fork_server.py`."""
+    """Command that starts `python` with the imports of `vidpipe` already made: see `fork_server.py`."""
     script, name = str(ROOT / "tests" / "fork_server.py"), f"vidpipe-tests-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(f"\0{name}")
@@ -269,13 +269,13 @@ def forked_python() -> Iterator[list[str]]:
 
 @pytest.fixture(scope="session")
 def forked_vidpipe(forked_python: list[str]) -> list[str]:
-    """What to start for `python -m vidpipe`."""
+    """Command that starts `python -m vidpipe` so."""
     return [*forked_python, "-m", "vidpipe"]
 
 
 @pytest.fixture(scope="session")
 def program(forked_vidpipe: list[str], common_folder: Path) -> Callable[[str], list[str]]:
-    """What to start for a verb: a fork, but for its first start, which shows what it forgets to import."""
+    """Command that starts a verb: a fork, but for its first start, which shows what it forgets to import."""
 
     def of(verb: str) -> list[str]:
         try:

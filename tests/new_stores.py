@@ -79,7 +79,7 @@ def _copy(what: str, file: Path, write: Callable[..., None], *arguments: Any) ->
 
 @contextmanager
 def made_once(place: Path) -> Iterator[bool]:
-    """Context manager in which one process is told that it is to make what others find: the first one."""
+    """Context manager that gives True to the first process, which makes what the others then find there."""
     done = place.with_name(f"{place.name}.done")
     with place.with_name(f"{place.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -45,6 +45,8 @@ LEAST_OVERLAP, LEAST_FRAMES = 0.5, 3
 """Share of the shorter video that must match, and frames."""
 MOST_FRAMES = 4096
 """Of a longer video the first frames are aligned: seventeen minutes at four a second."""
+ROWS = 512
+"""Frames of one video that are multiplied with all of the other's at once: 17 MB of the longest."""
 LEAST_DEVIATION = 0.1
 """Of the median deviation over time: features that hardly change are not blown up."""
 LISTED, SURE = 0.5, 0.95
@@ -174,9 +176,7 @@ class _Shifts:
     """All shifts of one series of A instants against another of B with enough in common, (S,) each."""
 
     diagonal: Indices
-    """Number of each pair of instants' diagonal, (A * B,)."""
-    chosen: Indices
-    """Numbers of the diagonals with enough in common."""
+    """Which of the A + B - 1 diagonals of all pairs of instants, from the last of B on, each shift is."""
     first: Indices
     other_first: Indices
     frames: Indices
@@ -185,19 +185,18 @@ class _Shifts:
     def of(cls, A: int, B: int, least: int) -> _Shifts:
         shift = np.arange(least - B, A - least + 1)
         first, other_first = np.maximum(shift, 0), np.maximum(-shift, 0)
-        diagonal = (np.arange(A)[:, None] - np.arange(B)[None, :] + B - 1).ravel()
         frames = np.minimum(A - first, B - other_first)
-        return cls(diagonal, shift + B - 1, first, other_first, frames)
+        return cls(shift + B - 1, first, other_first, frames)
 
 
 class _PairOfSeries:
-    """Features a (A + 1, D), interpolated between its instants, and b (B + 1, D) at all shifts."""
+    """Correlations of features a (A + 1, D), between whose instants is interpolated, and b (B + 1, D)."""
 
     def __init__(self, a: Floats, b: Floats, shifts: _Shifts) -> None:
         self._a, self._shifts = a, shifts
         later = b[:-1].astype(np.float64)
-        products = a.astype(np.float64) @ later.T
-        self._at, self._after = self._sums(products[:-1]), self._sums(products[1:])
+        at, after = _diagonal_sums(a, later)
+        self._at, self._after = at[shifts.diagonal], after[shifts.diagonal]
         self._sum_b, self._variance_b = self._moments(later, shifts.other_first)
 
     def correlations(self, phase: float) -> Doubles:
@@ -208,15 +207,29 @@ class _PairOfSeries:
         found: Doubles = covariance / np.sqrt(np.maximum(variance_a * self._variance_b, 1e-12))
         return found
 
-    def _sums(self, products: Doubles) -> Doubles:
-        """Sums along the diagonals, (S,)."""
-        sums: Doubles = np.bincount(self._shifts.diagonal, weights=products.ravel()).astype(np.float64)
-        return sums[self._shifts.chosen]
-
     def _moments(self, x: Doubles, first: Indices) -> tuple[Doubles, Doubles]:
         """Sums (S, D) over the overlaps, and variances times their frames (S,)."""
         sums, squares = _window_sums(x, first, self._shifts.frames)
         return sums, squares - np.einsum("ij,ij->i", sums, sums) / self._shifts.frames
+
+
+def _diagonal_sums(a: Floats, b: Doubles) -> tuple[Doubles, Doubles]:
+    """Sums of products along diagonals, (A + B - 1,) each: of the first A rows of a and b, and of the last A.
+
+    Args:
+        a: Features (A + 1, D).
+        b: Features (B, D).
+    """
+    A, B = len(a) - 1, len(b)
+    at, after = np.zeros(A + B - 1), np.zeros(A + B - 1)
+    for start in range(0, A, ROWS):
+        products = a[start : start + ROWS + 1].astype(np.float64) @ b.T
+        n = len(products) - 1
+        diagonal = (np.arange(n)[:, None] - np.arange(B) + B - 1).ravel()
+        here = slice(start, start + n + B - 1)
+        at[here] += np.bincount(diagonal, products[:-1].ravel())
+        after[here] += np.bincount(diagonal, products[1:].ravel())
+    return at, after
 
 
 def _peak(agreement: Doubles, at: int) -> float:

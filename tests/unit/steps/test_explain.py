@@ -21,6 +21,7 @@ from vidpipe.learning.inference import attention, predict
 from vidpipe.learning.training import TrainingConfig
 from vidpipe.learning.windows import windows_of
 from vidpipe.ports import Ports
+from vidpipe.records.features import VideoFeatures
 from vidpipe.records.windows import Windows
 from vidpipe.steps.classify import classify
 from vidpipe.steps.explain import ExplainResult, explain, stretches
@@ -58,16 +59,30 @@ def ask(ports: Ports, query: str) -> list[tuple[Any, ...]]:
     return rows
 
 
+def bundle_of(ports: Ports) -> Bundle:
+    """The challenger's."""
+    bundle = ports.registry.load(ports.registry.version(str(ATTENTION)))
+    assert isinstance(bundle, Bundle)
+    return bundle
+
+
+def stored(ports: Ports, video_id: str) -> VideoFeatures:
+    """Features of one video."""
+    spec = ports.limits.spec.feature_set_id
+    (video,) = ports.store.read(spec, ports.ledger.features.stored_features(spec, [video_id]))
+    return video
+
+
 def test_label_and_scores_are_to_the_bit_those_that_classify_stored(ports: Ports, ids: list[str]) -> None:
     for version in (LAST, ATTENTION):
-        stored = ask(
+        predicted = ask(
             ports,
             f"select video_id, label, score from predictions where model_version = {version} order by rank",
         )
         for video_id in ids[:5]:
             report = explain(ports, video_id, model=str(version))
             assert report.version == version
-            mine = [(label, score) for video, label, score in stored if video == video_id]
+            mine = [(label, score) for video, label, score in predicted if video == video_id]
             assert [(k, np.float32(v)) for k, v in report.top.items()] == [
                 (k, np.float32(v)) for k, v in mine
             ]
@@ -77,10 +92,8 @@ def test_label_and_scores_are_to_the_bit_those_that_classify_stored(ports: Ports
 def test_every_frame_has_its_true_time_and_the_weight_that_the_network_gave_it(
     ports: Ports, ids: list[str]
 ) -> None:
-    report = explain(ports, ids[0])
-    spec = ports.limits.spec.feature_set_id
-    (video,) = ports.store.read(spec, ports.ledger.features.stored_features(spec, ids[:1]))
-    bundle = ports.registry.load(ports.registry.version(str(ATTENTION)))
+    report, bundle = explain(ports, ids[0]), bundle_of(ports)
+    video = stored(ports, ids[0])
     assert [f.time_s for f in report.frames] == video.times_s.tolist()
     assert [f.weight for f in report.frames] == attention(bundle.lstm, [video.values])[0].tolist()
     assert sum(f.weight for f in report.frames) == pytest.approx(1, abs=1e-5)
@@ -91,8 +104,7 @@ def test_every_frame_has_its_true_time_and_the_weight_that_the_network_gave_it(
 def test_an_lstm_without_a_weight_says_so_and_one_with_a_weight_does_not(
     ports: Ports, ids: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bundle = ports.registry.load(ports.registry.version(str(ATTENTION)))
-    assert isinstance(bundle, Bundle)
+    bundle = bundle_of(ports)
     weights = dict.fromkeys(bundle.weights, 1.0)
     for lstm in (1.0, 0.0):
         known = replace(bundle, weights={**weights, "lstm": lstm})
@@ -105,10 +117,8 @@ def test_an_lstm_without_a_weight_says_so_and_one_with_a_weight_does_not(
 def test_the_label_scores_without_a_stretch_what_the_model_makes_of_the_other_frames(
     ports: Ports, ids: list[str]
 ) -> None:
-    report = explain(ports, ids[0])
-    spec = ports.limits.spec.feature_set_id
-    (video,) = ports.store.read(spec, ports.ledger.features.stored_features(spec, ids[:1]))
-    bundle = ports.registry.load(ports.registry.version(str(ATTENTION)))
+    report, bundle = explain(ports, ids[0]), bundle_of(ports)
+    video = stored(ports, ids[0])
     T, column = len(video.times_s), bundle.labels.index(report.label)
     cuts = stretches(T)
     assert len(cuts) == 10 and [n for cut in cuts for n in range(T)[cut]] == [*range(T)]
@@ -196,16 +206,15 @@ def test_a_long_video_is_explained_window_by_window_as_it_is_scored(
     extract(ports, "cameras")
     classify(ports, "cameras", model=str(ATTENTION))
     ((video_id,),) = ask(ports, "select video_id from collection_videos where collection = 'cameras'")
-    stored = ask(ports, f"select label, score from predictions where video_id = '{video_id}' order by rank")
+    predicted = ask(
+        ports, f"select label, score from predictions where video_id = '{video_id}' order by rank"
+    )
 
     report = explain(ports, video_id)
 
-    assert [(k, np.float32(v)) for k, v in report.top.items()] == [(k, np.float32(v)) for k, v in stored]
-    spec, bundle = ports.limits.spec, ports.registry.load(ports.registry.version(str(ATTENTION)))
-    (video,) = ports.store.read(
-        spec.feature_set_id, ports.ledger.features.stored_features(spec.feature_set_id, [video_id])
-    )
-    windows = windows_of(video.times_s, Windows(1.0, 0.5), spec.sample_fps)
+    assert [(k, np.float32(v)) for k, v in report.top.items()] == [(k, np.float32(v)) for k, v in predicted]
+    video, bundle = stored(ports, video_id), bundle_of(ports)
+    windows = windows_of(video.times_s, Windows(1.0, 0.5), ports.limits.spec.sample_fps)
     expected = np.zeros(len(video.times_s))
     for window in windows:
         span = slice(window.first, window.last)
