@@ -318,8 +318,8 @@ def _advice(version: ModelVersion, split: ResolvedSplit) -> str:
     gain, error = version.figures["order_gain"]
     if gain > SURE_ERRORS * error:
         return (
-            "order may matter here: parts that see it forecast held-out videos better than statistics over time "
-            f"do, by {gain:.2f} ± {error:.2f} in log score."
+            "order may matter here: parts that see it forecast held-out videos better than statistics over "
+            f"time do, by {gain:.2f} ± {error:.2f} in log score."
         )
     videos = _label_counts((*split.train, *split.val))
     rarest = min(videos, key=lambda label: (videos[label], label))
