@@ -1,5 +1,5 @@
 -- Paths of the listing whose bytes must be read: new, changed, never hashed, waiting (changed while being read),
--- or due for another probe.
+-- or without metadata or verdict; and those whose probe failed and is due again.
 with known as (
     select
         cv.path,
@@ -22,30 +22,45 @@ waiting as (
         and f.status = 'waiting'
 ),
 
-probe_due as (
+never_probed as (
     select v.video_key
     from core.video as v
     where
         v.container is null
         and v.verdict is null
-    union
+),
+
+probe_due as (
     select f.video_key
     from core.failure as f
     where
-        $retry_failed
-        and f.stage = 'probe'
+        f.stage = 'probe'
         and f.status = 'retry'
+        and f.video_key is not null
+),
+
+compared as (
+    select
+        listing.path,
+        (
+            known.path is null
+            or known.video_key is null
+            or known.size_bytes is distinct from listing.size_bytes
+            or known.mtime_ns is distinct from listing.mtime_ns
+            or known.inode is distinct from listing.inode
+            or known.etag is distinct from listing.etag
+            or known.video_key in (select never_probed.video_key from never_probed)
+            or listing.path in (select waiting.path from waiting)
+        ) as is_changed,
+        known.video_key in (select probe_due.video_key from probe_due) as is_due
+    from listing
+    left join known on listing.path = known.path
 )
 
-select listing.path
-from listing
-left join known on listing.path = known.path
+select
+    path,
+    is_changed
+from compared
 where
-    known.path is null
-    or known.video_key is null
-    or known.size_bytes is distinct from listing.size_bytes
-    or known.mtime_ns is distinct from listing.mtime_ns
-    or known.inode is distinct from listing.inode
-    or known.etag is distinct from listing.etag
-    or known.video_key in (select video_key from probe_due)
-    or listing.path in (select path from waiting)
+    is_changed
+    or is_due

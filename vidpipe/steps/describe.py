@@ -41,15 +41,20 @@ def describe(
     declared, zone = wanted.declared, time_zone(wanted.declared.time_zone)
     texts = ports.ledger.sources.container_times(wanted.name)
     place = wanted.manifest or wanted.source
-    found = [_described(file, declared, zone, place, texts.get(file.path)) for file in files]
-    timeless = ports.ledger.sources.timeless(
-        wanted.name, [d.file.path for d in found if d.is_unnamed and not d.file.recorded_at]
-    )
+    described, problems, unnamed = list[SourceFile](), dict[str, tuple[str, ...]](), list[str]()
+    for file in files:
+        found = _described(file, declared, zone, place, texts.get(file.path))
+        described.append(found.file)
+        if found.problems:
+            problems[file.path] = found.problems
+        if found.is_unnamed and not found.file.recorded_at:
+            unnamed.append(file.path)
     pattern = f"--time-from-name {declared.time_from_name!r}"
-    nameless = [f"its name does not look like {pattern}, and its container says no time"]
-    bad = {d.file.path: (*d.problems, *nameless * (d.file.path in timeless)) for d in found}
-    failures = [_failure(wanted.name, path, problems) for path, problems in bad.items() if problems]
-    return [d.file for d in found], failures
+    nameless = f"its name does not look like {pattern}, and its container says no time"
+    for path in ports.ledger.sources.timeless(wanted.name, unnamed) if unnamed else ():
+        problems[path] = (*problems.get(path, ()), nameless)
+    failures = [_failure(wanted.name, f.path, problems[f.path]) for f in files if f.path in problems]
+    return described, failures
 
 
 def _described(

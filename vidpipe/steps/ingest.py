@@ -131,8 +131,8 @@ def ingest(
         listing = with_stored_labels(wanted, _listing(ports, wanted, allow_missing=allow_missing))
         files = listing.files
         ports.ledger.sources.put_collection(wanted)
-        changed = ports.ledger.sources.changed_paths(collection, files, retry_failed=False)
-        again = _due_again(ports, wanted, files) - changed if retry_failed else set()
+        changes = ports.ledger.sources.changes(collection, files)
+        changed, again = changes.changed, changes.probe_due if retry_failed else set[str]()
         new = 0
         for load in loads(ports, wanted, [f for f in files if f.path in changed], split=bool(between)):
             new += read_files(ports, run, wanted, load, again=False)
@@ -288,8 +288,3 @@ def _record_missing(ports: Ports, wanted: Collection, paths: Sequence[str]) -> N
         ports.ledger.failures.put(
             [Failure(wanted.name, path, None, "ingest", "Vanished", message) for path in paths]
         )
-
-
-def _due_again(ports: Ports, wanted: Collection, files: Sequence[SourceFile]) -> set[str]:
-    """Unchanged paths whose probe failed and is due for a retry."""
-    return ports.ledger.sources.changed_paths(wanted.name, files, retry_failed=True)

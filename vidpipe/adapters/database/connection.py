@@ -16,6 +16,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -38,6 +39,9 @@ _POLL_S = 0.02
 MUCH_FREE = 0.25
 """Share of the file: the rewriting of a smaller one is not worth its while."""
 LEAST_FREE_BYTES = 64 << 20
+GIVEN_ROWS = 1_000
+"""Rows turned into columns of Arrow at once: so few that Python's garbage collector does not begin its
+full rounds through all objects. Beside 300,000 listed files 10,000 take 3 times as long."""
 
 
 def now_utc() -> datetime:
@@ -74,13 +78,19 @@ class Session:
             self.connection.execute(part, named)
 
     def give(self, relation: str, types: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> None:
-        """Register rows as the relation `relation` for the following statements; types as in `rows.py`."""
+        """Register rows as the relation `relation` for the following statements; types as in `rows.py`.
+
+        Rows of a generator never stand in memory together, but as Arrow's columns.
+        """
         import pyarrow as pa  # it and numpy take 0.1 s to load, which `status` does not have
 
-        columns = list(zip(*rows, strict=True)) or [() for _ in types]
-        fields = [(name, _arrow_type(alias)) for name, alias in types.items()]
-        arrays = [pa.array(column, type_) for column, (_, type_) in zip(columns, fields, strict=True)]
-        self.connection.register(relation, pa.Table.from_arrays(arrays, schema=pa.schema(fields)))
+        schema = pa.schema([(name, _arrow_type(alias)) for name, alias in types.items()])
+        rest, batches = iter(rows), []
+        while some := list(islice(rest, GIVEN_ROWS)):
+            columns = zip(*some, strict=True)
+            arrays = [pa.array(column, type_) for column, type_ in zip(columns, schema.types, strict=True)]
+            batches.append(pa.record_batch(arrays, schema=schema))
+        self.connection.register(relation, pa.Table.from_batches(batches, schema))
 
 
 def _arrow_type(alias: str) -> pa.DataType:

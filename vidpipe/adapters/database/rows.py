@@ -96,11 +96,10 @@ def listed_file(
 
 def listing_row(file: SourceFile, video_id: str | None) -> tuple[Any, ...]:
     """Row of a listed file, with its video id where that is known."""
-    splits = list(file.splits.items())
     return (
-        file.path, file.size_bytes, file.mtime_ns, file.inode, file.label, file.group, splits, file.etag,
-        file.ctime_ns, list(file.attributes.items()), list(file.typed.items()), file.recorded_at,
-        file.recorded_at_source, video_id,
+        file.path, file.size_bytes, file.mtime_ns, file.inode, file.label, file.group,
+        tuple(file.splits.items()), file.etag, file.ctime_ns, tuple(file.attributes.items()),
+        tuple(file.typed.items()), file.recorded_at, file.recorded_at_source, video_id,
     )  # fmt: skip
 
 

@@ -22,7 +22,15 @@ from vidpipe.adapters.database.rows import (
 )
 from vidpipe.records.attributes import Declared
 from vidpipe.records.globs import Globs
-from vidpipe.records.videos import Collection, Failure, Place, ProbedVideo, SourceFile, Stage
+from vidpipe.records.videos import (
+    Collection,
+    Failure,
+    ListingChanges,
+    Place,
+    ProbedVideo,
+    SourceFile,
+    Stage,
+)
 from vidpipe.records.windows import Windows
 from vidpipe.uris import place_of
 
@@ -72,14 +80,13 @@ class Sources:
         with self._database.session() as session:
             return {path for (path,) in session.rows("listing_known", collection=collection)}
 
-    def changed_paths(
-        self, collection: str, listing: Sequence[SourceFile], *, retry_failed: bool
-    ) -> set[str]:
-        """Listed paths whose bytes must be read."""
+    def changes(self, collection: str, listing: Sequence[SourceFile]) -> ListingChanges:
+        """Listed paths whose bytes must be read, and those whose probe is due again."""
         with self._database.session() as session:
-            session.give("listing", LISTING, [listing_row(f, None) for f in listing])
-            rows = session.rows("listing_changes", collection=collection, retry_failed=retry_failed)
-            return {path for (path,) in rows}
+            session.give("listing", LISTING, (listing_row(f, None) for f in listing))
+            rows = session.rows("listing_changes", collection=collection)
+        changed = {path for path, is_changed in rows if is_changed}
+        return ListingChanges(changed, {path for path, _ in rows} - changed)
 
     def known_videos(
         self, video_ids: Iterable[str], *, retry_failed: bool
@@ -108,7 +115,7 @@ class Sources:
     def put_listing(self, collection: str, listing: Sequence[SourceFile]) -> int:
         """Record presence, labels, groups and splits as listed; returns the number of paths now absent."""
         with self._database.session() as session:
-            session.give("listing", LISTING, [listing_row(f, None) for f in listing])
+            session.give("listing", LISTING, (listing_row(f, None) for f in listing))
             session.run("listing_touch", collection=collection, now=now_utc())
             spans = [(f.path, s.start_s, s.end_s, s.label) for f in listing for s in f.spans]
             session.give("given", SPANS, spans)

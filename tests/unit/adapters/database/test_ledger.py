@@ -20,7 +20,7 @@ import pytest
 from conftest import certain
 
 from vidpipe.adapters.database import sqlfiles
-from vidpipe.adapters.database.connection import Database
+from vidpipe.adapters.database.connection import GIVEN_ROWS, Database
 from vidpipe.adapters.database.ledger import Ledger
 from vidpipe.errors import LedgerLocked, SchemaMismatch, StorageFailed
 from vidpipe.records.features import DecodeReport, ExtractedVideo, FeatureSpec, PartResult, StoredFeatures
@@ -142,13 +142,13 @@ def test_a_collection_comes_back_as_it_was_put_and_can_be_changed(ledger: Ledger
 
 def test_a_new_listing_is_all_changed_and_a_read_one_is_not(ledger: Ledger) -> None:
     listing = [file("a.mp4"), file("b.mp4")]
-    assert ledger.sources.changed_paths("yard", listing, retry_failed=False) == {"a.mp4", "b.mp4"}
+    assert ledger.sources.changes("yard", listing).changed == {"a.mp4", "b.mp4"}
 
     arrive(ledger, a="A", b="B")
 
-    assert ledger.sources.changed_paths("yard", listing, retry_failed=False) == set()
-    assert ledger.sources.changed_paths("street", listing, retry_failed=False) == {"a.mp4", "b.mp4"}
-    assert ledger.sources.changed_paths("yard", [*listing, file("c.mp4")], retry_failed=True) == {"c.mp4"}
+    assert ledger.sources.changes("yard", listing).changed == set()
+    assert ledger.sources.changes("street", listing).changed == {"a.mp4", "b.mp4"}
+    assert ledger.sources.changes("yard", [*listing, file("c.mp4")]).changed == {"c.mp4"}
 
 
 @pytest.mark.parametrize("change", [{"size_bytes": 101}, {"mtime_ns": 0}, {"inode": 2**63 + 5}], ids=str)
@@ -156,28 +156,28 @@ def test_another_size_time_or_inode_means_reading_again(change: dict[str, int], 
     arrive(ledger, a="A", b="B")
     changed = file("a.mp4", **change)
 
-    assert ledger.sources.changed_paths("yard", [changed, file("b.mp4")], retry_failed=False) == {"a.mp4"}
+    assert ledger.sources.changes("yard", [changed, file("b.mp4")]).changed == {"a.mp4"}
 
     ledger.sources.put_videos("yard", [(changed, "A")], [], [])
-    assert ledger.sources.changed_paths("yard", [changed], retry_failed=False) == set()
+    assert ledger.sources.changes("yard", [changed]).changed == set()
 
 
 def test_another_label_does_not_mean_reading_again(ledger: Ledger) -> None:
     arrive(ledger, a="A")
 
-    assert ledger.sources.changed_paths("yard", [file("a.mp4", label="cat")], retry_failed=False) == set()
+    assert ledger.sources.changes("yard", [file("a.mp4", label="cat")]).changed == set()
 
 
 def test_a_file_that_could_not_be_hashed_is_read_again_every_time(ledger: Ledger) -> None:
     ledger.sources.put_videos("yard", [(file("a.mp4"), None)], [], [])
 
-    assert ledger.sources.changed_paths("yard", [file("a.mp4")], retry_failed=False) == {"a.mp4"}
+    assert ledger.sources.changes("yard", [file("a.mp4")]).changed == {"a.mp4"}
 
 
 def test_a_content_whose_probe_learnt_nothing_is_read_again_every_time(ledger: Ledger) -> None:
     ledger.sources.put_videos("yard", [(file("a.mp4"), "A")], [probed("A", None, None)], [])
 
-    assert ledger.sources.changed_paths("yard", [file("a.mp4")], retry_failed=False) == {"a.mp4"}
+    assert ledger.sources.changes("yard", [file("a.mp4")]).changed == {"a.mp4"}
     assert ledger.sources.known_videos(["A"], retry_failed=False) == {}
 
 
@@ -185,15 +185,35 @@ def test_a_bad_file_is_read_again_only_on_request_and_only_until_quarantine(ledg
     arrive_bad(ledger, "a.mp4", "A")
     listing = [file("a.mp4")]
 
-    assert ledger.sources.changed_paths("yard", listing, retry_failed=False) == set()
-    assert ledger.sources.changed_paths("yard", listing, retry_failed=True) == {"a.mp4"}
+    assert ledger.sources.changes("yard", listing).changed == set()
+    assert ledger.sources.changes("yard", listing).probe_due == {"a.mp4"}
 
     arrive_bad(ledger, "a.mp4", "A")
     arrive_bad(ledger, "a.mp4", "A")
-    assert ledger.sources.changed_paths("yard", listing, retry_failed=True) == set()
+    assert ledger.sources.changes("yard", listing).probe_due == set()
 
     ledger.failures.reset("yard")
-    assert ledger.sources.changed_paths("yard", listing, retry_failed=True) == {"a.mp4"}
+    assert ledger.sources.changes("yard", listing).changed == {"a.mp4"}
+
+
+@pytest.mark.parametrize("count", [0, 1, GIVEN_ROWS, 2 * GIVEN_ROWS + 1])
+def test_a_listing_of_any_length_is_compared_and_recorded_whole(ledger: Ledger, count: int) -> None:
+    listing = [
+        replace(file(f"{i:05d}.mp4"), splits={"split": "train"}, attributes={"site": str(i)})
+        for i in range(count)
+    ]
+    assert ledger.sources.changes("yard", listing).changed == {f.path for f in listing}
+    ledger.sources.put_videos("yard", [(f, "A") for f in listing], [], [])
+
+    assert ledger.sources.changes("yard", listing).changed == {f.path for f in listing}  # of no known video
+    assert ledger.sources.put_listing("yard", listing) == 0
+
+    assert query(
+        ledger,
+        "select count(*) from collection_videos where present and path = printf('%05d.mp4', "
+        "attributes['site']::int) and splits['split'] = 'train'",
+    ) == [(count,)]
+    assert ledger.sources.put_listing("yard", listing[: count // 2]) == count - count // 2
 
 
 def test_a_copy_is_the_same_video_at_two_paths(ledger: Ledger) -> None:
@@ -212,7 +232,7 @@ def test_a_moved_file_is_the_same_video_and_keeps_its_features(ledger: Ledger) -
     arrive(ledger, old="A")
     put_part(ledger, extracted("A", "part-1.parquet"))
     listing = [file("new.mp4")]
-    assert ledger.sources.changed_paths("yard", listing, retry_failed=False) == {"new.mp4"}
+    assert ledger.sources.changes("yard", listing).changed == {"new.mp4"}
     assert ledger.sources.known_videos(["A"], retry_failed=False) == {"A": None}
 
     ledger.sources.put_videos("yard", [(listing[0], "A")], [], [])
@@ -358,7 +378,7 @@ def test_quarantine_ends_when_bad_bytes_are_replaced_by_other_bad_bytes(ledger: 
     arrive_bad(ledger, "a.mp4", "B")
 
     assert [row[4:] for row in failures(ledger)] == [(1, "retry")]
-    assert ledger.sources.changed_paths("yard", [file("a.mp4")], retry_failed=True) == {"a.mp4"}
+    assert ledger.sources.changes("yard", [file("a.mp4")]).probe_due == {"a.mp4"}
 
 
 def test_two_files_with_the_same_bad_bytes_keep_one_failure_row_each(ledger: Ledger) -> None:
