@@ -79,7 +79,7 @@ STEPS = {
     "set_registered_model_alias delete_registered_model_alias set_model_version_tag",
     "vidpipe.adapters.sources.folders.Catalog": "hash_file",
     "vidpipe.adapters.media.process.LimitedProcess": "__init__ finish",
-    "vidpipe.adapters.database.connection.Session": "run give",
+    "vidpipe.adapters.database.session.Session": "run give",
     "vidpipe.adapters.database.runs.Runs": "start finish",
     "vidpipe.adapters.database.sources.Sources": "put_collection put_videos put_listing",
     "vidpipe.adapters.database.features.Features": "put_parts",

@@ -29,8 +29,9 @@ from typing import Any
 
 import duckdb
 
-from vidpipe.adapters.database.connection import Database, Session
+from vidpipe.adapters.database.connection import Database
 from vidpipe.adapters.database.ledger import Ledger
+from vidpipe.adapters.database.session import Session
 from vidpipe.adapters.models.registry import Registry
 from vidpipe.cli.display import TerminalProgress
 from vidpipe.ports import Ports

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -45,15 +46,15 @@ def _shell(environment: dict[str, str], on: Stage) -> None:
 
 def _clock(off_s: float) -> None:
     """Every clock that Python asks is off."""
-    from vidpipe.adapters.database import connection
+    from vidpipe.adapters.database import ledger, session  # noqa: F401  the ledger imports all its tables
 
-    real, now = time.time, connection.now_utc
+    real, now = time.time, session.now_utc
     time.time = lambda: real() + off_s
     from datetime import timedelta
 
-    for module in ("ledger", "decisions", "connection"):
-        owner: Any = __import__(f"vidpipe.adapters.database.{module}", fromlist=["now_utc"])
-        if hasattr(owner, "now_utc"):
+    for name, module in list(sys.modules.items()):
+        if name.startswith("vidpipe.adapters.database.") and hasattr(module, "now_utc"):
+            owner: Any = module
             owner.now_utc = lambda: now() + timedelta(seconds=off_s)
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 from conftest import certain, concrete, warehouse_rows
 
-from vidpipe.adapters.database.connection import now_utc
+from vidpipe.adapters.database.session import now_utc
 from vidpipe.adapters.models.registry import Registry
 from vidpipe.errors import ConfigurationError, NotFound
 from vidpipe.learning.training import TrainingConfig

@@ -32,8 +32,8 @@ from typer.testing import CliRunner
 
 from benchmarks.survival import nights_at_once
 from vidpipe import wiring
-from vidpipe.adapters.database.connection import now_utc
 from vidpipe.adapters.database.ledger import Ledger
+from vidpipe.adapters.database.session import now_utc
 from vidpipe.adapters.features.store import FeatureStore
 from vidpipe.adapters.models.registry import Registry
 from vidpipe.cli.main import app

@@ -51,7 +51,7 @@ def describe(
             unnamed.append(file.path)
     pattern = f"--time-from-name {declared.time_from_name!r}"
     nameless = f"its name does not look like {pattern}, and its container says no time"
-    for path in ports.ledger.sources.timeless(wanted.name, unnamed) if unnamed else ():
+    for path in ports.ledger.sources.timeless(wanted.name, unnamed):
         problems[path] = (*problems.get(path, ()), nameless)
     failures = [_failure(wanted.name, f.path, problems[f.path]) for f in files if f.path in problems]
     return described, failures

@@ -401,7 +401,7 @@ def test_a_kill_between_two_shards_leaves_each_video_old_or_new(
 def test_a_transaction_that_fails_leaves_no_window_without_its_video(
     told: Ports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vidpipe.adapters.database.connection import Session
+    from vidpipe.adapters.database.session import Session
 
     want(told, "few", 2)
     run = Session.run

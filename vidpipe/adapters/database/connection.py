@@ -13,22 +13,18 @@ import os
 import shutil
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 
 from vidpipe.adapters.atomic import delete_old, replacing, sweep_unfinished, sync
 from vidpipe.adapters.database import sqlfiles
+from vidpipe.adapters.database.session import Session, now_utc
 from vidpipe.adapters.database.views import create_views
 from vidpipe.errors import LedgerLocked, SchemaMismatch, StorageFailed
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 T = TypeVar("T")
 
@@ -39,64 +35,6 @@ _POLL_S = 0.02
 MUCH_FREE = 0.25
 """Share of the file: the rewriting of a smaller one is not worth its while."""
 LEAST_FREE_BYTES = 64 << 20
-GIVEN_ROWS = 1_000
-"""Rows turned into columns of Arrow at once: so few that Python's garbage collector does not begin its
-full rounds through all objects. Beside 300,000 listed files 10,000 take 3 times as long."""
-
-
-def now_utc() -> datetime:
-    """Current time in naive UTC, as every timestamp of the ledger."""
-    return datetime.now(UTC).replace(tzinfo=None)
-
-
-def columns_of(cursor: duckdb.DuckDBPyConnection) -> list[str]:
-    """Column names of the last result."""
-    return [column[0] for column in cursor.description or []]
-
-
-def dicts(cursor: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    """Rows of the last result as dictionaries."""
-    names = columns_of(cursor)
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-
-class Session:
-    """An open transaction, whose `rows` and `run` execute named statements."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self.connection = connection
-
-    def rows(self, name: str, /, **parameters: Any) -> list[tuple[Any, ...]]:
-        """Execute a named statement and return its rows."""
-        return self.connection.execute(sqlfiles.statement(name), parameters).fetchall()
-
-    def run(self, name: str, /, **parameters: Any) -> None:
-        """Execute a named file of one or more statements."""
-        # Several statements in one file each take only the parameters that they name.
-        for part in duckdb.extract_statements(sqlfiles.statement(name)):
-            named = {k: v for k, v in parameters.items() if k in part.named_parameters}
-            self.connection.execute(part, named)
-
-    def give(self, relation: str, types: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> None:
-        """Register rows as the relation `relation` for the following statements; types as in `rows.py`.
-
-        Rows of a generator never stand in memory together, but as Arrow's columns.
-        """
-        import pyarrow as pa  # it and numpy take 0.1 s to load, which `status` does not have
-
-        schema = pa.schema([(name, _arrow_type(alias)) for name, alias in types.items()])
-        rest, batches = iter(rows), []
-        while some := list(islice(rest, GIVEN_ROWS)):
-            columns = zip(*some, strict=True)
-            arrays = [pa.array(column, type_) for column, type_ in zip(columns, schema.types, strict=True)]
-            batches.append(pa.record_batch(arrays, schema=schema))
-        self.connection.register(relation, pa.Table.from_batches(batches, schema))
-
-
-def _arrow_type(alias: str) -> pa.DataType:
-    import pyarrow as pa
-
-    return pa.map_(pa.string(), pa.string()) if alias == "map" else pa.type_for_alias(alias)
 
 
 _OPEN: weakref.WeakSet[Database] = weakref.WeakSet()

@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vidpipe.adapters.database.connection import Database, now_utc
+from vidpipe.adapters.database.connection import Database
 from vidpipe.adapters.database.rows import COUNTS, EVALUATION, SPLIT_VIDEOS
+from vidpipe.adapters.database.session import now_utc
 from vidpipe.adapters.database.versions import key_of, standing, take_number
 from vidpipe.records.models import EvaluationSet, EvaluationVideo, VersionId
 from vidpipe.records.predictions import Intent, Promotion

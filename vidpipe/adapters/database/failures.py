@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vidpipe.adapters.database.connection import Database, Session, now_utc
+from vidpipe.adapters.database.connection import Database
 from vidpipe.adapters.database.rows import FAILURES, GIVEN_PATHS
+from vidpipe.adapters.database.session import Session, now_utc
 from vidpipe.errors import Misread, StillChanging
 from vidpipe.records.videos import Failure
 

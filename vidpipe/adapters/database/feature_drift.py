@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from vidpipe.adapters.database.connection import Database, now_utc
+from vidpipe.adapters.database.connection import Database
 from vidpipe.adapters.database.rows import DRIFT_VIDEOS
+from vidpipe.adapters.database.session import now_utc
 from vidpipe.adapters.database.versions import key_of, standing
 from vidpipe.records.drift import Arrivals, DriftBefore, DriftFound, DriftVideos
 from vidpipe.records.features import StoredFeatures

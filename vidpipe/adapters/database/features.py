@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from vidpipe.adapters.database.connection import Database, now_utc
+from vidpipe.adapters.database.connection import Database
 from vidpipe.adapters.database.failures import Failures
 from vidpipe.adapters.database.rows import (
     IDS,
@@ -15,6 +15,7 @@ from vidpipe.adapters.database.rows import (
     outcome_row,
     worst_outcomes,
 )
+from vidpipe.adapters.database.session import now_utc
 from vidpipe.errors import Misread
 from vidpipe.records.features import FeatureSpec, PartResult, StoredFeatures
 from vidpipe.records.models import LabelledVideo

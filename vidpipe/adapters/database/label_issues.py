@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vidpipe.adapters.database.connection import Database, now_utc
+from vidpipe.adapters.database.connection import Database
 from vidpipe.adapters.database.rows import ISSUES
+from vidpipe.adapters.database.session import now_utc
 from vidpipe.records.labels import LabelCheck, LabelIssue
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vidpipe.adapters.database import sqlfiles
-from vidpipe.adapters.database.connection import Database, dicts
+from vidpipe.adapters.database.connection import Database
 from vidpipe.adapters.database.decisions import Decisions
 from vidpipe.adapters.database.failures import Failures
 from vidpipe.adapters.database.feature_drift import FeatureDrift
@@ -20,6 +20,7 @@ from vidpipe.adapters.database.near_duplicates import NearDuplicates
 from vidpipe.adapters.database.novelty import Novelty
 from vidpipe.adapters.database.predictions import Predictions
 from vidpipe.adapters.database.runs import Runs
+from vidpipe.adapters.database.session import dicts
 from vidpipe.adapters.database.shots import Shots
 from vidpipe.adapters.database.sources import Sources
 from vidpipe.adapters.database.vectors import Vectors

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vidpipe.adapters.database.connection import Database, now_utc
+from vidpipe.adapters.database.connection import Database
 from vidpipe.adapters.database.rows import NOVELTY
+from vidpipe.adapters.database.session import now_utc
 from vidpipe.adapters.database.versions import key_of
 from vidpipe.records.models import VersionId
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from vidpipe.adapters.database.connection import Database, now_utc
+from vidpipe.adapters.database.connection import Database
 from vidpipe.adapters.database.rows import PREDICTIONS, WINDOWS, prediction_row, window_row
+from vidpipe.adapters.database.session import now_utc
 from vidpipe.adapters.database.versions import standing
 from vidpipe.records.features import FeatureSpec, Unscored
 from vidpipe.records.models import VersionId

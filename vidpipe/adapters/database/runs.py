@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from vidpipe.adapters.database.connection import Database, now_utc
+from vidpipe.adapters.database.connection import Database
+from vidpipe.adapters.database.session import now_utc
 from vidpipe.records.videos import canonical_json
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from vidpipe.adapters.database.connection import Database, now_utc
+from vidpipe.adapters.database.connection import Database
 from vidpipe.adapters.database.failures import Failures
 from vidpipe.adapters.database.rows import (
     GIVEN_LABELS,
@@ -20,6 +20,7 @@ from vidpipe.adapters.database.rows import (
     video_row,
     windows_row,
 )
+from vidpipe.adapters.database.session import now_utc
 from vidpipe.records.attributes import Declared
 from vidpipe.records.globs import Globs
 from vidpipe.records.videos import (
@@ -81,7 +82,7 @@ class Sources:
             return {path for (path,) in session.rows("listing_known", collection=collection)}
 
     def changes(self, collection: str, listing: Sequence[SourceFile]) -> ListingChanges:
-        """Listed paths whose bytes must be read, and those whose probe is due again."""
+        """Compare a listing with the recorded files: paths to read as changed, and to probe again."""
         with self._database.session() as session:
             session.give("listing", LISTING, (listing_row(f, None) for f in listing))
             rows = session.rows("listing_changes", collection=collection)

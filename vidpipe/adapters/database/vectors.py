@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vidpipe.adapters.database.connection import Database, now_utc
+from vidpipe.adapters.database.connection import Database
+from vidpipe.adapters.database.session import now_utc
 from vidpipe.records.features import StoredFeatures
 from vidpipe.records.videos import Floats
 

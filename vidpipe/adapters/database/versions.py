@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 
-from vidpipe.adapters.database.connection import Database, Session
+from vidpipe.adapters.database.connection import Database
+from vidpipe.adapters.database.session import Session
 from vidpipe.records.models import VersionId
 
 log = logging.getLogger(__name__)

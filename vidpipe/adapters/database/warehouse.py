@@ -25,8 +25,9 @@ import duckdb
 from vidpipe.adapters.atomic import sync
 from vidpipe.adapters.database import sqlfiles
 from vidpipe.adapters.database.attribute_views import create_attribute_views
-from vidpipe.adapters.database.connection import STORAGE_VERSION, columns_of, dicts
+from vidpipe.adapters.database.connection import STORAGE_VERSION
 from vidpipe.adapters.database.exports import RelationWriter, write_parquet
+from vidpipe.adapters.database.session import columns_of, dicts
 from vidpipe.adapters.database.views import materialise
 from vidpipe.errors import ConfigurationError, NotFound, StorageFailed
 from vidpipe.ports.outcome import NamedQuery

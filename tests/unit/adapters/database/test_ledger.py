@@ -20,8 +20,9 @@ import pytest
 from conftest import certain
 
 from vidpipe.adapters.database import sqlfiles
-from vidpipe.adapters.database.connection import GIVEN_ROWS, Database
+from vidpipe.adapters.database.connection import Database
 from vidpipe.adapters.database.ledger import Ledger
+from vidpipe.adapters.database.session import GIVEN_ROWS
 from vidpipe.errors import LedgerLocked, SchemaMismatch, StorageFailed
 from vidpipe.records.features import DecodeReport, ExtractedVideo, FeatureSpec, PartResult, StoredFeatures
 from vidpipe.records.models import VersionId
